@@ -230,7 +230,7 @@ pub fn run() -> ExitStatus {
     if let Some(status) = completion::answer() {
         return status;
     }
-    if let Some(advice) = tips::one_dash(&Cli::command(), environment::visible_arguments()) {
+    if let Some(advice) = tips::one_dash(Cli::command, environment::visible_arguments()) {
         console::error(advice);
         return ExitStatus::Failure;
     }
@@ -251,7 +251,9 @@ pub fn run() -> ExitStatus {
         }
     };
     console::choose(cli.global.color);
-    pager::choose(cli.global.no_pager);
+    if cli.global.no_pager {
+        pager::turn_off();
+    }
     // A daemon logs what it does; the others print it.
     let is_daemon = matches!(cli.verb, VerbArgs::Watch(_));
     start_log(&cli.global, is_daemon);

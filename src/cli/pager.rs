@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::interrupt::EndSignals;
 use super::{console, environment};
@@ -12,14 +12,12 @@ const USUAL: &str = "less";
 /// What the shell ends with where there is no such program, or it is none.
 const NO_PROGRAM: [i32; 2] = [126, 127];
 
-/// The command of the pager; empty where there is to be none.
-static COMMAND: OnceLock<String> = OnceLock::new();
+/// Whether there is to be none.
+static IS_OFF: AtomicBool = AtomicBool::new(false);
 
-/// Decides for the whole process.
-pub(super) fn choose(no_pager: bool) {
-    let usual = || environment::program(USUAL).map(|_| USUAL.to_owned());
-    let command = environment::pager().or_else(usual).filter(|_| !no_pager).unwrap_or_default();
-    let _ = COMMAND.set(if command.trim() == "cat" { String::new() } else { command });
+/// From now on everything is written without a pager.
+pub(super) fn turn_off() {
+    IS_OFF.store(true, Ordering::Relaxed);
 }
 
 /// Writes to standard output, through the pager where that is a terminal with fewer lines.
@@ -27,13 +25,23 @@ pub(super) fn choose(no_pager: bool) {
 /// # Errors
 /// Where the text cannot be written.
 pub(super) fn print(text: &str) -> io::Result<()> {
-    let command = COMMAND.get().map(|command| command.trim()).unwrap_or_default();
-    let rows = console::rows().filter(|_| !environment::is_ci());
+    let is_off = IS_OFF.load(Ordering::Relaxed) || environment::is_ci();
+    let rows = console::rows().filter(|_| !is_off);
     let is_long = rows.is_some_and(|rows| text.lines().count() >= rows.into());
-    if command.is_empty() || !is_long || !through(command, text)? {
-        return console::print(text);
+    if is_long
+        && let Some(command) = command()
+        && through(&command, text)?
+    {
+        return Ok(());
     }
-    Ok(())
+    console::print(text)
+}
+
+/// The command of the pager; none where there is none, or one that only writes the text.
+fn command() -> Option<String> {
+    let usual = || environment::program(USUAL).map(|_| USUAL.to_owned());
+    let command = environment::pager().or_else(usual)?.trim().to_owned();
+    Some(command).filter(|command| !command.is_empty() && command != "cat")
 }
 
 /// Whether there was such a program.

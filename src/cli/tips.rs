@@ -56,19 +56,29 @@ const ARGUMENTS: &[(&str, &str)] = &[
 /// That an option of several letters has one dash, as in terraform and Go: clap would read letters and values in
 /// it, and write a file `ut=tfplan` for `-out=tfplan`. Its value may be a secret.
 pub(super) fn one_dash(
-    command: &Command,
-    mut arguments: impl Iterator<Item = String>,
+    command: impl FnOnce() -> Command,
+    arguments: impl Iterator<Item = String>,
 ) -> Option<String> {
+    let name = |argument: String| {
+        let name = argument.split('=').next()?.strip_prefix('-')?;
+        (name.len() > 2 && !name.starts_with('-')).then(|| name.to_owned())
+    };
+    let names = arguments.take_while(|argument| argument != "--").filter_map(name);
+    let names: Vec<String> = names.collect();
+    // Mostly there is none, and nothing has to be looked up.
+    if names.is_empty() {
+        return None;
+    }
+    let command = command();
     let verbs = command.get_subcommands().flat_map(Command::get_arguments);
     let known: Vec<&str> = verbs.filter_map(|of| of.get_long()).collect();
-    let ours = |argument: &str| {
-        let name = argument.split('=').next()?.strip_prefix('-').filter(|name| name.len() > 2)?;
+    let ours = |name: &str| {
         let is_theirs = |(theirs, _): &&(&str, &str)| theirs.strip_prefix("--") == Some(name);
         let theirs = ARGUMENTS.iter().find(is_theirs).map(|(_, ours)| (*ours).to_owned());
         theirs.or_else(|| known.contains(&name).then(|| format!("--{name}")))
     };
-    let mut options = arguments.by_ref().take_while(|argument| argument != "--");
-    options.find_map(|argument| Some(format!("options have two dashes here: {}", ours(&argument)?)))
+    let ours = names.iter().find_map(|name| ours(name))?;
+    Some(format!("options have two dashes here: {ours}"))
 }
 
 /// The error with advice in the place of what only looks similar.
@@ -116,7 +126,7 @@ mod tests {
 
     #[test]
     fn options_with_one_dash_are_recognized() {
-        let advice = |line: &str| one_dash(&Cli::command(), line.split(' ').map(str::to_owned));
+        let advice = |line: &str| one_dash(Cli::command, line.split(' ').map(str::to_owned));
         for (line, expected) in [
             ("plan -out=tfplan", "--out"),
             ("plan -target=home", "--target"),
