@@ -129,7 +129,7 @@ fn secrets(loaded: &Loaded, resolver: &SecretResolver) -> Vec<HealthCheck> {
         let all = counted(asked.len(), "secret");
         checks.push(HealthCheck::skipped(
             code,
-            format!("{all} of programs, which are not started here"),
+            format!("{all} from programs, which are not started here"),
         ));
     }
     checks
@@ -149,7 +149,7 @@ fn to_whom(loaded: &Loaded, resolver: &SecretResolver) -> Vec<HealthCheck> {
             HealthCheck::warning(code, format!("{seen}, and none is of an identity that is found here"))
                 .help("add yours to `age: recipients:`, or you cannot read what you encrypt; `appcred rekey` then encrypts everything again"),
         ),
-        (_, own, _) => checks.push(HealthCheck::ok(code, format!("{seen}, {own} of identities found here"))),
+        (_, own, _) => checks.push(HealthCheck::ok(code, format!("{seen}, {own} of them with an identity found here"))),
     }
     checks
 }

@@ -129,7 +129,7 @@ fn certificate(reached: &SeenServer) -> HealthCheck {
         );
     };
     let left = end.duration_since(Timestamp::now()).as_hours().div_euclid(24);
-    let seen = format!("its certificate ends on {}", day(end));
+    let seen = format!("its certificate expires on {}", day(end));
     match left {
         CERTIFICATE_ENDS_SOON.. => HealthCheck::ok(Certificate, seen),
         left => {
@@ -149,7 +149,7 @@ fn clock(reached: &SeenServer) -> HealthCheck {
     }
     let way = if ahead.is_negative() { "behind" } else { "ahead of" };
     HealthCheck::warning(Clock, format!("its clock is {seconds:#} {way} that of this machine")).help(
-        "set both by NTP: access tokens and codes of providers end at a time, and a wrong clock ends them early",
+        "set both clocks with NTP: access tokens and authorization codes expire, and with a wrong clock they expire too early",
     )
 }
 
@@ -223,7 +223,7 @@ fn config_dir(endpoint: &ConfigDirEndpoint, seen: &FolderExamination) -> Vec<Hea
     };
     let running = match &seen.running {
         Some(why) => HealthCheck::error(Running, why),
-        None => HealthCheck::ok(Running, "no Home Assistant is seen to run on it"),
+        None => HealthCheck::ok(Running, "no running Home Assistant was found on it"),
     };
     let writable = match &seen.not_writable {
         Some(why) => HealthCheck::error(Writable, why),

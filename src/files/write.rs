@@ -88,7 +88,7 @@ fn but_written(written: &[PathBuf]) -> String {
     let names: Vec<_> = written.iter().map(|path| path.visible()).collect();
     match names.as_slice() {
         [] => String::new(),
-        names => format!("; what is written: {}", names.join(", ")),
+        names => format!("; already written: {}", names.join(", ")),
     }
 }
 
@@ -432,7 +432,7 @@ mod tests {
             change(made.clone(), None),
         ];
         let said = change_all(&both).unwrap_err().to_string();
-        assert!(said.contains("b.yaml: it already exists; what is written: "), "{said}");
+        assert!(said.contains("b.yaml: it already exists; already written: "), "{said}");
         assert_eq!(names(folder.path()), ["a.yaml", "b.yaml"]);
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
     }

@@ -238,7 +238,7 @@ fn identities_are_found_and_open_what_is_encrypted_or_not() {
     let (result, found) = only(&report, "identities");
     assert!(result == "ok" && found.contains("(mode 600) holds 1 identity: `age1"), "{found}");
     assert_eq!(only(&report, "secrets").1, "1 secret can be read");
-    let named = "appcred.yaml names 1 recipient, 1 of identities found here";
+    let named = "appcred.yaml names 1 recipient, 1 of them with an identity found here";
     assert_eq!(only(&report, "recipients").1, named);
 
     let (other, _) = age_identity();
