@@ -1,7 +1,7 @@
 //! `validate`
 
 use crate::desired;
-use crate::manifest::{check_known, check_names, check_plain, check_target_files, secret_values};
+use crate::manifest::{check_loaded, secret_values};
 use crate::model::{Selection, counted};
 use crate::recipients;
 use crate::report::{Report, Verb};
@@ -46,15 +46,11 @@ pub(super) struct Validate {
 
 pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {
     let loaded = load(global);
-    let mut problems = check_known(loaded.domains(), &loaded.project);
-    problems.append(loaded.problems.clone());
     let (resolver, unusable) = non_interactive_resolver(global, &loaded.project);
+    let mut problems = check_loaded(&loaded, &resolver);
     for problem in unusable.iter().filter(|problem| !problem.is_absence()) {
         problems.push(problem.warning());
     }
-    problems.append(check_names(&loaded.project, &loaded.entries, &resolver));
-    problems.append(check_plain(&loaded.project, &loaded.entries));
-    problems.append(check_target_files(&loaded.project, &resolver));
     problems.append(desired::check_secrets(&loaded, &resolver));
     problems.append(recipients::check(&loaded.project, &loaded.entries, &resolver));
     problems.append(repository::check(&global.folder, &loaded.project, &loaded.entries, &resolver));

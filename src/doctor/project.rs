@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
-
 use super::{DoctorRequest, HealthCheck, machine, secrets};
 use crate::codes::CheckCode;
 use crate::diagnostic::{Diagnostics, Severity};
 use crate::files;
-use crate::manifest::{Loaded, Project, check_known, check_names, check_plain, check_target_files};
+use crate::manifest::{Loaded, Project, check_loaded};
 use crate::model::{Visible, counted};
 use crate::repository;
 use crate::secret::SecretResolver;
@@ -55,18 +53,13 @@ fn project_file(workspace: &Workspace, project: &Project) -> HealthCheck {
 }
 
 fn manifests(loaded: &Loaded, resolver: &SecretResolver) -> HealthCheck {
-    let (project, entries) = (&loaded.project, &loaded.entries);
-    let mut problems = check_known(loaded.domains(), project);
-    problems.append(loaded.problems.clone());
-    problems.append(check_names(project, entries, resolver));
-    problems.append(check_plain(project, entries));
-    problems.append(check_target_files(project, resolver));
+    let problems = check_loaded(loaded, resolver);
+    let all = problems.sorted();
     let seen = format!(
         "{} in {}",
-        counted(entries.len(), "entry"),
+        counted(loaded.entries.len(), "entry"),
         counted(loaded.manifests.len(), "manifest")
     );
-    let all = problems.sorted();
     let count = |of: Severity| all.iter().filter(|problem| problem.severity == of).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let code = CheckCode::Manifests;
@@ -114,14 +107,8 @@ fn sources(project: &Project, folder: &Path, program_folders: &[PathBuf]) -> Vec
     let code = CheckCode::Sources;
     let checks = project.sources.iter().filter_map(|(name, source)| {
         let program = source.command.first()?;
-        // A name with a slash is a path from the project's folder.
-        let found = match program.contains('/') {
-            true => Some(folder.join(program)),
-            false => {
-                program_folders.iter().map(|folder| folder.join(program)).find(|file| can_run(file))
-            }
-        };
-        Some(match found.filter(|file| can_run(file)) {
+        let found = files::program(program, folder, program_folders.iter().cloned());
+        Some(match found {
             Some(file) => HealthCheck::ok(code, format!("the source {name} is {}", file.visible())),
             None => HealthCheck::error(
                 code,
@@ -131,8 +118,4 @@ fn sources(project: &Project, folder: &Path, program_folders: &[PathBuf]) -> Vec
         })
     });
     checks.collect()
-}
-
-fn can_run(file: &Path) -> bool {
-    file.is_file() && access(file, Access::EXEC_OK).is_ok()
 }

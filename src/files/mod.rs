@@ -45,6 +45,22 @@ pub fn repository_of(folder: &std::path::Path) -> Option<&std::path::Path> {
     folder.ancestors().find(|above| above.join(".git").symlink_metadata().is_ok())
 }
 
+/// The file of a program: below a folder where its name is a path, else in the first of these folders that has it.
+/// `None` where there is none that this user may run.
+pub fn program(
+    name: &str,
+    folder: &std::path::Path,
+    folders: impl IntoIterator<Item = std::path::PathBuf>,
+) -> Option<std::path::PathBuf> {
+    let may_run = |file: &std::path::PathBuf| {
+        file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    match name.contains('/') {
+        true => Some(folder.join(name)).filter(may_run),
+        false => folders.into_iter().map(|folder| folder.join(name)).find(may_run),
+    }
+}
+
 /// How large a text file may be that people write: a manifest, secrets, a certificate.
 pub const TEXT_LIMIT: u64 = 8 * 1024 * 1024;
 /// How large a file may be that programs write: a snapshot, a saved plan, Home Assistant's storage.

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::{Project, SecretValue, secret_values};
+use super::{Loaded, Project, SecretValue, secret_values};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, Severity};
 use crate::integrations::{self, Limit};
@@ -180,6 +180,17 @@ fn twice<T>(
         .related(first.spot.clone(), "first here")
 }
 
+/// All that was found while reading, and what can be said of it without a target.
+pub fn check_loaded(loaded: &Loaded, resolver: &SecretResolver) -> Diagnostics {
+    let (project, entries) = (&loaded.project, &loaded.entries);
+    let mut problems = check_known(loaded.domains(), project);
+    problems.append(loaded.problems.clone());
+    problems.append(check_names(project, entries, resolver));
+    problems.append(check_plain(project, entries));
+    problems.append(check_target_files(project, resolver));
+    problems
+}
+
 /// Warns of each tag with something behind it that could be the secret itself.
 pub fn check_names(
     project: &Project,
@@ -204,7 +215,7 @@ pub fn check_names(
 }
 
 /// Warns of each value that should be encrypted although the project accepts it in plain text.
-pub fn check_plain(project: &Project, entries: &[Arc<Entry>]) -> Diagnostics {
+fn check_plain(project: &Project, entries: &[Arc<Entry>]) -> Diagnostics {
     let mut problems = Diagnostics::default();
     if project.allow_plaintext {
         return problems;
@@ -224,7 +235,7 @@ pub fn check_plain(project: &Project, entries: &[Arc<Entry>]) -> Diagnostics {
 
 /// Warns of each file that a target names and that cannot be what it is for. Of those that hold a token, only
 /// what is there is checked: they may be on another machine.
-pub fn check_target_files(project: &Project, resolver: &SecretResolver) -> Diagnostics {
+fn check_target_files(project: &Project, resolver: &SecretResolver) -> Diagnostics {
     let mut problems = Diagnostics::default();
     for (name, target) in &project.targets {
         for why in target.file_faults(resolver) {
@@ -246,7 +257,7 @@ fn names_integration(reference: &Reference) -> bool {
 }
 
 /// Finds integrations that neither appcred knows nor the project names.
-pub fn check_known<'d>(
+pub(super) fn check_known<'d>(
     domains: impl IntoIterator<Item = &'d Located<Domain>>,
     project: &Project,
 ) -> Diagnostics {

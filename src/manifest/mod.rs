@@ -40,7 +40,7 @@ use rayon::prelude::*;
 pub use crate::diagnostic::Located;
 pub use cache::Cache;
 pub use candidates::try_out;
-pub use checks::{check_domains, check_known, check_names, check_plain, check_target_files};
+pub use checks::{check_domains, check_loaded, check_names};
 pub use discover::project_folder;
 pub use entry::Entry;
 pub use in_clear::check_in_clear;

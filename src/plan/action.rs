@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// The difference between what is wanted and what is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// What is done, in order.
     pub steps: Vec<Step>,
@@ -184,6 +184,12 @@ impl Wanted {
 }
 
 impl Step {
+    /// A step that does only this, and for no reason yet.
+    pub fn new(id: StepId, action: Action) -> Self {
+        let (reasons, reload, foreign) = Default::default();
+        Self { id, action, reasons, reload, after: None, claim: None, foreign, old_key: None }
+    }
+
     /// Whether nobody asked for what it does: that it fails is no failure of a run.
     pub fn is_optional(&self) -> bool {
         self.reasons == [Reason::UnnamedAccountDown]

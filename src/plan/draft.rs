@@ -78,7 +78,8 @@ impl<'a> PlanDraft<'a> {
             .and_then(|(_, at)| Some(&index.ownership(at)?.mark.key))
             .filter(|key| action.created().is_some_and(|wanted| wanted.key != **key))
             .cloned();
-        self.steps.push(Step { id, action, reasons, reload, after, claim: None, foreign, old_key });
+        let step = Step::new(id, action);
+        self.steps.push(Step { reasons, reload, after, foreign, old_key, ..step });
         id
     }
 

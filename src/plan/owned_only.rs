@@ -79,16 +79,7 @@ mod tests {
         for how in [Adoption::Shadow, Adoption::TakeOver] {
             let old = vec![foreign.held()];
             let wanted = Wanted::of(&entry, "spotify_id_a".into());
-            let step = Step {
-                id: StepId(0),
-                action: Action::Adopt { wanted, old, how },
-                reasons: Vec::new(),
-                reload: Vec::new(),
-                after: None,
-                claim: None,
-                foreign: Vec::new(),
-                old_key: None,
-            };
+            let step = Step::new(StepId(0), Action::Adopt { wanted, old, how });
             let mut plan = plan(&desired, &observed, &policy);
             plan.steps = vec![step];
             keep(&context, &mut plan);

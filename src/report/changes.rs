@@ -19,7 +19,7 @@ pub(super) struct ChangesReport<'a> {
     /// The verb.
     verb: &'a str,
     /// What was changed; empty where nothing was.
-    changes: Vec<&'a MadeChange>,
+    changes: &'a [MadeChange],
 }
 
 /// One change that was made. It has no secret.
@@ -96,9 +96,5 @@ impl MadeChange {
 /// # Errors
 /// None in practice: all of it can be written as JSON.
 pub fn json(verb: &str, changes: &[MadeChange]) -> serde_json::Result<String> {
-    to_json(&ChangesReport {
-        format_version: FORMAT_VERSION,
-        verb,
-        changes: changes.iter().collect(),
-    })
+    to_json(&ChangesReport { format_version: FORMAT_VERSION, verb, changes })
 }

@@ -311,27 +311,15 @@ mod tests {
             domain: Domain::new("spotify"),
             purpose: Purpose::Entry(Mark { owner, key: key.clone() }),
         };
-        let step = Step {
-            id: StepId(0),
-            action: Action::Abandon { flow },
-            reasons: vec![Reason::LeftOver],
-            reload: Vec::new(),
-            after: None,
-            claim: None,
-            foreign: Vec::new(),
-            old_key: None,
-        };
+        let step = Step::new(StepId(0), Action::Abandon { flow });
         Plan {
-            steps: vec![step],
-            withheld: Vec::new(),
-            unknown: Vec::new(),
-            credential_states: Vec::new(),
-            undeclared_accounts: Vec::new(),
+            steps: vec![Step { reasons: vec![Reason::LeftOver], ..step }],
             setup_states: vec![EntrySetup {
                 id: SetUpId { key, account: None },
                 state: SetupState::InProgress,
                 trouble: None,
             }],
+            ..Plan::default()
         }
     }
 

@@ -3,8 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, IsTerminal};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -205,18 +204,11 @@ async fn beginning(
 
 /// Reports a program that is not there; the shell that becomes it would only print that.
 fn find(program: &str, folder: &Path, path: Option<&OsStr>) -> std::io::Result<()> {
-    let folders = match program.contains('/') {
-        true => vec![folder.to_owned()],
-        // Where there is none, the operating system looks here as well.
-        false => std::env::split_paths(path.unwrap_or(OsStr::new("/bin:/usr/bin"))).collect(),
-    };
-    let is_program = |file: PathBuf| {
-        file.metadata()
-            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    match folders.iter().any(|folder| is_program(folder.join(program))) {
-        true => Ok(()),
-        false => Err(std::io::Error::new(ErrorKind::NotFound, "there is no such program")),
+    // Where there is none, the operating system looks here as well.
+    let folders = std::env::split_paths(path.unwrap_or(OsStr::new("/bin:/usr/bin")));
+    match files::program(program, folder, folders) {
+        Some(_) => Ok(()),
+        None => Err(std::io::Error::new(ErrorKind::NotFound, "there is no such program")),
     }
 }
 

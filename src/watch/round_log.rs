@@ -251,25 +251,9 @@ pub(super) mod tests {
                 name: example.name,
                 auth_domain: format!("appcred:house:{key}").into(),
             };
-            Step {
-                id: StepId(number),
-                action: Action::Create { wanted },
-                reasons: Vec::new(),
-                reload: Vec::new(),
-                after: None,
-                claim: None,
-                foreign: Vec::new(),
-                old_key: None,
-            }
+            Step::new(StepId(number), Action::Create { wanted })
         };
-        Plan {
-            steps: (0..).zip(creates).map(step).collect(),
-            withheld: Vec::new(),
-            unknown: Vec::new(),
-            credential_states: Vec::new(),
-            undeclared_accounts: Vec::new(),
-            setup_states: Vec::new(),
-        }
+        Plan { steps: (0..).zip(creates).map(step).collect(), ..Plan::default() }
     }
 
     #[test]

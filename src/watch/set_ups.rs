@@ -156,24 +156,13 @@ mod tests {
     use crate::status::{EntryStatus, unseen};
 
     fn plan_of(action: Action, state: SetupState) -> Plan {
-        let step = Step {
-            id: StepId(0),
-            action,
-            reasons: vec![Reason::ConsentLost],
-            reload: Vec::new(),
-            after: None,
-            claim: None,
-            foreign: Vec::new(),
-            old_key: None,
-        };
+        let step = Step::new(StepId(0), action);
+        let step = Step { reasons: vec![Reason::ConsentLost], ..step };
         let id = step.action.set_up_id().unwrap();
         Plan {
             steps: vec![step],
-            withheld: Vec::new(),
-            unknown: Vec::new(),
-            credential_states: Vec::new(),
             setup_states: vec![EntrySetup { id, state, trouble: None }],
-            undeclared_accounts: Vec::new(),
+            ..Plan::default()
         }
     }
 

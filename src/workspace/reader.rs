@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-
 use tokio::sync::watch;
 
 use crate::desired::{self, Resolved};

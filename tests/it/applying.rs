@@ -87,14 +87,9 @@ fn replace() -> Action {
 /// Steps in this order, each with the one that it follows.
 fn steps(actions: Vec<(Action, Option<usize>)>) -> Vec<Step> {
     let step = |(at, (action, after)): (usize, (Action, Option<usize>))| Step {
-        id: StepId(at),
-        action,
         reasons: vec![Reason::SecretDiffers],
-        reload: Vec::new(),
         after: after.map(StepId),
-        claim: None,
-        foreign: Vec::new(),
-        old_key: None,
+        ..Step::new(StepId(at), action)
     };
     actions.into_iter().enumerate().map(step).collect()
 }
@@ -127,14 +122,7 @@ fn desired() -> Desired {
 }
 
 async fn applied(steps: Vec<Step>, target: &mut Recorder) -> Vec<Outcome> {
-    let plan = Plan {
-        steps,
-        withheld: Vec::new(),
-        unknown: Vec::new(),
-        credential_states: Vec::new(),
-        setup_states: Vec::new(),
-        undeclared_accounts: Vec::new(),
-    };
+    let plan = Plan { steps, ..Plan::default() };
     let outcomes = apply(&plan, &desired(), target, &Stop::new(), &mut |_, _| {}).await;
     outcomes.into_iter().map(|outcome| outcome.outcome).collect()
 }

@@ -53,11 +53,13 @@ impl From<SopsProblem> for SopsWriteError {
 /// Whether a SOPS document has a form that is not written here: JSON, several documents in one file, values
 /// that comments choose, or a key that is split.
 pub fn is_changed_by_sops_alone(text: &str) -> bool {
+    if document::in_json(text).is_some() {
+        return true;
+    }
     let parsed = yaml::parse(text);
     let parts = document::in_yaml(text, &parsed);
     let metadata = parts.and_then(|parts| parts.ok()?.metadata);
-    document::in_json(text).is_some()
-        || parsed.documents.len() > 1
+    parsed.documents.len() > 1
         || metadata.is_some_and(|said| said.by_comment || said.groups.len() > 1)
 }
 

@@ -133,14 +133,6 @@ impl HomeAssistant {
         }
     }
 
-    /// The integrations that take credentials here.
-    ///
-    /// # Errors
-    /// Where HA does not answer.
-    pub async fn domains(&self) -> Result<BTreeSet<Domain>, TargetError> {
-        self.known_domains().await.cloned().map_err(|fault| self.error(fault))
-    }
-
     async fn known_domains(&self) -> Result<&BTreeSet<Domain>, CommandError> {
         self.domains.get_or_try_init(|| credentials::domains(&self.connection)).await
     }
