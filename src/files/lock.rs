@@ -137,6 +137,16 @@ impl FileLock {
     }
 }
 
+/// A program that is started at this moment has a copy of every open file until it is executed. To close the
+/// file would give the lock back only then.
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!("a lock is not given back before the file is closed: {error}");
+        }
+    }
+}
+
 /// Tries again and again to take a lock, until `timeout` is over or `is_stopped`.
 ///
 /// # Errors
@@ -216,6 +226,21 @@ mod tests {
         drop(first);
         let _second = FileLock::file(&path, "process 2").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "process 2\n");
+    }
+
+    #[test]
+    fn a_lock_is_given_back_while_a_program_that_starts_still_has_the_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = FileLock::file(&path, "process 1").unwrap();
+        // What fork does: another descriptor of the same open file.
+        let _copy = lock.as_file().try_clone().unwrap();
+        drop(lock);
+        assert!(FileLock::file(&path, "process 2").is_ok());
+        let lock = FileLock::existing(folder.path()).unwrap().unwrap();
+        let _copy = lock.as_file().try_clone().unwrap();
+        drop(lock);
+        assert!(FileLock::existing(folder.path()).is_ok());
     }
 
     #[test]
