@@ -48,7 +48,7 @@ fn measure(release: Release, is_slow: bool, ends: Ends) -> Vec<Duration> {
     arrives(&ha, &[("a", "first")]);
     let one = |run: usize| {
         ends(&mut ha);
-        let secret = format!("secret {run}");
+        let secret = format!("new-{run}");
         house.declare(&[house.entry("spotify", "A", "a", &secret)]);
         ha.start_again();
         let ready = Instant::now();
