@@ -1,6 +1,7 @@
 //! Entries and their secrets -> what one target should hold.
 
 mod check;
+mod needed;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -15,6 +16,7 @@ use crate::model::{
 use crate::secret::{self, BrokenFile, SecretResolver, Unreadable};
 
 pub use check::{check_client, check_secrets};
+pub use needed::Needed;
 
 /// Entries as far as they are known, and what could not be read.
 #[derive(Debug)]
@@ -109,24 +111,23 @@ pub fn resolve_again(
     resolver: &SecretResolver,
     earlier: Option<&Resolved>,
 ) -> Resolved {
-    resolve_those(loaded, resolver, earlier, &|_| true)
+    resolve_those(loaded, resolver, earlier, &|_| Needed::Client)
 }
 
-/// The same, but the secrets of selected entries alone. Whose the credentials of a target are can be seen only
-/// with the client ids of all; an entry whose id cannot be read then is left alone, with a warning.
-pub fn resolve_selected(
+/// The same, but of each entry what is needed alone.
+pub fn resolve_needed(
     loaded: &Loaded,
     resolver: &SecretResolver,
-    is_selected: impl Fn(&Entry) -> bool,
+    needed: impl Fn(&Entry) -> Needed,
 ) -> Resolved {
-    resolve_those(loaded, resolver, None, &is_selected)
+    resolve_those(loaded, resolver, None, &needed)
 }
 
 fn resolve_those(
     loaded: &Loaded,
     resolver: &SecretResolver,
     earlier: Option<&Resolved>,
-    is_selected: &dyn Fn(&Entry) -> bool,
+    needed: &dyn Fn(&Entry) -> Needed,
 ) -> Resolved {
     let known: HashMap<*const Entry, (&KnownClient, &KnownSecret)> = earlier
         .into_iter()
@@ -140,9 +141,12 @@ fn resolve_those(
         .iter()
         .filter(is_new)
         .flat_map(|entry| {
-            let secret = is_selected(entry).then_some(&entry.client_secret.value);
-            std::iter::once(&entry.client_id.value).chain(secret)
+            let (needed, id, secret) =
+                (needed(entry), &entry.client_id.value, &entry.client_secret.value);
+            let parts = [(id, ClientPart::Id), (secret, ClientPart::Secret)];
+            parts.into_iter().filter(move |(reference, part)| needed.includes(reference, *part))
         })
+        .map(|(reference, _)| reference)
         .filter(|reference| !matches!(reference, Reference::Plain(_)))
         .collect();
     let mut answers = secret::read_all(&references, resolver).into_iter();
@@ -155,13 +159,9 @@ fn resolve_those(
             resolved.entries.push((Arc::clone(entry), (*client).clone(), (*secret).clone()));
             continue;
         }
-        if !is_selected(entry) {
-            // What is wrong with a file is an error where a selected entry is read from it as well.
-            let id = take(&mut answers, entry, ClientPart::Id, resolver, &mut Vec::new());
-            let id = id.map_err(|Unread { problems, is_lacking }| {
-                resolved.report(Unread { problems: problems.into_warnings(), is_lacking });
-            });
-            let client = id.map_or(KnownClient::Unknown, |id| KnownClient::of(&id));
+        if needed(entry) != Needed::Client {
+            let is_read = needed(entry).includes(&entry.client_id.value, ClientPart::Id);
+            let client = resolved.id_alone(entry, is_read, &mut answers, resolver);
             resolved.entries.push((Arc::clone(entry), client, KnownSecret::Unknown));
             continue;
         }
@@ -283,6 +283,27 @@ impl Resolved {
         });
         let secrets = secrets.map(|(entry, _, secret)| (Some(&entry.client_secret.spot), secret));
         check_in_clear(&loaded.files, secrets)
+    }
+
+    /// The client of an entry whose secret is not needed.
+    fn id_alone(
+        &mut self,
+        entry: &Entry,
+        is_read: bool,
+        answers: &mut impl Iterator<Item = Result<Secret, Unreadable>>,
+        resolver: &SecretResolver,
+    ) -> KnownClient {
+        if !is_read && !matches!(entry.client_id.value, Reference::Plain(_)) {
+            return KnownClient::Unknown;
+        }
+        // What is wrong with a file is an error where a selected entry is read from it as well.
+        match take(answers, entry, ClientPart::Id, resolver, &mut Vec::new()) {
+            Ok(id) => KnownClient::of(&id),
+            Err(Unread { problems, is_lacking }) => {
+                self.report(Unread { problems: problems.into_warnings(), is_lacking });
+                KnownClient::Unknown
+            }
+        }
     }
 
     fn report(&mut self, unread: Unread) {

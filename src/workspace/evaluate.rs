@@ -11,12 +11,12 @@ use super::against::StaleSnapshot;
 use super::selected::{NoSuchEntry, check_views};
 use super::targets::{SelectionError, select};
 use super::{Workspace, limits};
-use crate::desired::{self, Resolved};
+use crate::desired::{self, Needed, Resolved};
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project};
 use crate::model::{
     Desired, DesiredCredential, Key, KnownSecret, Observed, Policy, PolicyOverrides, SealedClients,
-    Seals, TargetName,
+    Seals, Selection, TargetName,
 };
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
@@ -174,15 +174,16 @@ impl Workspace {
         let endpoints = select(&project, &self.environment, names)?;
         let (resolver, identity_problems) = self.resolver(&project, person);
         let (resolver, sessions) = (Arc::new(resolver), self.environment.sessions());
-        let (loaded, selection) = (Arc::new(loaded), Arc::new(policy.selection.clone()));
+        let run = Arc::new(EntrySelection {
+            targets: endpoints.keys().cloned().collect(),
+            selection: policy.selection.clone(),
+        });
+        let loaded = Arc::new(loaded);
         let resolve = |also: Arc<BTreeSet<Key>>| {
-            let (loaded, resolver, selection) =
-                (Arc::clone(&loaded), Arc::clone(&resolver), Arc::clone(&selection));
+            let (loaded, resolver, run) =
+                (Arc::clone(&loaded), Arc::clone(&resolver), Arc::clone(&run));
             spawn_blocking(move || {
-                desired::resolve_selected(&loaded, &resolver, |entry| {
-                    selection.includes(entry.keys(), &entry.domain.value)
-                        || also.contains(&entry.key.value)
-                })
+                desired::resolve_needed(&loaded, &resolver, |entry| run.needed(entry, &also))
             })
         };
         let observing = join_all(
@@ -226,11 +227,34 @@ impl Workspace {
         person: impl Ask,
     ) -> Result<Resolution, EvaluationError> {
         let (resolver, identity_problems) = self.resolver(&loaded.project, person);
-        let is_selected = move |entry: &Entry| keys.contains(&entry.key.value);
-        let reading = move || desired::resolve_selected(&loaded, &resolver, is_selected);
+        let needed = move |entry: &Entry| match keys.contains(&entry.key.value) {
+            true => Needed::Client,
+            false => Needed::IdAlone,
+        };
+        let reading = move || desired::resolve_needed(&loaded, &resolver, needed);
         let mut resolved = spawn_blocking(reading).await?;
         let problems = problems_of(&mut resolved, &identity_problems);
         Ok(Resolution { resolved, problems })
+    }
+}
+
+/// The entries that a run is about.
+struct EntrySelection {
+    targets: BTreeSet<TargetName>,
+    selection: Selection,
+}
+
+impl EntrySelection {
+    /// What of an entry is read, where those with the keys `also` are selected by what targets hold.
+    fn needed(&self, entry: &Entry, also: &BTreeSet<Key>) -> Needed {
+        let is_selected = || self.selection.includes(entry.keys(), &entry.domain.value);
+        if !self.targets.iter().any(|target| entry.targets.include(target)) {
+            Needed::Nothing
+        } else if is_selected() || also.contains(&entry.key.value) {
+            Needed::Client
+        } else {
+            Needed::IdAlone
+        }
     }
 }
 

@@ -367,9 +367,7 @@ fn an_entry_that_is_not_selected_and_whose_id_cannot_be_read_is_left_alone() {
     scene.0.write("appcred.yaml", &format!("{project}allow_plaintext: true\n"));
     scene.0.write("credentials/a.yaml", &both("!from safe id"));
     scene.applied();
-    scene
-        .0
-        .write("credentials/a.yaml", &both("!from safe gone").replace("s3cret-t", "s3cret-new-t"));
+    scene.0.write("credentials/a.yaml", &both("!env_var GONE").replace("s3cret-t", "s3cret-new-t"));
     let ran = scene.appcred().args(["apply", "--yes", "--key", "twitch"]).run();
     assert!(
         ran.stderr.contains("warning: cannot read the client_id of `spotify`"),
@@ -379,4 +377,46 @@ fn an_entry_that_is_not_selected_and_whose_id_cannot_be_read_is_left_alone() {
     let held = fs::read_to_string(scene.0.join("ha/.storage/application_credentials")).unwrap();
     assert!(held.contains("client-1") && held.contains("s3cret-new-twitch"), "{held}");
     scene.appcred().args(["apply", "--yes"]).status(1).run();
+}
+
+/// An id that a program prints is not asked for where the entry is not selected, and nothing is where it is for
+/// another target. What they have is left alone.
+#[test]
+fn no_program_runs_for_an_entry_that_is_left_out() {
+    let scene = Scene::new("echo \"$2\" >>asked; echo \"of-$2\" | tr = -", "");
+    let project = fs::read_to_string(scene.0.join("appcred.yaml")).unwrap();
+    let project = project
+        .replace("{lab: {config_dir: ha}}", "{lab: {config_dir: ha}, cabin: {config_dir: ha2}}");
+    scene.0.write("appcred.yaml", &project);
+    let entry = |domain: &str, target: &str| {
+        format!(
+            "  - {{domain: {domain}, client_id: !from safe {domain}-id, client_secret: !from safe {domain}-secret, targets: [{target}]}}\n"
+        )
+    };
+    let manifest = [entry("spotify", "lab"), entry("twitch", "lab"), entry("netatmo", "cabin")];
+    let manifest = format!("application_credentials:\n{}", manifest.concat());
+    scene.0.write("credentials/a.yaml", &manifest);
+    let asked = || {
+        let asked = fs::read_to_string(scene.0.join("asked")).unwrap_or_default();
+        let _gone = fs::remove_file(scene.0.join("asked"));
+        let mut lines: Vec<_> = asked.lines().map(|line| line.replace("item=", "")).collect();
+        lines.sort();
+        lines.join(" ")
+    };
+    let run = |arguments: &str| {
+        scene.appcred().args(arguments.split(' ')).run();
+        asked()
+    };
+    assert_eq!(run("apply --yes --key netatmo"), "netatmo-id netatmo-secret");
+    let lab = "spotify-id spotify-secret twitch-id twitch-secret";
+    assert_eq!(run("apply --yes --target lab"), lab);
+    for arguments in
+        ["plan --target lab --key spotify", "plan --domain spotify", "list --key spotify"]
+    {
+        assert_eq!(run(arguments), "spotify-id spotify-secret", "{arguments}");
+    }
+    scene.0.write("credentials/a.yaml", &manifest.replace("safe spotify-secret", "safe new"));
+    assert_eq!(run("apply --yes --prune all --key spotify"), "new spotify-id");
+    let held = fs::read_to_string(scene.0.join("ha/.storage/application_credentials")).unwrap();
+    assert!(held.contains("\"of-item-new\"") && held.contains("\"of-item-twitch-id\""), "{held}");
 }
