@@ -134,7 +134,9 @@ fn rekey(
     }
     let made = rekeyed(&before, &recipients.names, verb.force, resolver).map_err(|why| {
         let help = match why {
-            EncryptedFileError::Sops(SopsWriteError::Form(_)) => Some(UPDATE_KEYS),
+            EncryptedFileError::Sops(SopsWriteError::Form(_) | SopsWriteError::OtherKeys(_)) => {
+                Some(UPDATE_KEYS)
+            }
             _ => why.help(),
         };
         let error = anyhow::Error::from(why);

@@ -105,16 +105,21 @@ pub(super) fn each(code: CheckCode, problems: &Diagnostics) -> Vec<HealthCheck> 
 /// Whether the programs are there that are asked for secrets. None is started.
 fn sources(project: &Project, folder: &Path, program_folders: &[PathBuf]) -> Vec<HealthCheck> {
     let code = CheckCode::Sources;
-    let checks = project.sources.iter().filter_map(|(name, source)| {
-        let program = source.command.first()?;
+    let sources = project.sources.iter();
+    let sources = sources.map(|(name, source)| (format!("the source {name}"), "sources", source));
+    let sops = project.sops_program.iter();
+    let sops = sops.map(|sops| ("`sops_program`".to_owned(), "sops_program", sops));
+    let checks = sources.chain(sops).filter_map(|(name, field, program)| {
+        let program = program.command.first()?;
         let found = files::program(program, folder, program_folders.iter().cloned());
         Some(match found {
-            Some(file) => HealthCheck::ok(code, format!("the source {name} is {}", file.visible())),
-            None => HealthCheck::error(
-                code,
-                format!("the program {program} of the source {name} is not found"),
-            )
-            .help("install it, or correct `command` under `sources` in appcred.yaml"),
+            Some(file) => HealthCheck::ok(code, format!("{name} is {}", file.visible())),
+            None => {
+                let seen = format!("the program {program} of {name} is not found");
+                let help =
+                    format!("install it, or correct `command` under `{field}` in appcred.yaml");
+                HealthCheck::error(code, seen).help(help)
+            }
         })
     });
     checks.collect()

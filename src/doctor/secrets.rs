@@ -122,6 +122,7 @@ fn secrets(loaded: &Loaded, resolver: &SecretResolver) -> Vec<HealthCheck> {
             Unreadable::Unanswered => {
                 HealthCheck::skipped(code, format!("{seen}; nobody is asked here"))
             }
+            why if why.is_not_asked() => HealthCheck::skipped(code, seen),
             _ => HealthCheck::error(code, seen).help(unreadable.help()),
         });
     }

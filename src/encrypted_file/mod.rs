@@ -56,6 +56,7 @@ impl EncryptedFileError {
             Self::Unreadable(why)
             | Self::Value { why, .. }
             | Self::Sops(SopsWriteError::Unreadable(why)) => Some(why.help()),
+            Self::Sops(SopsWriteError::OtherKeys(_)) => Some("run `sops edit FILE`"),
             _ => None,
         }
     }

@@ -9,11 +9,13 @@
 //! `clippy.toml` forbids the rest of the crate to open files itself.
 #![expect(clippy::disallowed_methods, reason = "this room is where files are opened")]
 
+mod inherited;
 mod lock;
 mod read;
 mod stamp;
 mod write;
 
+pub use inherited::inherited;
 pub use lock::{FileLock, NotLocked, wait_for, when_free};
 pub use read::{
     Replaced, from_utf16, open_folder, optional, read, read_bytes, read_stream, read_text,

@@ -13,8 +13,8 @@ use super::schema::{AgeInput, PolicyInput, ProjectInput};
 use crate::diagnostic::{Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
 use crate::field::{Days, Field, FieldRefusal, NAME_HELP, Pairs, Raw, Text, Texts};
 use crate::model::{Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
-use crate::secret::SecretPrograms;
 use crate::secret::seal::{MIXED, mixture, shown};
+use crate::secret::{SecretProgram, SecretPrograms};
 use crate::target::{Endpoint, TargetInput};
 use crate::yaml::{self, Kind, Node, Value};
 
@@ -41,6 +41,8 @@ pub struct Project {
     pub notify: Notify,
     /// The programs that may be asked for secrets.
     pub sources: SecretPrograms,
+    /// SOPS, where it may be run.
+    pub sops_program: Option<SecretProgram>,
     /// Whether secrets may be in plain text in manifests.
     pub allow_plaintext: bool,
     /// Whether `!file` may name files outside of the project.
@@ -163,6 +165,7 @@ impl<'n> Decoder<'n> {
             expiring_within: self.days(input.expiring_within),
             notify: input.notify.map(|notify| self.notify(self.site(&notify))).unwrap_or_default(),
             sources: input.sources.map(|sources| self.sources(sources)).unwrap_or_default(),
+            sops_program: input.sops_program.and_then(|program| self.sops_program(program)),
             allow_plaintext: given(input.allow_plaintext, false).unwrap_or_default(),
             allow_outside_files: given(input.allow_outside_files, false).unwrap_or_default(),
             ..Project::default()

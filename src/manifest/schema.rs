@@ -40,6 +40,7 @@ pub(super) fn mapping_with(field: &str) -> Option<&'static str> {
     let all = [
         described::<ProjectInput>(),
         described::<AgeInput>(),
+        described::<SopsProgramInput>(),
         described::<PolicyInput>(),
         described::<EntryInput>(),
         described::<IntegrationInput>(),
@@ -158,6 +159,9 @@ pub(super) struct ProjectInput {
     /// Programs that print secrets, by the names that `!from NAME ...` uses.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
     pub(super) sources: Option<Field<Pairs<Raw<SourceInput>>>>,
+    /// SOPS, which is run for SOPS documents that no age identity opens, such as those for PGP or a key service.
+    /// Where it is left out, such a document is an error.
+    pub(super) sops_program: Option<Field<SopsProgramInput>>,
     /// Custom integrations that take credentials, by their domains.
     pub(super) custom_integrations: Option<Texts<Domain>>,
     /// Whether secrets may be in plain text in these files. `false` where it is left out.
@@ -184,6 +188,20 @@ pub(super) struct SourceInput {
     /// How long it may take, as in `30s`, which holds where it is left out.
     pub(super) timeout: Option<Field<Text<Seconds>>>,
     /// Variables of the environment that it gets beside the usual ones, such as `PATH` and `HOME`.
+    pub(super) environment: Option<Texts<String>>,
+}
+
+/// SOPS, which decrypts what no age identity opens.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "`sops_program`", deny_unknown_fields)]
+#[schemars(rename = "SopsProgramInput")]
+pub(super) struct SopsProgramInput {
+    /// The program, as in `[sops]`. `decrypt` and its options are added. It is run without a shell.
+    #[schemars(length(min = 1))]
+    pub(super) command: Texts<String>,
+    /// How long it may take, as in `30s`, which holds where it is left out.
+    pub(super) timeout: Option<Field<Text<Seconds>>>,
+    /// Variables of the environment that it gets beside the usual ones, such as `VAULT_TOKEN`.
     pub(super) environment: Option<Texts<String>>,
 }
 

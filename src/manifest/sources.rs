@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::decode::{Decoder, Site};
-use super::schema::SourceInput;
+use super::schema::{SopsProgramInput, SourceInput};
 use crate::diagnostic::ProblemCode;
-use crate::field::{Field, FieldRefusal, NAME_HELP, Pairs, Raw};
+use crate::field::{Field, FieldRefusal, NAME_HELP, Pairs, Raw, Seconds, Text};
 use crate::model::Key;
 use crate::secret::{ASKED, SecretProgram, SecretPrograms};
 
@@ -48,13 +48,34 @@ impl<'n> Decoder<'n> {
             self.refuse(at, FieldRefusal::new(ProblemCode::BadValue, why).help(help));
             return None;
         }
-        let timeout = input.timeout.and_then(|timeout| self.text(timeout));
-        let seconds = timeout.map_or(USUAL, |seconds| seconds.value.0);
         Some(SecretProgram {
-            timeout: Duration::from_secs(seconds.into()),
+            timeout: self.timeout(input.timeout),
             environment: self.each(input.environment).collect(),
             command,
         })
+    }
+
+    /// The program for SOPS documents that no age identity opens.
+    pub(super) fn sops_program(&self, input: Field<SopsProgramInput>) -> Option<SecretProgram> {
+        let input = input.value?;
+        let at = self.site(&input.command);
+        let command: Vec<String> = self.each(Some(input.command)).collect();
+        if command.is_empty() {
+            let why = "must name the program";
+            let refusal = FieldRefusal::new(ProblemCode::BadValue, why);
+            self.refuse(at, refusal.help("write `[sops]`"));
+            return None;
+        }
+        Some(SecretProgram {
+            timeout: self.timeout(input.timeout),
+            environment: self.each(input.environment).collect(),
+            command,
+        })
+    }
+
+    fn timeout(&self, timeout: Option<Field<Text<Seconds>>>) -> Duration {
+        let seconds = timeout.and_then(|timeout| self.text(timeout));
+        Duration::from_secs(seconds.map_or(USUAL, |seconds| seconds.value.0).into())
     }
 }
 

@@ -151,6 +151,8 @@ pub struct Metadata {
     pub groups: Vec<Vec<SopsRecipient>>,
     /// How many of these make the key; all where it is 0.
     pub threshold: usize,
+    /// The other kinds of keys that its key is encrypted to, as people call them.
+    pub other_keys: Vec<&'static str>,
 }
 
 /// A rule for keys.

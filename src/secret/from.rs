@@ -2,12 +2,14 @@
 //! the project file names. A manifest names a program, and never says what it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
 use super::env::{self, holds_identity};
@@ -48,6 +50,24 @@ pub struct SecretProgram {
 /// The programs by the names that manifests use.
 pub type SecretPrograms = BTreeMap<String, SecretProgram>;
 
+/// What a program of the project file is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProgramRole {
+    /// The source of this name.
+    Source(String),
+    /// Opening SOPS documents.
+    Sops,
+}
+
+impl fmt::Display for ProgramRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(name) => write!(f, "the program of the source `{name}`"),
+            Self::Sops => f.write_str("the program of `sops_program`"),
+        }
+    }
+}
+
 /// Why a program gave no secret. None of it repeats what the program printed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SourceProblem {
@@ -61,30 +81,38 @@ pub enum SourceProblem {
     #[error("the argument of `!from` {0}")]
     Asked(&'static str),
     /// No program is run here.
-    #[error("the program of the source `{0}` is not run here")]
-    NotAsked(String),
+    #[error("{0} is not run here")]
+    NotAsked(ProgramRole),
     /// The program cannot be started.
-    #[error("the program of the source `{0}` {1}")]
-    NotRun(String, String),
+    #[error("{0} {1}")]
+    NotRun(ProgramRole, String),
     /// It says that it failed.
-    #[error("the program of the source `{source_name}` ended with {status}{}", said(.stderr))]
+    #[error("{role} ended with {status}{}", said(.stderr))]
     Failed {
-        /// The source.
-        source_name: String,
+        /// Which it is.
+        role: ProgramRole,
         /// How it ended.
         status: String,
         /// What it wrote to its standard error, without what may be secret.
         stderr: String,
     },
     /// It takes too long.
-    #[error("the program of the source `{0}` did not end within {1} seconds and was killed")]
-    TooSlow(String, u64),
+    #[error("{0} did not end within {1} seconds and was killed")]
+    TooSlow(ProgramRole, u64),
     /// It prints too much.
-    #[error("the program of the source `{0}` prints more than 64 KiB")]
-    TooMuch(String),
+    #[error("{role} prints more than {} KiB", limit / 1024)]
+    TooMuch {
+        /// Which it is.
+        role: ProgramRole,
+        /// How many bytes it may print.
+        limit: usize,
+    },
     /// It prints nothing.
-    #[error("the program of the source `{0}` printed nothing")]
-    Nothing(String),
+    #[error("{0} printed nothing")]
+    Nothing(ProgramRole),
+    /// It prints something else than a SOPS document decrypted.
+    #[error("{0} did not print the values of the document")]
+    OtherValues(ProgramRole),
 }
 
 fn said(stderr: &str) -> String {
@@ -102,14 +130,25 @@ impl SourceProblem {
                 "name it under `sources` in appcred.yaml, as in `sources: {op: {command: [op, read, \"{}\"]}}`"
             }
             Self::NotAsked(_) => "`plan` asks it",
-            Self::NotRun(..) => "install it, or correct `command` under `sources` in appcred.yaml",
-            Self::Failed { .. } | Self::Nothing(_) => {
+            Self::NotRun(ProgramRole::Source(_), _) => {
+                "install it, or correct `command` under `sources` in appcred.yaml"
+            }
+            Self::NotRun(ProgramRole::Sops, _) => {
+                "install it, or correct `command` under `sops_program` in appcred.yaml"
+            }
+            Self::Failed { role: ProgramRole::Source(_), .. } | Self::Nothing(_) => {
                 "run the command yourself; if it needs variables of the environment, list them under `environment` of the source"
             }
-            Self::TooSlow(..) => {
-                "it cannot ask for anything on this terminal: unlock it first, or give the source a longer `timeout`"
+            Self::Failed { role: ProgramRole::Sops, .. } => {
+                "run `sops decrypt FILE` yourself; if it needs variables of the environment, list them under `environment` of `sops_program`"
             }
-            Self::TooMuch(_) => "let it print one secret alone",
+            Self::OtherValues(_) => {
+                "let `command` of `sops_program` in appcred.yaml be SOPS, as in `[sops]`"
+            }
+            Self::TooSlow(..) => {
+                "it cannot ask for anything on this terminal: unlock it first, or give it a longer `timeout` in appcred.yaml"
+            }
+            Self::TooMuch { .. } => "let it print one secret alone",
         }
     }
 }
@@ -151,48 +190,82 @@ impl<'q> SourceQuestion<'q> {
     }
 
     fn answer(&self, folder: &Path) -> Result<Secret, Unreadable> {
-        let name = || self.name.to_owned();
         let words: Vec<String> =
             self.program.command.iter().map(|word| word.replace(ASKED, self.asked)).collect();
-        let Some((program, arguments)) = words.split_first() else {
-            return Err(SourceProblem::NotRun(name(), "has no name".to_owned()).into());
-        };
-        let capture = capture(Capture {
-            program,
-            arguments,
+        let printed = Run {
+            role: self.role(),
+            program: self.program,
+            command: &words,
             folder,
+            input: None,
             limit: MAX_BYTES,
-            timeout: self.program.timeout,
-            environment: env::passed(&self.program.environment),
-        });
-        let captured = capture.map_err(|why| match why {
-            ProgramError::NotRun(why) if why.kind() == ErrorKind::NotFound => {
-                SourceProblem::NotRun(name(), format!("`{}` was not found", program.visible()))
-            }
-            ProgramError::TooSlow(seconds) => SourceProblem::TooSlow(name(), seconds),
-            why => SourceProblem::NotRun(name(), why.to_string()),
-        })?;
-        if captured.stdout.len() > MAX_BYTES {
-            return Err(SourceProblem::TooMuch(name()).into());
-        }
-        if !captured.status.success() {
-            let stderr = masked(&captured.stderr, &captured.stdout);
-            let status = captured.status.to_string();
-            return Err(SourceProblem::Failed { source_name: name(), status, stderr }.into());
-        }
-        let text = std::str::from_utf8(&captured.stdout).map_err(|_| Unreadable::NotUtf8)?;
+        };
+        let printed = printed.printed()?;
+        let text = std::str::from_utf8(&printed).map_err(|_| Unreadable::NotUtf8)?;
         let secret = Secret::new(text);
         match secret.expose() {
-            "" => Err(SourceProblem::Nothing(name()).into()),
+            "" => Err(SourceProblem::Nothing(self.role()).into()),
             _ => Ok(secret),
         }
+    }
+
+    fn role(&self) -> ProgramRole {
+        ProgramRole::Source(self.name.to_owned())
+    }
+}
+
+/// A program of the project file that is to print something secret.
+pub(super) struct Run<'r> {
+    pub(super) role: ProgramRole,
+    pub(super) program: &'r SecretProgram,
+    /// The program and its arguments as they are now.
+    pub(super) command: &'r [String],
+    pub(super) folder: &'r Path,
+    pub(super) input: Option<&'r [u8]>,
+    /// How many bytes it may print.
+    pub(super) limit: usize,
+}
+
+impl Run<'_> {
+    /// Runs it, and gives what it prints.
+    pub(super) fn printed(self) -> Result<Zeroizing<Vec<u8>>, SourceProblem> {
+        let Self { role, program, command, folder, input, limit } = self;
+        let Some((name, arguments)) = command.split_first() else {
+            return Err(SourceProblem::NotRun(role, "has no name".to_owned()));
+        };
+        let environment = env::passed(&program.environment);
+        let timeout = program.timeout;
+        let program = name;
+        let asked = Capture { program, arguments, folder, input, limit, timeout, environment };
+        let captured = match capture(asked) {
+            Ok(captured) => captured,
+            Err(ProgramError::NotRun(why)) if why.kind() == ErrorKind::NotFound => {
+                let why = format!("`{}` was not found", name.visible());
+                return Err(SourceProblem::NotRun(role, why));
+            }
+            Err(ProgramError::TooSlow(seconds)) => {
+                return Err(SourceProblem::TooSlow(role, seconds));
+            }
+            Err(why) => return Err(SourceProblem::NotRun(role, why.to_string())),
+        };
+        if captured.stdout.len() > limit {
+            return Err(SourceProblem::TooMuch { role, limit });
+        }
+        if !captured.status.success() {
+            // SOPS speaks of keys all the time, and never says what they are.
+            let may_announce = role != ProgramRole::Sops;
+            let stderr = masked(&captured.stderr, &captured.stdout, may_announce);
+            let status = captured.status.to_string();
+            return Err(SourceProblem::Failed { role, status, stderr });
+        }
+        Ok(captured.stdout)
     }
 }
 
 fn read(argument: &str, _: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let question = SourceQuestion::new(argument, &resolver.allowed.sources)?;
     if resolver.allowed.no_programs {
-        return Err(SourceProblem::NotAsked(question.name.to_owned()).into());
+        return Err(SourceProblem::NotAsked(question.role()).into());
     }
     let key = (question.name.to_owned(), question.asked.to_owned());
     let folder = &resolver.allowed.project;
@@ -231,8 +304,8 @@ pub fn is_from_program(reference: &Reference) -> bool {
 }
 
 /// The beginning of what a program says of its failure, without what it printed and without what could be a
-/// secret: where in doubt, less is shown.
-fn masked(stderr: &[u8], stdout: &[u8]) -> String {
+/// secret: where in doubt, less is shown. What follows a word that may announce a secret is one of these.
+fn masked(stderr: &[u8], stdout: &[u8], may_announce: bool) -> String {
     let (stderr, stdout) = (String::from_utf8_lossy(stderr), String::from_utf8_lossy(stdout));
     let parts = stdout.split(|mark: char| !mark.is_alphanumeric());
     let printed: BTreeSet<&str> =
@@ -245,7 +318,8 @@ fn masked(stderr: &[u8], stdout: &[u8]) -> String {
     let mut shown = String::new();
     let mut is_announced = false;
     for line in stderr.lines().filter(|line| !line.trim().is_empty()) {
-        let end = if is_announced { Some(0) } else { announced(line) };
+        let line = line.trim_start_matches([' ', '-', '|']);
+        let end = if is_announced { Some(0) } else { announced(line).filter(|_| may_announce) };
         let (clear, secret) = line.split_at(end.unwrap_or(line.len()));
         // What follows may be on the next line.
         let is_last = !secret.contains(char::is_alphanumeric);

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, IsTerminal};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
@@ -30,9 +30,12 @@ const REST: Duration = Duration::from_millis(500);
 /// How much of its standard error is kept.
 const STDERR: usize = 4 * 1024;
 
+/// What a program reads that is to read nothing.
+const NOTHING: &str = "/dev/null";
+
 /// Becomes the program, once a process beside it waits for the end of its input: that ends with this process,
 /// however it ends, and then it kills the program and what that started, as far as it is in the program's group
-/// or, on a terminal, as the operating system shows what it started.
+/// or, on a terminal, as the operating system shows what it started. What it reads is to be added.
 const START: &str = "exec 3<&0
 end() {
   for child in $(cat /proc/\"$1\"/task/*/children); do end \"$child\"; done
@@ -42,7 +45,7 @@ end() {
   trap '' HUP INT TERM
   read -r _ <&3 || case $0 in group) kill -s KILL -- \"-$$\" ;; *) end \"$$\" ;; esac
 ) >/dev/null 2>&1 & )
-exec \"$@\" 3<&- </dev/null";
+exec \"$@\" 3<&- <";
 
 /// Why a program gave nothing. The program is named by whoever reports this.
 #[derive(Debug, Error)]
@@ -70,7 +73,7 @@ pub(super) async fn output(
     let has_terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
     let path = env::variable("PATH");
     find(program, folder, path.as_deref())?;
-    let mut command = guarded(program, arguments, folder, !has_terminal)?;
+    let mut command = guarded(program, arguments, folder, NOTHING, !has_terminal)?;
     let (mut child, guard) = start(command.kill_on_drop(true), !has_terminal)?;
     // With all of its room from the start, so that no copy is left behind when it grows.
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
@@ -121,6 +124,8 @@ pub(super) struct Capture<'c> {
     pub(super) program: &'c str,
     pub(super) arguments: &'c [String],
     pub(super) folder: &'c Path,
+    /// What it reads on its standard input, where it reads anything; nothing secret.
+    pub(super) input: Option<&'c [u8]>,
     /// How much of its output is read; one byte more where it prints more than that.
     pub(super) limit: usize,
     pub(super) timeout: Duration,
@@ -143,7 +148,10 @@ pub(super) fn capture(asked: Capture<'_>) -> Result<Captured, ProgramError> {
         let folder = files::folder(asked.folder);
         let path = asked.environment.iter().find(|(name, _)| name == "PATH");
         find(asked.program, folder, path.map(|(_, path)| path.as_os_str()))?;
-        let mut command = guarded(asked.program, asked.arguments, folder, true)?;
+        let input = asked.input.map(files::inherited).transpose()?;
+        let from = input.as_ref().map(|input| format!("/dev/fd/{}", input.as_raw_fd()));
+        let from = from.as_deref().unwrap_or(NOTHING);
+        let mut command = guarded(asked.program, asked.arguments, folder, from, true)?;
         command.env_clear().envs(asked.environment).stderr(Stdio::piped());
         let (mut child, guard) = start(&mut command, true)?;
         let mut stdout = Zeroizing::new(Vec::with_capacity(asked.limit + 1));
@@ -212,16 +220,17 @@ fn find(program: &str, folder: &Path, path: Option<&OsStr>) -> std::io::Result<(
     }
 }
 
-/// A command that does not outlive this process, in a session of its own where it is to be `apart`.
+/// A command that reads this file and does not outlive this process, in a session of its own where it is to be `apart`.
 fn guarded(
     program: &str,
     arguments: &[String],
     folder: &Path,
+    input: &str,
     apart: bool,
 ) -> std::io::Result<Command> {
     let mut command = Command::new("/bin/sh");
     command
-        .args(["-c", START, if apart { "group" } else { "terminal" }, program])
+        .args(["-c", &format!("{START}{input}"), if apart { "group" } else { "terminal" }, program])
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::piped())

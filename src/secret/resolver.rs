@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
 
 use super::file_cache::FileCache;
-use super::from::SecretPrograms;
+use super::from::{SecretProgram, SecretPrograms};
 use super::named::SecretsByName;
 use super::once_map::OnceMap;
 use super::recipients::{self, RecipientComparison};
@@ -33,6 +33,8 @@ pub struct AllowedPaths {
     pub allow_placeholders: bool,
     /// The programs that may be asked for secrets.
     pub sources: SecretPrograms,
+    /// SOPS, where it may be run for documents that no age identity opens.
+    pub sops_program: Option<SecretProgram>,
     /// Whether none of them is run.
     pub no_programs: bool,
 }

@@ -104,6 +104,7 @@ impl Workspace {
             allow_outside: project.allow_outside_files,
             allow_placeholders: project.allow_placeholders,
             sources: project.sources.clone(),
+            sops_program: project.sops_program.clone(),
             no_programs: false,
         }
     }

@@ -175,11 +175,34 @@ fn metadata(node: &Node<'_>, text: &str) -> Result<Metadata, SopsFault> {
         by_comment: by_comment.iter().any(|rule| !rule.of(text).is_empty()),
         recipients: recipients(node, text)?,
         groups: groups.map(|group| recipients(group, text)).collect::<Result<_, _>>()?,
+        other_keys: other_keys(node)?,
         threshold: match word("shamir_threshold")?.of(text) {
             "" => 0,
             number => number.parse().map_err(|_| SopsFault::Metadata)?,
         },
     })
+}
+
+/// The fields of SOPS for keys that no age identity opens, and what people call these.
+const OTHER_KEYS: &[(&str, &str)] = &[
+    ("pgp", "PGP"),
+    ("kms", "AWS KMS"),
+    ("gcp_kms", "Google Cloud KMS"),
+    ("azure_kv", "Azure Key Vault"),
+    ("hc_vault", "HashiCorp Vault"),
+    ("hckms", "Huawei Cloud KMS"),
+];
+
+fn other_keys(node: &Node<'_>) -> Result<Vec<&'static str>, SopsFault> {
+    let mut found = Vec::new();
+    for group in std::iter::once(node).chain(items(node, "key_groups")?) {
+        for (field, name) in OTHER_KEYS {
+            if !items(group, field)?.is_empty() && !found.contains(name) {
+                found.push(*name);
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn recipients(group: &Node<'_>, text: &str) -> Result<Vec<SopsRecipient>, SopsFault> {

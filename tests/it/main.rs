@@ -77,6 +77,7 @@ mod shell;
 mod snapshots;
 mod soak;
 mod sops;
+mod sops_program;
 mod sops_rules;
 mod sops_writing;
 mod source_code;

@@ -56,6 +56,18 @@ pub(in crate::secret) fn in_text(text: &str) -> Option<Result<Parts, SopsFault>>
     in_json(text).or_else(|| text.contains(yaml::SOPS).then(in_yaml).flatten())
 }
 
+/// The parts of a text of which SOPS says nothing; `None` where it is not complete.
+pub(super) fn parts_of(text: &str, is_json: bool) -> Option<Parts> {
+    let tree: Option<Json> = if is_json { Some(serde_json::from_str(text).ok()?) } else { None };
+    let mut parsed = match &tree {
+        Some(tree) => yaml::from_json(tree),
+        None => yaml::parse(text),
+    };
+    let parts = yaml::sops_parts(text, &parsed, &mut |_, _| {}).ok();
+    parsed.documents.drain(..).for_each(yaml::wipe);
+    parts
+}
+
 /// What replaces the value that begins at this byte, if SOPS encrypted that one.
 pub(in crate::secret) fn ciphertext(document: &ParsedSops, at: usize) -> Option<&str> {
     let Tree { text, parts } = document.tree().ok()?;

@@ -1,9 +1,11 @@
 //! SOPS documents whose data key is encrypted with age: the document is opened whole, and nothing of
 //! it is reported before its MAC fits.
 
+mod by_program;
 mod cipher;
 mod comments;
 mod creation_rules;
+mod decrypted;
 mod document;
 mod layout;
 mod mac;
@@ -17,6 +19,7 @@ mod shares;
 mod tests;
 mod unlocked;
 mod write;
+mod write_error;
 
 use std::collections::BTreeMap;
 
@@ -28,10 +31,11 @@ use crate::model::sops::{Parts, SopsFault, Tree};
 
 pub(super) use cipher::SEALED;
 pub use creation_rules::{BadRules, RuleRecipients, rule_recipients};
+pub(super) use decrypted::DecryptedDocument;
 pub(super) use document::{ciphertext, in_json, in_text, in_yaml, is_document};
 pub(super) use selection::Patterns;
-pub(super) use unlocked::DecryptedDocument;
-pub use write::{OpenedSopsDocument, SopsWriteError, is_changed_by_sops_alone};
+pub use write::{OpenedSopsDocument, is_changed_by_sops_alone};
+pub use write_error::SopsWriteError;
 
 /// Why a SOPS document is refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -45,6 +49,14 @@ pub enum SopsProblem {
     /// No age recipient among those who can open it.
     #[error("it needs an age recipient: {0}")]
     NoAge(&'static str),
+    /// It has keys that only SOPS opens, and the project does not say that this may be run.
+    #[error("{}", for_sops(.kinds, *.has_age))]
+    OtherKeys {
+        /// Their kinds.
+        kinds: Vec<&'static str>,
+        /// Whether it is encrypted to age recipients as well.
+        has_age: bool,
+    },
     /// Its key is split, and too few of the parts can be decrypted here.
     #[error(
         "its key is split among {groups} key groups, of which {needed} are needed, and the age identities found open {opened}"
@@ -71,10 +83,24 @@ pub enum SopsProblem {
     MacItself,
 }
 
+fn for_sops(kinds: &[&str], has_age: bool) -> String {
+    let keys = kinds.join(" and ");
+    if has_age {
+        format!(
+            "none of the age identities found opens it, and only `sops` could by its other keys ({keys})"
+        )
+    } else {
+        format!("it is encrypted to {keys} and to no age recipient, so only `sops` can decrypt it")
+    }
+}
+
 impl SopsProblem {
     /// What to do about it.
     pub(super) fn help(&self) -> &'static str {
         match self {
+            Self::OtherKeys { .. } => {
+                "write `sops_program: {command: [sops]}` in appcred.yaml to have `sops` decrypt it, or add an age recipient to .sops.yaml and run `sops updatekeys FILE`"
+            }
             Self::NoAge(_) => "add one to .sops.yaml and run `sops updatekeys FILE`",
             Self::Shares { .. } => "give the age identities of as many groups as are needed",
             Self::Syntax | Self::Metadata(_) => {

@@ -1,54 +1,30 @@
 //! A document with its key: every value decrypted, and the MAC found right.
 
-use std::collections::BTreeMap;
-
 use secrecy::zeroize::Zeroizing;
 
 use super::SopsProblem;
 use super::cipher::{COMMENT, DataKey, EncryptedValue};
+use super::decrypted::{DecryptedDocument, VerifiedValue};
 use super::document::{LeafContent, content};
 use super::mac::Mac;
 use super::metadata::{Said, recipients};
 use super::plain::{Plain, Plains};
 use super::selection::KeyRule;
 use super::shares::joined;
-use crate::model::sops::{Metadata, ParsedSops, Path, SopsRecipient, Tree};
-use crate::model::{FieldName, Secret, ValueFault};
+use crate::model::FieldName;
+use crate::model::sops::{Metadata, Path, SopsRecipient, Tree};
 use crate::secret::{Identities, SecretResolver, Unreadable, age};
 
-/// A document that was opened.
-pub(in crate::secret) struct DecryptedDocument {
-    /// Its values in order, but for comments that are items of lists.
-    known: Vec<VerifiedValue>,
-    /// What they are, in the same order.
-    pub(super) plains: Plains,
+/// A document that was opened with its key, so that it can be written as well.
+pub(super) struct UnlockedDocument {
+    pub(super) document: DecryptedDocument,
     pub(super) selection: KeyRule,
     pub(super) key: DataKey,
 }
 
-/// A value that was found right.
-#[derive(Clone, Copy)]
-pub(super) struct VerifiedValue {
-    /// Which of the document's leaves it is.
-    pub(super) leaf: usize,
-    /// Whether it is encrypted.
-    pub(super) encrypted: bool,
-}
-
-impl DecryptedDocument {
-    /// Opens a document of a manifest by whoever can.
-    pub(in crate::secret) fn of(
-        document: &ParsedSops,
-        resolver: &SecretResolver,
-    ) -> Result<Self, Unreadable> {
-        Self::new(document.tree().map_err(SopsProblem::from)?, resolver)
-    }
-
-    /// Opens a document by whoever can.
-    pub(in crate::secret) fn new(
-        tree: Tree<'_>,
-        resolver: &SecretResolver,
-    ) -> Result<Self, Unreadable> {
+impl UnlockedDocument {
+    /// Opens a document by an age identity.
+    pub(super) fn new(tree: Tree<'_>, resolver: &SecretResolver) -> Result<Self, Unreadable> {
         let said = Said::read(tree, &resolver.patterns)?;
         let key = data_key(said.metadata, tree.text, &resolver.identities)?;
         Self::with_key(tree, said, key).map_err(Unreadable::from)
@@ -92,57 +68,16 @@ impl DecryptedDocument {
         if *written != mac.text().into_bytes() {
             return Err(SopsProblem::Mac);
         }
-        Ok(Self { known, plains, selection, key })
+        Ok(Self { document: DecryptedDocument { known, plains }, selection, key })
     }
 
     /// Its values with what they are.
     pub(super) fn values(&self) -> impl DoubleEndedIterator<Item = (VerifiedValue, Plain<'_>)> {
-        let plain = |at| self.plains.get(at);
-        self.known.iter().enumerate().filter_map(move |(at, known)| Some((*known, plain(at)?)))
-    }
-
-    /// The value whose text begins at this byte of the document.
-    pub(in crate::secret) fn at(
-        &self,
-        at: usize,
-        document: &ParsedSops,
-    ) -> Result<Secret, Unreadable> {
-        let leaf = document.tree().map_err(SopsProblem::from)?.parts.leaf_at(at);
-        let known =
-            leaf.and_then(|leaf| self.known.binary_search_by_key(&leaf, |known| known.leaf).ok());
-        let plain = known.and_then(|known| self.plains.get(known));
-        plain.map_or(Err(Unreadable::Unfit(ValueFault::Empty)), Plain::text)
-    }
-
-    /// The one value of a document that has no other.
-    pub(in crate::secret) fn only(&self) -> Result<Secret, Unreadable> {
-        let mut values = self.values();
-        match (values.next(), values.next()) {
-            (Some((_, plain)), None) => plain.text(),
-            _ => Err(Unreadable::NotOneValue),
-        }
-    }
-
-    /// The values by the keys that lead to them, with a slash between. Of values in a list, which
-    /// share their keys, the first.
-    pub(in crate::secret) fn by_name(
-        &self,
-        tree: Tree<'_>,
-    ) -> BTreeMap<String, Result<Secret, Unreadable>> {
-        let mut named = BTreeMap::new();
-        for (known, plain) in self.values() {
-            let Some(leaf) = tree.parts.leaves.get(known.leaf) else { continue };
-            let mut keys: Vec<_> = tree.backwards(leaf.path).collect();
-            keys.reverse();
-            if !keys.is_empty() {
-                named.entry(keys.join("/")).or_insert_with(|| plain.text());
-            }
-        }
-        named
+        self.document.values()
     }
 }
 
-fn is_sealed(content: &LeafContent<'_>) -> bool {
+pub(super) fn is_sealed(content: &LeafContent<'_>) -> bool {
     matches!(content, LeafContent::Text(text) if EncryptedValue::parse(text).is_some())
 }
 

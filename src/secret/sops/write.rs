@@ -2,53 +2,26 @@
 //! keeps every byte, and the MAC is made anew.
 
 use secrecy::zeroize::Zeroizing;
-use thiserror::Error;
 
+use super::by_program;
 use super::cipher::{COMMENT, EncryptedValue};
+use super::decrypted::DecryptedDocument;
 use super::document::{self, LeafContent, content};
 use super::layout::Layout;
 use super::mac::Mac;
 use super::metadata::{self, Said};
 use super::plain::{Plain, Plains};
 use super::previous_ciphertext::{PreviousCiphertext, stretch};
-use super::unlocked::{DecryptedDocument, Places, name};
+use super::unlocked::{Places, UnlockedDocument, name};
+use super::write_error::SopsWriteError;
 use super::{Patterns, SopsProblem, scalar};
 use crate::model::sops::{Leaf, Metadata, Parts, ScalarStyle, SopsFault, SopsRecipient, Tree};
-use crate::secret::seal::{AgeEncryptError, bare, seal};
+use crate::secret::seal::{bare, seal};
 use crate::secret::{SecretResolver, Unreadable};
 use crate::yaml;
 use crate::yaml_edit::geometry::{block_end, block_header, line_break, line_start};
 use crate::yaml_edit::write::{indented, quoted, word};
 use crate::yaml_edit::{TextChanges, YamlEditError, check_none_in_clear};
-
-/// Why a SOPS document is not written.
-#[derive(Debug, Error)]
-pub enum SopsWriteError {
-    /// It cannot be opened.
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-    /// It cannot be changed in place.
-    #[error(transparent)]
-    Unfit(#[from] YamlEditError),
-    /// Its key could not be encrypted to a recipient.
-    #[error(transparent)]
-    Encrypt(#[from] AgeEncryptError),
-    /// It has another form than those that are written here.
-    #[error("{0}, which only `sops` can change")]
-    Form(&'static str),
-    /// What was written is not what it should be.
-    #[error("it would not be read back correctly: {0}")]
-    Wrong(SopsProblem),
-    /// No random numbers.
-    #[error("the operating system provides no random numbers")]
-    NoRandom,
-}
-
-impl From<SopsProblem> for SopsWriteError {
-    fn from(problem: SopsProblem) -> Self {
-        Self::Unreadable(problem.into())
-    }
-}
 
 /// Whether a SOPS document has a form that is not written here: JSON, several documents in one file, values
 /// that comments choose, or a key that is split.
@@ -68,7 +41,7 @@ pub struct OpenedSopsDocument<'t> {
     pub(super) text: &'t str,
     pub(super) parts: Parts,
     pub(super) layout: Layout,
-    pub(super) unlocked: DecryptedDocument,
+    pub(super) unlocked: UnlockedDocument,
 }
 
 impl<'t> OpenedSopsDocument<'t> {
@@ -88,7 +61,13 @@ impl<'t> OpenedSopsDocument<'t> {
             return Ok(None);
         }
         let (parts, layout) = document::laid_out(text, &parsed)?;
-        let unlocked = DecryptedDocument::new(Tree { text, parts: &parts }, resolver)?;
+        let unlocked = UnlockedDocument::new(Tree { text, parts: &parts }, resolver);
+        let unlocked = unlocked.map_err(|why| match &parts.metadata {
+            Some(said) if !said.other_keys.is_empty() && by_program::is_for_others(&why) => {
+                SopsWriteError::OtherKeys(said.other_keys.clone())
+            }
+            _ => why.into(),
+        })?;
         if unlocked.selection.is_by_comment() {
             return Err(SopsWriteError::Form("it chooses values by their comments"));
         }
@@ -306,7 +285,10 @@ impl<'t> OpenedSopsDocument<'t> {
                 document::in_yaml(made, &yaml::parse(made)).unwrap_or(Err(SopsFault::Syntax))?;
             let tree = Tree { text: made, parts: &parts };
             let said = Said::read(tree, &Patterns::default())?;
-            holds(&DecryptedDocument::with_key(tree, said, self.unlocked.key.clone())?, tree)
+            holds(
+                &UnlockedDocument::with_key(tree, said, self.unlocked.key.clone())?.document,
+                tree,
+            )
         };
         read().map_err(SopsWriteError::Wrong)
     }

@@ -1,0 +1,231 @@
+//! Why secrets cannot be read.
+
+use thiserror::Error;
+
+use super::{BrokenFile, IdentityProblem, SopsProblem, SourceProblem, age};
+use crate::model::{ValueFault, counted, named};
+
+/// Why a secret could not be read. None of it repeats the secret or its ciphertext.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Unreadable {
+    /// There is no age identity to try.
+    #[error("it is encrypted to {}, and no age identity was found", counted(*.recipients, "recipient"))]
+    NoIdentity {
+        /// To how many it is encrypted.
+        recipients: usize,
+    },
+    /// None of the identities fits.
+    #[error("it is encrypted to {}, and none of the age identities found can decrypt it ({identities} tried)", counted(*.recipients, "recipient"))]
+    NotForUs {
+        /// To how many it is encrypted.
+        recipients: usize,
+        /// How many were tried.
+        identities: usize,
+    },
+    /// It asks for a passphrase.
+    #[error("it is encrypted with a passphrase, and none was entered on a terminal")]
+    Passphrase,
+    /// Its identity asks for something.
+    #[error("an age identity needs input, and none was entered on a terminal")]
+    Unanswered,
+    /// None of the identities fits, and an encrypted file of them has a line that is none.
+    #[error("{0}")]
+    Identity(IdentityProblem),
+    /// Somebody mistyped.
+    #[error("the passphrase is wrong")]
+    WrongPassphrase,
+    /// It would take the machine down.
+    #[error("the work factor of its passphrase is too high")]
+    TooMuchWork,
+    /// An age file with so many recipients that it would take long to try them.
+    #[error("it is encrypted to more than {} recipients", age::MAX_RECIPIENTS)]
+    TooManyRecipients,
+    /// What a plugin of age says.
+    #[error("{0}")]
+    Plugin(String),
+    /// A SOPS document that is not as SOPS wrote it, or not for age.
+    #[error("the SOPS document is refused: {0}")]
+    Sops(SopsProblem),
+    /// A number, boolean, list or mapping.
+    #[error("it is not text")]
+    WrongKind,
+    /// A file of secrets that is not valid YAML.
+    #[error(transparent)]
+    Broken(#[from] BrokenFile),
+    /// A file of secrets that is no mapping.
+    #[error("it is not a YAML mapping of names to secrets")]
+    NotNames,
+    /// A file that cannot be read.
+    #[error("cannot read {file}: {why}")]
+    File {
+        /// The file.
+        file: String,
+        /// The reason.
+        why: String,
+    },
+    /// A file outside of the project.
+    #[error("{0} is outside the project")]
+    Outside(String),
+    /// A name that no file of secrets has.
+    #[error("{}", no_secret(name, looked, misnamed))]
+    NoSecret {
+        /// The name.
+        name: String,
+        /// The files that were looked into.
+        looked: Vec<String>,
+        /// Files that are not looked into because of their names.
+        misnamed: Vec<String>,
+    },
+    /// What is wrong in another file.
+    #[error("{file}: {why}")]
+    Within {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        why: Box<Self>,
+    },
+    /// It is no whole age file.
+    #[error("the age file is damaged: {0}")]
+    Damaged(&'static str),
+    /// Bytes that are no text.
+    #[error("it is not UTF-8 text")]
+    NotUtf8,
+    /// It cannot be a value.
+    #[error("it {0}")]
+    Unfit(ValueFault),
+    /// A SOPS document for one secret that has another number of them.
+    #[error("it is a SOPS document with several values, or none, and one value is needed")]
+    NotOneValue,
+    /// An environment variable that is not there.
+    #[error("{} is not set, or empty", named("the environment variable", .0))]
+    NotSet(String),
+    /// A program gave no secret.
+    #[error(transparent)]
+    Source(Box<SourceProblem>),
+    /// A tag that no source reads.
+    #[error("!{0} is not a source of secrets")]
+    UnknownTag(String),
+}
+
+impl From<SopsProblem> for Unreadable {
+    fn from(problem: SopsProblem) -> Self {
+        Self::Sops(problem)
+    }
+}
+
+impl From<SourceProblem> for Unreadable {
+    fn from(problem: SourceProblem) -> Self {
+        Self::Source(Box::new(problem))
+    }
+}
+
+impl Unreadable {
+    pub(super) fn within(file: String, why: Self) -> Self {
+        match why {
+            // These name their file themselves.
+            Self::File { .. } | Self::Outside(_) | Self::Broken(_) => why,
+            why => Self::Within { file, why: Box::new(why) },
+        }
+    }
+
+    /// Whether another identity, variable or file could give the secret; it may be elsewhere.
+    pub fn is_lacking(&self) -> bool {
+        match self {
+            Self::NoIdentity { .. }
+            | Self::NotForUs { .. }
+            | Self::Passphrase
+            | Self::Unanswered
+            | Self::Identity(_)
+            | Self::WrongPassphrase
+            | Self::Plugin(_)
+            | Self::File { .. }
+            | Self::NoSecret { .. }
+            | Self::NotSet(_) => true,
+            Self::Within { why, .. } => why.is_lacking(),
+            Self::Sops(SopsProblem::OtherKeys { has_age, .. }) => *has_age,
+            Self::Source(_) => self.is_not_asked(),
+            Self::TooMuchWork
+            | Self::TooManyRecipients
+            | Self::Sops(_)
+            | Self::WrongKind
+            | Self::Broken(_)
+            | Self::NotNames
+            | Self::Outside(_)
+            | Self::Damaged(_)
+            | Self::NotUtf8
+            | Self::Unfit(_)
+            | Self::NotOneValue
+            | Self::UnknownTag(_) => false,
+        }
+    }
+
+    /// Whether a program could give it that is not run here.
+    pub fn is_not_asked(&self) -> bool {
+        match self {
+            Self::Source(problem) => matches!(**problem, SourceProblem::NotAsked(_)),
+            Self::Within { why, .. } => why.is_not_asked(),
+            _ => false,
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NoIdentity { .. } => {
+                "name an identity file under `age: identities:` in appcred.yaml, or set APPCRED_AGE_IDENTITY, SOPS_AGE_KEY or SOPS_AGE_KEY_FILE"
+            }
+            Self::NotForUs { .. } => {
+                "encrypt it again to a recipient whose identity is here, or bring that identity"
+            }
+            Self::Passphrase => {
+                "run it on a terminal, or encrypt it to a recipient instead (`age -a -r age1...`)"
+            }
+            Self::Damaged(_) => {
+                "paste the whole file, from its BEGIN line to its END line, or encrypt it again"
+            }
+            Self::NotUtf8 => "store the client secret as the provider shows it, as UTF-8 text",
+            Self::Unfit(fault) => fault.help(),
+            Self::NotOneValue => "name one of them with `!secret NAME`, in a secrets.sops.yaml",
+            Self::NotSet(_) => "set it",
+            Self::UnknownTag(_) => "use an inline age file, !secret, !file, !from or !env_var",
+            Self::Unanswered => "run it on a terminal, or use an identity that needs no input",
+            Self::Identity(_) => {
+                "correct the line (`age -d` decrypts the file), or bring an identity that fits"
+            }
+            Self::WrongPassphrase => "run it again and type the right one",
+            Self::TooMuchWork | Self::TooManyRecipients => {
+                "do not trust this file; encrypt the secret again"
+            }
+            Self::Plugin(_) => "check that the plugin and its key are available",
+            Self::Sops(problem) => problem.help(),
+            Self::Source(problem) => problem.help(),
+            Self::WrongKind => "quote it; in a SOPS document with `sops edit FILE`",
+            Self::Broken(_) => "correct the file",
+            Self::NotNames => "write one `name: secret` a line",
+            Self::File { .. } => "check that the file exists and can be read",
+            Self::Outside(_) => {
+                "move it into the project, use ${CREDENTIALS_DIRECTORY}, or set `allow_outside_files: true` in appcred.yaml"
+            }
+            Self::NoSecret { .. } => {
+                "add it to secrets.yaml or secrets.sops.yaml beside the file or above it"
+            }
+            Self::Within { why, .. } => why.help(),
+        }
+    }
+}
+
+fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
+    let secret = named("secret", name);
+    let message = match looked {
+        [] => format!("there is no secrets.yaml with the {secret}, here or above"),
+        [only] => format!("{only} does not have the {secret}"),
+        several => format!("none of {} has the {secret}", several.join(", ")),
+    };
+    match misnamed {
+        [] => message,
+        [only] => format!("{message}, and {only} is not read because of its name"),
+        several => {
+            format!("{message}, and {} are not read because of their names", several.join(", "))
+        }
+    }
+}
