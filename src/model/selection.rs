@@ -66,6 +66,10 @@ impl fmt::Display for Glob {
     }
 }
 
+fn has_any<'k>(keys: impl IntoIterator<Item = &'k Key>, globs: &[Glob]) -> bool {
+    keys.into_iter().any(|key| globs.iter().any(|glob| glob.matches(key.as_str())))
+}
+
 /// How the command line says each part.
 const KEY: &str = "--key=";
 const DOMAIN: &str = "--domain=";
@@ -84,14 +88,15 @@ impl Selection {
         keys: impl IntoIterator<Item = &'k Key> + Clone,
         domain: &Domain,
     ) -> bool {
-        let has_key = |globs: &[Glob]| {
-            let mut keys = keys.clone().into_iter();
-            keys.any(|key| globs.iter().any(|glob| glob.matches(key.as_str())))
-        };
         let is_of = || self.domains.iter().any(|glob| glob.matches(domain.as_str()));
-        (self.keys.is_empty() || has_key(&self.keys))
+        (self.keys.is_empty() || has_any(keys.clone(), &self.keys))
             && (self.domains.is_empty() || is_of())
-            && !has_key(&self.excluded)
+            && !self.excludes(keys)
+    }
+
+    /// Whether one of these keys is excluded.
+    pub fn excludes<'k>(&self, keys: impl IntoIterator<Item = &'k Key>) -> bool {
+        has_any(keys, &self.excluded)
     }
 
     /// The arguments that ask for it.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{CredentialId, Domain, Held, Key};
+use crate::model::{CredentialId, DesiredCredential, Domain, Held, Key};
 
 use super::action::{Action, Plan, StepId};
 use super::context::PlanContext;
@@ -10,6 +10,7 @@ use super::withheld::{Why, Withheld};
 
 /// Leaves out what is not selected. What must be done after a step that is left out is withheld, and so is what
 /// only `prune: all` makes room for by a deletion that is left out: it is not in the plan `without_prune_all`.
+/// What is written down for an excluded entry stays, also where another entry would take it for its client.
 pub(super) fn keep(
     context: &PlanContext<'_>,
     without_prune_all: impl FnOnce() -> Plan,
@@ -50,6 +51,8 @@ pub(super) fn keep(
         let is_selected = is_meant(&step.action);
         let needed = step.after.and_then(|after| left_out.get(&after)).cloned();
         let needed = needed.or_else(|| needs(&step.action));
+        let needed =
+            needed.or_else(|| Some(keys.excluded_owner(&step.action, context)?.to_string()));
         if is_selected && needed.is_none() {
             return true;
         }
@@ -91,6 +94,8 @@ struct AllKeys {
     of_held: BTreeMap<CredentialId, BTreeSet<Key>>,
     /// The one key of the entry that it is of, or was.
     entries_of_held: BTreeMap<CredentialId, Key>,
+    /// The one key of the entry under whose present or former key it is written down.
+    written_for: BTreeMap<CredentialId, Key>,
 }
 
 impl AllKeys {
@@ -108,10 +113,20 @@ impl AllKeys {
                 keys.of_entries.entry(entry.clone()).or_default().insert(old);
             }
         }
-        for of in &plan.credential_states {
-            let Some(entry) = of.state.key().cloned().or_else(|| marked(&of.held)) else {
-                continue;
+        // A key that no entry has is of the entry that had it, also where that was for another integration.
+        let entry_of = |key: Key| {
+            let is_former = |entry: &&DesiredCredential| entry.formerly.contains(&key);
+            let mut entries = context.desired.credentials.iter();
+            let former = match context.desired.credential(&key) {
+                Some(_) => None,
+                None => entries.find(is_former).map(|entry| entry.key.clone()),
             };
+            former.unwrap_or(key)
+        };
+        for of in &plan.credential_states {
+            let written_for = marked(&of.held).map(entry_of);
+            keys.written_for.extend(written_for.clone().map(|key| (of.held.id.clone(), key)));
+            let Some(entry) = of.state.key().cloned().or(written_for) else { continue };
             let marked = marked(&of.held).into_iter().chain([entry.clone()]);
             let all = keys.of_entries.get(&entry).cloned().unwrap_or_else(|| marked.collect());
             keys.of_held.insert(of.held.id.clone(), all);
@@ -126,6 +141,18 @@ impl AllKeys {
         let had = own.is_none().then(|| self.of_entries.values());
         let had = had.into_iter().flatten().filter(move |keys| keys.contains(key));
         own.into_iter().chain(had).flatten().chain(std::iter::once(key))
+    }
+
+    /// The excluded entry for which something is written down that an action for another entry would change.
+    fn excluded_owner(&self, action: &Action, context: &PlanContext<'_>) -> Option<&Key> {
+        let wanted = action.for_entry()?;
+        let mut owners = action.old().iter().filter_map(|held| self.written_for.get(&held.id));
+        owners.find(|owner| {
+            let entry = context.desired.credential(owner);
+            let is_excluded =
+                |entry: &DesiredCredential| context.policy.selection.excludes(entry.keys());
+            **owner != wanted.key && entry.is_some_and(is_excluded)
+        })
     }
 
     fn entry_of(&self, held: &Held) -> Option<&Key> {

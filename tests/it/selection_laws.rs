@@ -153,6 +153,28 @@ proptest! {
         }
     }
 
+    /// But for what another key has claimed since.
+    #[test]
+    fn what_is_written_down_for_an_excluded_entry_stays(
+        desired in wanted(), mut shelf in held(), policy in policies(), selection in selections()
+    ) {
+        let before = shelf.clone();
+        run(&mut shelf, &desired, &with(&policy, &selection));
+        for credential in &before.credentials {
+            let Some(mark) = credential.mark().filter(|mark| mark.owner == desired.owner) else { continue };
+            let claims = |other: &&Credential| {
+                other.domain == credential.domain
+                    && other.claim().is_some_and(|claim| claim.implementation == credential.implementation())
+            };
+            let of = |entry: &&DesiredCredential| entry.keys().any(|key| *key == mark.key);
+            let is_claimed = before.credentials.iter().any(|other| claims(&other));
+            let mut entries = desired.credentials.iter().filter(of).peekable();
+            if !is_claimed && entries.peek().is_some() && entries.all(|entry| is_excluded(&entry.key, &desired, &selection)) {
+                assert!(shelf.credentials.contains(credential), "{credential:?} {selection:?}");
+            }
+        }
+    }
+
     /// Each key alone, in any order, and all once more for what had to wait.
     #[test]
     fn one_key_after_the_other_arrives_where_all_at_once_do(
@@ -238,4 +260,57 @@ fn a_claim_that_an_account_names_stays_with_its_client_as_long_as_what_it_claims
         run(&mut parts, &desired, &with(&policy, &of_keys(vec![one])));
     }
     assert_eq!(content(&parts), content(&whole));
+}
+
+fn marked(id: &str, domain: &str, client_id: &str, mark: &str) -> Credential {
+    Credential {
+        id: CredentialId::new(id),
+        domain: Domain::new(domain),
+        client_id: ClientId::new(client_id),
+        client_secret: Secret::new("s").into(),
+        name: None,
+        auth_domain: Some(mark.into()),
+    }
+}
+
+fn renamed(key: &str, formerly: &str) -> DesiredCredential {
+    let entry = one_entry("one", Adopt::No, Completeness::Whole).credentials.remove(0);
+    let formerly = BTreeSet::from([Key::new(formerly).unwrap()]);
+    DesiredCredential { key: Key::new(key).unwrap(), formerly, ..entry }
+}
+
+fn excluding(key: &str) -> Policy {
+    with(&Policy::default(), &Selection { excluded: globs(vec![key]), ..Selection::default() })
+}
+
+#[test]
+fn what_an_excluded_entry_had_for_another_integration_under_an_earlier_key_stays() {
+    let mut shelf = Shelf::new(vec![marked("t", "twitch", "one", "appcred:house:k4")], Vec::new());
+    let mut desired = one_entry("one", Adopt::No, Completeness::Whole);
+    desired.credentials = vec![renamed("k1", "k4")];
+    let before = content(&shelf);
+    run(&mut shelf, &desired, &excluding("k1"));
+    assert_eq!(content(&shelf), before);
+    run(&mut shelf, &desired, &Policy::default());
+    assert!(shelf.credentials.iter().all(|held| held.domain == Domain::new("spotify")));
+}
+
+#[test]
+fn what_is_written_down_for_an_excluded_entry_is_not_taken_for_its_client() {
+    let held = marked("s", "spotify", "two", "appcred:house:k2");
+    let mut shelf = Shelf::new(vec![held], Vec::new());
+    let mut desired = one_entry("two", Adopt::No, Completeness::Whole);
+    desired.credentials[0].key = Key::new("k3").unwrap();
+    let excluded = renamed("k2", "k1");
+    desired.credentials.push(DesiredCredential { domain: Domain::new("twitch"), ..excluded });
+    let before = content(&shelf);
+    let policy = excluding("k1");
+    let part = plan(&desired, &shelf.observed(), &policy);
+    let waits_for = |needed: &str| {
+        let mut whys = part.withheld.iter().map(|withheld| &withheld.why);
+        whys.any(|why| *why == Why::NotSelected { needed: needed.to_owned() })
+    };
+    assert!(waits_for("k2"), "{part:?}");
+    run(&mut shelf, &desired, &policy);
+    assert_eq!(content(&shelf), before);
 }
