@@ -47,11 +47,21 @@ const ADDRESSES: &[&str] = &[
     r"^mailto:|^[\w.+-]+@[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,10}$",
 ];
 
+/// Tokens that services issue to persons and programs, by how they begin.
+const TOKENS: &[&str] = &[
+    r"^gh[opsur]_[A-Za-z0-9]{30,}$|^github_pat_\w{30,}$",
+    r"^gl(pat|dt|cbt|rt)-[\w.-]{20,}$",
+    r"^xox[abeprs]-[\w-]{10,}$",
+    r"^(AKIA|ASIA)[A-Z0-9]{16}$",
+    r"^(hvs|hvb)\.[\w-]{24,}$",
+    r"^(ops_ey|dop_v1_|npm_|pypi-|dckr_pat_|tskey-)[\w.-]{20,}$",
+];
+
 /// Words that are no secret, with those that say that something is missing.
 const WORDS: &str = "hidden|masked|removed|sensitive|private|confidential|stripped|omitted|deleted|encrypted|\
     protected|blank|empty|missing|unknown|unavailable|default|testing|test|demo|foo|bar|baz|qux|qwert[yz]|asdf|\
-    letmein|admin|passwords?|passwd|passphrase|passwort|p[a@]ssw[o0]rd|p[a@]ss|pwd|nan|void|not|available|applicable|set|\
-    later|soon|same|see|above|below|abc|lorem|ipsum|credentials?|some|any|no|yes|ok|off|on|unused|required|\
+    letmein|admin|passwords?|passwd|passphrase|passwort|p[a@]ssw[o0]rd|p[a@]ss|pwd|nan?|void|not|available|applicable|set|\
+    later|soon|coming|rotate|renew|update|edit|same|see|above|below|abc|lorem|ipsum|credentials?|some|any|no|yes|ok|off|on|unused|required|\
     optional|provided|generated|issued|geheim|secreto|my|the|an?|me|it|this|that|in|with|from|by|of|to|and|or|as|\
     is|oauth2?|api|apps?|application|client|customer|consumer|developer|user|id|identifier|key|secrets?|token|\
     access|value|string|real|actual|own|please|home|assistant|hass";
@@ -91,6 +101,7 @@ struct HalfRules {
     path: Regex,
     elsewhere: Regex,
     address: Regex,
+    token: Regex,
     elided: Regex,
     entity: Regex,
     words: Regex,
@@ -107,6 +118,7 @@ impl HalfRules {
             path: rule(&PATHS.join("|"))?,
             elsewhere: rule(&ELSEWHERE.join("|"))?,
             address: rule(&ADDRESSES.join("|"))?,
+            token: rule(&TOKENS.join("|"))?,
             elided: rule(&ELISIONS.join("|"))?,
             entity: rule(ENTITY)?,
             words: rule(&format!(
@@ -134,6 +146,9 @@ pub(super) fn no_half(text: &str, part: ClientPart) -> Option<Placeholder> {
     }
     if part == ClientPart::Secret && is(&rules.address) {
         return Some(Placeholder::Address);
+    }
+    if is(&rules.token) {
+        return Some(Placeholder::Token);
     }
     if is(&rules.entity) || has_left_over(text) {
         return Some(Placeholder::LeftOver);
@@ -292,6 +307,8 @@ mod tests {
         check(paths, Placeholder::Path, BOTH);
         let elsewhere = "gcp:secretmanager:projects/x ; secrets.SPOTIFY ; process.env.SECRET ; os.environ['X'] ; var.client_secret ; bitwarden:spotify ; secret:spotify ; sm:/a ; lookup('env', 'X') ; env.X";
         check(elsewhere, Placeholder::Elsewhere, BOTH);
+        let tokens = "ghp_k3v9XwQz1mRt8YbNc5LdHs7AePz4Uy6Gf2Jo ; github_pat_11ABCDEFG0k3v9XwQz1mRt8YbNc5LdHs7AePz4 ; glpat-k3v9XwQz1mRt8YbNc5Ld ; xoxb-123456789012-k3v9XwQz ; AKIAIOSFODNN7EXAMPLE ; hvs.CAESIJk3v9XwQz1mRt8YbNc5LdHs ; npm_k3v9XwQz1mRt8YbNc5LdHs7AePz4Uy6Gf2Jo";
+        check(tokens, Placeholder::Token, BOTH);
         let left = "abc123def, ; \"abc123def\", ; \"abc123def ; abc123def' ; abc123def; ; =abc123def ; abc123def\"} ; abc123def\\n ; 'abc123def', ; a1b2&amp;c3 ; &lt;secret&gt; ; it&#39;s4f5c";
         check(left, Placeholder::LeftOver, BOTH);
     }
@@ -300,7 +317,7 @@ mod tests {
     fn words_and_addresses_are_no_secret() {
         let addresses = "https://developer.spotify.com/dashboard ; http://x ; www.fitbit.com ; developer.spotify.com/dashboard ; dev.netatmo.com ; me@home.example ; mailto:me@x.y ; HTTPS://x";
         check(addresses, Placeholder::Address, SECRET);
-        let words = "password ; Password123 ; hidden ; secret ; my-secret ; N/A ; NaN ; n/a ; not set ; SECRET ; client secret ; the secret key ; (secret) ; test ; admin ; 1234 ; 12345678 ; 1234567890 ; abcdef ; P@ssw0rd ; see above ; secret123 ; foobar ; qwerty ; home assistant ; see 1Password ; in Bitwarden ; lastpass ; Value copied ; KeePassXC ; stored in vault ; ask Anna ; in the kitchen drawer ; client secret from the Spotify dashboard ; Spotify secret ; siehe Wiki ; copy from 1password ; fake-secret ; (see vault) ; s3cr3t ; token of Anna ; sk_live_... ; 4f5c...8e ; ... ; ****4f5c ; ***4f5c ; 4f5c0a***";
+        let words = "password ; Password123 ; hidden ; secret ; my-secret ; N/A ; NaN ; n/a ; not set ; SECRET ; client secret ; the secret key ; (secret) ; test ; admin ; 1234 ; 12345678 ; 1234567890 ; abcdef ; P@ssw0rd ; see above ; secret123 ; foobar ; qwerty ; home assistant ; see 1Password ; in Bitwarden ; lastpass ; Value copied ; KeePassXC ; stored in vault ; ask Anna ; in the kitchen drawer ; client secret from the Spotify dashboard ; Spotify secret ; siehe Wiki ; copy from 1password ; fake-secret ; na ; NA ; rotate me ; rotate-me ; coming soon ; update me later ; (see vault) ; s3cr3t ; token of Anna ; sk_live_... ; 4f5c...8e ; ... ; ****4f5c ; ***4f5c ; 4f5c0a***";
         check(words, Placeholder::Unfilled, SECRET);
     }
 

@@ -27,6 +27,8 @@ pub enum Placeholder {
     LeftOver,
     /// A tag of YAML inside of a text.
     QuotedTag,
+    /// A token of another service, as of GitHub.
+    Token,
 }
 
 impl fmt::Display for Placeholder {
@@ -41,6 +43,7 @@ impl fmt::Display for Placeholder {
             Self::LeftOver => {
                 "has a quote, a comma or something else of the text that it was copied from"
             }
+            Self::Token => "is an access token of another service",
             Self::QuotedTag => {
                 "begins with a YAML tag, which is only text in quotes, in a file or without its `!`"
             }

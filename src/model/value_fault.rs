@@ -98,6 +98,9 @@ impl ValueFault {
             Self::Swapped(_) => {
                 "exchange the values of `client_id` and `client_secret`; a secret that was committed must be replaced at the provider"
             }
+            Self::Placeholder(Placeholder::Token) => {
+                "write the client secret that the provider issued for this client, and revoke the token if it was committed; `allow_placeholders: true` in appcred.yaml accepts it"
+            }
             Self::Placeholder(Placeholder::Unfilled | Placeholder::Address) => {
                 "write what the provider issued; if this is what it issued, `allow_placeholders: true` in appcred.yaml accepts it"
             }
