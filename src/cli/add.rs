@@ -1,10 +1,9 @@
 //! `add`
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use dialoguer::{FuzzySelect, Input};
+use dialoguer::Input;
 use jiff::civil::Date;
 use secrecy::zeroize::Zeroizing;
 
@@ -12,20 +11,18 @@ use crate::codes::ChangeCode;
 use crate::desired::check_client;
 use crate::diagnostic::{Diagnostics, ProblemCode};
 use crate::files::{self, TEXT_LIMIT};
-use crate::integrations;
 use crate::manifest::{self, Loaded, Project};
 use crate::model::{
     AccountName, Adopt, ClientPart, Domain, Key, Secret, Visible, client_fault, day,
     hidden_character,
 };
 use crate::report::changes::MadeChange;
-use crate::report::registration::where_to_register;
 use crate::secret::OpenedSopsDocument;
 use crate::secret::seal::seal;
-use crate::suggest;
 use crate::workspace::Offered;
 use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
 
+use super::chosen_integration::{chosen, domain_called};
 use super::client_file::ClientFile;
 use super::client_secret::{checked, refuse_problems, secret};
 use super::console::SavedTerminal;
@@ -37,8 +34,8 @@ use super::new_entries::with_entries;
 use super::recipients::{Recipients, recipients};
 use super::{ChangesArgs, Global, candidates, console, environment, interrupt};
 
-/// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
-const ROWS: usize = 12;
+/// Nothing shorter is a part of another text by more than chance.
+const SHORTEST_PART: usize = 8;
 
 /// Add an entry to a manifest, its secret encrypted
 ///
@@ -191,6 +188,7 @@ fn add(
     let _lock = lock_project(global)?;
     // The project may have changed while the questions were open.
     details.check_new(&load(global), Some(&Secret::new(&secret)))?;
+    details.check_apart(&secret)?;
     let sealed = || {
         let sealed = SlotValue::Age(seal(secret.as_bytes(), &recipients.names)?);
         Ok(vec![details.entry(sealed, verb.adopt)])
@@ -224,7 +222,7 @@ impl EntryDetails {
         loaded: &Loaded,
         offered: &Offered,
     ) -> anyhow::Result<Self> {
-        let domain = domain(verb, loaded, offered)?;
+        let domain = chosen(verb.domain.as_deref(), is_asking(verb), loaded, offered)?;
         let name = match (&verb.name, is_asking(verb)) {
             (Some(name), _) => Some(name.trim().to_owned()),
             (None, true) => Some(line("Name, as Home Assistant shows it", domain.as_str())?),
@@ -280,6 +278,27 @@ impl EntryDetails {
         refuse_problems(&problems)
     }
 
+    /// Refuses a secret that is also what everybody may read of the entry.
+    fn check_apart(&self, secret: &str) -> anyhow::Result<()> {
+        let secret = Zeroizing::new(secret.to_lowercase());
+        let is_in = |text: &str| {
+            let text = Zeroizing::new(text.to_lowercase());
+            *text == *secret || secret.len() >= SHORTEST_PART && text.contains(secret.as_str())
+        };
+        let key = Key::of_name(&secret).filter(|key| *key == self.key);
+        let fields = [
+            ("name", self.name.as_deref().is_some_and(is_in)),
+            ("key", is_in(self.key.as_str()) || key.is_some()),
+            ("accounts", self.accounts.iter().any(|account| is_in(account))),
+        ];
+        match fields.iter().find(|(_, is_in)| *is_in) {
+            Some((field, _)) => bail!(
+                "the `{field}` of the entry would hold the client secret, and everybody may read that: choose another"
+            ),
+            None => Ok(()),
+        }
+    }
+
     fn entry(&self, client_secret: SlotValue, adopt: bool) -> NewEntry {
         NewEntry {
             domain: self.domain.as_str().to_owned(),
@@ -306,64 +325,6 @@ fn is_asking(verb: &Add) -> bool {
 pub(super) fn text_of(file: &Path) -> anyhow::Result<Option<Zeroizing<String>>> {
     files::optional(files::read_text(file, TEXT_LIMIT))
         .with_context(|| format!("cannot read {}", file.visible()))
-}
-
-/// The domain of the one integration that is called so; else what was given.
-fn domain_called(text: &str, loaded: &Loaded) -> String {
-    let is_domain = known(loaded).contains(&Domain::new(text.trim()));
-    match integrations::called(text)[..] {
-        [only] if !is_domain => only.to_string(),
-        _ => text.to_owned(),
-    }
-}
-
-/// The domain and, where it says more, the name of an integration.
-fn with_name(domain: &Domain) -> String {
-    match integrations::name(domain) {
-        Some(name) => format!("{domain} ({name})"),
-        None => domain.to_string(),
-    }
-}
-
-/// The integrations that need no target to be known.
-fn known(loaded: &Loaded) -> BTreeSet<Domain> {
-    integrations::known().union(&loaded.project.policy.custom_integrations).cloned().collect()
-}
-
-fn domain(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Domain> {
-    let known = known(loaded);
-    let domain = match &verb.domain {
-        Some(domain) => Domain::new(domain.trim()),
-        None if is_asking(verb) => {
-            let names: Vec<_> = known.iter().map(with_name).collect();
-            let chosen = FuzzySelect::new()
-                .with_prompt("Integration")
-                .items(&names)
-                .max_length(ROWS)
-                .interact()?;
-            known.iter().nth(chosen).cloned().context("nothing was chosen")?
-        }
-        None => bail!("--domain is needed where there is no terminal to ask on"),
-    };
-    if !known.contains(&domain) {
-        let called: Vec<_> =
-            integrations::called(domain.as_str()).into_iter().map(with_name).collect();
-        if !called.is_empty() {
-            bail!("more than one integration has this name: choose one of {}", called.join(", "));
-        }
-        let names = known.iter().map(|domain| domain.as_str());
-        let mut unknown = suggest::unknown("integration", domain.as_str(), names);
-        if !unknown.ends_with('?') {
-            unknown.push('.');
-        }
-        bail!(
-            "{unknown} Only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml"
-        );
-    }
-    if is_asking(verb) {
-        console::print_error(&where_to_register(&domain, &offered.redirect_uris));
-    }
-    Ok(domain)
 }
 
 fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {

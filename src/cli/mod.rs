@@ -7,6 +7,7 @@ mod ask;
 mod authorize;
 mod candidates;
 mod change;
+mod chosen_integration;
 mod client_file;
 mod client_secret;
 mod completion;

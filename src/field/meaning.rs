@@ -5,6 +5,7 @@ use url::Url;
 
 use super::{FieldRefusal, Meaning};
 use crate::diagnostic::ProblemCode;
+use crate::integrations;
 use crate::model::{AccountName, Domain, Key, Owner, TargetName, has_zone, is_loopback};
 use crate::secret::holds_identity;
 use crate::secret::seal::{is_recipient, recipient_fault};
@@ -22,8 +23,15 @@ impl Meaning for Domain {
         if text.bytes().all(fits) {
             return Ok(Self::new(text));
         }
-        Err(FieldRefusal::new(ProblemCode::BadDomain, "is not the name of an integration")
-            .help("it consists of `a` to `z`, digits and `_`, as in `home_connect`"))
+        let refusal =
+            FieldRefusal::new(ProblemCode::BadDomain, "is not the name of an integration");
+        Err(match integrations::meant(text) {
+            Some(domain) => {
+                let name = integrations::name(domain).unwrap_or_default();
+                refusal.help(format!("write `{domain}`, which is the domain of {name}"))
+            }
+            None => refusal.help("it consists of `a` to `z`, digits and `_`, as in `home_connect`"),
+        })
     }
 }
 

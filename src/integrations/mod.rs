@@ -15,6 +15,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::model::Domain;
+use crate::suggest::nearest;
 
 /// What is known of one integration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -95,6 +96,23 @@ pub fn called(text: &str) -> Vec<&'static Domain> {
     let has_all =
         |name: &[String]| asked.iter().all(|word| name.iter().any(|of| of.contains(word)));
     all().filter(|(_, name)| !asked.is_empty() && has_all(name)).map(|(domain, _)| domain).collect()
+}
+
+/// The one integration that people call so, or almost so.
+pub fn meant(text: &str) -> Option<&'static Domain> {
+    match called(text)[..] {
+        [only] => Some(only),
+        [] => {
+            let near = nearest(text, names())?;
+            known().iter().find(|domain| name(domain) == Some(near))
+        }
+        _ => None,
+    }
+}
+
+/// What HA calls all of them.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    known().iter().filter_map(name)
 }
 
 /// Those that a release has; of one that is not known, all.
@@ -188,6 +206,9 @@ mod tests {
         assert_eq!(called("Google Calendar"), ["google"]);
         assert_eq!(called(" google  calendar "), ["google"]);
         assert_eq!(called("calendar"), ["google"]);
+        let meant = |text: &str| super::meant(text).map(Domain::as_str);
+        assert_eq!(meant("Google Calender"), Some("google"));
+        assert_eq!((meant("Google"), meant("no such thing")), (None, None));
         assert_eq!(called("Spotify"), ["spotify"]);
         assert!(called("google").len() > 3, "{:?}", called("google"));
         assert_eq!((called(""), called("--"), called("no such thing")), (vec![], vec![], vec![]));

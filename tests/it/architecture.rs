@@ -10,7 +10,7 @@ use crate::source_code::{SourceFile, read, sources};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("diagnostic", &["model", "codes"]),
-    ("integrations", &["model"]),
+    ("integrations", &["model", "suggest"]),
     ("http", &["model", "files"]),
     ("listener", &[]),
     ("lock", &["model", "files", "target"]),
@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("suggest", &["model"]),
     ("schema", &[]),
     ("codes", &[]),
-    ("field", &["model", "diagnostic", "secret"]),
+    ("field", &["model", "diagnostic", "integrations", "secret"]),
     ("files", &["model"]),
     ("yaml", &["model", "diagnostic"]),
     (
@@ -47,7 +47,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan_file", &["model", "codes", "plan", "schema"]),
     (
         "target",
-        &["model", "diagnostic", "field", "files", "integrations", "http", "schema", "secret"],
+        &[
+            "model",
+            "diagnostic",
+            "field",
+            "files",
+            "integrations",
+            "http",
+            "schema",
+            "secret",
+            "suggest",
+        ],
     ),
     ("setup", &["model", "callback", "target"]),
     (

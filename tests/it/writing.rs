@@ -242,6 +242,8 @@ fn add_takes_the_file_of_a_console_and_the_name_that_people_know() {
     assert!(several.is_empty(), "a domain counts for more than a name: {several}");
     let several = add("Google", "client_secret.json", 1);
     assert!(several.contains("google (Google Calendar), google_assistant_sdk ("), "{several}");
+    let almost = add("Google Calender", "client_secret.json", 1);
+    assert!(almost.contains("did you mean `Google Calendar`?"), "{almost}");
     add("YouTube", "client_secret.json", 0);
     let text = fs::read_to_string(project.join("credentials/credentials.yaml")).unwrap();
     assert!(text.contains("domain: youtube\n") && text.contains("BEGIN AGE"), "{text}");
@@ -251,6 +253,36 @@ fn add_takes_the_file_of_a_console_and_the_name_that_people_know() {
     assert!(said.contains("other.json is not JSON with a `client_id`"), "{said}");
     add("spotify", "no-such.json", 1);
     appcred().args(["validate", "--strict"]).run();
+}
+
+#[test]
+fn a_secret_becomes_no_name() {
+    let (identity, recipient) = crate::shell::age_identity();
+    let project = format!("age: {{recipients: [{recipient}]}}\n");
+    let project = Project::new().file("appcred.yaml", &project);
+    for name in [
+        &["--name", "m4rk3dOne"][..],
+        &["--key", "m4rk3dOne"],
+        &["--name", "My M4RK3DONE"],
+        &["--account", "m4rk3dOne"],
+        &["--name", "m4rk3d one"],
+    ] {
+        let secret = if name[1].contains(' ') && name[1].starts_with("m4") {
+            "m4rk3d-One"
+        } else {
+            "m4rk3dOne"
+        };
+        let add = ["add", "--domain", "spotify", "--client-id", "4f5c0a", "--secret-stdin"];
+        let add = Appcred::new()
+            .in_dir(project.path())
+            .env("SOPS_AGE_KEY", &identity)
+            .args(add)
+            .args(name);
+        let said = add.stdin(secret).status(1).run().stderr;
+        assert!(said.contains("of the entry would hold the client secret"), "{said}");
+        assert!(!said.to_lowercase().contains("m4rk3d"), "{said}");
+    }
+    assert!(!project.join("credentials").exists());
 }
 
 /// A token in the project file would be in the way of the session that `login` opens.
