@@ -15,7 +15,8 @@ use crate::report::changes::MadeChange;
 use crate::secret::{SecretResolver, files_of, read};
 
 use super::change::{ThenApply, entry, in_order, write};
-use super::client_secret::{refuse_problems, secret};
+use super::client_file::ClientFile;
+use super::client_secret::{checked, refuse_problems, secret};
 use super::exit::ExitStatus;
 use super::gather::resolver;
 use super::locks::lock_project;
@@ -32,6 +33,7 @@ use super::{Global, candidates, console, environment};
 #[command(after_help = "Examples:
   appcred rotate spotify-family
   appcred rotate spotify-family --apply
+  appcred rotate calendar --from ~/Downloads/client_secret.json
   pass spotify | appcred rotate spotify-family --secret-stdin --apply --yes")]
 pub(super) struct Rotate {
     /// The entry, by key, name or the id of its credential
@@ -40,6 +42,9 @@ pub(super) struct Rotate {
     /// Read the new secret from standard input
     #[arg(long)]
     secret_stdin: bool,
+    /// Take the new secret from the JSON that the provider's console offers for download
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_stdin")]
+    from: Option<PathBuf>,
     #[command(flatten)]
     pub(super) then: ThenApply,
 }
@@ -55,9 +60,17 @@ pub(super) async fn run(
     let key = &entry.key.value;
     let (resolver, _) = resolver(global, &loaded.project);
     let places = places(global, &entry, &resolver)?;
-    let new = Secret::new(&secret(verb.secret_stdin, "--secret-stdin", &loaded.project)?);
+    let client = verb.from.as_deref().map(ClientFile::read).transpose()?;
+    let new = match &client {
+        Some(client) => checked(&client.client_secret, &loaded.project)?,
+        None => secret(verb.secret_stdin, "--secret-stdin or --from", &loaded.project)?,
+    };
+    let new = Secret::new(&new);
     // What cannot be read now is not compared.
     if let Ok(id) = read(&entry.client_id.value, &resolver) {
+        if client.is_some_and(|client| client.client_id.trim() != id.expose()) {
+            bail!("the file is of another client than the entry `{key}`: their client ids differ");
+        }
         let files = &loaded.files;
         refuse_problems(&check_client(&loaded.project, files, &entry, &id, &new))?;
     }

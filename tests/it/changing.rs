@@ -206,6 +206,30 @@ fn a_secret_is_rotated_in_the_form_that_it_is_in() {
 }
 
 #[test]
+fn a_secret_is_rotated_from_the_file_of_a_console() {
+    let house = House::new(
+        "application_credentials:\n  - {domain: google, key: k, client_id: 12-a.apps.googleusercontent.com, client_secret: AGE}\n",
+    );
+    let json = |id: &str| {
+        format!(
+            r#"{{"web":{{"client_id":"{id}","client_secret":"GOCSPX-m4rk3dXbN5vKp9dLs3tYh"}}}}"#
+        )
+    };
+    house.project.write("other.json", &json("34-b.apps.googleusercontent.com"));
+    let said = house.appcred("rotate k --from other.json").status(1).run().stderr;
+    assert!(said.contains("the file is of another client than the entry `k`"), "{said}");
+    house.project.write("client.json", &json("12-a.apps.googleusercontent.com"));
+    let said = house.appcred("rotate k --from client.json --secret-stdin").status(1).run().stderr;
+    assert!(said.contains("cannot be used with"), "{said}");
+    let ran = house.appcred("rotate k --from client.json --apply --yes").run();
+    assert!(!(ran.stdout + &ran.stderr).contains("m4rk3d"));
+    assert_eq!(
+        house.held(),
+        [("appcred:house:k".to_owned(), "GOCSPX-m4rk3dXbN5vKp9dLs3tYh".to_owned())]
+    );
+}
+
+#[test]
 fn a_rotation_names_the_date_that_is_to_be_changed() {
     let house = House::new(&format!("{ONE}    rotate_after: 2099-02-01\n"));
     let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new\n").run();
@@ -395,7 +419,7 @@ fn what_cannot_be_rotated_is_said_with_what_to_do() {
         assert!(ran.stderr.contains(expected), "{typed}: {}", ran.stderr);
     }
     let ran = house.appcred("rotate k").status(1).run();
-    assert!(ran.stderr.contains("--secret-stdin is needed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--secret-stdin or --from is needed"), "{}", ran.stderr);
     assert_eq!(house.text("credentials.yaml"), before);
 }
 
