@@ -9,14 +9,14 @@ use secrecy::zeroize::Zeroizing;
 use crate::diagnostic::ProblemCode;
 use crate::encrypted_file::{EncryptedFileError, EncryptionContext, Opened};
 use crate::files::{self, NotWritten, TEXT_LIMIT};
-use crate::manifest::{LoadRequest, Loaded, PlainSecrets, Project, check, secret_values};
+use crate::manifest::{LoadRequest, PlainSecrets, Project, check};
 use crate::model::Visible;
-use crate::secret::{IdentityProblem, SecretResolver, env};
+use crate::secret::{IdentityProblem, SecretResolver};
 use crate::yaml_edit::is_empty;
 
 use super::editor::Editor;
 use super::exit::ExitStatus;
-use super::gather::{load, request, resolver, show};
+use super::gather::{load, request, resolver, show, variables_with_secrets};
 use super::locks::project_when_free;
 use super::recipients::of_file;
 use super::temp_workspace::{TempWorkspace, asked_to_end, confirm, is_in_memory, remove_abandoned};
@@ -65,7 +65,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
             return Ok(ExitStatus::Failure);
         }
     }
-    let (secrets, project) = (secret_variables(&loaded), loaded.project);
+    let (secrets, project) = (variables_with_secrets(&loaded), loaded.project);
     let (resolver, identity_problems) = resolver(global, &project);
     let kept = newest(file);
     let unsaved = begun_before(verb, kept.as_deref(), &resolver)?;
@@ -322,13 +322,6 @@ fn unsaved(kept: &Path, resolver: &SecretResolver) -> anyhow::Result<Zeroizing<S
 fn with_help(why: &EncryptedFileError) -> String {
     let help = why.help().map(|help| format!("; {help}")).unwrap_or_default();
     format!("{why}{help}")
-}
-
-/// The variables of the environment that hold a secret, as far as the project can be read.
-fn secret_variables(loaded: &Loaded) -> Vec<String> {
-    let values = secret_values(&loaded.project, &loaded.entries);
-    let named = values.filter_map(|found| env::variable_of(&found.value.value).map(str::to_owned));
-    environment::secret_variables().map(str::to_owned).chain(named).collect()
 }
 
 /// Where the text is to lie in clear.

@@ -4,21 +4,23 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use futures_util::future::join_all;
+use tokio::task::spawn_blocking;
 
 use crate::desired::Resolved;
 use crate::diagnostic::Diagnostics;
-use crate::manifest::{Entry, LoadRequest, Loaded, Project};
+use crate::manifest::{Entry, LoadRequest, Loaded, Project, secret_values};
 use crate::model::{Key, PolicyOverrides};
 use crate::reconcile::{self, Verdicts};
 use crate::report::{EntryPlaces, TargetReport, notices, problems};
-use crate::secret::{IdentityProblem, SecretResolver};
+use crate::secret::{IdentityProblem, SecretResolver, env};
+use crate::target::Target;
 use crate::workspace::{
     Against, Comparison, Evaluation, OnError, Resolution, TargetView, Workspace,
 };
 
 use super::ask::Terminal;
 use super::selection::TargetArgs;
-use super::{Global, console, environment};
+use super::{Global, console, environment, pager};
 
 /// The workspace that the command runs in.
 pub(super) fn workspace(global: &Global) -> Workspace {
@@ -40,6 +42,17 @@ pub(super) fn project(global: &Global) -> Option<Project> {
     let (project, problems) = workspace(global).load_project();
     show(&problems);
     (!problems.has_errors()).then_some(project)
+}
+
+/// The variables of the environment that hold secrets, those of a project as far as it can be read.
+pub(super) fn variables_with_secrets(loaded: &Loaded) -> Vec<String> {
+    let project = &loaded.project;
+    let values = secret_values(project, &loaded.entries);
+    let named = values.filter_map(|found| env::variable_of(&found.value.value).map(str::to_owned));
+    let programs = project.sources.values().chain(&project.sops_program);
+    let passed = programs.flat_map(|program| program.environment.iter().cloned());
+    let own = environment::secret_variables().map(str::to_owned);
+    own.chain(named).chain(passed).collect()
 }
 
 /// Shows problems to a person.
@@ -91,10 +104,12 @@ pub(super) async fn gather_loaded(
     on_error: OnError,
 ) -> anyhow::Result<Gathered> {
     show(&loaded.problems);
+    pager::keep_from(variables_with_secrets(&loaded));
     let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
     let workspace = workspace(global);
     let evaluation =
         workspace.evaluate(loaded, &selection.targets, policy, on_error, Terminal).await?;
+    warn_of_running(evaluation.targets.iter().flatten()).await?;
     Ok(gathered(manifests, problems, evaluation))
 }
 
@@ -109,10 +124,11 @@ pub(super) async fn gather_snapshot(
     against: &Against,
 ) -> anyhow::Result<Gathered> {
     let (workspace, shared) = (workspace(global), workspace(global));
-    let reading = tokio::task::spawn_blocking(move || shared.load());
+    let reading = spawn_blocking(move || shared.load());
     let (loaded, snapshot) = tokio::join!(reading, against.fetch());
     let loaded = loaded?;
     show(&loaded.problems);
+    pager::keep_from(variables_with_secrets(&loaded));
     let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
     if problems.has_errors() {
         return Ok(Gathered { manifests, problems, targets: None });
@@ -120,6 +136,19 @@ pub(super) async fn gather_snapshot(
     let names = &selection.targets;
     let evaluation = workspace.evaluate_snapshot(loaded, snapshot?, names, policy, against).await?;
     Ok(gathered(manifests, problems, evaluation))
+}
+
+/// Warns of folders on which a Home Assistant runs: nothing is written there.
+async fn warn_of_running<'v>(views: impl Iterator<Item = &'v TargetView>) -> anyhow::Result<()> {
+    for view in views {
+        if let Some(Target::ConfigDir(folder)) = &view.target {
+            let folder = folder.clone();
+            if let Some(why) = spawn_blocking(move || folder.running()).await? {
+                console::warning(format_args!("{}: {why}", view.name));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn gathered(

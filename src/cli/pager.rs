@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::interrupt::EndSignals;
 use super::{console, environment};
@@ -14,6 +15,14 @@ const NO_PROGRAM: [i32; 2] = [126, 127];
 
 /// Whether there is to be none.
 static IS_OFF: AtomicBool = AtomicBool::new(false);
+
+/// The variables of the environment that it does not get, beside those that hold secrets in every project.
+static SECRETS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Keeps variables of the environment from the pager.
+pub(super) fn keep_from(names: Vec<String>) {
+    SECRETS.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+}
 
 /// From now on everything is written without a pager.
 pub(super) fn turn_off() {
@@ -69,6 +78,9 @@ fn start(command: &str) -> io::Result<Child> {
         }
     }
     for name in environment::secret_variables() {
+        pager.env_remove(name);
+    }
+    for name in SECRETS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         pager.env_remove(name);
     }
     pager.spawn()

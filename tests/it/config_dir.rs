@@ -25,7 +25,7 @@ struct House {
 impl House {
     fn unborn() -> (TempDir, PathBuf) {
         let above = tempfile::tempdir().unwrap();
-        let folder = above.path().join("houses/ha");
+        let folder = above.path().join("ha");
         (above, folder)
     }
 

@@ -31,6 +31,46 @@ fn entry(name: &str, secret: &str) -> String {
     )
 }
 
+/// A mistyped path makes no new house, and credentials are not written where nobody reads them.
+#[test]
+fn a_folder_that_cannot_be_one_of_home_assistant_is_refused() {
+    let house = house();
+    house.declare(&[entry("a", "first")]);
+    house.project.write("config/configuration.yaml", "default_config:\n");
+    house.project.write("docs/x.md", "hi");
+    fs::create_dir(house.project.join("empty")).unwrap();
+    house.project.write("other/.git/HEAD", "");
+    house.project.write("custom/custom_components/own/manifest.json", "{}");
+    let run = |folder: &str, arguments: &str, status: i32| {
+        let targets =
+            format!("allow_plaintext: true\ntargets: {{lab: {{config_dir: {folder}}}}}\n");
+        house.project.write("appcred.yaml", &targets);
+        let ran = appcred(&house).args(arguments.split(' ')).status(status).run();
+        ran.stdout + &ran.stderr
+    };
+    for (folder, expected) in [
+        ("typo/config", "there is no folder typo, so typo/config is not made"),
+        (
+            "confg",
+            "there is no folder confg: did you mean config? To prepare a new Home Assistant there, make the folder first",
+        ),
+        ("/dev", "/dev is not the configuration folder of a Home Assistant"),
+        ("docs", "docs is not the configuration folder of a Home Assistant"),
+    ] {
+        for arguments in ["plan", "apply --yes", "doctor"] {
+            let said = run(folder, arguments, 1);
+            assert!(said.contains(expected), "{folder}, {arguments}: {said}");
+        }
+    }
+    assert!(
+        ["typo", "confg", "docs/.storage"].iter().all(|path| !house.project.join(path).exists())
+    );
+    for folder in ["config", "empty", "other", "custom", "new", "config2"] {
+        run(folder, "apply --yes", 0);
+        assert!(house.project.join(folder).join(".storage").exists(), "{folder}");
+    }
+}
+
 each_release!(a_house_that_is_not_born_yet_starts_with_its_credentials);
 fn a_house_that_is_not_born_yet_starts_with_its_credentials(release: Release) {
     let house = house();
@@ -48,6 +88,11 @@ fn a_house_that_is_not_born_yet_starts_with_its_credentials(release: Release) {
     house.declare(&[entry("a", "changed")]);
     let ran = appcred(&house).args(["apply", "--yes"]).status(1).run();
     assert!(ran.stdout.contains("Home Assistant"), "it runs there: {}", ran.stdout);
+    for verb in ["plan", "list"] {
+        let said = appcred(&house).args([verb]).run().stderr;
+        assert!(said.contains("warning: lab: Home Assistant ("), "{verb}: {said}");
+        assert!(said.contains("is running on ha, and would overwrite"), "{verb}: {said}");
+    }
     assert_eq!(ha.credentials(), held);
 
     ha.create_credential(

@@ -323,6 +323,17 @@ fn what_is_longer_than_the_terminal_goes_through_the_pager() {
     let ran = appcred(&project, "plan").env("APPCRED_PAGER", pager).run();
     assert!(!paged(&ran.stdout), "{}", ran.stdout);
     assert!(paged(&plan("rows 5", "test $LESS = FRX && echo PAGED; cat", "")));
+    // It gets no variable that holds a secret of the project.
+    let more = "sources: {vault: {command: [vault, \"{}\"], environment: [SAFE_TOKEN]}}\n";
+    project.write("appcred.yaml", &format!("{PROJECT}{more}"));
+    let entries: String = ["a", "b", "c"].map(|name| entry("spotify", name)).concat();
+    let from_variable = entries.replacen("secret-a", "!env_var OWN_SECRET", 1);
+    project.write("credentials.yaml", &format!("application_credentials:\n{from_variable}"));
+    let run = Appcred::new().in_dir(project.path()).args(["plan"]);
+    let run = run.env("OWN_SECRET", "m4rk3d").env("SAFE_TOKEN", "m4rk3d").env("OTHER", "left");
+    let run = run.env("APPCRED_PAGER", "env").on_terminal_after("stty rows 5 cols 100; ");
+    let printed = run.run().stdout;
+    assert!(printed.contains("OTHER=left") && !printed.contains("m4rk3d"), "{printed}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod endpoint;
 mod examine;
 mod lock;
 mod owner;
+mod place;
 mod running;
 mod storage;
 #[cfg(test)]
@@ -62,6 +63,13 @@ impl ConfigDir {
     }
 }
 
+impl ConfigDir {
+    /// The Home Assistant that runs on the folder, as far as that can be seen.
+    pub fn running(&self) -> Option<String> {
+        lock::unless_running(&self.folder).err().map(|running| running.to_string())
+    }
+}
+
 impl Observe for ConfigDir {
     /// Reads the folder, also while Home Assistant runs there; what that holds in memory may be ten
     /// seconds ahead.
@@ -96,6 +104,9 @@ impl Execute for ConfigDir {
 }
 
 fn read(folder: &Path, log: &UnreadableLog) -> Result<Observed, String> {
+    if let Some(fault) = place::fault(folder) {
+        return Err(fault);
+    }
     let path = credentials_file(folder);
     let text = text_of(&path)?;
     let credentials = credentials(&path, &text)?.into_credentials();
