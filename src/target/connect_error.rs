@@ -41,7 +41,7 @@ pub enum ConnectError {
     },
     /// No token is named, and nobody has signed in.
     #[error(
-        "no access token for {url}: sign in with `appcred login`, or write `token: !env_var HASS_TOKEN` at the target in appcred.yaml; where that has no targets, set HASS_TOKEN beside HASS_SERVER"
+        "no access token for {url}: sign in with `appcred login`, or write `token: !env_var HASS_TOKEN` at the target in appcred.yaml; the variable alone is used only where appcred.yaml has no targets"
     )]
     NotSignedIn {
         /// The address.

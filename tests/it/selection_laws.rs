@@ -139,7 +139,8 @@ proptest! {
             let keys = keys_of(credential, &before, &whole);
             let names = keys.iter().flat_map(|key| names_of(key, &desired, &before, &whole));
             let keys: BTreeSet<Key> = names.chain(keys.iter().cloned()).collect();
-            let goes_with = |entry: &DesiredCredential| keys.contains(&entry.key) && may_be_selected(&keys, &entry.domain, &selection);
+            let is_own = |entry: &DesiredCredential, key: &Key| entry.key == *key || desired.credential(key).is_none();
+            let goes_with = |entry: &DesiredCredential| entry.keys().any(|key| keys.contains(key) && is_own(entry, key)) && may_be_selected(&names_of(&entry.key, &desired, &before, &whole), &entry.domain, &selection);
             if !may_be_selected(&keys, &credential.domain, &selection) && !desired.credentials.iter().any(goes_with) && !is_by_hand_of_selected(credential, &desired, &selection) {
                 assert!(shelf.credentials.contains(credential), "{credential:?} {selection:?}");
             }
