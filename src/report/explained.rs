@@ -26,7 +26,8 @@ struct FieldNode<'s> {
 pub fn explain(field: Option<&str>, manifest: &Json, project: &Json) -> Result<String, String> {
     let root = |schema| FieldNode { schema, node: schema };
     let (list, project) = (root(manifest).field("application_credentials"), root(project));
-    let entry = list.and_then(FieldNode::item).ok_or("the schema of manifests has no entries")?;
+    let list = list.ok_or("the schema of manifests has no list of entries")?;
+    let entry = list.item().ok_or("the schema of manifests has no entries")?;
     let Some(field) = field else {
         let mut text = "An entry of a manifest (`appcred explain entry.FIELD`):\n".to_owned();
         text.push_str(&entry.fields_text());
@@ -40,6 +41,10 @@ pub fn explain(field: Option<&str>, manifest: &Json, project: &Json) -> Result<S
     }
     let mut names = field.split('.').peekable();
     let mut at = match names.peek().copied().unwrap_or_default() {
+        "application_credentials" if field == "application_credentials" => {
+            names.next();
+            list
+        }
         "entry" | "application_credentials" => {
             names.next();
             entry
@@ -159,7 +164,12 @@ impl<'s> FieldNode<'s> {
 
     /// What kind of value it is.
     fn kind(self) -> String {
-        let kinds = self.forms().into_iter().map(|form| match form.node["type"].as_str() {
+        let kind = |form: Self| {
+            let mut kinds = form.node["type"].as_array().into_iter().flatten();
+            let of_several = || kinds.find_map(|kind| kind.as_str().filter(|kind| *kind != "null"));
+            form.node["type"].as_str().or_else(of_several)
+        };
+        let kinds = self.forms().into_iter().map(|form| match kind(form) {
             _ if form.node.get("const").is_some() => "one of the values below".to_owned(),
             Some("boolean") => "true or false".to_owned(),
             Some("integer" | "number") => "number".to_owned(),
@@ -271,6 +281,8 @@ mod tests {
         }
         let entry = of("entry").unwrap();
         assert!(entry.contains("  domain (text, required)\n      The integration.\n"), "{entry}");
+        let list = of("application_credentials").unwrap();
+        assert!(list.starts_with("application_credentials: list, each item: "), "{list}");
         let targets = of("targets").unwrap();
         assert!(
             targets.contains("  url (text)\n") && targets.contains("  dir (text)\n"),
