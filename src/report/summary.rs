@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::plan::{CredentialState, Plan};
+use crate::plan::{Action, CredentialState, Plan, Step};
 
 use super::{Count, Tally, notices};
 
@@ -24,7 +24,7 @@ impl PlanSummary {
     pub(super) fn of(plans: &[&Plan]) -> Self {
         let sum = |of: fn(&Plan) -> usize| plans.iter().map(|plan| of(plan)).sum();
         Self {
-            tally: Tally::of(plans.iter().flat_map(|plan| &plan.steps)),
+            tally: Tally::of(plans.iter().flat_map(|plan| &plan.steps).filter(|step| is_new(step))),
             steps: sum(|plan| plan.steps.len()),
             in_sync: sum(in_sync),
             not_done: sum(|plan| plan.withheld.len()),
@@ -36,6 +36,11 @@ impl PlanSummary {
             of_other_owners: sum(Plan::of_other_owners),
         }
     }
+}
+
+/// A set-up that goes on is counted as one that is in progress.
+fn is_new(step: &Step) -> bool {
+    !matches!(step.action, Action::SetUp { account: None, open: Some(_), .. })
 }
 
 fn in_sync(plan: &Plan) -> usize {

@@ -355,6 +355,25 @@ mod tests {
     }
 
     #[test]
+    fn a_set_up_that_goes_on_is_no_new_one() {
+        let name = TargetName::new("home");
+        let key = Key::new("family").unwrap();
+        let wanted = Wanted {
+            key: key.clone(),
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new("c"),
+            name: "Family".into(),
+            auth_domain: "appcred:house:family".into(),
+        };
+        let open = Some(FlowId::new("flow"));
+        let step = Action::SetUp { wanted, name: None, account: None, open };
+        let goes_on = Plan { steps: vec![Step::new(StepId(0), step)], ..abandons("family") };
+        let text = stripped(&plan(&[report(&name, Ok(&goes_on), &[])], Details::All));
+        assert!(text.contains("continue to set up spotify \"Family\""), "{text}");
+        assert!(text.ends_with("0 to delete. 1 being set up.\n"), "{text}");
+    }
+
+    #[test]
     fn an_account_that_was_linked_is_named_and_an_optional_step_fails_nothing() {
         let (name, domain) = (TargetName::new("home"), Domain::new("spotify"));
         let account = ConfigEntry {
