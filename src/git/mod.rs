@@ -21,9 +21,10 @@ pub use history::{OldContent, OldVersion, plain_secrets, staged_plain_secrets};
 /// A larger file is not searched for an identity: a repository may hold databases.
 const LARGEST_WITH_IDENTITY: u64 = 1024 * 1024;
 
-/// Variables by which hooks and others point Git at another repository, or change what paths and objects mean.
-const NOT_INHERITED: [&str; 16] = [
+/// Variables by which hooks and others point Git at another repository, or at none, or change what paths and objects mean.
+const NOT_INHERITED: [&str; 17] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CEILING_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_DIR",
     "GIT_EXTERNAL_DIFF",
@@ -296,7 +297,8 @@ fn names(output: &[u8]) -> impl Iterator<Item = String> {
 
 fn refused(stderr: &[u8]) -> GitError {
     let message = String::from_utf8_lossy(stderr);
-    if message.contains("dubious ownership") {
+    // Before 2.36 it was called so.
+    if message.contains("dubious ownership") || message.contains("unsafe repository") {
         return GitError::OtherOwner;
     }
     let message = message.lines().next().unwrap_or_default();

@@ -95,6 +95,20 @@ fn a_large_file_that_git_does_not_ignore_is_not_read() {
     assert_eq!((said.status, said.stderr.contains("warning")), (Some(0), false), "{}", said.stderr);
 }
 
+/// Git itself would look for no repository above such a folder.
+#[test]
+fn a_repository_is_found_above_a_ceiling() {
+    let project = repository(SEALED);
+    project.write(
+        "credentials/appcred.yaml",
+        "owner: house\ntargets: {home: {config_dir: /srv/ha}}\nmanifests: [a.yaml]\n",
+    );
+    let run = Appcred::new().in_dir(&project.join("credentials")).args(["validate"]);
+    let run = run.env("PATH", "/usr/bin:/bin").env("GIT_CEILING_DIRECTORIES", project.path());
+    let said = run.spawn().finish().stderr;
+    assert!(!said.contains("not a git repository"), "{said}");
+}
+
 #[test]
 fn what_editors_left_of_a_manifest_is_no_place_for_its_secret() {
     let sealed = MANIFEST.replace("plain-text-secret", "!secret spotify");
