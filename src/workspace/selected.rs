@@ -52,20 +52,23 @@ pub fn check_selection<'k, K: IntoIterator<Item = &'k Key> + Clone>(
         return Ok(());
     }
     let (mut all_keys, mut domains, mut is_any) = (BTreeSet::new(), BTreeSet::new(), false);
+    let mut present_keys = BTreeSet::new();
     for (keys, domain) in known {
         is_any |= selection.includes(keys.clone(), domain);
+        // Earlier keys follow the present one; who has mistyped one is led to that.
+        present_keys.extend(keys.clone().into_iter().next().map(ToString::to_string));
         all_keys.extend(keys.into_iter().map(ToString::to_string));
         domains.insert(domain.to_string());
     }
-    let unmet = |globs: &[Glob], known: &BTreeSet<String>, kind| {
+    let unmet = |globs: &[Glob], known: &BTreeSet<String>, offered: &BTreeSet<String>, kind| {
         let is_unmet = |glob: &&Glob| !known.iter().any(|known| glob.matches(known));
         let glob = globs.iter().find(is_unmet)?;
-        let (name, known) = (glob.to_string(), known.clone());
+        let (name, known) = (glob.to_string(), offered.clone());
         Some(NoSuchEntry::Unknown { kind, name, known })
     };
-    let unmet = unmet(&selection.keys, &all_keys, "entry with the key")
-        .or_else(|| unmet(&selection.excluded, &all_keys, "entry with the key"))
-        .or_else(|| unmet(&selection.domains, &domains, "entry of the integration"));
+    let unmet = unmet(&selection.keys, &all_keys, &present_keys, "entry with the key")
+        .or_else(|| unmet(&selection.excluded, &all_keys, &present_keys, "entry with the key"))
+        .or_else(|| unmet(&selection.domains, &domains, &domains, "entry of the integration"));
     match unmet {
         Some(unmet) => Err(unmet),
         None if !is_any => Err(NoSuchEntry::Nothing { selection: selection.arguments().join(" ") }),

@@ -143,6 +143,21 @@ fn what_means_nothing_is_an_error_with_what_there_is() {
     }
 }
 
+/// An earlier key selects an entry still, and nobody is led to it.
+#[test]
+fn earlier_keys_are_not_offered() {
+    let project = house();
+    let entries = "  - {domain: spotify, key: family, formerly: [famille], client_id: a, client_secret: s3cr3t9x}\n";
+    project.write("credentials.yaml", &format!("application_credentials:\n{entries}"));
+    appcred(&project, "plan --key famille").run();
+    for (key, expected) in
+        [("famile", "`famile`: did you mean `family`?"), ("x", "`x`; there are: family\n")]
+    {
+        let said = appcred(&project, &format!("plan --key {key}")).status(1).run().stderr;
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
 #[test]
 fn several_of_one_name_are_listed() {
     let project = house();
