@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 
 use crate::integrations;
-use crate::manifest::{LoadRequest, Loaded, load, load_project, project_folder};
+use crate::manifest::{LoadRequest, Loaded, load, load_project, project_folder, schema};
 use crate::model::is_hidden;
-use crate::report::FORMATS;
+use crate::report::{FORMATS, explained};
 
 use super::environment;
 
@@ -66,6 +66,14 @@ pub(super) fn owners() -> ArgValueCandidates {
 pub(super) fn formats() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         plain(FORMATS.iter().map(|format| (format.name.to_owned(), Some(format.about.to_owned()))))
+    })
+}
+
+/// The fields of manifests and of the project file.
+pub(super) fn fields() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let (manifest, project) = (schema::manifest().into(), schema::project().into());
+        plain(explained::fields(&manifest, &project).into_iter().map(|field| (field, None)))
     })
 }
 

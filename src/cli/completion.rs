@@ -1,15 +1,38 @@
 //! `completion`
 
+use std::ffi::OsStr;
+
 use anyhow::Context;
-use clap::CommandFactory;
+use clap::{Command, CommandFactory, ValueHint};
+use clap_complete::engine::{
+    ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
+};
 use clap_complete::env::Shells;
 use clap_complete::{CompleteEnv, Shell};
+
+use crate::model::is_hidden;
 
 use super::exit::ExitStatus;
 use super::{Cli, console, environment};
 
 /// What a shell's script sets when it asks what may come next.
 const VARIABLE: &str = "APPCRED_COMPLETE";
+
+/// Where bash's script asks.
+const ASKING: &str = "    COMPREPLY=( $( ";
+/// To bash the `=` of `--key=x` is a word of its own.
+const BASH_EQUALS_SIGN: &str = r#"    local at kept=()
+    for at in "${!words[@]}"; do
+        if [[ "${words[at]}" != "=" || "${words[at-1]}" != --* ]]; then
+            kept+=("${words[at]}")
+        elif (( at == COMP_CWORD )); then
+            kept+=("")
+        elif (( at < COMP_CWORD )); then
+            _CLAP_COMPLETE_INDEX=$((_CLAP_COMPLETE_INDEX - 1))
+        fi
+    done
+    words=("${kept[@]}")
+"#;
 
 /// Print what lets a shell complete targets, keys and all else
 ///
@@ -31,16 +54,39 @@ pub(super) fn run(verb: &CompletionArgs) -> anyhow::Result<ExitStatus> {
     let shell = shells.completer(&name).with_context(|| format!("{name} cannot be completed"))?;
     let mut script = Vec::new();
     shell.write_registration(VARIABLE, "appcred", "appcred", "appcred", &mut script)?;
-    console::print(&String::from_utf8(script)?)?;
+    let mut script = String::from_utf8(script)?;
+    if verb.shell == Shell::Bash {
+        script = script.replacen(ASKING, &format!("{BASH_EQUALS_SIGN}{ASKING}"), 1);
+    }
+    console::print(&script)?;
     Ok(ExitStatus::Success)
 }
 
 /// Answers a shell that asks what may come next; none where this is no such question.
 pub(super) fn answer() -> Option<ExitStatus> {
-    let asked = CompleteEnv::with_factory(Cli::command).var(VARIABLE);
+    let asked = CompleteEnv::with_factory(|| with_plain_paths(Cli::command())).var(VARIABLE);
     match asked.try_complete(environment::arguments(), Some(&environment::folder())) {
         Ok(true) => Some(ExitStatus::Success),
         Ok(false) => None,
         Err(_) => Some(ExitStatus::Failure),
     }
+}
+
+/// The command where the paths that a shell is offered have no hidden characters: it shows them as they are.
+fn with_plain_paths(command: Command) -> Command {
+    let command = command.mut_args(|argument| match argument.get_value_hint() {
+        ValueHint::AnyPath | ValueHint::FilePath
+            if argument.get::<ArgValueCompleter>().is_none() =>
+        {
+            argument.add(ArgValueCompleter::new(plain_paths))
+        }
+        _ => argument,
+    });
+    command.mut_subcommands(with_plain_paths)
+}
+
+fn plain_paths(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut paths = PathCompleter::any().complete(current);
+    paths.retain(|path| !path.get_value().to_string_lossy().chars().any(is_hidden));
+    paths
 }

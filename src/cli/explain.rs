@@ -5,8 +5,8 @@ use anyhow::anyhow;
 use crate::manifest::schema;
 use crate::report::explained;
 
-use super::console;
 use super::exit::ExitStatus;
+use super::{candidates, console};
 
 /// Say what a field of a manifest or of appcred.yaml means
 ///
@@ -19,7 +19,7 @@ use super::exit::ExitStatus;
   appcred explain targets")]
 pub(super) struct Explain {
     /// The field
-    #[arg(value_name = "FIELD")]
+    #[arg(value_name = "FIELD", add = candidates::fields())]
     field: Option<String>,
 }
 

@@ -79,6 +79,14 @@ pub fn explain(field: Option<&str>, manifest: &Json, project: &Json) -> Result<S
     Ok(at.text(field))
 }
 
+/// The names of all fields that can be asked for.
+pub fn fields(manifest: &Json, project: &Json) -> Vec<String> {
+    let root = |schema| FieldNode { schema, node: schema };
+    let entry = root(manifest).field("application_credentials").and_then(FieldNode::item);
+    let of_entry = entry.map(|entry| entry.paths("", "entry", MOST_LEVELS)).unwrap_or_default();
+    of_entry.into_iter().chain(root(project).paths("", "", MOST_LEVELS)).collect()
+}
+
 impl<'s> FieldNode<'s> {
     fn at(self, node: &'s Json) -> Self {
         Self { node, ..self }

@@ -17,6 +17,10 @@ fn project() -> Project {
     fs::set_permissions(project.join("run"), fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir(project.join("house/deep")).unwrap();
     fs::create_dir(project.join("house/.git")).unwrap();
+    // A shell would show what is in a name as it is.
+    for name in ["odd-\u{1b}[2J.yaml", "odd-plain.yaml", "odd-\u{202e}.yaml"] {
+        project.write(&format!("house/{name}"), "");
+    }
     project
 }
 
@@ -62,6 +66,12 @@ fn bash_offers_what_the_project_has() {
         (&["login", ""], &["cabin", "home"]),
         (&["add", "--domain", "spot"], &["spotify"]),
         (&["doct"], &["doctor"]),
+        (&["plan", "--key", "=", "fam"], &["family"]),
+        (&["plan", "--key", "="], &["family", "office"]),
+        (&["plan", "--target", "=", "cabin", "--key", "f"], &["family"]),
+        (&["explain", "policy.pr"], &["policy.prune"]),
+        (&["explain", "entry.client_"], &["entry.client_id", "entry.client_secret"]),
+        (&["encrypt", "odd"], &["odd-plain.yaml"]),
     ] {
         let offered = offered(&house, words);
         let values: Vec<&str> =
