@@ -23,8 +23,8 @@
 //!  git/ = what Git knows of files; repository.rs = whether it keeps secrets in plain text
 //!  plan_file.rs = saved plans; codes/ = what programs read; status/ = the state of a watcher
 //!  field/ = what the fields of manifests, of the project file and of targets are read into
-//!  leaves: model/, diagnostic/, integrations/, http/ (connections, proxies, TLS), files/, yaml/, schema.rs,
-//!  suggest.rs
+//!  leaves: model/, diagnostic/, integrations/, http/ (connections, proxies, TLS), html/ (the frame of pages),
+//!  files/, yaml/, schema.rs, suggest.rs
 //! ```
 //!
 //! # Architecture invariants
@@ -55,6 +55,7 @@ pub mod encrypted_file;
 pub mod field;
 pub mod files;
 pub mod git;
+pub mod html;
 pub mod http;
 pub mod integrations;
 pub mod listener;

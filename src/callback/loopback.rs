@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderName, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::html;
 use crate::listener::{Limits, serve};
 use crate::model::HandOverError;
 
@@ -22,8 +23,6 @@ use super::{AuthorizationResponse, Consents, Reply, is_same_state, take};
 const LIMITS: Limits = Limits { connections: 16, per_peer: 16, body: 0 };
 /// Arrivals that were not looked at yet.
 const MAX_WAITING: usize = 16;
-/// A page that loads itself again does so after this.
-const RELOAD_SECONDS: u32 = 5;
 
 /// Listens on `127.0.0.1` until it is dropped, and serves one path.
 pub struct Loopback {
@@ -156,22 +155,18 @@ async fn arrive(State(waiting): State<CallbackState>, RawQuery(query): RawQuery)
     page(&take(&waiting.consents, &answer, is_pending, hand_over).await)
 }
 
-/// Nothing of what was sent is in it, and nothing of it is kept.
+/// The page of a reply; nothing of it is kept, and no other page may frame it.
 fn page(reply: &Reply) -> Response {
-    let headers: [(HeaderName, &str); 5] = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    let mut response = reply.page();
+    html::frame_ancestors(response.headers_mut(), "'none'");
+    let headers: [(HeaderName, &'static str); 3] = [
         (header::CACHE_CONTROL, "no-store"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    let body = maud::html! {
-        (maud::DOCTYPE)
-        title { "appcred" }
-        @if reply.reloads { meta http-equiv="refresh" content=(RELOAD_SECONDS); }
-        p { (reply.text) }
-    };
-    (reply.status, headers, body.into_string()).into_response()
+    let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    response.headers_mut().extend(headers);
+    response
 }
 
 #[cfg(test)]

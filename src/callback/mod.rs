@@ -1,5 +1,5 @@
 //! Where a browser arrives that a provider, or Home Assistant's sign-in, sends back. One way for the
-//! status page, `authorize` and `login`. A leaf beside [`crate::listener`] and [`crate::model`].
+//! status page, `authorize` and `login`. It knows [`crate::listener`], [`crate::html`] and [`crate::model`].
 //!
 //! ```text
 //!  answer.rs (what the browser brings) ─▶ consents.rs (pending, handing on, done)
@@ -14,8 +14,10 @@ mod loopback;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use axum::response::Response;
 use tokio::time::timeout;
 
+use crate::html::{self, Refresh, Tone};
 use crate::model::HandOverError;
 
 pub use answer::AuthorizationResponse;
@@ -27,19 +29,54 @@ use consents::ConsentLookup;
 /// How long a browser waits until its answer is taken; HA asks the provider in its turn.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-const TAKEN: &str = "Thank you. Home Assistant has accepted it. You can close this page.";
-const IN_PROGRESS: &str = "appcred has this answer, and hands it to Home Assistant as soon as it can. Leave this page open: it shows the result.";
-const DONE: &str =
-    "This was answered already, and Home Assistant has accepted it. You can close this page.";
-const UNEXPECTED: &str =
-    "appcred is not waiting for this. If you have just consented, follow the newest link.";
-const INCOMPLETE: &str = "The provider's answer is incomplete. Follow the link once more.";
+const TAKEN: Sentence = Sentence {
+    tone: Tone::Ok,
+    title: "Accepted",
+    text: "Thank you. Home Assistant has accepted it. You can close this page.",
+};
+const IN_PROGRESS: Sentence = Sentence {
+    tone: Tone::Wait,
+    title: "One moment",
+    text: "appcred has this answer, and hands it to Home Assistant as soon as it can. Leave this page open: it shows the result.",
+};
+const DONE: Sentence = Sentence {
+    tone: Tone::Ok,
+    title: "Accepted already",
+    text: "This was answered already, and Home Assistant has accepted it. You can close this page.",
+};
+const DECLINED: Sentence = Sentence {
+    tone: Tone::Bad,
+    title: "No consent was given",
+    text: "Nothing was linked, and Home Assistant knows it. To try again, follow the newest link.",
+};
+const UNEXPECTED: Sentence = Sentence {
+    tone: Tone::Bad,
+    title: "Not expected",
+    text: "appcred is not waiting for this. If you have just consented, follow the newest link.",
+};
+const INCOMPLETE: Sentence = Sentence {
+    tone: Tone::Bad,
+    title: "Incomplete",
+    text: "The provider's answer is incomplete. Follow the link once more.",
+};
+
+/// What a page says whatever the reason.
+#[derive(Clone, Copy)]
+struct Sentence {
+    tone: Tone,
+    title: &'static str,
+    text: &'static str,
+}
 
 /// What the browser is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
+    /// How good that is for the person.
+    tone: Tone,
+    /// The same in a few words.
+    title: &'static str,
     /// A sentence for the person.
     pub text: String,
     /// Whether the page loads itself again, and so brings the same answer again.
@@ -47,12 +84,14 @@ pub struct Reply {
 }
 
 impl Reply {
-    fn new(status: StatusCode, text: &str) -> Self {
-        Self { status, text: text.to_owned(), reloads: false }
+    fn new(status: StatusCode, Sentence { tone, title, text }: Sentence) -> Self {
+        Self { status, tone, title, text: text.to_owned(), reloads: false }
     }
 
-    fn reloading(status: StatusCode, text: String) -> Self {
-        Self { status, text, reloads: true }
+    /// The page. Nothing of what the browser brought is in it.
+    pub fn page(&self) -> Response {
+        let refresh = if self.reloads { Refresh::Always } else { Refresh::Never };
+        html::sentence(self.status, (self.title, &self.text), self.tone, refresh)
     }
 }
 
@@ -76,10 +115,14 @@ where
     if is_pending && !answer.is_complete() {
         return Reply::new(StatusCode::BAD_REQUEST, INCOMPLETE);
     }
+    let is_declined = answer.code.is_none();
     let handing_on = match consents.take(state, is_pending) {
         ConsentLookup::Pending(handing_on) => handing_on,
         ConsentLookup::HandingOn => {
-            return Reply::reloading(StatusCode::CONFLICT, IN_PROGRESS.to_owned());
+            return Reply { reloads: true, ..Reply::new(StatusCode::CONFLICT, IN_PROGRESS) };
+        }
+        ConsentLookup::Done(Ok(())) if is_declined => {
+            return Reply::new(StatusCode::GONE, DECLINED);
         }
         ConsentLookup::Done(Ok(())) => return Reply::new(StatusCode::GONE, DONE),
         ConsentLookup::Done(Err(why)) => return refused(&why),
@@ -96,21 +139,35 @@ where
         taken
     });
     match timeout(TIMEOUT, taken).await {
+        Ok(Ok(Ok(()))) if is_declined => Reply::new(StatusCode::OK, DECLINED),
         Ok(Ok(Ok(()))) => Reply::new(StatusCode::OK, TAKEN),
         Ok(Ok(Err(HandOverError::Refused(why)))) => refused(&why),
         Ok(Ok(Err(HandOverError::NotNow(why)))) => not_now(&why),
         Ok(Err(_)) => not_now("appcred failed"),
-        Err(_) => Reply::reloading(StatusCode::ACCEPTED, IN_PROGRESS.to_owned()),
+        Err(_) => Reply { reloads: true, ..Reply::new(StatusCode::ACCEPTED, IN_PROGRESS) },
     }
 }
 
 fn refused(why: &str) -> Reply {
-    Reply::new(StatusCode::BAD_GATEWAY, &format!("Home Assistant refused it: {why}."))
+    let text = format!("Home Assistant refused it: {why}.");
+    Reply {
+        status: StatusCode::BAD_GATEWAY,
+        tone: Tone::Bad,
+        title: "Not accepted",
+        text,
+        reloads: false,
+    }
 }
 
 fn not_now(why: &str) -> Reply {
     let text = format!("Home Assistant cannot accept it now: {why}. This page will try again.");
-    Reply::reloading(StatusCode::SERVICE_UNAVAILABLE, text)
+    Reply {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        tone: Tone::Wait,
+        title: "Not accepted yet",
+        text,
+        reloads: true,
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +199,17 @@ mod tests {
         let refused = Err(HandOverError::Refused("no such flow".to_owned()));
         assert_eq!(status(&consents, "state=s&error=access_denied", refused).await, 502);
         assert_eq!(status(&consents, "state=s&code=c", Ok(())).await, 502, "and not accepted");
+    }
+
+    #[tokio::test]
+    async fn who_declines_is_not_thanked() {
+        let consents = Consents::default();
+        let declined = AuthorizationResponse::read("state=s&error=access_denied");
+        for status in [200, 410] {
+            let reply = take(&consents, &declined, |_| true, || async { Ok(()) }).await;
+            assert_eq!((reply.status.as_u16(), reply.title), (status, "No consent was given"));
+            assert!(!reply.text.contains("accepted"), "{reply:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,9 +10,10 @@ use tokio::time::timeout;
 use crate::callback::{Arrival, AuthorizationResponse, Loopback, is_same_state};
 use crate::codes::ChangeCode;
 use crate::http::Network;
-use crate::model::{HandOverError, Secret, Visible, counted};
+use crate::model::{HandOverError, Visible, counted};
 use crate::report::changes::MadeChange;
 use crate::secret::SecretResolver;
+use crate::target::TargetError;
 use crate::target::home_assistant::{
     self, AuthMethod, ConnectionSettings, LoginSession, SessionStore, SignIn, SignInError,
 };
@@ -24,6 +25,8 @@ use super::{ChangesArgs, Global, candidates, console, environment};
 
 /// No address is as long.
 const MAX_PASTED: u64 = 64 * 1024;
+
+const NOT_ADMINISTRATOR: &str = "you signed in as a user who is not an administrator, so the sign-in is not kept; run `appcred login` again and sign in as an administrator";
 
 /// Sign in to a running Home Assistant in the browser, instead of making a token by hand
 ///
@@ -121,37 +124,30 @@ async fn sign_in(
     ));
     listener.expect(sign_in.state());
     let within = Duration::from_secs(verb.timeout.into());
-    let Ok(granted) = timeout(within, granted(&sign_in, &mut listener)).await else {
+    let Ok(granted) = timeout(within, granted(&sign_in, (url, network), &mut listener)).await
+    else {
         console::error(format_args!(
             "nobody signed in within {}; --timeout waits longer",
             counted(verb.timeout.into(), "second")
         ));
         return Ok(None);
     };
-    let (session, token) = granted?;
     listener.close().await?;
-    let settings = ConnectionSettings { url: url.to_owned(), token, network: network.clone() };
-    match home_assistant::connect(settings).await {
-        Ok(connected) => connected.close().await,
-        Err(why) => {
-            end(&session, network).await;
-            bail!("{why}; the sign-in is not kept");
-        }
-    }
-    Ok(Some(session))
+    Ok(Some(granted?))
 }
 
-/// Waits until a browser, or a person, brings a code that Home Assistant takes.
+/// Waits until a browser, or a person, brings a code that Home Assistant takes, of a user whose session is of use.
 async fn granted(
     sign_in: &SignIn,
+    place: (&str, &Network),
     listener: &mut Loopback,
-) -> Result<(LoginSession, Secret), HandOverError> {
+) -> anyhow::Result<LoginSession> {
     let mut pasted = pasted_lines();
     loop {
         let taken = tokio::select! {
             arrival = listener.next() => {
                 let Arrival::Answer(delivery) = arrival else { continue };
-                let granted = redeem(sign_in, &delivery.query).await;
+                let granted = redeem(sign_in, &delivery.query, place).await;
                 delivery.taken(granted.as_ref().map(|_| ()).map_err(Clone::clone));
                 granted
             }
@@ -162,29 +158,48 @@ async fn granted(
                     console::message("This address is not part of the sign-in that appcred is waiting for.");
                     continue;
                 }
-                redeem(sign_in, query).await
+                redeem(sign_in, query, place).await
             }
         };
         match taken {
             Err(HandOverError::NotNow(why)) => {
                 console::warning(format_args!("{why}; still waiting"));
             }
-            other => return other,
+            other => return Ok(other?),
         }
     }
 }
 
-/// Exchanges what came back for a session.
-async fn redeem(sign_in: &SignIn, query: &str) -> Result<(LoginSession, Secret), HandOverError> {
+/// Exchanges what came back for a session, and makes sure that its user is an administrator: the person at
+/// the browser must not read that all is well where nothing is kept.
+async fn redeem(
+    sign_in: &SignIn,
+    query: &str,
+    (url, network): (&str, &Network),
+) -> Result<LoginSession, HandOverError> {
     let Some(code) = AuthorizationResponse::read(query).code else {
         return Err(HandOverError::NotNow("Home Assistant gave no code".to_owned()));
     };
-    sign_in.finish(&code).await.map_err(|why| match why {
+    let finished = sign_in.finish(&code).await.map_err(|why| match why {
         SignInError::Target(why) => HandOverError::NotNow(why.to_string()),
         SignInError::Over { .. } | SignInError::Refused { .. } => {
             HandOverError::Refused(why.to_string())
         }
-    })
+    });
+    let (session, token) = finished?;
+    let settings = ConnectionSettings { url: url.to_owned(), token, network: network.clone() };
+    match home_assistant::connect(settings).await {
+        Ok(connected) => connected.close().await,
+        Err(why) => {
+            end(&session, network).await;
+            let why = match why {
+                TargetError::NotAdmin { .. } => NOT_ADMINISTRATOR.to_owned(),
+                other => format!("{other}; the sign-in is not kept"),
+            };
+            return Err(HandOverError::Refused(why));
+        }
+    }
+    Ok(session)
 }
 
 /// What a person pastes, line by line.

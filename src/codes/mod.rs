@@ -311,7 +311,11 @@ codes! {
         Failed = "failed",
         /// It cannot be reached.
         Unreachable = "unreachable",
-        /// The access token is missing or refused.
+        /// It refuses the access token.
+        TokenRefused = "token_refused",
+        /// The access token is not an administrator's.
+        NotAdministrator = "not_administrator",
+        /// The access token is missing, or this machine is refused.
         NoAccess = "no_access",
     }
 

@@ -11,10 +11,11 @@ use std::{fs, io};
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use regex::bytes::Regex;
+use smol_str::SmolStr;
 use thiserror::Error;
 
 use crate::files;
-use crate::model::PROJECT_FILE;
+use crate::model::{Commit, PROJECT_FILE};
 
 pub use history::{OldContent, OldVersion, plain_secrets, staged_plain_secrets};
 
@@ -107,6 +108,22 @@ pub fn repositories<'f>(folders: impl IntoIterator<Item = &'f Path>) -> Vec<&'f 
         }
     }
     found.into_values().collect()
+}
+
+/// The commit that a folder is checked out at; none where the repository has no commit yet.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn commit(folder: &Path) -> Result<Option<Commit>, GitError> {
+    let output =
+        git(folder).args(["rev-parse", "--verify", "--quiet", "--short=12", "HEAD"]).output()?;
+    let id = match output.status.code() {
+        Some(0) => SmolStr::new(String::from_utf8_lossy(output.stdout.trim_ascii())),
+        Some(1) => return Ok(None),
+        _ => return Err(refused(&output.stderr)),
+    };
+    let changed = answer(git(folder).args(["status", "--porcelain", "--", "."]))?;
+    Ok(Some(Commit { id, is_modified: !changed.is_empty() }))
 }
 
 /// The folders of other projects that Git tracks now, from the root of the repository.

@@ -2,6 +2,7 @@
 
 mod account;
 mod client_answer;
+mod commit;
 mod credential;
 mod credential_id;
 mod desired;
@@ -35,6 +36,7 @@ pub const AGE_HEADER: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 
 pub use account::{AccountName, NotedAccount, SetUpId, SetUpOf};
 pub use client_answer::ClientAnswer;
+pub use commit::Commit;
 pub use credential::{Credential, Held, NewCredential};
 pub use credential_id::{first_id, first_ids, generate_id, is_alike, is_id_of_client};
 pub use desired::{Adopt, Completeness, Desired, DesiredCredential, Unidentified};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::callback::Loopback;
+use crate::callback::{Delivery, Loopback};
 use crate::lock::{HeldLock, LockError};
 use crate::model::{ConfigEntry, DesiredCredential, FlowId, FlowStep, HandOverError, Mark};
 use crate::plan::Action;
@@ -144,22 +144,43 @@ impl<'a, L: AsyncFn() -> Result<HeldLock, LockError>> Linking<'a, L> {
                 }
                 Wait::Stopped => return Err(self.give_up(&flow, NotLinked::Stopped).await),
                 Wait::Answered(delivery) => {
-                    let taken = self.settings.ha.hand_over(&delivery.query).await;
-                    delivery.taken(taken.clone());
-                    match taken {
-                        Ok(()) => self.state = self.follow(&flow).await?,
-                        Err(HandOverError::Refused(why)) => {
-                            return Err(self.give_up(&flow, NotLinked::AnswerRefused(why)).await);
-                        }
-                        Err(HandOverError::NotNow(why)) => {
-                            // HA that does not answer here either is waited for as well.
-                            if let Ok(now) = self.follow(&flow).await {
-                                self.state = now;
-                            }
-                            return Ok(Turn::NotNow(why));
-                        }
+                    if let Some(why) = self.hand_over(&flow, delivery).await? {
+                        return Ok(Turn::NotNow(why));
                     }
                 }
+            }
+        }
+    }
+
+    /// Hands a browser's answer over; answers why it is not taken now. The browser is shown whether the
+    /// account was linked by it.
+    async fn hand_over(
+        &mut self,
+        flow: &FlowId,
+        delivery: Delivery,
+    ) -> Result<Option<String>, NotLinked> {
+        let taken = self.settings.ha.hand_over(&delivery.query).await;
+        match taken {
+            Ok(()) => {
+                let followed = self.follow(flow).await;
+                delivery.taken(match &followed {
+                    Ok(FlowState::Failed(why)) => Err(HandOverError::Refused(why.clone())),
+                    _ => Ok(()),
+                });
+                self.state = followed?;
+                Ok(None)
+            }
+            Err(HandOverError::Refused(why)) => {
+                delivery.taken(Err(HandOverError::Refused(why.clone())));
+                Err(self.give_up(flow, NotLinked::AnswerRefused(why)).await)
+            }
+            Err(HandOverError::NotNow(why)) => {
+                delivery.taken(Err(HandOverError::NotNow(why.clone())));
+                // HA that does not answer here either is waited for as well.
+                if let Ok(now) = self.follow(flow).await {
+                    self.state = now;
+                }
+                Ok(Some(why))
             }
         }
     }

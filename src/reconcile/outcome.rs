@@ -61,6 +61,16 @@ impl From<Refusal> for Outcome {
 }
 
 impl Outcome {
+    /// Why not all of it was done; nothing where it was, or waits for a person.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Done | Self::Waits(_) => None,
+            Self::Unfinished(why) | Self::Failed(why) | Self::Denied(why) | Self::NotBegun(why) => {
+                Some(why)
+            }
+        }
+    }
+
     /// As programs read it.
     pub fn code(&self) -> OutcomeCode {
         match self {

@@ -14,6 +14,7 @@ mod finding;
 mod format;
 mod github;
 mod gitlab;
+pub(crate) mod history;
 pub mod import;
 pub mod json;
 mod junit;

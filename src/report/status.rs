@@ -12,11 +12,14 @@ use crate::codes::{
 use crate::integrations::too_many_accounts;
 use crate::model::{AccountName, ClientId, Domain, Due, Key, SetUpId, TargetName, to_json};
 use crate::plan::Why;
-use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
+use crate::status::{
+    AccessFault, Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus,
+};
 
 use super::FileNames;
 use super::accounts::{self, NamedAccount};
 use super::client::ReportedClient;
+use super::history::{ReportedCommit, ReportedStep, history};
 use super::json::{Problem, problems_of};
 use super::moment::Moment;
 use super::selection::ReportedSelection;
@@ -41,6 +44,8 @@ pub(crate) struct StatusReport<'a> {
     pub(crate) manifests: ReportedManifests<'a>,
     /// The targets, by name.
     pub(crate) targets: Vec<TargetState<'a>>,
+    /// What was done lately, the newest first; kept in memory.
+    pub(crate) history: Vec<ReportedStep<'a>>,
 }
 
 /// How the manifests were found.
@@ -50,6 +55,9 @@ pub(crate) struct ReportedManifests<'a> {
     pub(crate) read_at: Option<Moment>,
     /// Whether what was read last is applied; if not, what was read before still is.
     pub(crate) in_force: bool,
+    /// The commit that was checked out then; left out outside of a repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<ReportedCommit<'a>>,
     /// How many files.
     pub(crate) files: usize,
     /// How many entries, for whatever targets.
@@ -248,6 +256,7 @@ pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<
         manifests: ReportedManifests {
             read_at: manifests.read_at.map(Moment),
             in_force: manifests.are_in_force(),
+            commit: manifests.commit.as_ref().map(ReportedCommit::from),
             files: manifests.files,
             entries: manifests.entries,
             selection: manifests.selection.as_ref().map(ReportedSelection::from),
@@ -255,6 +264,7 @@ pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<
             problems: problems_of(&manifests.problems, names),
         },
         targets: targets.collect(),
+        history: history(&status.history),
     }
 }
 
@@ -276,7 +286,7 @@ fn of_target<'a>(
         Link::Connecting => (LinkCode::Connecting, None, None),
         Link::Up { version, since } => (LinkCode::Up, Some(*since), version.as_deref()),
         Link::Down { since } => (LinkCode::Down, Some(*since), None),
-        Link::NoAccess { since } => (LinkCode::NoAccess, Some(*since), None),
+        Link::NoAccess { since, .. } => (LinkCode::NoAccess, Some(*since), None),
     };
     TargetState {
         name,
@@ -311,7 +321,9 @@ fn of_target<'a>(
 fn state(target: &TargetStatus, is_whole: bool) -> TargetCode {
     match target.link {
         Link::Down { .. } => TargetCode::Unreachable,
-        Link::NoAccess { .. } => TargetCode::NoAccess,
+        Link::NoAccess { why: AccessFault::TokenRefused, .. } => TargetCode::TokenRefused,
+        Link::NoAccess { why: AccessFault::NotAdministrator, .. } => TargetCode::NotAdministrator,
+        Link::NoAccess { why: AccessFault::Other, .. } => TargetCode::NoAccess,
         _ if target.error.is_some() => TargetCode::Failed,
         Link::Connecting => TargetCode::Connecting,
         Link::Up { .. } if !target.differences.is_empty() => TargetCode::Differs,

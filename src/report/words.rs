@@ -3,14 +3,15 @@
 use std::fmt;
 
 use crate::codes::{
-    CredentialCode, EntryCode, RegistrationCode, SetupCode, TakesCode, TargetCode, VerdictCode,
+    CredentialCode, EntryCode, OutcomeCode, RegistrationCode, SetupCode, TakesCode, TargetCode,
+    VerdictCode,
 };
 use crate::plan::{Reason, Unknowable};
 use crate::reconcile::Outcome;
 
 pub(super) use crate::plan::linked_accounts as accounts;
 
-pub(super) fn reason(reason: Reason) -> &'static str {
+pub(crate) fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::NotObserved => "the target has none yet",
         Reason::BesideOtherOwner => {
@@ -164,7 +165,20 @@ pub(crate) fn target(code: TargetCode) -> &'static str {
         TargetCode::Differs => "differs",
         TargetCode::Failed => "failed",
         TargetCode::Unreachable => "unreachable",
+        TargetCode::TokenRefused => "token refused",
+        TargetCode::NotAdministrator => "not an administrator's token",
         TargetCode::NoAccess => "no access",
+    }
+}
+
+/// How a step ended.
+pub(crate) fn outcome(code: OutcomeCode) -> &'static str {
+    match code {
+        OutcomeCode::Done => "done",
+        OutcomeCode::Waiting => "waiting",
+        OutcomeCode::Unfinished => "unfinished",
+        OutcomeCode::Failed => "failed",
+        OutcomeCode::NotBegun => "not done",
     }
 }
 

@@ -11,11 +11,11 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use maud::html;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
 use crate::callback::AuthorizationResponse;
+use crate::html::{self, Refresh, Tone};
 use crate::listener::Peer;
 use crate::model::{AccountName, CALLBACK_PATH, FlowStep, Links, hex};
 use crate::setup::state;
@@ -23,7 +23,6 @@ use crate::status::Waiting;
 
 use super::access::{Attempt, cookies};
 use super::callback::PendingConsent;
-use super::page::{Refresh, Shell, shell};
 use super::sessions::Fingerprint;
 use super::{LARGEST_FORM, ServerState, callback, reply};
 
@@ -78,7 +77,7 @@ pub(super) async fn begin(
     // Another page must not begin one in the name of whoever visits it.
     let site = headers.get(FETCH_SITE).and_then(|site| site.to_str().ok());
     if !matches!(site, None | Some("same-origin" | "none")) {
-        return reply::words(StatusCode::FORBIDDEN, "Start this on the status page.");
+        return not_begun(StatusCode::FORBIDDEN, "Start this on the status page.");
     }
     let query = query.unwrap_or_default();
     let [target, key, account] =
@@ -95,22 +94,28 @@ pub(super) async fn begin(
         .find(|(name, _)| Some(name.as_str()) == target.as_deref())
         .and_then(|(_, it)| it.waiting().find(is_meant));
     let Some(FlowStep::Consent(link)) = waiting.map(|waiting| waiting.step) else {
-        return reply::words(StatusCode::NOT_FOUND, "This account does not wait for consent.");
+        return not_begun(StatusCode::NOT_FOUND, "This account does not wait for consent.");
     };
     let (Some(state), Ok(url)) = (state(link), link.shown(Links::Shown)) else {
-        return reply::words(StatusCode::NOT_FOUND, "The link of this account is not shown.");
+        return not_begun(StatusCode::NOT_FOUND, "The link of this account is not shown.");
     };
     let headers = [(LOCATION, url.to_owned()), (SET_COOKIE, server.access.binding.cookie(&state))];
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 
+fn not_begun(status: StatusCode, why: &str) -> Response {
+    reply::refused(status, "No consent was begun", why)
+}
+
+fn not_taken(status: StatusCode, why: &str) -> Response {
+    reply::refused(status, "Not accepted", why)
+}
+
 /// Asks whether the person at a browser that did not begin a consent gave it all the same.
 pub(super) fn ask(server: &ServerState, pending: &PendingConsent, query: &str) -> Response {
-    let body = html! {
-        main {
-            h1 { "appcred" }
-            // Relative, since the page may be served below another path.
-            form .card method="post" action="callback" {
+    let body = maud::html! {
+        // Relative, since the page may be served below another path.
+        form .card method="post" action="callback" {
                 p {
                     "Somebody consented for " strong { (pending.account) } " at " (pending.target)
                     ", but not by the button of the status page in this browser."
@@ -122,11 +127,10 @@ pub(super) fn ask(server: &ServerState, pending: &PendingConsent, query: &str) -
                     input #token name="token" type="password" autocomplete="current-password";
                 }
                 button .button type="submit" { "That was me" }
-            }
         }
     };
-    let shell_of = Shell { title: "appcred: consent", refresh: Refresh::Never, script: false };
-    shell(StatusCode::FORBIDDEN, &shell_of, body)
+    let title = "Was that you? · appcred";
+    html::page(StatusCode::FORBIDDEN, title, Tone::Wait, Refresh::Never, &body)
 }
 
 /// Takes an answer for which somebody vouches who may see the status page.
@@ -137,19 +141,19 @@ pub(super) async fn confirm(
 ) -> Response {
     let is_admitted = server.access.is_admitted(&request);
     let Ok(form) = to_bytes(request.into_body(), LARGEST_FORM).await else {
-        return reply::words(StatusCode::BAD_REQUEST, "The form is incomplete.");
+        return not_taken(StatusCode::BAD_REQUEST, "The form is incomplete.");
     };
     if !is_admitted {
         let token = value(&form, "token").unwrap_or_default();
         match server.access.attempt(peer.ip(), &token) {
             Attempt::Right(_) => {}
             Attempt::Wrong => {
-                return reply::words(
+                return not_taken(
                     StatusCode::UNAUTHORIZED,
                     "That is not the token. Go back and try again.",
                 );
             }
-            Attempt::TooMany(wait) => return reply::too_many(wait),
+            Attempt::TooMany(wait) => return reply::too_many(wait, not_taken),
         }
     }
     let query = value(&form, "query").unwrap_or_default();

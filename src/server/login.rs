@@ -7,22 +7,19 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use maud::html;
 use url::form_urlencoded;
 
+use crate::html::{self, Refresh, Tone};
 use crate::listener::Peer;
 
 use super::access::{Access, Attempt, SESSION_COOKIE, cookies};
-use super::page::{Refresh, Shell, shell};
 use super::reply;
 
 const WRONG: &str = "That is not the token.";
 
 /// The form.
 pub(super) fn page(status: StatusCode, why: Option<&str>) -> Response {
-    let main = html! {
-        main {
-            h1 { "appcred" }
+    let main = maud::html! {
             form .card method="post" action="login" {
                 label for="token" { "Token" }
                 p #hint .soft { "It is in the file that " code { "--token-file" } " names." }
@@ -31,9 +28,9 @@ pub(super) fn page(status: StatusCode, why: Option<&str>) -> Response {
                     autofocus aria-describedby=[Some(if why.is_some() { "hint wrong" } else { "hint" })];
                 button .button type="submit" { "Log in" }
             }
-        }
     };
-    shell(status, &Shell { title: "appcred: log in", refresh: Refresh::Never, script: false }, main)
+    let tone = if why.is_some() { Tone::Bad } else { Tone::Idle };
+    html::page(status, "Log in · appcred", tone, Refresh::Never, &main)
 }
 
 pub(super) async fn log_in(
@@ -45,9 +42,13 @@ pub(super) async fn log_in(
     match said.map(|(_, token)| access.attempt(peer.ip(), &token)) {
         Some(Attempt::Right(token)) => match access.sessions.begin(token) {
             Ok(id) => to_the_page(id.expose(), ""),
-            Err(why) => reply::words(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+            Err(why) => {
+                reply::refused(StatusCode::INTERNAL_SERVER_ERROR, "Not logged in", &why.to_string())
+            }
         },
-        Some(Attempt::TooMany(wait)) => reply::too_many(wait),
+        Some(Attempt::TooMany(wait)) => {
+            reply::too_many(wait, |status, why| page(status, Some(why)))
+        }
         Some(Attempt::Wrong) | None => page(StatusCode::FORBIDDEN, Some(WRONG)),
     }
 }

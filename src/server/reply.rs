@@ -5,32 +5,35 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::access::Access;
+use crate::html::{self, Refresh, Tone};
 use crate::model::counted;
 
-/// What an answer without a page of ours may do.
-const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'";
+/// A page for a person whose request is not carried out.
+pub(super) fn refused(status: StatusCode, title: &str, why: &str) -> Response {
+    html::sentence(status, (title, why), Tone::Bad, Refresh::Never)
+}
 
-/// A sentence.
+/// A sentence for a program.
 pub(super) fn words(status: StatusCode, sentence: &str) -> Response {
     (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{sentence}\n")).into_response()
 }
 
-/// After too many wrong tokens: says when the next one is looked at.
-pub(super) fn too_many(wait: Duration) -> Response {
+/// After too many wrong tokens: says when the next one is looked at, to a program or, by `answer`, otherwise.
+pub(super) fn too_many(wait: Duration, answer: impl Fn(StatusCode, &str) -> Response) -> Response {
     let seconds = wait.as_secs() + 1;
     let sentence = format!(
         "Too many wrong tokens. Wait {}.",
         counted(usize::try_from(seconds).unwrap_or(usize::MAX), "second")
     );
-    let mut response = words(StatusCode::TOO_MANY_REQUESTS, &sentence);
+    let mut response = answer(StatusCode::TOO_MANY_REQUESTS, &sentence);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
@@ -46,10 +49,7 @@ pub(super) async fn harden(
     let headers = response.headers_mut();
     let (ancestors, frames) =
         if is_ingress { ("'self'", "SAMEORIGIN") } else { ("'none'", "DENY") };
-    let policy = headers.get(CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok());
-    let policy = format!("{}; frame-ancestors {ancestors}", policy.unwrap_or(NOTHING));
-    let policy = HeaderValue::from_str(&policy);
-    headers.extend(policy.ok().map(|policy| (CONTENT_SECURITY_POLICY, policy)));
+    html::frame_ancestors(headers, ancestors);
     let fixed: [(HeaderName, &'static str); 5] = [
         (CACHE_CONTROL, "no-store"),
         (REFERRER_POLICY, "same-origin"),

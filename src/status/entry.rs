@@ -46,6 +46,19 @@ pub struct SetUpStatus {
     pub error: Option<String>,
 }
 
+impl SetUpStatus {
+    /// Whether the last attempt got further, or why it failed; nothing as long as that is not known.
+    pub fn result(&self) -> Option<Result<(), &str>> {
+        match (&self.error, &self.state, &self.waits_for) {
+            (Some(why), ..) => Some(Err(why)),
+            (None, SetupState::Linked(_) | SetupState::Cloud(_), _) | (None, _, Some(_)) => {
+                Some(Ok(()))
+            }
+            (None, _, None) => None,
+        }
+    }
+}
+
 /// A set-up that waits for a person.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting<'a> {

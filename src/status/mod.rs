@@ -5,6 +5,7 @@
 
 mod client;
 mod entry;
+mod history;
 mod totals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,10 +15,11 @@ use jiff::Timestamp;
 
 pub use client::ClientCheck;
 pub use entry::{EntryStatus, Holding, SetUpStatus, Waiting, entries, named, unseen};
+pub use history::{History, MOST_RECORDED, RecordedStep};
 pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::model::{ClientId, Domain, Key, TargetName};
+use crate::model::{ClientId, Commit, Domain, Key, TargetName};
 use crate::plan::{Plan, Why};
 
 /// What a watcher knows, and what it is at.
@@ -29,6 +31,8 @@ pub struct Status {
     pub manifests: ManifestStatus,
     /// Each target, on its own.
     pub targets: BTreeMap<TargetName, TargetStatus>,
+    /// What was done lately at all of them.
+    pub history: History,
 }
 
 impl Status {
@@ -44,6 +48,8 @@ impl Status {
 pub struct ManifestStatus {
     /// When they were read last; none before the first time.
     pub read_at: Option<Timestamp>,
+    /// The commit that was checked out then; none outside of a repository.
+    pub commit: Option<Commit>,
     /// How many files.
     pub files: usize,
     /// How many entries, for whatever targets.
@@ -199,11 +205,24 @@ pub enum Link {
         /// Since when.
         since: Timestamp,
     },
-    /// The access token is missing or refused, or this machine is; the target's error says which.
+    /// It gives no access; the target's error says more.
     NoAccess {
         /// Since when.
         since: Timestamp,
+        /// Why.
+        why: AccessFault,
     },
+}
+
+/// Why a target gives no access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessFault {
+    /// It refuses the access token.
+    TokenRefused,
+    /// The access token is of a user who is not an administrator.
+    NotAdministrator,
+    /// There is no access token, or this machine is refused.
+    Other,
 }
 
 /// Something at a target that is not as wanted.

@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::lock::LockError;
 use crate::model::{Owner, TargetName};
 use crate::secret::token::NoToken;
+use crate::status::AccessFault;
 use crate::target::ConnectError;
 use crate::target::TargetError;
 use crate::target::home_assistant::SignInError;
@@ -104,21 +105,27 @@ impl RoundError {
         kinds.contains(&self.kind())
     }
 
-    /// Whether it is anything else than a token that is missing or refused, or a machine that is.
-    pub(super) fn has_access(&self) -> bool {
+    /// Why the target gives no access, where it is that.
+    pub(super) fn access_fault(&self) -> Option<AccessFault> {
         let error = match self {
             Self::Target(error)
-            | Self::Connect(ConnectError::Target(error))
-            | Self::Connect(ConnectError::Session(SignInError::Target(error))) => error,
-            Self::Connect(_) => return false,
-            _ => return true,
+            | Self::Connect(
+                ConnectError::Target(error)
+                | ConnectError::Rejected { error, .. }
+                | ConnectError::Session(SignInError::Target(error)),
+            ) => error,
+            Self::Connect(ConnectError::Session(SignInError::Over { .. })) => {
+                return Some(AccessFault::TokenRefused);
+            }
+            Self::Connect(_) => return Some(AccessFault::Other),
+            _ => return None,
         };
-        !matches!(
-            error,
-            TargetError::Unauthorized { .. }
-                | TargetError::NotAdmin { .. }
-                | TargetError::Forbidden { .. }
-        )
+        match error {
+            TargetError::Unauthorized { .. } => Some(AccessFault::TokenRefused),
+            TargetError::NotAdmin { .. } => Some(AccessFault::NotAdministrator),
+            TargetError::Forbidden { .. } => Some(AccessFault::Other),
+            _ => None,
+        }
     }
 }
 

@@ -393,7 +393,7 @@ mod tests {
     use super::{Notifier, RESTART};
     use crate::codes::EventCode;
     use crate::model::{Completeness, Desired, DesiredCredential, Lifetime, Owner, TargetName};
-    use crate::status::{self, Link, Mode, TargetStatus};
+    use crate::status::{self, AccessFault, Link, Mode, TargetStatus};
     use crate::target::Stop;
 
     fn target(link: Link, error: Option<&str>) -> TargetStatus {
@@ -421,7 +421,10 @@ mod tests {
         let since = Timestamp::UNIX_EPOCH;
         let up = target(Link::Up { version: None, since }, None);
         let down = target(Link::Down { since }, Some("connection refused"));
-        let refused = target(Link::NoAccess { since }, Some("the token is refused"));
+        let refused = target(
+            Link::NoAccess { since, why: AccessFault::TokenRefused },
+            Some("the token is refused"),
+        );
         assert_eq!(events(&mut notifier, &down, true), []);
         assert_eq!(events(&mut notifier, &up, false), [], "it was restarted");
         assert_eq!(events(&mut notifier, &down, true), []);

@@ -228,7 +228,7 @@ impl<C: Connect> TargetReconciler<C> {
         let (target, observed) = match connected.unwrap_or(Err(RoundError::Stopped)) {
             Ok(connected) => connected,
             Err(error) => {
-                self.statuses.not_connected(&self.name, spec, error.has_access());
+                self.statuses.not_connected(&self.name, spec, error.access_fault());
                 return Err(error);
             }
         };
@@ -340,9 +340,8 @@ impl<C: Connect> TargetReconciler<C> {
         let outcome = &done.outcome;
         let is_waiting = matches!(outcome, Outcome::Waits(_));
         if !is_waiting || begins(step) {
-            let kind = step.action.code();
-            self.statuses.target(&self.name, |target| target.totals.count(kind, outcome.code()));
-            self.log.outcome(step, done);
+            let is_news = self.log.outcome(step, done);
+            self.statuses.step_ended(&self.name, step, outcome, is_news);
         }
         let id = step.action.set_up_id();
         match outcome {

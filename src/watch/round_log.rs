@@ -94,11 +94,12 @@ impl RoundLog {
         }
     }
 
+    /// Logs how a step ended; answers whether that is news.
     pub(super) fn outcome(
         &mut self,
         step: &Step,
         StepOutcome { outcome, linked, .. }: &StepOutcome,
-    ) {
+    ) -> bool {
         let what = step.action.summary();
         let linked = linked.as_ref().map(|of| format!(" (\"{}\", {})", of.title, of.id));
         let linked = linked.unwrap_or_default();
@@ -110,22 +111,27 @@ impl RoundLog {
                 };
                 tracing::info!(target = %self.target, "{what}: {done}{linked}");
                 identity(&step.action).map(|identity| self.failing.remove(&identity));
+                true
             }
             Outcome::Waits(step) => {
                 tracing::info!(target = %self.target, "{what}: {}", step.awaits());
+                true
             }
             Outcome::Unfinished(why)
             | Outcome::Failed(why)
             | Outcome::Denied(why)
             | Outcome::NotBegun(why) => {
                 let Some(identity) = identity(&step.action) else {
-                    return tracing::warn!(target = %self.target, "{what}: {why}");
+                    tracing::warn!(target = %self.target, "{what}: {why}");
+                    return true;
                 };
-                if self.failing.insert(identity, why.clone()).as_ref() != Some(why) {
+                let is_news = self.failing.insert(identity, why.clone()).as_ref() != Some(why);
+                if is_news {
                     tracing::error!(target = %self.target, "{what}: {why}");
                 }
                 // Its end is logged, whatever was logged before.
                 self.last.clear();
+                is_news
             }
         }
     }

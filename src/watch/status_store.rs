@@ -8,7 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use crate::model::TargetName;
-use crate::status::{Link, ManifestStatus, Mode, Status, TargetStatus, unseen};
+use crate::plan::Step;
+use crate::reconcile::Outcome;
+use crate::status::{
+    AccessFault, History, Link, ManifestStatus, Mode, RecordedStep, Status, TargetStatus, unseen,
+};
 
 use super::TargetSpec;
 
@@ -29,6 +33,7 @@ impl StatusStore {
             since: clock(),
             manifests: ManifestStatus::default(),
             targets: Default::default(),
+            history: History::default(),
         };
         Self { status: Arc::new(watch::Sender::new(Arc::new(status))), clock }
     }
@@ -73,9 +78,17 @@ impl StatusStore {
     }
 
     /// A target is not connected: nobody answers there, or it gives no access.
-    pub(super) fn not_connected(&self, name: &TargetName, spec: &TargetSpec, gives_access: bool) {
+    pub(super) fn not_connected(
+        &self,
+        name: &TargetName,
+        spec: &TargetSpec,
+        fault: Option<AccessFault>,
+    ) {
         let since = self.now();
-        let link = if gives_access { Link::Down { since } } else { Link::NoAccess { since } };
+        let link = match fault {
+            Some(why) => Link::NoAccess { since, why },
+            None => Link::Down { since },
+        };
         self.target(name, |target| {
             target.entries = spec.dated(unseen(&spec.desired, &target.entries));
             relink(target, link);
@@ -89,6 +102,33 @@ impl StatusStore {
             relink(target, Link::Down { since });
             target.error = Some(why.to_owned());
             target.next_reconcile = after(since, next);
+        });
+    }
+
+    /// A step has ended; `is_news` says whether it had not failed for the same reason before.
+    pub(super) fn step_ended(
+        &self,
+        name: &TargetName,
+        step: &Step,
+        outcome: &Outcome,
+        is_news: bool,
+    ) {
+        let (at, action) = (self.now(), step.action.code());
+        self.target(name, |target| target.totals.count(action, outcome.code()));
+        if !is_news || matches!(outcome, Outcome::Waits(_)) {
+            return;
+        }
+        self.edit(|status| {
+            status.history.record(RecordedStep {
+                at,
+                target: name.clone(),
+                action,
+                what: step.action.summary(),
+                reasons: step.reasons.clone(),
+                outcome: outcome.code(),
+                error: outcome.why().map(str::to_owned),
+                commit: status.manifests.commit.clone(),
+            });
         });
     }
 
@@ -119,8 +159,10 @@ impl StatusStore {
 
 /// A link that stays of its kind is so since it began.
 fn relink(target: &mut TargetStatus, link: Link) {
-    if discriminant(&target.link) != discriminant(&link) {
-        target.link = link;
+    match (&mut target.link, link) {
+        (Link::NoAccess { why, .. }, Link::NoAccess { why: now, .. }) => *why = now,
+        (last, link) if discriminant(last) != discriminant(&link) => *last = link,
+        _ => {}
     }
 }
 

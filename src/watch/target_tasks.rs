@@ -80,7 +80,7 @@ impl<C: Connect> TargetTasks<C> {
             if self.statuses.of(&name).and_then(|target| target.error).as_ref() != Some(&why) {
                 tracing::error!(target = %name, "{why}");
             }
-            self.statuses.not_connected(&name, &spec, true);
+            self.statuses.not_connected(&name, &spec, None);
             self.statuses.not_watched(&name, &why, None);
         }
         for (name, spec) in specs {

@@ -11,9 +11,12 @@ use tokio::sync::watch;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, Stamp};
+use crate::git;
 use crate::lock::{TargetLock, WriteLock};
 use crate::manifest::{self, Cache, Entry, Loaded, Project, check_lifetimes, load_again};
-use crate::model::{Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day};
+use crate::model::{
+    Commit, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day,
+};
 use crate::secret::{self, AllowedPaths, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode, SelectionStatus};
 use crate::target::Endpoint;
@@ -85,6 +88,7 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         let now = (self.settings.clock)();
         let loaded = load_again(&workspace.request(), &mut self.cache, now);
         let mut places = places(&loaded, &workspace.folder);
+        let commit = commit(&workspace.folder);
         let known = self.resolve(&loaded);
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
         problems.append(check_lifetimes(&project, &entries, day(now)));
@@ -94,6 +98,7 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
             read_at: Some(now),
             files: files.len(),
             entries: entries.len(),
+            commit,
             ..ManifestStatus::default()
         };
         if !known.resolved.problems.is_empty() {
@@ -249,6 +254,15 @@ impl<P: Ask + Clone> ProjectReader<P> {
             ),
         }
     }
+}
+
+/// The commit that the project is checked out at. Where Git says nothing, nothing is said of it: what is
+/// read is the same.
+fn commit(folder: &Path) -> Option<Commit> {
+    if !git::is_repository(folder) {
+        return None;
+    }
+    git::commit(folder).ok().flatten()
 }
 
 fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnostics) -> Notices {

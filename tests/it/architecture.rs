@@ -12,9 +12,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("diagnostic", &["model", "codes"]),
     ("integrations", &["model", "suggest"]),
     ("http", &["model", "files"]),
+    ("html", &["model"]),
     ("listener", &[]),
     ("lock", &["model", "files", "target"]),
-    ("callback", &["model", "listener"]),
+    ("callback", &["model", "html", "listener"]),
     ("suggest", &["model"]),
     ("schema", &[]),
     ("codes", &[]),
@@ -89,6 +90,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "target",
             "reconcile",
             "files",
+            "git",
             "status",
             "lock",
             "suggest",
@@ -187,7 +189,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["model", "codes", "callback", "listener", "report", "secret", "setup", "status", "watch"],
+        &[
+            "model", "codes", "callback", "html", "listener", "report", "secret", "setup",
+            "status", "watch",
+        ],
     ),
     ("main", &["cli"]),
 ];

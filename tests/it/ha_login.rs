@@ -270,10 +270,13 @@ fn ha_lets_no_guest_stay(release: Release) {
     let_in(&ha);
     let person = Person::new(&ha);
     let login = person.login();
-    visit(&login.signed_in_as(&ha, "guest"));
+    let page = visit(&login.signed_in_as(&ha, "guest"));
+    assert_eq!(page.status, 502);
+    assert!(page.text.contains("a user who is not an administrator"), "{page:?}");
+    assert!(!page.text.contains("Thank you"), "{page:?}");
     let ran = login.finish();
     assert_eq!(ran.status, Some(1));
-    assert!(ran.stderr.contains("is not an administrator's"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("a user who is not an administrator"), "{}", ran.stderr);
     assert!(person.sessions().is_empty());
     ha.stop();
     let users = ha.storage("auth").unwrap().to_string();

@@ -13,13 +13,14 @@ use appcred::model::{
 use appcred::plan::{SetupState, Trouble, Why};
 use appcred::report::schema;
 use appcred::server::Access;
-use appcred::status::{ClientCheck, EntryStatus, Holding, Link, Status};
+use appcred::status::{AccessFault, ClientCheck, EntryStatus, Holding, Link, Status, TargetStatus};
 use jiff::civil::date;
 use serde_json::{Value, json};
 
 use crate::real::{Answer, send, visit};
 use crate::serving::{
-    Rules, Served, broken, consent, difference, down, entry, moment, nothing, read, up, waiting,
+    Rules, Served, broken, consent, difference, down, entry, moment, nothing, read, refused, step,
+    up, waiting,
 };
 
 const LINK: &str = "https://provider.example/authorize?client_id=c&state=the-state&redirect_uri=https%3A%2F%2Fx%2Fauth%2Fexternal%2Fcallback";
@@ -82,7 +83,10 @@ fn busy() -> Status {
     let mut cabin = down("cannot reach it: no route");
     // One of them is linked at both.
     cabin.linked = (5..=6).map(of).collect();
-    broken(read(vec![("home", home), ("cabin \"\\é", cabin)]))
+    let mut status = broken(read(vec![("home", home), ("cabin \"\\é", cabin)]));
+    status.history.record(step("create spotify \"Family\"", None, Some("4f5c0a")));
+    status.history.record(step("create twitch \"Live\"", Some("it answered 500"), None));
+    status
 }
 
 /// Entries that a target holds in every way.
@@ -150,17 +154,22 @@ fn why_the_last_try_failed_is_shown_where_the_next_one_waits() {
 #[test]
 fn a_target_that_gives_no_access_is_not_called_unreachable() {
     let waits = || vec![waiting("netatmo", "Climate", consent(LINK))];
-    let since = moment("2026-11-24T17:06:00Z");
-    let mut refused = down("http://ha refused the access token");
-    refused.link = Link::NoAccess { since };
-    refused.entries = waits();
-    let served = Served::start(read(vec![("home", refused)]));
-    let page = visit(&served.url("/")).text;
-    assert!(page.contains("1 target gives no access: its token is missing or refused"), "{page}");
-    assert!(page.contains("No access since") && !page.contains("nreachable"), "{page}");
-    let status = visit(&served.url("/api/v1/status")).value();
-    let target = &status["targets"][0];
-    assert_eq!((&target["state"], &target["link"]), (&json!("no_access"), &json!("no_access")));
+    let served = Served::start(nothing());
+    for (why, state, said) in [
+        (AccessFault::TokenRefused, "token_refused", "1 target refuses its access token"),
+        (AccessFault::NotAdministrator, "not_administrator", "that is not an administrator"),
+        (AccessFault::Other, "no_access", "1 target gives no access"),
+    ] {
+        let since = moment("2026-11-24T17:06:00Z");
+        let refused = TargetStatus { link: Link::NoAccess { since, why }, ..refused(waits()) };
+        served.show(read(vec![("home", refused)]));
+        let page = visit(&served.url("/")).text;
+        assert!(page.contains(said), "{page}");
+        assert!(page.contains("No access since") && !page.contains("nreachable"), "{page}");
+        let status = visit(&served.url("/api/v1/status")).value();
+        let target = &status["targets"][0];
+        assert_eq!((&target["state"], &target["link"]), (&json!(state), &json!("no_access")));
+    }
     assert_eq!(visit(&served.url("/readyz")).status, 200);
 }
 
@@ -168,8 +177,9 @@ fn a_target_that_gives_no_access_is_not_called_unreachable() {
 fn consent_is_offered_only_where_the_target_is_connected() {
     let mut target = up(vec![waiting("netatmo", "Climate", consent(LINK))]);
     let (up, since) = (target.link.clone(), moment("2026-11-24T17:06:00Z"));
+    let no_access = Link::NoAccess { since, why: AccessFault::Other };
     let served = Served::start(nothing());
-    for (link, offered) in [(up, 1), (Link::Down { since }, 0), (Link::NoAccess { since }, 0)] {
+    for (link, offered) in [(up, 1), (Link::Down { since }, 0), (no_access, 0)] {
         target.link = link.clone();
         served.show(read(vec![("home", target.clone())]));
         let page = visit(&served.url("/")).text;
@@ -622,9 +632,9 @@ fn one_answer_for_each_pending_link_is_passed_on() {
         let answer = bring(&served, query);
         assert_eq!(answer.status, status, "{query}: {}", answer.text);
         assert!(served.passed_on().is_none(), "{query} was passed on");
-        assert!(answer.text.contains("<p class=\"card\">"), "in words: {}", answer.text);
+        assert!(answer.text.contains("<p class=\"words\""), "in words: {}", answer.text);
     }
-    served.take_all(Ok(()));
+    served.take_all(Ok(()), None);
     let whole = "?state=the-state&code=c%26d";
     let taken = bring(&served, whole);
     assert_eq!(taken.status, 200, "{}", taken.text);
@@ -633,6 +643,39 @@ fn one_answer_for_each_pending_link_is_passed_on() {
     assert_eq!(bring(&served, whole).status, 410);
     served.show(read(vec![("home", up(vec![entry("netatmo", "Climate")]))]));
     assert_eq!(bring(&served, whole).status, 410);
+}
+
+#[test]
+fn who_consented_is_not_thanked_where_the_account_was_not_linked() {
+    let mut served = Served::start(busy());
+    let cookie = begin(&served);
+    let why = "the provider refused the client: its secret is wrong";
+    served.take_all(Ok(()), Some(why));
+    let whole = format!("{CALLBACK}?state=the-state&code=c");
+    for _ in 0..2 {
+        let answer = get(&served, &whole, &[("Cookie", &cookie)]);
+        assert_eq!(answer.status, 502, "{}", answer.text);
+        assert!(answer.text.contains(why) && !answer.text.contains("Thank"), "{}", answer.text);
+    }
+}
+
+#[test]
+fn what_was_done_is_shown_with_its_commit() {
+    let served = Served::start(busy());
+    let page = visit(&served.url("/")).text;
+    let (newer, older) = page.split_once("create spotify").unwrap();
+    assert!(newer.contains("it answered 500"), "the newest first: {page}");
+    assert!(older.contains("the target has none yet · commit <code>4f5c0a</code>"), "{page}");
+    let status = visit(&served.url("/api/v1/status")).value();
+    let [failed, done] = status["history"].as_array().unwrap().as_slice() else {
+        panic!("{status}")
+    };
+    assert_eq!(
+        (&failed["result"], &failed["error"]),
+        (&json!("failed"), &json!("it answered 500"))
+    );
+    assert_eq!(done["commit"], json!({"id": "4f5c0a", "modified": false}));
+    assert_eq!(done["reasons"], json!(["not_observed"]));
 }
 
 #[test]
@@ -696,7 +739,7 @@ fn an_answer_belongs_to_the_browser_that_began_its_consent() {
     assert_eq!(vouch(&served, "a-wrong-token-of-length", &[]).status, 401);
     assert!(served.passed_on().is_none());
 
-    served.take_all(Ok(()));
+    served.take_all(Ok(()), None);
     let vouched = vouch(&served, "", &[("Cookie", &session)]);
     assert_eq!(vouched.location.as_deref(), Some("callback?state=the-state&code=c"));
     let bound = [("Cookie", vouched.cookie.as_deref().unwrap())];

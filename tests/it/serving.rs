@@ -5,16 +5,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use appcred::codes::{ActionCode, OutcomeCode};
 use appcred::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Span};
 use appcred::model::{
-    ClientId, ConfigEntry, ConsentLink, Domain, EntryId, EntryState, FlowStep, HandOverError, Key,
-    Lifetime, Place, Secret, TargetName,
+    ClientId, Commit, ConfigEntry, ConsentLink, Domain, EntryId, EntryState, FlowStep,
+    HandOverError, Key, Lifetime, Place, Secret, TargetName,
 };
-use appcred::plan::{SetupState, Why};
+use appcred::plan::{Reason, SetupState, Why};
 use appcred::report::FileNames;
 use appcred::server::{Access, Serving, TokenFile, serve};
 use appcred::status::{
-    Difference, EntryStatus, Holding, Link, ManifestStatus, Mode, SetUpStatus, Status, TargetStatus,
+    AccessFault, Difference, EntryStatus, Holding, Link, ManifestStatus, Mode, RecordedStep,
+    SetUpStatus, Status, TargetStatus,
 };
 use appcred::watch::{CallbackRequest, Heartbeat};
 use jiff::Timestamp;
@@ -100,13 +102,18 @@ impl Served {
         self.consents.try_recv().ok()
     }
 
-    /// Takes whatever is passed on, with this answer, beside the test.
-    pub(crate) fn take_all(&mut self, answer: Result<(), HandOverError>) {
+    /// Takes whatever is passed on, with this answer, beside the test. What is accepted links the account,
+    /// or fails to with this reason.
+    pub(crate) fn take_all(&mut self, answer: Result<(), HandOverError>, failure: Option<&str>) {
         let (_, none) = mpsc::channel(1);
         let mut consents = std::mem::replace(&mut self.consents, none);
+        let (status, failure) = (self.status.clone(), failure.map(str::to_owned));
         self.runtime.spawn(async move {
             while let Some(consent) = consents.recv().await {
                 consent.answer.taken(answer.clone());
+                if answer.is_ok() {
+                    status.send_modify(|status| end_set_ups(Arc::make_mut(status), &failure));
+                }
             }
         });
     }
@@ -116,6 +123,21 @@ impl Served {
         drop(self.stop.take());
         let task = &mut self.task;
         self.runtime.block_on(task).unwrap();
+    }
+}
+
+/// What waits for consent is linked, or has failed.
+fn end_set_ups(status: &mut Status, failure: &Option<String>) {
+    let entries = status.targets.values_mut().flat_map(|target| &mut target.entries);
+    let waiting = entries
+        .flat_map(|entry| &mut entry.set_ups)
+        .filter(|set_up| matches!(set_up.waits_for, Some(FlowStep::Consent(_))));
+    for set_up in waiting {
+        set_up.waits_for = None;
+        set_up.error = failure.clone();
+        if failure.is_none() {
+            set_up.state = SetupState::Linked(Vec::new());
+        }
     }
 }
 
@@ -129,6 +151,7 @@ pub(crate) fn nothing() -> Status {
         since: moment("2026-11-24T17:00:00Z"),
         manifests: ManifestStatus::default(),
         targets: Default::default(),
+        history: Default::default(),
     }
 }
 
@@ -161,6 +184,30 @@ pub(crate) fn down(error: &str) -> TargetStatus {
     target.link = Link::Down { since: moment("2026-11-24T17:06:00Z") };
     target.error = Some(error.to_owned());
     target
+}
+
+/// A target that refuses the access token.
+pub(crate) fn refused(entries: Vec<EntryStatus>) -> TargetStatus {
+    let since = moment("2026-11-24T17:06:00Z");
+    TargetStatus {
+        link: Link::NoAccess { since, why: AccessFault::TokenRefused },
+        entries,
+        ..down("http://ha refused the access token")
+    }
+}
+
+/// A step that was carried out at the target `home`, or failed.
+pub(crate) fn step(what: &str, error: Option<&str>, commit: Option<&str>) -> RecordedStep {
+    RecordedStep {
+        at: moment("2026-11-24T17:04:00Z"),
+        target: TargetName::new("home"),
+        action: ActionCode::Create,
+        what: what.to_owned(),
+        reasons: vec![Reason::NotObserved],
+        outcome: if error.is_some() { OutcomeCode::Failed } else { OutcomeCode::Done },
+        error: error.map(str::to_owned),
+        commit: commit.map(|id| Commit { id: id.into(), is_modified: false }),
+    }
 }
 
 /// An entry that is held and linked.

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use appcred::model::{ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, Secret};
+use appcred::model::{
+    Commit, ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, Secret,
+};
 use appcred::plan::{SetupState, Why};
 use appcred::status::{EntryStatus, Holding, Link, Mode, SetUpStatus, Status};
 use base64::Engine;
@@ -12,9 +14,11 @@ use serde_json::json;
 
 use crate::real::{Browser, visit};
 use crate::serving::{
-    Rules, Served, broken, consent, difference, down, entry, nothing, read, set_up, up, waiting,
+    Rules, Served, broken, consent, difference, down, entry, nothing, read, refused, set_up, step,
+    up, waiting,
 };
 
+const ESCAPE: char = '\u{e00c}';
 const TAB: char = '\u{e004}';
 const ENTER: char = '\u{e007}';
 
@@ -68,7 +72,37 @@ fn busy() -> Status {
         entry.set_ups = Vec::new();
     }
     let why = "cannot reach https://cabin.example:8123: dns error: failed to look up address information: Name or service not known";
-    broken(read(vec![("home", home), ("lab", lab), ("cabin", down(why))]))
+    let mut cabin = down(why);
+    cabin.entries = vec![entry("netatmo", "Weather"), waiting("spotify", "Den", consent(link))];
+    let barn = refused(vec![entry("google", "Barn calendar")]);
+    with_history(broken(read(vec![("home", home), ("lab", lab), ("cabin", cabin), ("barn", barn)])))
+}
+
+/// A step that was done and one that failed, from a commit and beyond it.
+fn with_history(mut status: Status) -> Status {
+    status.manifests.commit = Some(Commit { id: "4f5c0a9b21d3".into(), is_modified: true });
+    for (what, error) in [
+        ("create spotify \"Family\"", None),
+        ("create twitch \"Live\"", Some("Home Assistant answered 500")),
+    ] {
+        status.history.record(step(what, error, Some("4f5c0a9b21d3")));
+    }
+    status
+}
+
+/// Several houses with hundreds of entries, few of which need attention.
+fn many() -> Status {
+    let house = |name: &str| {
+        let entries = (0..200).map(|nth| match nth % 50 {
+            7 => EntryStatus {
+                holding: Holding::Drifted,
+                ..entry("netatmo", &format!("{name} {nth}"))
+            },
+            _ => entry("spotify", &format!("{name} {nth}")),
+        });
+        up(entries.collect())
+    };
+    read(["alpha", "beta", "gamma", "delta"].map(|name| (name, house(name))).to_vec())
 }
 
 fn calm(count: usize) -> Status {
@@ -113,6 +147,7 @@ fn it_fits_every_screen_and_breaks_no_rule() {
         ("calm", calm(6)),
         ("hundred", calm(100)),
         ("busy", busy()),
+        ("many", many()),
     ] {
         served.show(status);
         browser.go_to(&served.url("/"));
@@ -160,7 +195,7 @@ fn it_follows_without_being_loaded_anew() {
     assert_eq!(browser.value("document.getElementById('words').role"), "status");
     assert_eq!(browser.value("document.activeElement.id"), "target-home-summary");
     assert_eq!(browser.value("document.getElementById('target-home').open"), false);
-    assert_eq!(browser.value("document.querySelectorAll('.target').length"), 3);
+    assert_eq!(browser.value("document.querySelectorAll('.target').length"), 4);
     browser.value("document.querySelector('#waiting a.button').focus()");
     let focused = browser.value("document.activeElement.id");
 
@@ -217,23 +252,140 @@ fn the_keyboard_reaches_consent_and_folds() {
 }
 
 #[test]
-fn a_screen_reader_finds_its_way() {
+fn the_title_and_the_icon_say_how_it_is() {
+    let served = Served::start(nothing());
+    let browser = Browser::start();
+    browser.go_to(&served.url("/"));
+    let icon = "document.querySelector('link[rel=icon]').getAttribute('href')";
+    let waits = |name: &str| waiting("spotify", name, consent("https://a.example/?state=s"));
+    let mut icons = std::collections::BTreeSet::new();
+    for (status, title) in [
+        (nothing(), "Starting · appcred"),
+        (calm(3), "In sync · appcred"),
+        (read(vec![("home", up(vec![waits("A"), waits("B")]))]), "2 waiting · appcred"),
+        (read(vec![("home", refused(Vec::new()))]), "1 problem · appcred"),
+        (busy(), "5 problems, 4 waiting · appcred"),
+    ] {
+        served.show(status);
+        browser.wait_until(&format!("document.title == '{title}'"));
+        let followed = browser.value(icon);
+        icons.insert(followed.to_string());
+        browser.go_to(&served.url("/"));
+        assert_eq!(browser.value("document.title"), title, "without the script");
+        assert_eq!(browser.value(icon), followed, "{title}");
+    }
+    assert_eq!(icons.len(), 4, "one for each tone: {icons:?}");
+    assert_eq!(browser.console(), Vec::<String>::new());
+}
+
+#[test]
+fn a_target_that_is_not_reached_is_grey_and_says_so_once() {
+    let entries = (0..12).map(|nth| entry("spotify", &format!("Account {nth}"))).collect();
+    let mut away = down("cannot reach it: no route to host");
+    away.entries = entries;
+    let served = Served::start(read(vec![("cabin", away)]));
+    let browser = Browser::start();
+    browser.go_to(&served.url("/"));
+    browser.page_with("12 entries, as last seen");
+    let said =
+        "document.querySelector('#targets').innerText.match(/unreachable|reach it/gi).length";
+    assert_eq!(browser.value(said), 3, "the state, since when, and why");
+    let rows =
+        "[...document.querySelectorAll('tbody tr')].filter(row => row.checkVisibility()).length";
+    assert_eq!(browser.value(rows), 0);
+    let colour = |selector: &str, of: &str| {
+        browser.value(&format!("getComputedStyle(document.querySelector('{selector}')).{of}"))
+    };
+    let grey = colour(".soft", "color");
+    assert_eq!(colour(".target > summary .badge", "color"), grey);
+    browser.click(".inner > summary");
+    assert_eq!(browser.value(rows), 12);
+    assert_eq!(colour("td .badge", "color"), grey);
+}
+
+#[test]
+fn hundreds_of_entries_are_filtered_by_the_keyboard_alone() {
+    let served = Served::start(many());
+    let browser = Browser::start();
+    browser.go_to(&served.url("/"));
+    browser.page_with("196 more entries in sync, and nothing to be done");
+    let rows =
+        "[...document.querySelectorAll('tbody tr')].filter(row => row.checkVisibility()).length";
+    assert_eq!(browser.value(rows), 16, "what is well is folded");
+    browser.press(TAB);
+    assert_eq!(browser.value("document.activeElement.id"), "filter-words");
+    "beta 11".chars().for_each(|key| browser.press(key));
+    browser.page_with("11 of 800 entries");
+    assert_eq!(browser.value(rows), 11);
+    let targets =
+        "[...document.querySelectorAll('.target')].filter(it => it.checkVisibility()).length";
+    assert_eq!(browser.value(targets), 1);
+
+    // What is shown anew is filtered too, and nobody is thrown out of the field.
+    let mut changed = many();
+    changed.targets.retain(|name, _| name.as_str() != "delta");
+    served.show(changed);
+    browser.page_with("11 of 600 entries");
+    assert_eq!(browser.value("document.activeElement.id"), "filter-words");
+    assert_eq!(browser.value(rows), 11);
+
+    browser.press(ESCAPE);
+    browser.wait_until(&format!("{rows} == 12"));
+    browser.press(TAB);
+    browser.press(' ');
+    browser.page_with("12 of 600 entries");
+    assert_eq!(browser.console(), Vec::<String>::new());
+}
+
+/// Asserts that axe finds no fault in what a browser shows.
+#[track_caller]
+fn assert_accessible(browser: &Browser, what: &str) {
     let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/target/axe/node_modules/axe-core/axe.min.js");
     let axe = fs::read_to_string(axe).unwrap();
+    // As an extension does it, past the page's own policy.
+    browser.devtools("Runtime.evaluate", json!({"expression": axe}));
+    for (width, scheme) in [(1280, "light"), (1280, "dark"), (360, "light")] {
+        screen(browser, width, scheme);
+        let run = "axe.run().then(ran => JSON.stringify(ran.violations.map(it => [it.id, it.nodes.map(node => node.html)])))";
+        let asked = json!({"expression": run, "awaitPromise": true});
+        let found = browser.devtools("Runtime.evaluate", asked);
+        assert_eq!(found["result"]["value"], "[]", "{what} at {width}, {scheme}");
+    }
+}
+
+#[test]
+fn the_other_pages_look_and_read_like_it() {
+    let rules = Rules { token: Some("a-token-of-some-length"), ..Rules::default() };
+    let link = "https://a.example/authorize?state=the-state";
+    let target = up(vec![waiting("spotify", "Family", consent(link))]);
+    let served = Served::with(read(vec![("home", target)]), rules);
+    let browser = Browser::start();
+    for (path, said) in [
+        ("/", "Token"),
+        ("/auth/external/callback?state=the-state&code=c", "That was me"),
+        ("/auth/external/callback?state=other&code=c", "Not expected"),
+        ("/auth/external/callback?state=the-state", "Incomplete"),
+    ] {
+        browser.go_to(&served.url(path));
+        browser.page_with(said);
+        assert_fits(&browser, path);
+        let headings = "document.querySelectorAll('h1').length + ' ' + document.querySelectorAll('header.top img').length";
+        assert_eq!(browser.value(headings), "1 1", "{path}");
+        assert_accessible(&browser, path);
+        picture(&browser, &format!("other-{}", said.replace(' ', "-")));
+    }
+}
+
+#[test]
+fn a_screen_reader_finds_its_way() {
     let served = Served::start(nothing());
     let browser = Browser::start();
     for (name, status) in [("empty", read(Vec::new())), ("busy", busy())] {
         served.show(status);
         browser.go_to(&served.url("/"));
-        // As an extension does it, past the page's own policy.
-        browser.devtools("Runtime.evaluate", json!({"expression": axe}));
-        for (width, scheme) in [(1280, "light"), (1280, "dark"), (360, "light")] {
-            screen(&browser, width, scheme);
-            let run = "axe.run().then(ran => JSON.stringify(ran.violations.map(it => [it.id, it.nodes.map(node => node.html)])))";
-            let asked = json!({"expression": run, "awaitPromise": true});
-            let found = browser.devtools("Runtime.evaluate", asked);
-            assert_eq!(found["result"]["value"], "[]", "{name} at {width}, {scheme}");
-        }
+        let fold = "document.querySelectorAll('details').forEach(it => it.open = true)";
+        browser.value(fold);
+        assert_accessible(&browser, name);
     }
     let tree = browser.devtools("Accessibility.getFullAXTree", json!({}));
     let seen: Vec<(&str, &str)> = tree["nodes"]
@@ -247,7 +399,7 @@ fn a_screen_reader_finds_its_way() {
         ("banner", ""),
         ("heading", "Waiting for you"),
         ("heading", "cabin"),
-        ("link", "Consent at accounts.spotify.com for Spotify (family), in a new tab"),
+        ("link", "Consent at accounts.spotify.com for Spotify (family) at home, in a new tab"),
         ("table", "Entries of home"),
         ("columnheader", "Credential"),
         ("rowheader", "Scales scales"),

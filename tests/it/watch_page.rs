@@ -85,6 +85,54 @@ fn ha_consent_is_not_lost_when_home_assistant_cannot_take_it_once(release: Relea
 }
 
 #[test]
+fn what_was_done_is_kept_with_the_commit_that_caused_it() {
+    let stored = r#"{"version": 1, "minor_version": 1, "key": "application_credentials", "data": {"items": []}}"#;
+    let accounts = r#"{"version": 1, "key": "core.config_entries", "data": {"entries": []}}"#;
+    let project = folder()
+        .file(".gitignore", "ha\n")
+        .file("ha/.storage/application_credentials", stored)
+        .file("ha/.storage/core.config_entries", accounts);
+    let git = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(arguments);
+        let ran = command.current_dir(project.path()).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "first"]);
+    let first = git(&["rev-parse", "--short=12", "HEAD"]);
+    let port = free_port();
+    let listen = format!("--listen=127.0.0.1:{port}");
+    let watch = Appcred::new().in_dir(project.path()).env("S", "m4rk3d-secret");
+    let running = watch.args(["watch", &listen]).spawn();
+    let url = format!("http://127.0.0.1:{port}");
+    is_ready(&url);
+    let status = || visit(&format!("{url}/api/v1/status")).value();
+    let commit = |id: &str, modified: bool| serde_json::json!({"id": id, "modified": modified});
+    assert_eq!(status()["manifests"]["commit"], commit(&first, false));
+
+    let entry = "application_credentials:\n  - {domain: spotify, client_id: one, client_secret: !env_var S}\n";
+    project.write("credentials/a.yaml", entry);
+    eventually("it is created", || status()["history"][0]["result"] == "done");
+    let done = &status()["history"][0];
+    assert_eq!(done["commit"], commit(&first, true), "it is not committed: {done}");
+    assert!(done["what"].as_str().unwrap().starts_with("create spotify"), "{done}");
+
+    git(&["commit", "--quiet", "-am", "second"]);
+    let second = git(&["rev-parse", "--short=12", "HEAD"]);
+    project.write("credentials/a.yaml", "application_credentials: []\n");
+    git(&["commit", "--quiet", "-am", "third"]);
+    let third = git(&["rev-parse", "--short=12", "HEAD"]);
+    assert_ne!(second, third);
+    running.signal(Signal::HUP);
+    eventually("it is read", || status()["manifests"]["commit"] == commit(&third, false));
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
+}
+
+#[test]
 fn nobody_is_let_in_by_mistake() {
     let project = folder().file("short", "short\n").file("token", "0123456789abcdef\n");
     for (arguments, why) in [

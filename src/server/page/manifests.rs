@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::codes::SeverityCode;
+use crate::html::Tone;
 use crate::model::counted;
 use crate::report::json::Problem;
 use crate::report::status::ReportedManifests;
@@ -21,6 +22,7 @@ pub(super) fn manifests(manifests: &ReportedManifests<'_>, excerpts: &[String]) 
             p .soft {
                 (counted(manifests.files, "file")) " with "
                 (counted(manifests.entries, "entry"))
+                @if let Some(commit) = &manifests.commit { " of commit " code { (commit.words) } }
                 ", read " (time(read_at))
             }
             @if let Some(selection) = &manifests.selection {
@@ -51,7 +53,7 @@ pub(super) fn manifests(manifests: &ReportedManifests<'_>, excerpts: &[String]) 
 }
 
 fn one(problem: &Problem, excerpt: &str) -> Markup {
-    let tone = if problem.severity == SeverityCode::Error { "bad" } else { "wait" };
+    let tone = if problem.severity == SeverityCode::Error { Tone::Bad } else { Tone::Wait };
     html! {
         li .card {
             p { (badge(tone, problem.severity.as_str())) " " strong { (problem.message) } }

@@ -30,6 +30,8 @@
   };
 
   const align = (from, to) => {
+    // What the script alone writes.
+    if (from.dataset?.own !== undefined) return;
     if (from.nodeType !== Node.ELEMENT_NODE) {
       if (from.nodeValue !== to.nodeValue) from.nodeValue = to.nodeValue;
       return;
@@ -59,11 +61,62 @@
     }
   };
 
+  // Shows the entries that have all these words, or need attention, and the targets that have such
+  // entries; what is folded is unfolded meanwhile.
+  const folds = new Map();
+  const setOpen = (details, isFiltered, hasRows) => {
+    if (isFiltered && hasRows) {
+      if (!folds.has(details)) folds.set(details, details.open);
+      details.open = true;
+    } else if (!isFiltered && folds.has(details)) {
+      details.open = folds.get(details);
+      folds.delete(details);
+    }
+  };
+  const filter = () => {
+    const field = document.getElementById("filter-words");
+    if (!field) return;
+    const words = field.value.toLowerCase().split(/\s+/).filter((word) => word);
+    const isRestless = document.getElementById("filter-restless").checked;
+    const isFiltered = words.length > 0 || isRestless;
+    let [shown, all] = [0, 0];
+    for (const target of main.querySelectorAll(".target")) {
+      const name = target.querySelector("h3").textContent;
+      for (const row of target.querySelectorAll("tbody tr")) {
+        const text = `${name} ${row.textContent}`.toLowerCase();
+        const isShown = words.every((word) => text.includes(word))
+          && (!isRestless || row.dataset.restless !== undefined);
+        if (row.hidden === isShown) row.hidden = !isShown;
+        all += 1;
+        shown += isShown;
+      }
+      for (const details of [target, ...target.querySelectorAll("details")]) {
+        const hasRows = details.querySelector("tbody tr:not([hidden])") !== null;
+        details.hidden = isFiltered && !hasRows && (details !== target || target.querySelector("tbody") !== null || words.length > 0);
+        setOpen(details, isFiltered, hasRows);
+      }
+      for (const table of target.querySelectorAll("table"))
+        table.hidden = table.querySelector("tbody tr:not([hidden])") === null;
+    }
+    const hint = isFiltered ? `${shown} of ${all} entries` : "";
+    const place = document.getElementById("filter-hint");
+    if (place.textContent !== hint) place.textContent = hint;
+  };
+
+  const showVerdict = () => {
+    const { title, icon } = document.getElementById("verdict").dataset;
+    if (document.title !== title) document.title = title;
+    const link = document.getElementById("icon");
+    if (link.getAttribute("href") !== icon) link.href = icon;
+  };
+
   const show = (text) => {
     const focused = document.activeElement?.id;
     const made = new DOMParser().parseFromString(text, "text/html");
     alignChildren(main, made.body);
     tellTimes();
+    filter();
+    showVerdict();
     // What was moved has lost it.
     if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus();
   };
@@ -107,7 +160,10 @@
 
   document.documentElement.classList.add("script");
   main.addEventListener("click", copy);
+  main.addEventListener("input", filter);
   tellTimes();
+  // A browser that goes back fills the field in again.
+  filter();
   timer = setTimeout(look, PAUSE);
   document.addEventListener("visibilitychange", look);
 })();

@@ -2,23 +2,23 @@
 
 use maud::{Markup, html};
 
-use crate::codes::{ClientCode, EntryCode, LinkCode, ModeCode, SetupCode, TargetCode};
+use crate::codes::{LinkCode, ModeCode, TargetCode};
+use crate::html::Tone;
 use crate::model::counted;
-use crate::report::client::ReportedClient;
-use crate::report::set_up::SetUp;
-use crate::report::status::{Differing, ReportedEntry, StatusReport, TargetState};
+use crate::report::status::{Differing, StatusReport, TargetState};
 use crate::report::words;
 
+use super::entries::entries;
 use super::{badge, id_part, time, tone};
 
 /// Up to so many targets are unfolded.
 const MOST_UNFOLDED: usize = 6;
 /// So many are shown at all.
 const MOST_TARGETS: usize = 200;
-/// So many entries of one target are shown.
-const MOST_ENTRIES: usize = 200;
-/// So many of all of them: a browser has to lay them out again and again.
+/// So many entries of all of them: a browser has to lay them out again and again.
 const MOST_ROWS: usize = 1_000;
+/// With fewer entries there is nothing to be filtered.
+const FEWEST_FILTERED: usize = 13;
 /// So many differences of one target are shown.
 const MOST_DIFFERENCES: usize = 50;
 
@@ -32,6 +32,9 @@ pub(super) fn targets(report: &StatusReport<'_>) -> Markup {
         section #targets aria-labelledby="targets-title" {
             h2 #targets-title { "Targets" }
             @if targets.is_empty() { (nothing(report)) }
+            @if targets.iter().map(|target| target.entries.len()).sum::<usize>() >= FEWEST_FILTERED {
+                (filter())
+            }
             @for (nth, target) in targets.into_iter().take(MOST_TARGETS).enumerate() {
                 (one(target, is_small || (nth < MOST_UNFOLDED && is_in_trouble(target)), &mut rows))
             }
@@ -42,10 +45,31 @@ pub(super) fn targets(report: &StatusReport<'_>) -> Markup {
     }
 }
 
+/// What the script shows a part of the entries by; nothing without it.
+fn filter() -> Markup {
+    html! {
+        div #filter .filter role="search" aria-label="Entries" {
+            label for="filter-words" { "Filter" }
+            input #filter-words type="search" autocomplete="off" spellcheck="false"
+                aria-describedby="filter-hint";
+            label {
+                input #filter-restless type="checkbox";
+                " only what needs attention"
+            }
+            p #filter-hint .soft role="status" data-own {}
+        }
+    }
+}
+
 fn is_in_trouble(target: &TargetState<'_>) -> bool {
     matches!(
         target.state,
-        TargetCode::Failed | TargetCode::Unreachable | TargetCode::NoAccess | TargetCode::Differs
+        TargetCode::Failed
+            | TargetCode::Unreachable
+            | TargetCode::TokenRefused
+            | TargetCode::NotAdministrator
+            | TargetCode::NoAccess
+            | TargetCode::Differs
     )
 }
 
@@ -68,7 +92,8 @@ fn nothing(report: &StatusReport<'_>) -> Markup {
 fn one(target: &TargetState<'_>, is_open: bool, rows: &mut usize) -> Markup {
     let id = format!("target-{}", id_part(target.name.as_str()));
     html! {
-        details .target .card id=(id) open[is_open] data-open=(is_open) {
+        details .target .card .away[target.link == LinkCode::Down]
+            .denied[target.link == LinkCode::NoAccess] id=(id) open[is_open] data-open=(is_open) {
             summary id={ (id) "-summary" } {
                 h3 { (target.name) }
                 " " (badge(tone(target.state), words::target(target.state)))
@@ -80,13 +105,44 @@ fn one(target: &TargetState<'_>, is_open: bool, rows: &mut usize) -> Markup {
                 }
             }
             (looks(target))
-            @if let Some(error) = target.error { p .error .bad { (error) } }
-            (differences(target))
-            (entries(target, rows))
+            @if let Some(error) = target.error { p .error { (error) } }
+            @if is_out_of_sight(target) {
+                (as_it_was(target, rows))
+            } @else {
+                (differences(target))
+                (entries(target, rows))
+            }
             @for (number, whose) in [(target.foreign, "no owner"), (target.of_other_owners, "other owners")] {
                 @if number > 0 {
                     p .soft { (counted(number, "more credential")) " there of " (whose) ", left alone." }
                 }
+            }
+        }
+    }
+}
+
+/// Whether what is known of it is not known to be so now.
+fn is_out_of_sight(target: &TargetState<'_>) -> bool {
+    matches!(target.link, LinkCode::Down | LinkCode::NoAccess)
+}
+
+/// What was last seen of a target of which nothing is seen now: that is said once, not at each entry.
+fn as_it_was(target: &TargetState<'_>, rows: &mut usize) -> Markup {
+    let id = format!("was-{}", id_part(target.name.as_str()));
+    html! {
+        @if target.entries.is_empty() {
+            (entries(target, rows))
+        } @else {
+            details .inner id=(id) {
+                summary id={ (id) "-summary" } {
+                    (counted(target.entries.len(), "entry"))
+                    @match target.last_success.or(target.last_reconcile) {
+                        Some(_) => ", as last seen",
+                        None => ", never checked",
+                    }
+                }
+                (differences(target))
+                (entries(target, rows))
             }
         }
     }
@@ -142,136 +198,12 @@ fn differing(difference: &Differing<'_>) -> Markup {
     html! {
         li {
             (difference.what)
-            @if difference.is_drift { " " (badge("wait", "drift")) }
+            @if difference.is_drift { " " (badge(Tone::Wait, "drift")) }
             @match &difference.withheld {
                 Some(reason) => p .soft { "Not done: " (reason.message) "; " (reason.help) "." },
                 None if difference.is_drift => p .soft { "Somebody has changed it there." },
                 None => {}
             }
         }
-    }
-}
-
-/// Those that need attention first; in their order otherwise.
-fn entries(target: &TargetState<'_>, rows: &mut usize) -> Markup {
-    if target.entries.is_empty() {
-        let of_it = match target.state {
-            TargetCode::NothingSelected => "No entry for this target is selected.",
-            _ => "No entry is for this target.",
-        };
-        return html! { p .soft { (of_it) } };
-    }
-    let mut entries: Vec<&ReportedEntry<'_>> = target.entries.iter().collect();
-    entries.sort_by_key(|entry| !entry.needs_attention());
-    let shown = entries.len().min(MOST_ENTRIES).min(*rows);
-    *rows -= shown;
-    let more = &entries[shown..];
-    let restless = more.iter().filter(|entry| entry.needs_attention()).count();
-    let caption = format!("Entries of {}", target.name);
-    html! {
-        @if shown > 0 {
-            table role="table" aria-label=(caption) {
-                thead role="rowgroup" {
-                    tr role="row" {
-                        @for title in ["Entry", "Integration", "Credential", "Set-up", "Written at"] {
-                            th scope="col" role="columnheader" { (title) }
-                        }
-                    }
-                }
-                tbody role="rowgroup" { @for entry in &entries[..shown] { (row(target, entry)) } }
-            }
-        }
-        @if !more.is_empty() {
-            p .soft {
-                @if shown > 0 { "… and " (more.len()) " more" } @else {
-                    (more.len()) " entries, not shown here"
-                }
-                @if restless == 0 { ", all of them well" } @else { ", " (restless) " of them not well" }
-                ": " code { "appcred list" } " and the status for programs have all."
-            }
-        }
-    }
-}
-
-fn row(target: &TargetState<'_>, entry: &ReportedEntry<'_>) -> Markup {
-    let id = format!("entry-{}-{}", id_part(target.name.as_str()), id_part(entry.key.as_str()));
-    html! {
-        tr role="row" id=(id) {
-            th scope="row" role="rowheader" {
-                (entry.name)
-                @if entry.key.as_str() != entry.name { span .key { " " (entry.key) } }
-            }
-            td role="cell" { (entry.domain) }
-            td role="cell" { (credential(entry)) }
-            td role="cell" { (set_ups(entry)) }
-            td role="cell" .place { code { (entry.declared_at) } }
-        }
-    }
-}
-
-fn credential(entry: &ReportedEntry<'_>) -> Markup {
-    let tone = match entry.credential {
-        EntryCode::InSync => "ok",
-        EntryCode::Drifted | EntryCode::Missing => "wait",
-        EntryCode::Withheld => "bad",
-        EntryCode::Unknown => "idle",
-    };
-    html! {
-        (badge(tone, words::entry(entry.credential)))
-        @if let Some(reason) = &entry.withheld { span .why { (reason.message) } }
-        @if let Some(notice) = &entry.due_notice { span .why { (notice) } }
-        @if let Some(limit) = &entry.limit { span .why { (limit) } }
-        @if let Some(client) = &entry.client { (said_of(client)) }
-    }
-}
-
-/// What its provider says of a client.
-fn said_of(client: &ReportedClient<'_>) -> Markup {
-    let message = client.message.unwrap_or_default();
-    html! {
-        @match client.verdict {
-            ClientCode::Rejected => {
-                " " (badge("bad", "client rejected"))
-                span .why { (message) }
-            }
-            ClientCode::Unclear => {
-                span .why { "whether the provider accepts the client is not known: " (message) }
-            }
-            ClientCode::NotAsked => {
-                span .why { "the provider is not asked regularly about the client: " (message) }
-            }
-            ClientCode::Accepted => {}
-        }
-    }
-}
-
-fn set_ups(entry: &ReportedEntry<'_>) -> Markup {
-    html! {
-        @if entry.set_ups().next().is_none() { span .soft { "–" } }
-        @for (account, set_up) in entry.set_ups() {
-            @match account {
-                Some(account) => { div { (account) " " (state(set_up)) } }
-                None => { (state(set_up)) }
-            }
-        }
-    }
-}
-
-fn state(set_up: &SetUp<'_>) -> Markup {
-    let tone = match set_up.state {
-        SetupCode::Loaded | SetupCode::Cloud => "ok",
-        SetupCode::Failed => "bad",
-        SetupCode::NotWanted => "idle",
-        SetupCode::NotSetUp
-        | SetupCode::InProgress
-        | SetupCode::WaitingForConsent
-        | SetupCode::WaitingForAnswers
-        | SetupCode::NotLoaded
-        | SetupCode::NeedsConsentAgain => "wait",
-    };
-    html! {
-        (badge(tone, words::set_up(set_up.state)))
-        @if let Some(reason) = &set_up.reason { span .why { (reason) } }
-        @if let Some(help) = &set_up.help { span .why { (help) } }
     }
 }

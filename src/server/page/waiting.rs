@@ -49,7 +49,7 @@ fn card(target: &TargetState<'_>, waiting: WaitingSetUp<'_>) -> Markup {
     html! {
         li .card id=(id) {
             h3 { (named(entry.name, account)) }
-            p .soft { (entry.domain) " at " (target.name) }
+            (whose(target, waiting))
             @if let Some(account) = account {
                 p { "Log in at the provider as " strong { (account) } "." }
             }
@@ -86,6 +86,21 @@ fn card(target: &TargetState<'_>, waiting: WaitingSetUp<'_>) -> Markup {
     }
 }
 
+/// What distinguishes one card from another: several may be of one integration, one name or one house.
+fn whose(
+    target: &TargetState<'_>,
+    WaitingSetUp { entry, account, .. }: WaitingSetUp<'_>,
+) -> Markup {
+    html! {
+        dl .facts .whose {
+            div { dt { "Integration" } dd { (entry.domain) } }
+            @if let Some(account) = account { div { dt { "Account" } dd { (account) } } }
+            div { dt { "Entry" } dd { code { (entry.key) } } }
+            div { dt { "House" } dd { (target.name) " " span .soft { (target.address) } } }
+        }
+    }
+}
+
 fn consent(
     id: &str,
     target: &TargetState<'_>,
@@ -99,7 +114,9 @@ fn consent(
             p {
                 a .button id={ (id) "-button" } href=(begin(target, waiting)) target="_blank" {
                     "Consent at " (provider)
-                    span .unseen { " for " (named(entry.name, account)) ", in a new tab" }
+                    span .unseen {
+                        " for " (named(entry.name, account)) " at " (target.name) ", in a new tab"
+                    }
                 }
             }
         },
