@@ -45,6 +45,14 @@ pub struct Limits {
     pub per_peer: usize,
     /// Bytes of a request's body.
     pub body: usize,
+    /// A path whose bodies may be larger, and how large.
+    pub larger: Option<(&'static str, usize)>,
+}
+
+impl Limits {
+    fn body_at(&self, path: &str) -> usize {
+        self.larger.filter(|(at, _)| *at == path).map_or(self.body, |(_, largest)| largest)
+    }
 }
 
 /// Serves until `ended`. What is being answered then is finished, if that does not take long.
@@ -63,7 +71,7 @@ async fn serve_bounded(
     ended: impl Future<Output = ()> + Send + 'static,
 ) {
     let service = router
-        .layer(from_fn_with_state(listener.limits.body, receive))
+        .layer(from_fn_with_state(listener.limits, receive))
         .into_make_service_with_connect_info::<Peer>();
     let stop = CancellationToken::new();
     let serving = axum::serve(listener, service)
@@ -104,12 +112,13 @@ impl Connected<IncomingStream<'_, BoundedListener>> for Peer {
 
 /// Reads the whole request, whose time is bounded by its connection, and ends that after the answer.
 async fn receive(
-    State(largest): State<usize>,
+    State(limits): State<Limits>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
+    let largest = limits.body_at(parts.uri.path());
     let mut response = match to_bytes(body, largest).await {
         Ok(body) => {
             peer.0.is_received.store(true, Ordering::Relaxed);
@@ -313,7 +322,8 @@ mod tests {
     use super::{ANSWER_TIMEOUT, BoundedListener, Limits, lock, serve_bounded};
 
     const LARGE: usize = 64 * 1024 * 1024;
-    const FEW: Limits = Limits { connections: 6, per_peer: 4, body: 16 };
+    const FEW: Limits =
+        Limits { connections: 6, per_peer: 4, body: 16, larger: Some(("/large", 32)) };
 
     struct Server {
         address: SocketAddr,
@@ -366,6 +376,7 @@ mod tests {
             let answer = read(server.send(1, &format!("{head}\r\n\r\n{body}")).await).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{length}: {answer}");
         }
+        assert_eq!((FEW.body_at("/large"), FEW.body_at("/post")), (32, 16));
         let chunked = "POST /post HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
         let endless = format!("{chunked}10\r\n0123456789abcdef\r\n1\r\nx\r\n");
         let answer = read(server.send(1, &endless).await).await;

@@ -20,7 +20,7 @@ use crate::model::HandOverError;
 
 use super::{AuthorizationResponse, Consents, Reply, is_same_state, take};
 
-const LIMITS: Limits = Limits { connections: 16, per_peer: 16, body: 0 };
+const LIMITS: Limits = Limits { connections: 16, per_peer: 16, body: 0, larger: None };
 /// Arrivals that were not looked at yet.
 const MAX_WAITING: usize = 16;
 

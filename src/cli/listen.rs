@@ -31,6 +31,10 @@ pub(super) struct ListenArgs {
     /// Let in requests with the token in this file; needed if other machines can reach the address
     #[arg(long, value_name = "FILE", help_heading = "Status page")]
     token_file: Option<PathBuf>,
+    /// Read everything again when a Git host posts to /api/v1/hook, signed with the secret in this file: GitHub, Gitea,
+    /// Forgejo, or GitLab with its secret token
+    #[arg(long, value_name = "FILE", help_heading = "Status page")]
+    hook_secret_file: Option<PathBuf>,
     /// Accept requests for this host name, such as that of a reverse proxy on this machine
     #[arg(long, value_name = "NAME[:PORT]", help_heading = "Status page")]
     allow_host: Vec<String>,
@@ -91,6 +95,18 @@ impl ListenArgs {
     /// Where browsers come back to after consent, if not to Home Assistant.
     pub(super) fn consent_base(&self) -> Option<String> {
         self.consent_base.clone()
+    }
+
+    /// The secret of the webhooks of Git hosts.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or nothing is served.
+    pub(super) fn hook(&self) -> anyhow::Result<Option<TokenFile>> {
+        if self.hook_secret_file.is_some() && matches!(self.listen, Listen::Off) {
+            bail!("--hook-secret-file needs a listener: it cannot be used with --listen off");
+        }
+        let hook = self.hook_secret_file.clone().map(TokenFile::of_hook).transpose();
+        hook.map_err(|why| anyhow!("--hook-secret-file: {why}"))
     }
 
     /// Takes the port, and knows who may ask; nothing where nobody may.

@@ -52,6 +52,8 @@ enum Of {
     SavedPlan,
     /// What `watch` serves at /api/v1/status
     Status,
+    /// What `watch` answers at /api/v1/reconcile
+    Reconcile,
     /// What `watch` posts to webhooks
     Notice,
 }
@@ -70,6 +72,7 @@ pub(super) fn run(verb: &SchemaArgs) -> anyhow::Result<ExitStatus> {
         Of::Snapshot => snapshot::schema(),
         Of::SavedPlan => plan_file::schema(),
         Of::Status => reports::status(),
+        Of::Reconcile => reports::reconcile(),
         Of::Notice => watch::notice_schema(),
     };
     console::print(&to_json(&schema)?)?;

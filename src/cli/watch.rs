@@ -30,6 +30,8 @@ use super::{Global, environment, service};
 
 /// Answers of providers that wait to be passed on.
 const CALLBACK_QUEUE: usize = 64;
+/// Requests for a round that wait for the one before.
+const WAKE_QUEUE: usize = 8;
 
 /// Keep targets as the manifests want them, until stopped
 ///
@@ -78,12 +80,7 @@ pub(super) struct WatchArgs {
 }
 
 pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitStatus> {
-    let detection = match verb.poll {
-        Some(seconds) => ChangeDetection::Polling(Duration::from_secs(seconds)),
-        None => ChangeDetection::Events,
-    };
-    let resync = Duration::from_secs(verb.resync);
-    let settings = WatchSettings { resync, detection, verify_every: verb.verify_every };
+    let settings = settings(&verb);
     let names = Arc::new(names(&global));
     let settings_of_reader = ReaderSettings {
         workspace: workspace(&global),
@@ -95,6 +92,7 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     let mut reader = ProjectReader::new(settings_of_reader, Terminal);
     check(reader.read()).await?;
     let served = verb.listen.bind().await?;
+    let hook = verb.listen.hook()?;
     let stop = Stop::new();
     let reload = Arc::new(Notify::new());
     let heartbeat = Heartbeat::new();
@@ -113,9 +111,18 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
         tasks.spawn(keep_snapshot(file, snapshot.clone()));
     }
     let (sender, callbacks) = mpsc::channel(CALLBACK_QUEUE);
+    let (waker, wakes) = mpsc::channel(WAKE_QUEUE);
     if let Some((listener, access)) = served {
-        let (status, heartbeat) = (statuses.subscribe(), heartbeat.clone());
-        let serving = Serving { status, heartbeat, snapshot, callbacks: sender, names, access };
+        let serving = Serving {
+            status: statuses.subscribe(),
+            heartbeat: heartbeat.clone(),
+            snapshot,
+            callbacks: sender,
+            wakes: waker,
+            hook,
+            names,
+            access,
+        };
         tasks.spawn(serve(listener, serving, stop.clone().cancelled_owned()));
     }
     let connector = Connector {
@@ -124,13 +131,22 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
         consent_base: verb.listen.consent_base(),
         reached: Default::default(),
     };
-    let channels = Channels { statuses, snapshots, callbacks, reload, heartbeat, stop };
+    let channels = Channels { statuses, snapshots, callbacks, wakes, reload, heartbeat, stop };
     tasks.spawn(watch::run(settings, reader, connector, channels));
     tokio::select! {
         ended = all(tasks) => ended?,
         () = over => {}
     }
     Ok(ExitStatus::Success)
+}
+
+fn settings(verb: &WatchArgs) -> WatchSettings {
+    let detection = match verb.poll {
+        Some(seconds) => ChangeDetection::Polling(Duration::from_secs(seconds)),
+        None => ChangeDetection::Events,
+    };
+    let resync = Duration::from_secs(verb.resync);
+    WatchSettings { resync, detection, verify_every: verb.verify_every }
 }
 
 /// Reads `1d`, `12h` and whatever else is a time of an hour or more.

@@ -31,6 +31,7 @@ mod sarif;
 pub mod schema;
 mod selection;
 pub mod set_up;
+pub(crate) mod started;
 pub mod status;
 mod summary;
 pub mod text;

@@ -5,6 +5,7 @@ use schemars::Schema;
 use super::changes::ChangesReport;
 use super::doctor::DoctorReport;
 use super::json;
+use super::started::StartedReport;
 use super::status::StatusReport;
 use super::verified::VerifiedReport;
 use super::version::AppcredVersion;
@@ -48,4 +49,9 @@ pub fn doctor() -> Schema {
 /// What `watch` serves as its status.
 pub fn status() -> Schema {
     of_output::<StatusReport<'_>>()
+}
+
+/// Of the answer to `POST /api/v1/reconcile`.
+pub fn reconcile() -> Schema {
+    of_output::<StartedReport<'_>>()
 }

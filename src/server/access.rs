@@ -195,7 +195,9 @@ impl Access {
         }
         match bearer(request.headers()).map(|said| self.attempt(peer.ip(), said)) {
             Some(Attempt::Right(_)) => None,
-            Some(Attempt::TooMany(wait)) => Some(reply::too_many(wait, reply::words)),
+            Some(Attempt::TooMany(wait)) => {
+                Some(reply::too_many("wrong tokens", wait, reply::words))
+            }
             Some(Attempt::Wrong) | None if request.uri().path() == "/" => {
                 Some(login::page(StatusCode::UNAUTHORIZED, None))
             }

@@ -153,7 +153,7 @@ pub(super) async fn confirm(
                     "That is not the token. Go back and try again.",
                 );
             }
-            Attempt::TooMany(wait) => return reply::too_many(wait, not_taken),
+            Attempt::TooMany(wait) => return reply::too_many("wrong tokens", wait, not_taken),
         }
     }
     let query = value(&form, "query").unwrap_or_default();

@@ -47,7 +47,7 @@ pub(super) async fn log_in(
             }
         },
         Some(Attempt::TooMany(wait)) => {
-            reply::too_many(wait, |status, why| page(status, Some(why)))
+            reply::too_many("wrong tokens", wait, |status, why| page(status, Some(why)))
         }
         Some(Attempt::Wrong) | None => page(StatusCode::FORBIDDEN, Some(WRONG)),
     }

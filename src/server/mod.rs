@@ -9,10 +9,12 @@
 //!  shared.rs = what is rendered once for each status
 //!  consent.rs = the consent that this browser began; callback.rs = a provider's answer that arrives
 //!  here ──CallbackRequest──▶ watch/
+//!  wake.rs = programs and Git hosts that ask for a round ──WakeRequest──▶ watch/
 //!  reply.rs = headers that every answer has
 //! ```
 //!
-//! Nothing is kept but the newest status, and nothing is changed but by a provider's answer.
+//! Nothing is kept but the newest status. Nothing is changed but by a provider's answer, and by a round that
+//! somebody asks for.
 
 mod access;
 mod callback;
@@ -26,6 +28,7 @@ mod sessions;
 mod shared;
 mod throttle;
 mod token_file;
+mod wake;
 
 use std::sync::Arc;
 
@@ -47,15 +50,24 @@ use crate::listener::{self, Limits};
 use crate::model::CALLBACK_PATH;
 use crate::report::{self, FileNames};
 use crate::status::Status;
-use crate::watch::{CallbackRequest, Heartbeat};
+use crate::watch::{CallbackRequest, Heartbeat, WakeRequest};
 
 use page::Main;
 use shared::Shared;
+use throttle::Throttle;
+use wake::Pace;
 
 /// A provider's answer is the largest thing that a form holds.
 const LARGEST_FORM: usize = 16 * 1024;
 /// A reverse proxy asks for many from one address.
-const LIMITS: Limits = Limits { connections: 256, per_peer: 128, body: LARGEST_FORM };
+const LIMITS: Limits = Limits {
+    connections: 256,
+    per_peer: 128,
+    body: LARGEST_FORM,
+    larger: Some((HOOK_PATH, 256 * 1024)),
+};
+/// Where Git hosts say that something was pushed, with what was.
+const HOOK_PATH: &str = "/api/v1/hook";
 
 /// All that is served.
 pub struct Serving {
@@ -67,6 +79,10 @@ pub struct Serving {
     pub snapshot: watch::Receiver<Option<Arc<str>>>,
     /// Where providers' answers go.
     pub callbacks: mpsc::Sender<CallbackRequest>,
+    /// Where requests for a round go.
+    pub wakes: mpsc::Sender<WakeRequest>,
+    /// The secret of the webhooks of Git hosts.
+    pub hook: Option<TokenFile>,
     /// What files are called.
     pub names: Arc<FileNames>,
     /// Who may ask.
@@ -84,6 +100,10 @@ struct ServerState {
     json: Arc<Shared<Rendered>>,
     metrics: Arc<Shared<Rendered>>,
     callbacks: mpsc::Sender<CallbackRequest>,
+    wakes: mpsc::Sender<WakeRequest>,
+    pace: Arc<Pace>,
+    hook: Option<Arc<TokenFile>>,
+    hook_throttle: Arc<Throttle>,
     consents: Consents,
     access: Arc<Access>,
 }
@@ -109,7 +129,7 @@ pub async fn serve(
     serving: Serving,
     ended: impl Future<Output = ()> + Send + 'static,
 ) {
-    let Serving { status, heartbeat, snapshot, callbacks, names, access } = serving;
+    let Serving { status, heartbeat, snapshot, callbacks, wakes, hook, names, access } = serving;
     let access = Arc::new(access);
     let server = ServerState {
         status,
@@ -120,6 +140,10 @@ pub async fn serve(
         json: Arc::default(),
         metrics: Arc::default(),
         callbacks,
+        wakes,
+        pace: Arc::default(),
+        hook: hook.map(Arc::new),
+        hook_throttle: Arc::default(),
         consents: Consents::default(),
         access: Arc::clone(&access),
     };
@@ -134,6 +158,7 @@ fn router(server: ServerState) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/status", get(status))
         .route("/api/v1/snapshot", get(snapshot))
+        .route("/api/v1/reconcile", post(wake::reconcile))
         .route_layer(from_fn_with_state(Arc::clone(&server.access), access::guard));
     let others = Router::new()
         // A browser that comes back from a provider does not bring its session.
@@ -147,6 +172,8 @@ fn router(server: ServerState) -> Router {
         // The kubelet asks by the pod's address and without a token, and gets almost no information.
         .route("/healthz", get(probes::alive))
         .route("/readyz", get(probes::ready))
+        // A Git host has no token: its signature is the proof.
+        .route(HOOK_PATH, post(wake::hook))
         .fallback(async || reply::words(StatusCode::NOT_FOUND, "There is nothing here."))
         .layer(from_fn_with_state(Arc::clone(&server.access), reply::harden))
         .with_state(server)

@@ -26,11 +26,15 @@ pub(super) fn words(status: StatusCode, sentence: &str) -> Response {
     (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{sentence}\n")).into_response()
 }
 
-/// After too many wrong tokens: says when the next one is looked at, to a program or, by `answer`, otherwise.
-pub(super) fn too_many(wait: Duration, answer: impl Fn(StatusCode, &str) -> Response) -> Response {
+/// After too many of something: says when the next one is looked at, to a program or, by `answer`, otherwise.
+pub(super) fn too_many(
+    what: &str,
+    wait: Duration,
+    answer: impl Fn(StatusCode, &str) -> Response,
+) -> Response {
     let seconds = wait.as_secs() + 1;
     let sentence = format!(
-        "Too many wrong tokens. Wait {}.",
+        "Too many {what}. Wait {}.",
         counted(usize::try_from(seconds).unwrap_or(usize::MAX), "second")
     );
     let mut response = answer(StatusCode::TOO_MANY_REQUESTS, &sentence);

@@ -204,10 +204,12 @@ mod tests {
             reached: Default::default(),
         };
         let (_callbacks, callbacks) = mpsc::channel(1);
+        let (_wakes, wakes) = mpsc::channel(1);
         let channels = Channels {
             statuses: StatusStore::new(Timestamp::now),
             snapshots: None,
             callbacks,
+            wakes,
             reload: Arc::new(Notify::new()),
             heartbeat: Heartbeat::new(),
             stop: Stop::new(),

@@ -43,13 +43,14 @@ mod target_tasks;
 mod trigger;
 mod webhook;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use crate::model::counted;
+use crate::model::{TargetName, counted};
 use crate::status::{ManifestStatus, SelectionStatus};
 use crate::target::Stop;
 
@@ -70,7 +71,7 @@ pub use notices::{Notices, schema as notice_schema};
 pub use snapshot_store::SnapshotStore;
 pub use spec::{ReadSpecs, Reading, TargetSpec};
 pub use status_store::{Clock, StatusStore};
-pub use target_tasks::CallbackRequest;
+pub use target_tasks::{CallbackRequest, WakeRequest};
 pub use trigger::{ChangeDetection, NotWatched, try_to_watch};
 
 /// What a crash of the reader is in the status.
@@ -95,6 +96,8 @@ pub struct Channels {
     pub snapshots: Option<SnapshotStore>,
     /// Providers' answers that browsers have brought.
     pub callbacks: mpsc::Receiver<CallbackRequest>,
+    /// Requests for a round that programs have made.
+    pub wakes: mpsc::Receiver<WakeRequest>,
     /// Asks for everything to be read and observed again.
     pub reload: Arc<Notify>,
     /// Beats as long as this runs.
@@ -104,11 +107,13 @@ pub struct Channels {
 }
 
 /// Why the manifests are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Cause {
     /// Something may have changed.
     Change,
-    /// Somebody asked for it.
+    /// Somebody asked for it, and for these targets to be looked at.
+    Asked(BTreeSet<TargetName>),
+    /// Somebody asked for it, and for all targets to be looked at, whatever they have refused.
     Reload,
 }
 
@@ -158,7 +163,7 @@ async fn keep_targets<R: ReadSpecs, C: Connect>(
             Ok(read) => {
                 let specs = read.reading.specs.as_ref().filter(|_| !clients.is_closed());
                 let known = specs.map(|specs| Arc::new(Clients::of(specs)));
-                give_out(read, &mut tasks, &mut problem_log, &channels.statuses, cause);
+                give_out(read, &mut tasks, &mut problem_log, &channels.statuses, &cause);
                 known.into_iter().for_each(|known| drop(clients.send_replace(known)));
                 crashes.succeeded(settings.resync).next
             }
@@ -190,18 +195,22 @@ fn give_out<C: Connect>(
     tasks: &mut TargetTasks<C>,
     problem_log: &mut ProblemLog,
     statuses: &StatusStore,
-    cause: Cause,
+    cause: &Cause,
 ) {
     let Reading { specs, manifests, .. } = read.reading;
     problem_log.log(&manifests);
     log_selection(&statuses.subscribe().borrow().manifests, &manifests);
-    if cause == Cause::Reload {
+    if *cause == Cause::Reload {
         let (files, entries) = (manifests.files, manifests.entries);
         tracing::info!("read {} with {}", counted(files, "manifest"), counted(entries, "entry"));
     }
     statuses.edit(|status| status.manifests = manifests);
     if let Some(specs) = specs {
-        tasks.distribute(specs, cause == Cause::Reload);
+        tasks.distribute(specs, |name| match cause {
+            Cause::Change => false,
+            Cause::Asked(targets) => targets.contains(name),
+            Cause::Reload => true,
+        });
     }
 }
 
@@ -258,6 +267,10 @@ async fn wait<C: Connect>(
             () = channels.reload.notified() => {
                 tracing::info!("reading everything anew");
                 return Some(Cause::Reload);
+            }
+            Some(WakeRequest { targets }) = channels.wakes.recv() => {
+                tracing::info!("asked for a round");
+                return Some(Cause::Asked(targets));
             }
             Some(callback) = channels.callbacks.recv() => tasks.hand_over(callback),
             never = channels.heartbeat.run() => match never {},

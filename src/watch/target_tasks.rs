@@ -1,6 +1,6 @@
 //! The tasks of all targets: who is watched, and what each of them is to hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,6 +26,13 @@ pub struct CallbackRequest {
     pub target: TargetName,
     /// The answer.
     pub answer: Delivery,
+}
+
+/// Somebody asks for all files to be read again, and for these targets to be looked at.
+#[derive(Debug)]
+pub struct WakeRequest {
+    /// The targets.
+    pub targets: BTreeSet<TargetName>,
 }
 
 /// The tasks of all targets.
@@ -58,12 +65,12 @@ impl<C: Connect> TargetTasks<C> {
         }
     }
 
-    /// Gives each target's task its spec, where that has changed or all are to try again. A target that
+    /// Gives each target's task its spec, where that has changed or it is to try again. A target that
     /// is no longer wanted ends, a new one gets a task.
     pub(super) fn distribute(
         &mut self,
         mut specs: BTreeMap<TargetName, TargetSpec>,
-        is_reload: bool,
+        tries_again: impl Fn(&TargetName) -> bool,
     ) {
         while self.tasks.try_join_next().is_some() {}
         let twice = take_out_twice(&mut specs);
@@ -87,20 +94,20 @@ impl<C: Connect> TargetTasks<C> {
             self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);
             let spec = Arc::new(spec);
             match self.handles.get(&name) {
-                Some(handle) => self.renew(&name, handle, spec, is_reload),
+                Some(handle) => self.renew(&name, handle, spec, tries_again(&name)),
                 None => self.begin(name, spec),
             }
         }
     }
 
-    fn renew(&self, name: &TargetName, handle: &Handle, spec: Arc<TargetSpec>, is_reload: bool) {
+    fn renew(&self, name: &TargetName, handle: &Handle, spec: Arc<TargetSpec>, tries_again: bool) {
         handle.specs.send_if_modified(|now| {
             if let Some(snapshots) = &self.snapshots
                 && !now.is_same_target(&spec)
             {
                 snapshots.forget(name);
             }
-            let is_news = is_reload || **now != *spec;
+            let is_news = tries_again || **now != *spec;
             if is_news {
                 *now = spec;
             }

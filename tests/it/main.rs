@@ -88,6 +88,7 @@ mod unread_accounts;
 mod values;
 mod verify;
 mod verify_registration;
+mod waking;
 mod watch;
 mod watch_faults;
 mod watch_linking;

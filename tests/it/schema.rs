@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn schemas() -> [(&'static str, Json); 13] {
+fn schemas() -> [(&'static str, Json); 14] {
     [
         ("schema/manifest.schema.json", schema::manifest().into()),
         ("schema/appcred.schema.json", schema::project().into()),
@@ -23,6 +23,7 @@ fn schemas() -> [(&'static str, Json); 13] {
         ("schema/version.schema.json", reports::version().into()),
         ("schema/snapshot.schema.json", appcred::target::snapshot::schema().into()),
         ("schema/status.schema.json", reports::status().into()),
+        ("schema/reconcile.schema.json", reports::reconcile().into()),
         ("schema/saved-plan.schema.json", appcred::plan_file::schema().into()),
         ("schema/notice.schema.json", appcred::watch::notice_schema().into()),
     ]

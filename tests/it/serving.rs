@@ -18,7 +18,7 @@ use appcred::status::{
     AccessFault, Difference, EntryStatus, Holding, Link, ManifestStatus, Mode, RecordedStep,
     SetUpStatus, Status, TargetStatus,
 };
-use appcred::watch::{CallbackRequest, Heartbeat};
+use appcred::watch::{CallbackRequest, Heartbeat, WakeRequest};
 use jiff::Timestamp;
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
@@ -32,6 +32,8 @@ pub(crate) struct Rules {
     pub(crate) token: Option<&'static str>,
     pub(crate) ingress: Option<IpAddr>,
     pub(crate) hosts: &'static [&'static str],
+    /// What a Git host signs with.
+    pub(crate) hook: Option<&'static str>,
 }
 
 /// A running server. Gone when dropped.
@@ -40,10 +42,12 @@ pub(crate) struct Served {
     status: watch::Sender<Arc<Status>>,
     snapshot: watch::Sender<Option<Arc<str>>>,
     consents: mpsc::Receiver<CallbackRequest>,
+    wakes: mpsc::Receiver<WakeRequest>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
     runtime: Runtime,
     token: NamedTempFile,
+    _hook: NamedTempFile,
 }
 
 impl Served {
@@ -65,19 +69,36 @@ impl Served {
         let (status, seen) = watch::channel(Arc::new(first));
         let (snapshot, newest) = watch::channel(None);
         let (taker, consents) = mpsc::channel(4);
+        let (waker, wakes) = mpsc::channel(4);
+        let hook = NamedTempFile::new().unwrap();
+        fs::write(hook.path(), rules.hook.unwrap_or_default()).unwrap();
+        let hook_file = rules.hook.map(|_| TokenFile::of_hook(hook.path().to_owned()).unwrap());
         let names = FileNames::new("/house".into(), "/house".into(), ".".into());
         let serving = Serving {
             heartbeat: Heartbeat::new(),
             status: seen,
             snapshot: newest,
             callbacks: taker,
+            wakes: waker,
+            hook: hook_file,
             names: Arc::new(names),
             access: access.unwrap(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = async { drop(stopped.await) };
         let task = runtime.spawn(serve(listener, serving, ended));
-        Self { port, status, snapshot, consents, stop: Some(stop), task, runtime, token }
+        Self {
+            port,
+            status,
+            snapshot,
+            consents,
+            wakes,
+            stop: Some(stop),
+            task,
+            runtime,
+            token,
+            _hook: hook,
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -100,6 +121,12 @@ impl Served {
     /// What was passed on, if anything.
     pub(crate) fn passed_on(&mut self) -> Option<CallbackRequest> {
         self.consents.try_recv().ok()
+    }
+
+    /// The targets of a round that was asked for, if any was.
+    pub(crate) fn woken(&mut self) -> Option<Vec<String>> {
+        let wake = self.wakes.try_recv().ok()?;
+        Some(wake.targets.iter().map(ToString::to_string).collect())
     }
 
     /// Takes whatever is passed on, with this answer, beside the test. What is accepted links the account,

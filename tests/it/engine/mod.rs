@@ -31,7 +31,7 @@ use appcred::target::config_dir::ConfigDirEndpoint;
 use appcred::target::{ConnectError, Endpoint};
 use appcred::watch::{
     self, CallbackRequest, ChangeDetection, Channels, Connect, Heartbeat, Notices, ReadSpecs,
-    Reading, SnapshotStore, StatusStore, TargetSpec, WatchSettings,
+    Reading, SnapshotStore, StatusStore, TargetSpec, WakeRequest, WatchSettings,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -55,6 +55,7 @@ struct Engine {
     statuses: StatusStore,
     snapshots: SnapshotStore,
     heartbeat: Heartbeat,
+    wakes: mpsc::Sender<WakeRequest>,
     callbacks: mpsc::Sender<CallbackRequest>,
     task: JoinHandle<()>,
     folder: TempDir,
@@ -149,6 +150,7 @@ impl Engine {
         verify_every: Option<Duration>,
     ) -> Self {
         let (callbacks, receiver) = mpsc::channel(8);
+        let (wakes, wake_receiver) = mpsc::channel(8);
         let (reload, stop, heartbeat) = (Arc::new(Notify::new()), Stop::new(), Heartbeat::new());
         let snapshots = SnapshotStore::default();
         let settings = WatchSettings {
@@ -160,6 +162,7 @@ impl Engine {
             statuses: statuses.clone(),
             snapshots: Some(snapshots.clone()),
             callbacks: receiver,
+            wakes: wake_receiver,
             reload: Arc::clone(&reload),
             heartbeat: heartbeat.clone(),
             stop: stop.clone(),
@@ -176,6 +179,7 @@ impl Engine {
             snapshots,
             heartbeat,
             callbacks,
+            wakes,
             task,
             folder,
         }

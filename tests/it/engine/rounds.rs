@@ -1,10 +1,13 @@
 //! What one round does, by what it finds.
 
-use appcred::model::{MaxDeletes, Policy, Prune};
+use std::collections::BTreeSet;
+
+use appcred::model::{MaxDeletes, Policy, Prune, TargetName};
 use appcred::plan::Why;
 use appcred::status::{Holding, Mode};
+use appcred::watch::WakeRequest;
 
-use super::{Engine, HOME, RESYNC, entry, one, spec};
+use super::{Engine, HOME, RESYNC, entry, one, spec, spec_at};
 
 #[tokio::test(start_paused = true)]
 async fn what_is_missing_is_created() {
@@ -21,6 +24,19 @@ async fn what_is_in_sync_is_left_alone_and_looked_at_by_resync() {
     engine.pass(RESYNC).await;
     assert_eq!(engine.home().state().looks, looks + 1);
     assert_eq!(engine.home().state().connects, 1);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_that_somebody_asks_for_is_of_the_named_targets() {
+    let engine =
+        Engine::start(&[(HOME, spec(vec![one()])), ("cabin", spec_at("cabin", vec![one()]))]).await;
+    let looks = |name: &str| engine.houses.at(name).state().looks;
+    let before = (looks(HOME), looks("cabin"));
+    let targets = BTreeSet::from([TargetName::new("cabin")]);
+    engine.wakes.send(WakeRequest { targets }).await.unwrap();
+    engine.pass(5).await;
+    assert_eq!((looks(HOME), looks("cabin")), (before.0, before.1 + 1));
     engine.end().await;
 }
 
