@@ -344,12 +344,9 @@ fn of_entry<'a>(
     entry: &'a EntryStatus,
     names: &FileNames,
 ) -> ReportedEntry<'a> {
-    let (credential, withheld) = match &entry.holding {
-        Holding::InSync => (EntryCode::InSync, None),
-        Holding::Drifted => (EntryCode::Drifted, None),
-        Holding::Missing => (EntryCode::Missing, None),
-        Holding::Unknown => (EntryCode::Unknown, None),
-        Holding::Withheld(why) => (EntryCode::Withheld, Some(WithheldReason::of(why))),
+    let withheld = match &entry.holding {
+        Holding::Withheld(why) => Some(WithheldReason::of(why)),
+        _ => None,
     };
     let place = &entry.place;
     let set_ups = entry.set_ups.iter().map(|of| {
@@ -373,7 +370,7 @@ fn of_entry<'a>(
         due_notice: entry.lifetime.notice(),
         client: target.clients.get(&entry.key).map(ReportedClient::from),
         limit: None,
-        credential,
+        credential: entry.holding.code(),
         withheld,
         set_up,
         accounts,

@@ -13,9 +13,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet,
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::codes::CauseCode;
+use crate::codes::{CauseCode, EntryCode};
 use crate::model::{Lifetime, begin_of};
-use crate::status::{BUCKETS, ClientCheck, Durations, Status, TargetStatus};
+use crate::status::{AccessFault, BUCKETS, ClientCheck, Durations, Link, Status, TargetStatus};
 
 use super::{ServerState, answer};
 
@@ -53,6 +53,16 @@ impl Numbers {
             None,
             self.by_target(|target| Some(i64::from(target.is_connected()))),
         )?;
+        let is_refused = |link: &Link| match link {
+            Link::NoAccess { why, .. } => *why != AccessFault::Other,
+            Link::Up { .. } | Link::Down { .. } | Link::Connecting => false,
+        };
+        out.gauges(
+            "appcred_token_refused",
+            "Whether the target refuses the access token, or it is not an administrator's",
+            None,
+            self.by_target(|target| Some(i64::from(is_refused(&target.link)))),
+        )?;
         out.gauges(
             "appcred_differences",
             "Differences at the target that stay for now",
@@ -70,6 +80,36 @@ impl Numbers {
             "When the target was last found or brought in sync",
             Some(&Unit::Seconds),
             self.by_target(|target| Some(target.last_success?.as_second())),
+        )
+    }
+
+    /// What targets hold. Only of those that are connected: of others it is not known.
+    fn of_holdings(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
+        let connected = || {
+            let targets = self.0.targets.iter().map(|(name, target)| (name.as_str(), target));
+            targets.filter(|(_, target)| target.is_connected() && target.last_reconcile.is_some())
+        };
+        let entries = connected().flat_map(|(name, target)| {
+            EntryCode::ALL.iter().map(move |code| {
+                let of_it = target.entries.iter().filter(|entry| entry.holding.code() == *code);
+                ([("target", name), ("credential", code.as_str())], number(of_it.count()))
+            })
+        });
+        out.gauges(
+            "appcred_entries",
+            "Entries by how the target holds their credentials",
+            None,
+            entries,
+        )?;
+        let unmanaged = connected().flat_map(|(name, target)| {
+            [("none", target.foreign), ("other", target.of_other_owners)]
+                .map(|(owner, count)| ([("target", name), ("owner", owner)], number(count)))
+        });
+        out.gauges(
+            "appcred_unmanaged_credentials",
+            "Credentials at the target that have no owner, or another one",
+            None,
+            unmanaged,
         )
     }
 
@@ -234,6 +274,7 @@ impl Collector for Numbers {
         )?;
         self.of_selection(&mut out)?;
         self.of_targets(&mut out)?;
+        self.of_holdings(&mut out)?;
         self.of_dates(&mut out)?;
         self.of_clients(&mut out)?;
         self.of_accounts(&mut out)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
+use crate::codes::EntryCode;
 use crate::model::{
     AccountName, ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Lifetime, Place,
     SetUpId,
@@ -100,6 +101,19 @@ pub enum Holding {
     Unknown,
     /// It is not created or changed, for this reason.
     Withheld(Why),
+}
+
+impl Holding {
+    /// As programs read it.
+    pub fn code(&self) -> EntryCode {
+        match self {
+            Self::InSync => EntryCode::InSync,
+            Self::Drifted => EntryCode::Drifted,
+            Self::Missing => EntryCode::Missing,
+            Self::Unknown => EntryCode::Unknown,
+            Self::Withheld(_) => EntryCode::Withheld,
+        }
+    }
 }
 
 impl EntryStatus {

@@ -49,6 +49,7 @@ mod listener;
 mod memory;
 mod messages;
 mod misplaced;
+mod monitoring;
 mod odd_files;
 mod packaging;
 mod plans;

@@ -54,7 +54,7 @@ fn disabled(mut entry: EntryStatus) -> EntryStatus {
 }
 
 /// A house with something of everything.
-fn busy() -> Status {
+pub(crate) fn busy() -> Status {
     let hidden = ConsentLink::new(Secret::new("https://p.example/?secret=m4rk3d-link"), true);
     let code =
         DeviceCode { url: "https://p.example/device".to_owned(), code: "ABCD-EFGH".to_owned() };
@@ -80,10 +80,12 @@ fn busy() -> Status {
     home.totals.count(ActionCode::Create, OutcomeCode::Done);
     home.totals.durations.add(Duration::from_millis(30));
     home.totals.durations.add(Duration::from_secs(100));
+    home.foreign = 2;
+    let barn = refused(vec![entry("netatmo", "Stable")]);
     let mut cabin = down("cannot reach it: no route");
     // One of them is linked at both.
     cabin.linked = (5..=6).map(of).collect();
-    let mut status = broken(read(vec![("home", home), ("cabin \"\\é", cabin)]));
+    let mut status = broken(read(vec![("home", home), ("cabin \"\\é", cabin), ("barn", barn)]));
     status.history.record(step("create spotify \"Family\"", None, Some("4f5c0a")));
     status.history.record(step("create twitch \"Live\"", Some("it answered 500"), None));
     status
@@ -235,7 +237,9 @@ fn the_status_is_as_its_schema_says() {
     }
     served.show(busy());
     let value = visit(&served.url("/api/v1/status")).value();
-    let [cabin, home] = value["targets"].as_array().unwrap().as_slice() else { panic!("{value}") };
+    let [_, cabin, home] = value["targets"].as_array().unwrap().as_slice() else {
+        panic!("{value}")
+    };
     assert_eq!((&cabin["state"], &home["state"]), (&json!("unreachable"), &json!("differs")));
     assert_eq!(home["last_reconcile"], "2026-11-24T17:05:00Z");
     let dates = ["expires", "rotate_after", "due"].map(|name| &home["entries"][0][name]);
@@ -356,6 +360,12 @@ fn prometheus_reads_the_metrics() {
         ("appcred_client_accepted", &dated, 0.0),
         ("appcred_client_checked_timestamp_seconds", &dated, 1_795_539_900.0),
         ("appcred_accounts_down", &[home, ("cause", "disabled")], 1.0),
+        ("appcred_entries", &[home, ("credential", "in_sync")], 4.0),
+        ("appcred_entries", &[home, ("credential", "drifted")], 0.0),
+        ("appcred_unmanaged_credentials", &[home, ("owner", "none")], 2.0),
+        ("appcred_unmanaged_credentials", &[home, ("owner", "other")], 0.0),
+        ("appcred_token_refused", &[home], 0.0),
+        ("appcred_token_refused", &[("target", "barn")], 1.0),
         ("appcred_target_up", &[home], 1.0),
         ("appcred_target_up", &[("target", "cabin \"\\é")], 0.0),
         ("appcred_reconcile_duration_seconds_count", &[], 2.0),
