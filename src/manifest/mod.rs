@@ -46,7 +46,7 @@ pub use entry::Entry;
 pub use in_clear::check_in_clear;
 pub use lifetime::check_lifetimes;
 pub use mask::mask;
-pub use notify::Notify;
+pub use notify::{Notify, WebhookSetting};
 pub use owner::project_name;
 pub use project::{AgeConfig, Project};
 pub use secret_values::{SecretValue, secret_values};

@@ -3,22 +3,35 @@
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::StrDeserializer;
+use serde_json::Value as Json;
 
 use super::decode::{Decoder, Site};
 use super::deserialize::DecodeStop;
 use super::schema::{HomeAssistantNotify, WebhookInput};
 use crate::diagnostic::{Located, ProblemCode};
-use crate::field::FieldRefusal;
-use crate::model::Reference;
-use crate::yaml::Value;
+use crate::field::{Field, FieldRefusal, Raw};
+use crate::model::{NOTICE_FIELDS, Reference, fill_in};
+use crate::yaml::{self, Node, Value};
+
+/// A longer part of a text is not repeated in messages.
+const MOST_NAMED: usize = 20;
 
 /// Where a watcher sends notifications.
 #[derive(Clone, Debug, Default)]
 pub struct Notify {
     /// Home Assistant's own notifications.
     pub home_assistant: bool,
-    /// Web addresses, which may be secret.
-    pub webhooks: Vec<Located<Reference>>,
+    /// Web addresses.
+    pub webhooks: Vec<WebhookSetting>,
+}
+
+/// A web address to which notices are posted.
+#[derive(Clone, Debug)]
+pub struct WebhookSetting {
+    /// The address, which may be secret.
+    pub address: Located<Reference>,
+    /// What is posted instead of the notice; its texts can be filled in.
+    pub body: Option<Json>,
 }
 
 impl<'n> Decoder<'n> {
@@ -35,10 +48,7 @@ impl<'n> Decoder<'n> {
     fn recipient(&self, site: Site<'n>, notify: &mut Notify) {
         match &site.node.value {
             Value::Mapping(_) if site.node.tag.is_none() => {
-                let webhook = self.read::<WebhookInput>(site);
-                notify
-                    .webhooks
-                    .extend(webhook.and_then(|to| self.reference(self.raw(&to.webhook)?)));
+                notify.webhooks.extend(self.read(site).and_then(|input| self.webhook(&input)));
             }
             Value::Scalar(scalar) if site.node.tag.is_none() && is_home_assistant(&scalar.text) => {
                 notify.home_assistant = true;
@@ -48,6 +58,58 @@ impl<'n> Decoder<'n> {
                 FieldRefusal::new(ProblemCode::BadNotify, "is not a known recipient")
                     .help("write `home_assistant`, or `{webhook: URL}`, or a list of these"),
             ),
+        }
+    }
+}
+
+impl<'n> Decoder<'n> {
+    fn webhook(&self, input: &WebhookInput) -> Option<WebhookSetting> {
+        let body = input.body.as_ref().map_or(Some(None), |body| self.body(body).map(Some));
+        let address = self.raw(&input.webhook).and_then(|site| self.reference(site));
+        Some(WebhookSetting { address: address?, body: body? })
+    }
+
+    fn body(&self, body: &Field<Raw<Json>>) -> Option<Json> {
+        let site = self.raw(body)?;
+        let read = yaml::to_json(site.node);
+        let body = read.map_err(|fault| self.report(fault.into_diagnostic(self.file))).ok()?;
+        match &body {
+            Json::String(_) | Json::Object(_) => {}
+            _ => {
+                let why = "is neither a mapping nor a text";
+                let refusal = FieldRefusal::new(ProblemCode::BadNotify, why);
+                self.refuse(
+                    site,
+                    refusal.help("write `body: \"{message}\"`, or `body: {text: \"{message}\"}`"),
+                );
+                return None;
+            }
+        }
+        (self.unfilled(site.node) == 0).then_some(body)
+    }
+
+    /// Reports each text with a part that nothing is filled in for; answers how many these are.
+    fn unfilled(&self, node: &Node<'_>) -> usize {
+        match &node.value {
+            Value::Scalar(scalar) => {
+                let value = |name: &str| NOTICE_FIELDS.contains(&name).then_some("");
+                let Err(wrong) = fill_in(&scalar.text, value) else { return 0 };
+                // JSON in a text may hold a secret behind its brace.
+                let is_name = |sign: char| sign.is_ascii_lowercase() || "{}_ ".contains(sign);
+                let why = match wrong.len() <= MOST_NAMED && wrong.chars().all(is_name) {
+                    true => format!("`{wrong}` in the body of a webhook is not filled in"),
+                    false => "a brace in the body of a webhook names nothing".to_owned(),
+                };
+                let names = NOTICE_FIELDS.map(|name| format!("`{{{name}}}`")).join(", ");
+                let help = format!(
+                    "filled in are {names}; write `{{{{` and `}}}}` for braces, and JSON as a mapping"
+                );
+                self.report(self.error(ProblemCode::BadNotify, node.span, why).help(help));
+                1
+            }
+            Value::Sequence(items) => items.iter().map(|item| self.unfilled(item)).sum(),
+            Value::Mapping(pairs) => pairs.iter().map(|pair| self.unfilled(&pair.value)).sum(),
+            _ => 0,
         }
     }
 }

@@ -250,7 +250,7 @@ pub(super) enum NotifyInput {
 pub(super) enum NotifyTargetInput {
     /// A notification in Home Assistant while an account waits for consent.
     HomeAssistant(HomeAssistantNotify),
-    /// JSON is posted to a web address.
+    /// JSON or a text is posted to a web address.
     Webhook(WebhookInput),
 }
 
@@ -262,11 +262,14 @@ pub(super) enum HomeAssistantNotify {
     HomeAssistant,
 }
 
-/// A web address to which JSON is posted.
+/// A web address to which JSON or a text is posted.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename = "an item of `notify`", deny_unknown_fields)]
 #[schemars(rename = "WebhookInput")]
 pub(super) struct WebhookInput {
     /// The address in plain text, or by `!secret NAME`, `!env_var NAME`, `!file PATH` or `!from SOURCE WHAT`.
     pub(super) webhook: Field<Raw<SecretText>>,
+    /// What is posted instead of the notice (`appcred schema notice`): a mapping is posted as JSON, a text as text. In its
+    /// texts, `{message}`, `{event}`, `{target}`, `{address}` and `{at}` are filled in; `{{` is a brace.
+    pub(super) body: Option<Field<Raw<Json>>>,
 }

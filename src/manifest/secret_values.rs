@@ -22,7 +22,7 @@ pub fn secret_values<'p>(
     entries: &'p [Arc<Entry>],
 ) -> impl Iterator<Item = SecretValue<'p>> {
     let of_targets = project.targets.values().flat_map(Endpoint::secrets);
-    let webhooks = project.notify.webhooks.iter().map(|address| (WEBHOOK, address));
+    let webhooks = project.notify.webhooks.iter().map(|webhook| (WEBHOOK, &webhook.address));
     let of_entries = entries
         .iter()
         .flat_map(|entry| [(CLIENT_ID, &entry.client_id), (CLIENT_SECRET, &entry.client_secret)]);

@@ -13,13 +13,13 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::codes::EventCode;
-use crate::model::{ClientAnswer, ClientId, DesiredCredential, Domain, Key, Secret, TargetName};
+use crate::model::{ClientAnswer, ClientId, DesiredCredential, Domain, Key, TargetName};
 use crate::reconcile::{ask_about_clients, not_asked_regularly};
 use crate::status::{ClientCheck, Link};
 use crate::target::Stop;
 
 use super::notices::{Notice, post};
-use super::webhook::WebhookSender;
+use super::webhook::{Webhook, WebhookSender};
 use super::{StatusStore, TargetSpec};
 
 /// The clock is looked at this often: it may be set, and a machine may sleep.
@@ -36,7 +36,7 @@ type EntryAt = (TargetName, Key);
 #[derive(Default)]
 pub(super) struct Clients {
     uses: BTreeMap<ClientOf, Vec<(TargetName, DesiredCredential)>>,
-    webhooks: Vec<Secret>,
+    webhooks: Vec<Webhook>,
 }
 
 impl Clients {

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 use crate::codes::EventCode;
 use crate::diagnostic::Severity;
-use crate::model::{Secret, counted};
+use crate::model::counted;
 use crate::status::ManifestStatus;
 use crate::target::Stop;
 
 use super::notices::{Notice, post};
-use super::webhook::WebhookSender;
+use super::webhook::{Webhook, WebhookSender};
 
 /// What was reported of the manifests.
 pub(super) struct ManifestNotifier {
@@ -26,7 +26,7 @@ impl ManifestNotifier {
     pub(super) fn report(
         &mut self,
         manifests: &ManifestStatus,
-        webhooks: &[Secret],
+        webhooks: &[Webhook],
         now: Timestamp,
     ) {
         if let Some((event, message)) = self.news(manifests) {

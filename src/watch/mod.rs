@@ -73,6 +73,7 @@ pub use spec::{ReadSpecs, Reading, TargetSpec};
 pub use status_store::{Clock, StatusStore};
 pub use target_tasks::{CallbackRequest, WakeRequest};
 pub use trigger::{ChangeDetection, NotWatched, try_to_watch};
+pub use webhook::Webhook;
 
 /// What a crash of the reader is in the status.
 const READER_CRASHED: &str = "internal error: the manifest reader crashed; please report it";

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::codes::EventCode;
 use crate::model::{
-    AccountName, Due, FlowStep, Key, Links, Secret, SetUpId, TargetName, Visible, to_json, web_page,
+    AccountName, Due, FlowStep, Key, Links, SetUpId, TargetName, Visible, to_json, web_page,
 };
 use crate::status::{EntryStatus, TargetStatus, Waiting};
 use crate::target::Stop;
@@ -18,7 +18,7 @@ use crate::target::Stop;
 use super::TargetSpec;
 use super::connection::WatchedTarget;
 use super::message_text::message;
-use super::webhook::WebhookSender;
+use super::webhook::{Webhook, WebhookSender};
 
 /// The title of the message in Home Assistant.
 const TITLE: &str = "appcred waits for you";
@@ -32,7 +32,7 @@ pub struct Notices {
     /// Whoever opens Home Assistant, of accounts that wait for consent and of clients that expire.
     pub home_assistant: bool,
     /// These addresses, of all that happens.
-    pub webhooks: Vec<Secret>,
+    pub webhooks: Vec<Webhook>,
 }
 
 /// What is posted to a webhook.
@@ -73,10 +73,24 @@ impl Notice<'_> {
     }
 }
 
+impl Notice<'_> {
+    /// A field by its name, for bodies that are written in the project file; empty where it has none.
+    fn field(&self, name: &str) -> Option<&str> {
+        match name {
+            "message" => Some(&self.message),
+            "event" => Some(self.event.as_str()),
+            "target" => Some(self.target.map_or("", TargetName::as_str)),
+            "address" => Some(self.address.unwrap_or_default()),
+            "at" => Some(&self.at),
+            _ => None,
+        }
+    }
+}
+
 /// Posts a notice to these webhooks.
-pub(super) fn post(sender: &mut WebhookSender, webhooks: &[Secret], notice: &Notice<'_>) {
+pub(super) fn post(sender: &mut WebhookSender, webhooks: &[Webhook], notice: &Notice<'_>) {
     match to_json(notice) {
-        Ok(body) => sender.send(webhooks, body.as_bytes()),
+        Ok(json) => sender.send(webhooks, |to| to.body_of(&json, |name| notice.field(name))),
         Err(why) => tracing::error!("a notice cannot be written: {why}"),
     }
 }
@@ -390,9 +404,11 @@ mod tests {
     use jiff::Timestamp;
     use jiff::civil::date;
 
-    use super::{Notifier, RESTART};
+    use super::{Notice, Notifier, RESTART};
     use crate::codes::EventCode;
-    use crate::model::{Completeness, Desired, DesiredCredential, Lifetime, Owner, TargetName};
+    use crate::model::{
+        Completeness, Desired, DesiredCredential, Lifetime, NOTICE_FIELDS, Owner, TargetName,
+    };
     use crate::status::{self, AccessFault, Link, Mode, TargetStatus};
     use crate::target::Stop;
 
@@ -435,6 +451,13 @@ mod tests {
         assert_eq!(events(&mut notifier, &down, true), []);
         assert_eq!(events(&mut notifier, &up, false), [EventCode::Recovered]);
         assert_eq!(events(&mut notifier, &refused, false), [EventCode::Error], "at once");
+    }
+
+    #[test]
+    fn a_body_may_name_each_field() {
+        let notice = Notice::new(EventCode::Drift, "m".to_owned(), Timestamp::UNIX_EPOCH);
+        assert!(NOTICE_FIELDS.iter().all(|name| notice.field(name).is_some()));
+        assert_eq!(notice.field("kind"), None);
     }
 
     #[tokio::test]

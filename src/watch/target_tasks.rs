@@ -8,12 +8,13 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::callback::Delivery;
-use crate::model::{HandOverError, Secret, TargetName};
+use crate::model::{HandOverError, TargetName};
 use crate::target::Stop;
 
 use super::connection::Connect;
 use super::error::RoundError;
 use super::target_task::{Inbox, TargetTask};
+use super::webhook::Webhook;
 use super::{Channels, SnapshotStore, StatusStore, TargetSpec, WatchSettings};
 
 /// Answers of providers that wait for one target's task.
@@ -127,8 +128,8 @@ impl<C: Connect> TargetTasks<C> {
     }
 
     /// The webhooks of all targets, each once.
-    pub(super) fn webhooks(&self) -> Vec<Secret> {
-        let mut all: Vec<Secret> = Vec::new();
+    pub(super) fn webhooks(&self) -> Vec<Webhook> {
+        let mut all: Vec<Webhook> = Vec::new();
         for handle in self.handles.values() {
             for webhook in &handle.specs.borrow().notices.webhooks {
                 if !all.contains(webhook) {

@@ -5,17 +5,60 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
+use serde_json::Value as Json;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::http::{self, Network};
-use crate::model::{Secret, TargetName};
+use crate::model::{Secret, TargetName, fill_in};
 use crate::target::Stop;
 
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
 /// Notices that wait; what comes on top is lost, and said to be.
 const QUEUE: usize = 64;
 /// Pauses between attempts, in seconds; after the last one the notice is given up.
 const PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 32];
+
+/// Where notices are posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// The address, which may be a secret.
+    pub address: Secret,
+    /// What is posted instead of the notice: a text, or JSON. Its texts are filled in with fields of the notice.
+    pub body: Option<Json>,
+}
+
+impl Webhook {
+    /// What is posted of a notice: its type, and its bytes.
+    pub(super) fn body_of<'n>(
+        &self,
+        notice: &str,
+        field: impl Fn(&str) -> Option<&'n str> + Copy,
+    ) -> Body {
+        match &self.body {
+            None => (JSON, notice.into()),
+            Some(Json::String(text)) => (TEXT, filled(text, field).into()),
+            Some(json) => (JSON, filled_json(json, field).to_string().into()),
+        }
+    }
+}
+
+/// What cannot be filled in was refused when it was read.
+fn filled<'n>(text: &str, field: impl Fn(&str) -> Option<&'n str>) -> String {
+    fill_in(text, field).unwrap_or_else(|_| text.to_owned())
+}
+
+fn filled_json<'n>(json: &Json, field: impl Fn(&str) -> Option<&'n str> + Copy) -> Json {
+    match json {
+        Json::String(text) => Json::String(filled(text, field)),
+        Json::Array(items) => items.iter().map(|item| filled_json(item, field)).collect(),
+        Json::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), filled_json(value, field))).collect()
+        }
+        other => other.clone(),
+    }
+}
 
 /// Posts in the background.
 pub(super) struct WebhookSender {
@@ -23,7 +66,7 @@ pub(super) struct WebhookSender {
     target: Option<TargetName>,
     stop: Stop,
     /// The queues of those that were posted to.
-    queues: Vec<(Secret, mpsc::Sender<Vec<u8>>)>,
+    queues: Vec<(Webhook, mpsc::Sender<Body>)>,
 }
 
 impl WebhookSender {
@@ -32,10 +75,10 @@ impl WebhookSender {
     }
 
     /// Takes a notice for each of these webhooks; those that are no longer named get what waits for them.
-    pub(super) fn send(&mut self, webhooks: &[Secret], body: &[u8]) {
-        self.queues.retain(|(address, _)| webhooks.contains(address));
+    pub(super) fn send(&mut self, webhooks: &[Webhook], body: impl Fn(&Webhook) -> Body) {
+        self.queues.retain(|(known, _)| webhooks.contains(known));
         for (at, webhook) in webhooks.iter().enumerate() {
-            if self.queue(at, webhook).try_send(body.to_owned()).is_err() {
+            if self.queue(at, webhook).try_send(body(webhook)).is_err() {
                 let number = at + 1;
                 tracing::warn!(
                     target = named(&self.target),
@@ -45,12 +88,12 @@ impl WebhookSender {
         }
     }
 
-    fn queue(&mut self, at: usize, webhook: &Secret) -> &mpsc::Sender<Vec<u8>> {
-        let known = self.queues.iter().position(|(address, _)| address == webhook);
+    fn queue(&mut self, at: usize, webhook: &Webhook) -> &mpsc::Sender<Body> {
+        let known = self.queues.iter().position(|(known, _)| known == webhook);
         let queue = known.unwrap_or_else(|| {
             let (sender, bodies) = mpsc::channel(QUEUE);
-            let hook =
-                Webhook { address: webhook.clone(), target: self.target.clone(), number: at + 1 };
+            let (address, target) = (webhook.address.clone(), self.target.clone());
+            let hook = WebhookQueue { address, target, number: at + 1 };
             tokio::spawn(hook.post_all(bodies, self.stop.clone()));
             self.queues.push((webhook.clone(), sender));
             self.queues.len() - 1
@@ -59,15 +102,18 @@ impl WebhookSender {
     }
 }
 
+/// What is posted: its type, and its bytes.
+type Body = (&'static str, Vec<u8>);
+
 /// One webhook of a target. Its address may be a secret, so messages name its number in the list.
-struct Webhook {
+struct WebhookQueue {
     address: Secret,
     target: Option<TargetName>,
     number: usize,
 }
 
-impl Webhook {
-    async fn post_all(self, mut bodies: mpsc::Receiver<Vec<u8>>, stop: Stop) {
+impl WebhookQueue {
+    async fn post_all(self, mut bodies: mpsc::Receiver<Body>, stop: Stop) {
         let (target, number) = (named(&self.target), self.number);
         let client = match client(self.address.expose()) {
             Ok(client) => client,
@@ -97,13 +143,14 @@ impl Webhook {
     }
 
     /// Whether the notice was accepted.
-    async fn post(&self, client: &reqwest::Client, body: &[u8], stop: &Stop) -> bool {
+    async fn post(&self, client: &reqwest::Client, body: &Body, stop: &Stop) -> bool {
         let (address, target, number) = (&self.address, named(&self.target), self.number);
         let mut pauses = PAUSES.iter();
+        let (content_type, body) = body;
         loop {
             let request = client
                 .post(address.expose())
-                .header(CONTENT_TYPE, "application/json")
+                .header(CONTENT_TYPE, *content_type)
                 .body(body.to_owned());
             // Reqwest would print the address.
             let (why, may_retry) = match request.send().await {
@@ -149,7 +196,31 @@ fn may_succeed_later(status: StatusCode) -> bool {
 mod tests {
     use reqwest::StatusCode;
 
-    use super::may_succeed_later;
+    use serde_json::json;
+
+    use super::{Webhook, may_succeed_later};
+    use crate::model::Secret;
+
+    #[test]
+    fn a_body_is_filled_in_as_what_it_is() {
+        let field = |name: &str| match name {
+            "message" => Some("\"quoted\"\n{target}"),
+            "target" => Some("home"),
+            _ => None,
+        };
+        let body = |body| {
+            let webhook = Webhook { address: Secret::new("https://hook"), body };
+            let (content_type, bytes) = webhook.body_of("{\"kind\": 1}", field);
+            (content_type, String::from_utf8(bytes).unwrap())
+        };
+        assert_eq!(body(None), ("application/json", "{\"kind\": 1}".to_owned()));
+        let text = body(Some(json!("{target}: {message}")));
+        assert_eq!(text, ("text/plain; charset=utf-8", "home: \"quoted\"\n{target}".to_owned()));
+        let (content_type, filled) = body(Some(json!({"a": ["{message}", 5], "{target}": true})));
+        assert_eq!(content_type, "application/json");
+        let read: serde_json::Value = serde_json::from_str(&filled).unwrap();
+        assert_eq!(read, json!({"a": ["\"quoted\"\n{target}", 5], "{target}": true}));
+    }
 
     #[test]
     fn client_errors_but_three_are_for_good() {

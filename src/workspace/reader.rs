@@ -13,14 +13,16 @@ use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, Stamp};
 use crate::git;
 use crate::lock::{TargetLock, WriteLock};
-use crate::manifest::{self, Cache, Entry, Loaded, Project, check_lifetimes, load_again};
+use crate::manifest::{
+    self, Cache, Entry, Loaded, Project, WebhookSetting, check_lifetimes, load_again,
+};
 use crate::model::{
     Commit, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day,
 };
 use crate::secret::{self, AllowedPaths, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode, SelectionStatus};
 use crate::target::Endpoint;
-use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetSpec};
+use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetSpec, Webhook};
 
 use super::{Workspace, check_selection, select};
 
@@ -268,22 +270,25 @@ fn commit(folder: &Path) -> Option<Commit> {
 fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnostics) -> Notices {
     let mut notices =
         Notices { home_assistant: project.notify.home_assistant, webhooks: Vec::new() };
-    for webhook in &project.notify.webhooks {
-        match secret::read(&webhook.value, resolver) {
-            Ok(address) if is_web(address.expose()) => notices.webhooks.push(address),
+    for WebhookSetting { address, body } in &project.notify.webhooks {
+        let spot = &address.spot;
+        match secret::read(&address.value, resolver) {
+            Ok(address) if is_web(address.expose()) => {
+                notices.webhooks.push(Webhook { address, body: body.clone() });
+            }
             Ok(_) => problems.push(
                 Diagnostic::error(
                     ProblemCode::BadUrl,
                     "a webhook must begin with http:// or https://",
                 )
-                .at(&webhook.spot.file, webhook.spot.span),
+                .at(&spot.file, spot.span),
             ),
             Err(why) => problems.push(
                 Diagnostic::error(
                     ProblemCode::UnreadableSecret,
                     format!("cannot read the webhook: {why}"),
                 )
-                .at(&webhook.spot.file, webhook.spot.span)
+                .at(&spot.file, spot.span)
                 .help(why.help()),
             ),
         }

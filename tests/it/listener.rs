@@ -45,7 +45,9 @@ impl Listener {
                     "HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
                 );
                 stream.write_all(answer.as_bytes()).unwrap();
-                if status == 200 && sender.send(serde_json::from_slice(&body).unwrap()).is_err() {
+                let text = String::from_utf8(body).unwrap();
+                let posted = serde_json::from_str(&text).unwrap_or(Value::String(text));
+                if status == 200 && sender.send(posted).is_err() {
                     return;
                 }
                 status = 200;

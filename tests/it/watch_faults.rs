@@ -178,6 +178,29 @@ fn webhooks_are_notified_once_of_an_error_in_the_manifests_and_of_its_end() {
 }
 
 #[test]
+fn a_webhook_is_posted_what_its_service_takes() {
+    let scene = Folder::new();
+    let (chat, topic) = (Listener::start(200), Listener::start(200));
+    let project = format!(
+        "targets: {{lab: {{config_dir: ha}}}}\nnotify:\n  - webhook: {:?}\n    body: {{text: \"appcred, {{event}}: {{message}}\", priority: 5}}\n  - webhook: {:?}\n    body: \"{{{{{{event}}}}}} {{target}}\"\n",
+        chat.url(),
+        topic.url()
+    );
+    scene.project.write("appcred.yaml", &project);
+    let running = scene.appcred(&["watch", "--listen=off"]).spawn();
+    eventually("it is watched", || scene.project.join("ha/.storage").exists());
+    scene.project.write("credentials/b.yaml", "application_credentials:\n  - {client_idd: x}\n");
+    let message = chat.next();
+    let text = message["text"].as_str().unwrap();
+    assert!(text.starts_with("appcred, manifests_in_error: nothing is changed"), "{text}");
+    assert!(text.contains("credentials/b.yaml:2:6: "), "{text}");
+    assert_eq!(message, json!({"text": text, "priority": 5}));
+    assert_eq!(topic.next(), json!("{manifests_in_error} "));
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
+}
+
+#[test]
 fn a_watcher_without_a_target_ends_at_once() {
     let scene = Folder::new();
     let printed = scene.appcred(&["watch", "--target", "lob"]).status(1).run().stderr;

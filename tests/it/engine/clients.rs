@@ -8,7 +8,7 @@ use appcred::model::{
     ClientAnswer, DesiredCredential, Domain, Integration, Key, Secret, TargetName,
 };
 use appcred::status::ClientCheck;
-use appcred::watch::{Notices, StatusStore, TargetSpec};
+use appcred::watch::{Notices, StatusStore, TargetSpec, Webhook};
 use jiff::Timestamp;
 use tokio::task::block_in_place;
 
@@ -28,7 +28,7 @@ fn asked(provider: &Provider, key: &str, client_id: &str, secret: &str) -> Desir
 }
 
 fn notifying(spec: TargetSpec, listener: &Listener) -> TargetSpec {
-    let webhooks = vec![Secret::new(&listener.url())];
+    let webhooks = vec![Webhook { address: Secret::new(&listener.url()), body: None }];
     TargetSpec { notices: Notices { home_assistant: false, webhooks }, ..spec }
 }
 

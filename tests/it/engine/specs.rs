@@ -7,7 +7,7 @@ use std::time::Duration;
 use appcred::lock::TargetLock;
 use appcred::model::{Due, Key, Lifetime, Owner, Policy, Prune, Secret};
 use appcred::status::Mode;
-use appcred::watch::{Notices, TargetSpec};
+use appcred::watch::{Notices, TargetSpec, Webhook};
 use tokio::time::sleep;
 
 use super::{Engine, HOME, RESYNC, by_name, entry, one, spec, spec_at};
@@ -62,7 +62,7 @@ async fn a_changed_mode_is_a_round() {
 
 #[tokio::test(start_paused = true)]
 async fn changed_notices_are_a_round() {
-    let webhook = Secret::new("http://127.0.0.1:1/");
+    let webhook = Webhook { address: Secret::new("http://127.0.0.1:1/"), body: None };
     let notices = Notices { home_assistant: false, webhooks: vec![webhook] };
     let (looks, connects) = effect(|spec| spec.notices = notices).await;
     assert!(looks > 0);
