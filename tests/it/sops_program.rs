@@ -21,6 +21,7 @@ const ALL: &str = "application_credentials:
   - {domain: spotify, client_id: client-1, client_secret: !secret own}
   - {domain: twitch, client_id: client-2, client_secret: !secret inner/json}
   - {domain: netatmo, client_id: client-3, client_secret: !file one.json}
+  - {domain: fitbit, client_id: client-4, client_secret: !file whole.txt}
 ";
 
 /// Values of all kinds in [`PLAIN`], and what it does not have.
@@ -145,9 +146,11 @@ fn files_of_secrets_are_decrypted_by_sops_as_well() {
     scene.encrypt("secrets.sops.yaml", "own: hunter1\n", &[]);
     scene.encrypt("secrets.sops.json", r#"{"number": 1, "inner": {"json": "hunter2"}}"#, &[]);
     scene.encrypt("one.json", r#"{"value": "hunter3"}"#, &[]);
+    // A file of any kind, which SOPS puts into JSON.
+    scene.encrypt("whole.txt", "hunter4\n", &["--input-type", "binary", "--output-type", "json"]);
     scene.appcred("apply --yes").run();
     let held = scene.held();
-    assert!((1..=3).all(|number| held.contains(&format!("\"hunter{number}\""))), "{held}");
+    assert!((1..=4).all(|number| held.contains(&format!("\"hunter{number}\""))), "{held}");
 }
 
 /// What never runs a program runs this one neither.
@@ -209,6 +212,12 @@ fn what_has_no_age_recipient_is_changed_by_sops_alone() {
     assert!(rekeyed.contains("only `sops` can change it"), "{rekeyed}");
     assert!(rekeyed.contains("sops updatekeys"), "{rekeyed}");
     assert_eq!(fs::read_to_string(scene.project.join("credentials.yaml")).unwrap(), before);
+    // An identity would open this one.
+    let options = ["--encrypted-regex", "^client_secret$", "--age", &recipient.to_string()];
+    scene.encrypt("credentials.yaml", MANIFEST, &options);
+    let edit = scene.appcred("edit credentials.yaml").env("EDITOR", "true");
+    let edited = edit.status(1).run().stderr;
+    assert!(edited.contains("no age identity was found"), "{edited}");
 }
 
 /// Each value is what an age identity would have found, whatever it is and wherever.

@@ -52,12 +52,17 @@ pub(super) fn open(
 }
 
 /// Whether a document that cannot be opened for this reason may be by another of its keys.
-pub(super) fn is_for_others(why: &Unreadable) -> bool {
+fn is_for_others(why: &Unreadable) -> bool {
     use SopsProblem::{NoAge, Shares};
     match why {
         Unreadable::Sops(problem) => matches!(problem, NoAge(_) | Shares { .. }),
         why => why.is_lacking(),
     }
+}
+
+/// Whether no age identity can open a document, and other keys can.
+pub(super) fn is_for_others_alone(metadata: &Metadata) -> bool {
+    !metadata.other_keys.is_empty() && !has_age(metadata)
 }
 
 fn has_age(metadata: &Metadata) -> bool {

@@ -63,7 +63,7 @@ impl<'t> OpenedSopsDocument<'t> {
         let (parts, layout) = document::laid_out(text, &parsed)?;
         let unlocked = UnlockedDocument::new(Tree { text, parts: &parts }, resolver);
         let unlocked = unlocked.map_err(|why| match &parts.metadata {
-            Some(said) if !said.other_keys.is_empty() && by_program::is_for_others(&why) => {
+            Some(said) if by_program::is_for_others_alone(said) => {
                 SopsWriteError::OtherKeys(said.other_keys.clone())
             }
             _ => why.into(),
