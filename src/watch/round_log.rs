@@ -117,6 +117,11 @@ impl RoundLog {
                 tracing::info!(target = %self.target, "{what}: {}", step.awaits());
                 true
             }
+            // It follows from what failed before it, which was logged.
+            Outcome::NotBegun(why) if step.action.is_set_up() => {
+                tracing::debug!(target = %self.target, "{what}: {why}");
+                false
+            }
             Outcome::Unfinished(why)
             | Outcome::Failed(why)
             | Outcome::Denied(why)
@@ -282,6 +287,17 @@ pub(super) mod tests {
         assert_eq!(round(&failing), [""; 0], "once");
         assert_eq!(round(&nothing), [in_sync]);
         assert_eq!(round(&failing), failed);
+    }
+
+    #[test]
+    fn a_set_up_whose_credential_failed_is_not_logged_beside_that() {
+        let mut log = RoundLog::new(TargetName::new("home"));
+        let Action::Create { wanted } = plan(&["a"]).steps.remove(0).action else { panic!() };
+        let action = Action::SetUp { wanted, name: None, account: None, open: None };
+        let step = Step::new(StepId(1), action);
+        let outcome = Outcome::NotBegun("its credential is not there".to_owned());
+        let outcome = StepOutcome::new(step.id, outcome);
+        assert_eq!(logged(|| assert!(!log.outcome(&step, &outcome))), [""; 0]);
     }
 
     #[test]
