@@ -6,7 +6,9 @@ use url::Url;
 use super::{FieldRefusal, Meaning};
 use crate::diagnostic::ProblemCode;
 use crate::integrations;
-use crate::model::{AccountName, Domain, Key, Owner, TargetName, has_zone, is_loopback};
+use crate::model::{
+    AccountName, Domain, Key, NotifyAction, Owner, TargetName, has_zone, is_loopback,
+};
 use crate::secret::holds_identity;
 use crate::secret::seal::{is_recipient, recipient_fault};
 
@@ -41,6 +43,18 @@ impl Meaning for Key {
     fn of(text: &str) -> Result<Self, FieldRefusal> {
         Self::new(text).ok_or_else(|| {
             FieldRefusal::new(ProblemCode::BadName, "is not a valid name").help(NAME_HELP)
+        })
+    }
+}
+
+impl Meaning for NotifyAction {
+    const PATTERN: &'static str = r"^notify\.[a-z0-9_]+$";
+
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
+        Self::new(text).ok_or_else(|| {
+            FieldRefusal::new(ProblemCode::BadNotify, "is not an action that notifies").help(
+                "write it as in `notify.mobile_app_phone`; `notify.send_message` cannot be used",
+            )
         })
     }
 }

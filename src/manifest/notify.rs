@@ -7,10 +7,10 @@ use serde_json::Value as Json;
 
 use super::decode::{Decoder, Site};
 use super::deserialize::DecodeStop;
-use super::schema::{HomeAssistantNotify, WebhookInput};
+use super::schema::{ActionInput, HomeAssistantNotify, WebhookInput};
 use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{Field, FieldRefusal, Raw};
-use crate::model::{NOTICE_FIELDS, Reference, fill_in};
+use crate::model::{NOTICE_FIELDS, NotifyAction, Reference, fill_in};
 use crate::yaml::{self, Node, Value};
 
 /// A longer part of a text is not repeated in messages.
@@ -21,6 +21,8 @@ const MOST_NAMED: usize = 20;
 pub struct Notify {
     /// Home Assistant's own notifications.
     pub home_assistant: bool,
+    /// Actions of Home Assistant.
+    pub actions: Vec<NotifyAction>,
     /// Web addresses.
     pub webhooks: Vec<WebhookSetting>,
 }
@@ -47,6 +49,12 @@ impl<'n> Decoder<'n> {
 
     fn recipient(&self, site: Site<'n>, notify: &mut Notify) {
         match &site.node.value {
+            Value::Mapping(pairs)
+                if site.node.tag.is_none() && pairs.iter().any(|pair| pair.key.text == "action") =>
+            {
+                let action = self.read(site).and_then(|input: ActionInput| self.text(input.action));
+                notify.actions.extend(action.map(|action| action.value));
+            }
             Value::Mapping(_) if site.node.tag.is_none() => {
                 notify.webhooks.extend(self.read(site).and_then(|input| self.webhook(&input)));
             }
@@ -56,7 +64,7 @@ impl<'n> Decoder<'n> {
             _ => self.refuse(
                 site,
                 FieldRefusal::new(ProblemCode::BadNotify, "is not a known recipient")
-                    .help("write `home_assistant`, or `{webhook: URL}`, or a list of these"),
+                    .help("write `home_assistant`, `{action: notify.NAME}` or `{webhook: URL}`, or a list of these"),
             ),
         }
     }

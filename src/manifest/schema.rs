@@ -14,8 +14,8 @@ use crate::field::{
     Days, Field, IdentityPath, Pairs, Raw, Recipient, Seconds, SecretText, Text, Texts, TokenUrl,
 };
 use crate::model::{
-    AccountName, Adopt, Domain, Implementation, Key, MaxDeletes, OnDelete, OnDrift, Owner, Prune,
-    TargetName,
+    AccountName, Adopt, Domain, Implementation, Key, MaxDeletes, NotifyAction, OnDelete, OnDrift,
+    Owner, Prune, TargetName,
 };
 use crate::schema::of_input;
 use crate::target::TargetInput;
@@ -250,6 +250,8 @@ pub(super) enum NotifyInput {
 pub(super) enum NotifyTargetInput {
     /// A notification in Home Assistant while an account waits for consent.
     HomeAssistant(HomeAssistantNotify),
+    /// An action of Home Assistant is called.
+    Action(ActionInput),
     /// JSON or a text is posted to a web address.
     Webhook(WebhookInput),
 }
@@ -260,6 +262,15 @@ pub(super) enum NotifyTargetInput {
 pub(super) enum HomeAssistantNotify {
     /// A notification in Home Assistant.
     HomeAssistant,
+}
+
+/// An action of Home Assistant that notifies somebody.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "an item of `notify`", deny_unknown_fields)]
+#[schemars(rename = "ActionInput")]
+pub(super) struct ActionInput {
+    /// The action, called at the target that a notice is about, such as `notify.mobile_app_phone`.
+    pub(super) action: Field<Text<NotifyAction>>,
 }
 
 /// A web address to which JSON or a text is posted.

@@ -18,7 +18,7 @@ use crate::reconcile::{ask_about_clients, not_asked_regularly};
 use crate::status::{ClientCheck, Link};
 use crate::target::Stop;
 
-use super::notices::{Notice, post};
+use super::notice::{Notice, post};
 use super::webhook::{Webhook, WebhookSender};
 use super::{StatusStore, TargetSpec};
 

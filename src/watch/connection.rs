@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
-use crate::model::{HandOverError, Observed};
+use crate::model::{HandOverError, NotifyAction, Observed};
 use crate::reconcile::PlanTarget;
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::SessionStore;
@@ -60,6 +60,17 @@ pub trait WatchedTarget: Observe + Send + Sync + 'static {
         id: &str,
         title: &str,
         text: Option<&str>,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Calls an action that notifies somebody.
+    ///
+    /// # Errors
+    /// Where the target has no such action.
+    fn call_action(
+        &self,
+        action: &NotifyAction,
+        title: &str,
+        text: &str,
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
 }
 
@@ -171,6 +182,18 @@ impl WatchedTarget for ConnectedTarget {
             (Some(ha), Some(text)) => ha.notify(id, title, text).await,
             (Some(ha), None) => ha.dismiss(id).await,
             (None, _) => Ok(()),
+        }
+    }
+
+    async fn call_action(
+        &self,
+        action: &NotifyAction,
+        title: &str,
+        text: &str,
+    ) -> Result<(), Refusal> {
+        match self.target.home_assistant() {
+            Some(ha) => ha.call_notify(action, title, text).await,
+            None => Err(Refusal::Unsupported),
         }
     }
 }

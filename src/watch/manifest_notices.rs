@@ -8,7 +8,7 @@ use crate::model::counted;
 use crate::status::ManifestStatus;
 use crate::target::Stop;
 
-use super::notices::{Notice, post};
+use super::notice::{Notice, post};
 use super::webhook::{Webhook, WebhookSender};
 
 /// What was reported of the manifests.

@@ -10,7 +10,7 @@
 //!                        reconciler.rs: one round ─▶ connection.rs ─▶ target
 //!                          │ lock: one writer at a time; conflict.rs, set_ups.rs: what is not done again
 //!                          ▼
-//!                        status_store.rs, snapshot_store.rs, notices.rs, message_text.rs, round_log.rs
+//!                        status_store.rs, snapshot_store.rs, notices.rs, notice.rs, message_text.rs, round_log.rs
 //! manifest_notices.rs: notices about the manifests
 //! clients.rs: asks providers regularly whether they still accept clients
 //! ```
@@ -27,6 +27,7 @@ mod error;
 mod heartbeat;
 mod manifest_notices;
 mod message_text;
+mod notice;
 mod notices;
 mod places;
 mod problem_log;
@@ -67,7 +68,8 @@ pub use connection::{
     Connect, ConnectedTarget, Connector, ReachedTargets, TargetEvent, WatchedTarget,
 };
 pub use heartbeat::Heartbeat;
-pub use notices::{Notices, schema as notice_schema};
+pub use notice::schema as notice_schema;
+pub use notices::Notices;
 pub use snapshot_store::SnapshotStore;
 pub use spec::{ReadSpecs, Reading, TargetSpec};
 pub use status_store::{Clock, StatusStore};

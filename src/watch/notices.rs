@@ -4,24 +4,24 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemars::{JsonSchema, Schema};
-use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::codes::EventCode;
-use crate::model::{
-    AccountName, Due, FlowStep, Key, Links, SetUpId, TargetName, Visible, to_json, web_page,
-};
+use crate::model::{Due, FlowStep, Key, NotifyAction, SetUpId, TargetName, Visible};
 use crate::status::{EntryStatus, TargetStatus, Waiting};
 use crate::target::Stop;
 
 use super::TargetSpec;
 use super::connection::WatchedTarget;
 use super::message_text::message;
+use super::notice::{Notice, post};
 use super::webhook::{Webhook, WebhookSender};
 
 /// The title of the message in Home Assistant.
 const TITLE: &str = "appcred waits for you";
+
+/// Notices that wait for a connection; what comes on top is not sent by actions.
+const MOST_UNSENT: usize = 16;
 
 /// Home Assistant restarts within this, which is no error to be notified of.
 const RESTART: Duration = Duration::from_secs(120);
@@ -31,114 +31,10 @@ const RESTART: Duration = Duration::from_secs(120);
 pub struct Notices {
     /// Whoever opens Home Assistant, of accounts that wait for consent and of clients that expire.
     pub home_assistant: bool,
+    /// Whomever these actions of Home Assistant notify, of all that happens at that target.
+    pub actions: Vec<NotifyAction>,
     /// These addresses, of all that happens.
     pub webhooks: Vec<Webhook>,
-}
-
-/// What is posted to a webhook.
-#[derive(Serialize, JsonSchema)]
-#[schemars(title = "appcred notice")]
-pub(super) struct Notice<'a> {
-    /// `appcred notice`.
-    kind: &'static str,
-    /// Changes when a field changes its meaning or goes; new fields may come at any time.
-    format_version: u32,
-    /// What has happened.
-    event: EventCode,
-    /// When.
-    at: String,
-    /// The target's name; null where it is about the manifests or a client.
-    target: Option<&'a TargetName>,
-    /// The target's address or folder; null where it is about the manifests or a client.
-    address: Option<&'a str>,
-    /// The same in a sentence.
-    message: String,
-    /// The accounts that wait for somebody's consent now.
-    pending_consents: Vec<PendingNotice<'a>>,
-}
-
-impl Notice<'_> {
-    /// One about the manifests.
-    pub(super) fn new(event: EventCode, message: String, at: Timestamp) -> Self {
-        Self {
-            kind: "appcred notice",
-            format_version: 1,
-            event,
-            at: at.to_string(),
-            target: None,
-            address: None,
-            message,
-            pending_consents: Vec::new(),
-        }
-    }
-}
-
-impl Notice<'_> {
-    /// A field by its name, for bodies that are written in the project file; empty where it has none.
-    fn field(&self, name: &str) -> Option<&str> {
-        match name {
-            "message" => Some(&self.message),
-            "event" => Some(self.event.as_str()),
-            "target" => Some(self.target.map_or("", TargetName::as_str)),
-            "address" => Some(self.address.unwrap_or_default()),
-            "at" => Some(&self.at),
-            _ => None,
-        }
-    }
-}
-
-/// Posts a notice to these webhooks.
-pub(super) fn post(sender: &mut WebhookSender, webhooks: &[Webhook], notice: &Notice<'_>) {
-    match to_json(notice) {
-        Ok(json) => sender.send(webhooks, |to| to.body_of(&json, |name| notice.field(name))),
-        Err(why) => tracing::error!("a notice cannot be written: {why}"),
-    }
-}
-
-/// An account that waits for consent.
-#[derive(Serialize, JsonSchema)]
-struct PendingNotice<'a> {
-    /// The entry.
-    key: &'a Key,
-    /// The integration.
-    domain: &'a str,
-    /// As Home Assistant shows it.
-    name: &'a str,
-    /// Which of the entry's accounts; null where the entry names none.
-    account: Option<&'a AccountName>,
-    /// Where to consent; null where the link would show the client secret.
-    link: Option<&'a str>,
-    /// What to enter there; null where nothing is.
-    code: Option<&'a str>,
-    /// Why the last try to link it failed; null where none has.
-    last_error: Option<&'a str>,
-}
-
-impl<'a> PendingNotice<'a> {
-    fn of(Waiting { entry, set_up, step }: Waiting<'a>) -> Self {
-        let (link, code) = match step {
-            FlowStep::Consent(link) => (link.shown(Links::Shown).ok(), None),
-            FlowStep::Progress(Some(code)) => {
-                let page = Some(code.url.as_str()).filter(|url| web_page(url).is_some());
-                (page, Some(code.code.as_str()))
-            }
-            _ => (None, None),
-        };
-        Self {
-            key: &entry.key,
-            domain: entry.domain.as_str(),
-            name: &entry.name,
-            account: set_up.account.as_ref(),
-            link,
-            code,
-            last_error: set_up.error.as_deref(),
-        }
-    }
-}
-
-/// The JSON Schema of what is posted to webhooks.
-pub fn schema() -> Schema {
-    crate::schema::of_output::<Notice<'_>>()
 }
 
 /// A message for those who open Home Assistant.
@@ -168,6 +64,8 @@ pub(super) struct Notifier {
     /// Since when nobody answers.
     outage: Option<Instant>,
     drifts: u64,
+    /// What actions of the target are to be called with, once it is connected.
+    unsent: Vec<String>,
 }
 
 impl Notifier {
@@ -184,6 +82,7 @@ impl Notifier {
             error: None,
             outage: None,
             drifts: 0,
+            unsent: Vec::new(),
         }
     }
 
@@ -201,18 +100,16 @@ impl Notifier {
         now: Timestamp,
     ) {
         for (event, message) in self.events(target, is_outage) {
-            let notice = Notice {
-                target: Some(&self.name),
-                address: Some(&target.address),
-                pending_consents: target.pending_consents().map(PendingNotice::of).collect(),
-                ..Notice::new(event, message, now)
-            };
+            if !spec.notices.actions.is_empty() && self.unsent.len() < MOST_UNSENT {
+                self.unsent.push(message.clone());
+            }
+            let notice = Notice::new(event, message, now).about(&self.name, target);
             post(&mut self.webhooks, &spec.notices.webhooks, &notice);
         }
     }
 
     /// What Home Assistant is to display, if that is new.
-    pub(super) fn new_message(&self, spec: &TargetSpec, target: &TargetStatus) -> Option<Message> {
+    fn new_message(&self, spec: &TargetSpec, target: &TargetStatus) -> Option<Message> {
         let waiting: Vec<Waiting<'_>> = target.waiting().collect();
         let is_on = spec.notices.home_assistant;
         let due: Vec<&EntryStatus> =
@@ -225,8 +122,29 @@ impl Notifier {
         (is_new && (is_on || has_message)).then_some(message)
     }
 
+    /// Has Home Assistant do what notifies people: messages that it displays, and actions.
+    pub(super) async fn notify<T: WatchedTarget>(
+        &mut self,
+        spec: &TargetSpec,
+        status: &TargetStatus,
+        target: &T,
+    ) {
+        if let Some(message) = self.new_message(spec, status) {
+            self.display(&message, target).await;
+        }
+        for text in std::mem::take(&mut self.unsent) {
+            for action in &spec.notices.actions {
+                let title = format!("appcred: {}", self.name);
+                if let Err(why) = target.call_action(action, &title, &text).await {
+                    let name = action.name();
+                    tracing::warn!(target = %self.name, "notify.{name} did not accept a notice: {why}");
+                }
+            }
+        }
+    }
+
     /// Has Home Assistant display a message, or remove it.
-    pub(super) async fn display<T: WatchedTarget>(&mut self, message: &Message, target: &T) {
+    async fn display<T: WatchedTarget>(&mut self, message: &Message, target: &T) {
         let Message { id, text } = message;
         let old = self.displayed.as_ref().filter(|old| old.id != *id && old.text.is_some());
         let shown = async {
@@ -404,11 +322,9 @@ mod tests {
     use jiff::Timestamp;
     use jiff::civil::date;
 
-    use super::{Notice, Notifier, RESTART};
+    use super::{Notifier, RESTART};
     use crate::codes::EventCode;
-    use crate::model::{
-        Completeness, Desired, DesiredCredential, Lifetime, NOTICE_FIELDS, Owner, TargetName,
-    };
+    use crate::model::{Completeness, Desired, DesiredCredential, Lifetime, Owner, TargetName};
     use crate::status::{self, AccessFault, Link, Mode, TargetStatus};
     use crate::target::Stop;
 
@@ -451,13 +367,6 @@ mod tests {
         assert_eq!(events(&mut notifier, &down, true), []);
         assert_eq!(events(&mut notifier, &up, false), [EventCode::Recovered]);
         assert_eq!(events(&mut notifier, &refused, false), [EventCode::Error], "at once");
-    }
-
-    #[test]
-    fn a_body_may_name_each_field() {
-        let notice = Notice::new(EventCode::Drift, "m".to_owned(), Timestamp::UNIX_EPOCH);
-        assert!(NOTICE_FIELDS.iter().all(|name| notice.field(name).is_some()));
-        assert_eq!(notice.field("kind"), None);
     }
 
     #[tokio::test]

@@ -379,10 +379,8 @@ impl<C: Connect> TargetReconciler<C> {
         let Some(target) = self.statuses.of(&self.name) else { return };
         let is_outage = error.is_some_and(RoundError::is_outage);
         self.notifier.post_events(spec, &target, is_outage, self.statuses.now());
-        if let Some(message) = self.notifier.new_message(spec, &target)
-            && let Some(connection) = &self.connection
-        {
-            self.notifier.display(&message, &connection.target).await;
+        if let Some(connection) = &self.connection {
+            self.notifier.notify(spec, &target, &connection.target).await;
         }
     }
 }

@@ -268,8 +268,11 @@ fn commit(folder: &Path) -> Option<Commit> {
 }
 
 fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnostics) -> Notices {
-    let mut notices =
-        Notices { home_assistant: project.notify.home_assistant, webhooks: Vec::new() };
+    let mut notices = Notices {
+        home_assistant: project.notify.home_assistant,
+        actions: project.notify.actions.clone(),
+        webhooks: Vec::new(),
+    };
     for WebhookSetting { address, body } in &project.notify.webhooks {
         let spot = &address.spot;
         match secret::read(&address.value, resolver) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::forms::check_own;
 use crate::linking::Linking;
 use crate::listener::Listener;
-use crate::real::{HomeAssistant, Release, each_release, visit};
+use crate::real::{CONFIGURATION, HomeAssistant, Release, each_release, visit};
 use crate::shell::Running;
 use crate::watch::eventually;
 
@@ -52,6 +52,35 @@ fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen(release: Release) {
     for secret in ["MARKED-SECRET", "MARKED-HOOK", &second] {
         assert!(!ran.stderr.contains(secret), "{}", ran.stderr);
     }
+}
+
+each_release!(ha_action_notifies_of_what_happens_at_its_house);
+fn ha_action_notifies_of_what_happens_at_its_house(release: Release) {
+    let folder = tempfile::TempDir::new().unwrap();
+    // The integration `notify` has one action of its own: it shows a message.
+    let configuration = format!("{CONFIGURATION}notify:\n");
+    std::fs::write(folder.path().join("configuration.yaml"), configuration).unwrap();
+    let linking = Linking::with(HomeAssistant::start_in(release, folder.path()));
+    let notify = "owner: default\nnotify:\n  - action: notify.persistent_notification\n  - action: notify.mobile_app_gone\n";
+    linking.house.project.write("appcred.yaml", notify);
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "MARKED-SECRET")]);
+    let running = linking.appcred(&["watch", "--resync", "3600"]).spawn();
+    let shown = || linking.ha.call(json!({"type": "persistent_notification/get"})).unwrap();
+    eventually("a message", || {
+        let shown = shown();
+        let mut all = shown.as_array().unwrap().iter();
+        all.any(|one| {
+            one["title"] == "appcred: home" && one["message"] == "anna now waits for consent"
+        })
+    });
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("notify.mobile_app_gone did not accept a notice"),
+        "{}",
+        ran.stderr
+    );
 }
 
 each_release!(ha_consent_that_is_refused_is_reported_and_can_be_given_after_all);

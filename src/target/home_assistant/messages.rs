@@ -98,13 +98,14 @@ pub(super) enum Command {
     #[serde(rename = "config_entries/flow/subscribe")]
     SubscribeFlows,
     #[serde(rename = "call_service")]
-    CallService { domain: &'static str, service: &'static str, service_data: Notification },
+    CallService { domain: &'static str, service: String, service_data: Notification },
 }
 
 /// A message that HA shows to people.
 #[derive(Debug, Serialize)]
 pub(super) struct Notification {
-    pub(super) notification_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) notification_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) title: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

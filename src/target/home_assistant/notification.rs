@@ -2,6 +2,7 @@
 
 use super::HomeAssistant;
 use super::messages::{Command, Notification};
+use crate::model::NotifyAction;
 use crate::target::Refusal;
 
 const DOMAIN: &str = "persistent_notification";
@@ -12,16 +13,8 @@ impl HomeAssistant {
     /// # Errors
     /// Where HA does not take it.
     pub async fn notify(&self, id: &str, title: &str, message: &str) -> Result<(), Refusal> {
-        self.call(
-            "create",
-            Notification {
-                notification_id: id.to_owned(),
-                title: Some(title.to_owned()),
-                // Older releases take this for the beginning of a template.
-                message: Some(message.replace("{{", "{ {").replace("{%", "{ %")),
-            },
-        )
-        .await
+        let data = Notification { notification_id: Some(id.to_owned()), ..said(title, message) };
+        self.call(DOMAIN, "create", data).await
     }
 
     /// Removes the message of this id.
@@ -29,13 +22,41 @@ impl HomeAssistant {
     /// # Errors
     /// Where HA does not answer.
     pub async fn dismiss(&self, id: &str) -> Result<(), Refusal> {
-        let nothing = Notification { notification_id: id.to_owned(), title: None, message: None };
-        self.call("dismiss", nothing).await
+        let id = Some(id.to_owned());
+        let nothing = Notification { notification_id: id, title: None, message: None };
+        self.call(DOMAIN, "dismiss", nothing).await
     }
 
-    async fn call(&self, service: &'static str, service_data: Notification) -> Result<(), Refusal> {
-        let command = Command::CallService { domain: DOMAIN, service, service_data };
+    /// Calls an action that notifies somebody.
+    ///
+    /// # Errors
+    /// Where HA has no such action, or it fails.
+    pub async fn call_notify(
+        &self,
+        action: &NotifyAction,
+        title: &str,
+        message: &str,
+    ) -> Result<(), Refusal> {
+        self.call("notify", action.name(), said(title, message)).await
+    }
+
+    async fn call(
+        &self,
+        domain: &'static str,
+        service: &str,
+        service_data: Notification,
+    ) -> Result<(), Refusal> {
+        let command = Command::CallService { domain, service: service.to_owned(), service_data };
         self.connection.ask::<serde::de::IgnoredAny>(command).await?;
         Ok(())
+    }
+}
+
+fn said(title: &str, message: &str) -> Notification {
+    Notification {
+        notification_id: None,
+        title: Some(title.to_owned()),
+        // Older releases take this for the beginning of a template.
+        message: Some(message.replace("{{", "{ {").replace("{%", "{ %")),
     }
 }

@@ -45,7 +45,8 @@ async fn callbacks_do_not_wait_for_a_manifest_in_error() {
 #[tokio::test(start_paused = true)]
 async fn home_assistant_displays_what_waits_for_consent_and_removes_it_again() {
     let mut displaying = spec(vec![one()]);
-    displaying.notices = Notices { home_assistant: true, webhooks: Vec::new() };
+    displaying.notices =
+        Notices { home_assistant: true, actions: Vec::new(), webhooks: Vec::new() };
     let prepare = |house: &House| house.state().set_up = SetUp::Waits;
     let engine = Engine::start_with(&[(HOME, displaying.clone())], prepare).await;
     let displayed = engine.home().state().displayed.clone();
@@ -62,7 +63,8 @@ async fn home_assistant_displays_what_waits_for_consent_and_removes_it_again() {
 #[tokio::test(start_paused = true)]
 async fn home_assistant_displays_which_clients_expire() {
     let mut displaying = spec(vec![one()]);
-    displaying.notices = Notices { home_assistant: true, webhooks: Vec::new() };
+    displaying.notices =
+        Notices { home_assistant: true, actions: Vec::new(), webhooks: Vec::new() };
     let day = date(2027, 3, 1);
     let expired = Lifetime { expires: Some(day), ..Lifetime::default() }.on(day, 0);
     displaying.lifetimes = [(displaying.desired.credentials[0].key.clone(), expired)].into();
@@ -76,7 +78,8 @@ async fn home_assistant_displays_which_clients_expire() {
 /// A watcher that displays messages, and its spec.
 async fn displaying(set_up: SetUp) -> (Engine, TargetSpec) {
     let mut displaying = spec(vec![one()]);
-    displaying.notices = Notices { home_assistant: true, webhooks: Vec::new() };
+    displaying.notices =
+        Notices { home_assistant: true, actions: Vec::new(), webhooks: Vec::new() };
     let prepare = |house: &House| house.state().set_up = set_up;
     (Engine::start_with(&[(HOME, displaying.clone())], prepare).await, displaying)
 }

@@ -29,7 +29,7 @@ fn asked(provider: &Provider, key: &str, client_id: &str, secret: &str) -> Desir
 
 fn notifying(spec: TargetSpec, listener: &Listener) -> TargetSpec {
     let webhooks = vec![Webhook { address: Secret::new(&listener.url()), body: None }];
-    TargetSpec { notices: Notices { home_assistant: false, webhooks }, ..spec }
+    TargetSpec { notices: Notices { home_assistant: false, actions: Vec::new(), webhooks }, ..spec }
 }
 
 fn start(specs: &[(&str, TargetSpec)], every: Duration) -> Engine {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use appcred::model::{
     ConsentLink, Credential, CredentialId, Desired, Domain, FieldKind, FlowField, FlowForm, FlowId,
-    FlowStep, HandOverError, Live, Observed, OpenFlow, Purpose, Secret,
+    FlowStep, HandOverError, Live, NotifyAction, Observed, OpenFlow, Purpose, Secret,
 };
 use appcred::plan::{Action, Plan, Step};
 use appcred::reconcile::{Outcome, PlanTarget, Proven, StepOutcome, Verdicts};
@@ -362,6 +362,10 @@ impl WatchedTarget for Connected {
         let text = text.map(str::to_owned);
         self.house.state().messages.insert(id.to_owned(), text.clone());
         self.house.state().displayed.push(text);
+        Ok(())
+    }
+
+    async fn call_action(&self, _: &NotifyAction, _: &str, _: &str) -> Result<(), Refusal> {
         Ok(())
     }
 }

@@ -63,7 +63,7 @@ async fn a_changed_mode_is_a_round() {
 #[tokio::test(start_paused = true)]
 async fn changed_notices_are_a_round() {
     let webhook = Webhook { address: Secret::new("http://127.0.0.1:1/"), body: None };
-    let notices = Notices { home_assistant: false, webhooks: vec![webhook] };
+    let notices = Notices { home_assistant: false, actions: Vec::new(), webhooks: vec![webhook] };
     let (looks, connects) = effect(|spec| spec.notices = notices).await;
     assert!(looks > 0);
     assert_eq!(connects, 0);
