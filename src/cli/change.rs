@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use crate::diagnostic::{ProblemCode, SourceFile};
 use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest::{Entry, Loaded, PlainSecrets, check};
-use crate::model::{Key, Visible};
+use crate::model::{Key, PROJECT_FILE, Visible};
 use crate::secret::OpenedSopsDocument;
 use crate::workspace::find_entry;
 use crate::yaml_edit::YamlEditError;
@@ -104,11 +104,24 @@ pub(super) fn change(
     entries: &[Arc<Entry>],
     change: impl Fn(&str, &Entry) -> Result<String, YamlEditError>,
 ) -> anyhow::Result<()> {
+    let _lock = lock_project(global)?;
+    write(global, &of_manifests(global, loaded, entries, change)?)
+}
+
+/// The changes of the manifests that entries are in. The project is locked.
+///
+/// # Errors
+/// Where one of them cannot be made.
+pub(super) fn of_manifests(
+    global: &Global,
+    loaded: &Loaded,
+    entries: &[Arc<Entry>],
+    change: impl Fn(&str, &Entry) -> Result<String, YamlEditError>,
+) -> anyhow::Result<Vec<FileChange>> {
     let mut of_files: BTreeMap<&Path, Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
         of_files.entry(entry.key.spot.file.path()).or_default().push(entry);
     }
-    let _lock = lock_project(global)?;
     let changes = of_files.into_iter().map(|(file, mut entries)| {
         // From the end, so that the others stay where they are.
         entries.sort_by_key(|entry| Reverse((entry.place.line, entry.place.column)));
@@ -121,11 +134,29 @@ pub(super) fn change(
         changed(global, loaded, &entries[0].key.spot.file, change_all)
             .with_context(|| format!("cannot change {}", file.visible()))
     });
-    let changes: Vec<FileChange> = changes.collect::<anyhow::Result<_>>()?;
-    write(global, &changes)
+    changes.collect()
 }
 
-/// A manifest with this change of its text.
+/// The change of the project file, which is made where there is none. The project is locked.
+///
+/// # Errors
+/// Where it cannot be made.
+pub(super) fn of_project(
+    global: &Global,
+    loaded: &Loaded,
+    change: impl Fn(&str) -> Result<String, YamlEditError>,
+) -> anyhow::Result<FileChange> {
+    let Some(path) = &loaded.project.file else {
+        let after = change("")?.into_bytes();
+        return Ok(FileChange { path: global.folder.join(PROJECT_FILE), before: None, after });
+    };
+    let file = loaded.files.iter().find(|file| file.path() == path);
+    let file = file.context("the project file is gone")?;
+    changed(global, loaded, file, |text| Ok(change(text)?))
+        .with_context(|| format!("cannot change {}", path.visible()))
+}
+
+/// A file with this change of its text.
 fn changed(
     global: &Global,
     loaded: &Loaded,

@@ -19,6 +19,7 @@ mod encrypt;
 mod environment;
 mod exit;
 mod explain;
+mod forget;
 mod gather;
 mod health;
 mod hyperlink;
@@ -79,7 +80,7 @@ use crate::report::{Details, yaml};
 #[derive(Debug, Parser)]
 #[command(name = "appcred", version = version::text(), propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Exit status:
-  0    success; what waits for consent, is in use, or is kept by `prune: none` is no error
+  0    success; what waits for consent, is in use, is suspended, or is kept by `prune: none` is no error
   1    error: something failed, or a step was not done since a person must decide
   2    changes: plan --detailed-exitcode alone
   130  ended by Ctrl-C before all was done
@@ -182,6 +183,7 @@ enum VerbArgs {
     Rotate(rotate::Rotate),
     Rename(rename::Rename),
     Rm(rm::Rm),
+    Forget(forget::Forget),
     Rekey(rekey::Rekey),
     Validate(validate::Validate),
     #[command(visible_alias = "diff")]
@@ -215,6 +217,7 @@ impl VerbArgs {
             Self::Rotate(verb) => ("rotate", &verb.then.changes),
             Self::Rename(verb) => ("rename", &verb.then.changes),
             Self::Rm(verb) => ("rm", &verb.then.changes),
+            Self::Forget(verb) => ("forget", &verb.changes),
             Self::Rekey(verb) => ("rekey", &verb.changes),
             Self::Authorize(verb) => ("authorize", &verb.changes),
             Self::Import(verb) => ("import", &verb.changes),
@@ -296,6 +299,7 @@ fn start(mut cli: Cli) -> anyhow::Result<ExitStatus> {
             VerbArgs::Rotate(verb) => rotate::run(&cli.global, &verb, &mut made).await,
             VerbArgs::Rename(verb) => rename::run(&cli.global, &verb, &mut made).await,
             VerbArgs::Rm(verb) => rm::run(&cli.global, &verb, &mut made).await,
+            VerbArgs::Forget(verb) => forget::run(&cli.global, &verb, &mut made),
             VerbArgs::Rekey(verb) => rekey::run(&cli.global, &verb, &mut made),
             VerbArgs::Validate(verb) => validate::run(&cli.global, &verb).await,
             VerbArgs::Plan(verb) => plan::run(&cli.global, &verb).await,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use anyhow::bail;
+
 use crate::codes::ChangeCode;
 use crate::manifest::Entry;
 use crate::model::{Key, Visible};
@@ -42,6 +44,12 @@ pub(super) async fn run(
     let named: BTreeMap<&Key, &Arc<Entry>> =
         named.iter().map(|entry| (&entry.key.value, entry)).collect();
     let entries: Vec<Arc<Entry>> = named.into_values().cloned().collect();
+    if let Some(entry) = entries.iter().find(|entry| entry.protect) {
+        let (key, place) = (&entry.key.value, &entry.place);
+        bail!(
+            "nothing was changed: the entry `{key}` is protected ({place}); remove `protect: true` there first, or keep what targets hold of it with `appcred forget {key}`"
+        );
+    }
     change(global, &loaded, &entries, |text, entry| {
         remove_entry(text, (entry.place.line, entry.place.column))
     })?;

@@ -64,6 +64,9 @@ pub(super) struct PolicyArgs {
     /// Delete even if no entry is left for a target
     #[arg(long)]
     allow_empty: bool,
+    /// Delete or replace what has this key although it is protected; several after commas
+    #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = super::add::key, add = candidates::keys())]
+    allow_protected: Vec<Key>,
     /// Take over credentials made by hand that entries match
     #[arg(long)]
     adopt: bool,
@@ -99,6 +102,7 @@ impl PolicyArgs {
             adopt_all: self.adopt,
             leave_integrations: self.no_setup,
             remove_integrations: self.remove_integrations,
+            allow_protected: self.allow_protected.clone(),
             selection: entries.selection(),
         }
     }

@@ -11,6 +11,8 @@ codes! {
         EntryAdded = "entry_added",
         /// An entry was removed from its manifest.
         EntryRemoved = "entry_removed",
+        /// An entry was removed from its manifest, and its key noted in the project file: what targets hold of it stays.
+        EntryForgotten = "entry_forgotten",
         /// An entry has another key.
         EntryRenamed = "entry_renamed",
         /// An entry has another client secret.

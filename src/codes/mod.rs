@@ -169,6 +169,10 @@ codes! {
         SeveralAccounts = "several_accounts",
         /// Home Assistant links one account only of the integration.
         OneAccount = "one_account",
+        /// It is protected.
+        Protected = "protected",
+        /// The entry is suspended.
+        Suspended = "suspended",
         /// The policy says to delete nothing.
         PruneOff = "prune_off",
         /// More deletes than the policy allows.
@@ -209,6 +213,8 @@ codes! {
         Superseded = "superseded",
         /// Of this owner, and no entry wants it.
         Undeclared = "undeclared",
+        /// Of this owner, and kept although its entry is gone.
+        Forgotten = "forgotten",
         /// Of another owner.
         OtherOwner = "other_owner",
         /// Of no owner.
@@ -227,6 +233,8 @@ codes! {
         Missing = "missing",
         /// It was not created or changed, for a reason that is given.
         Withheld = "withheld",
+        /// The entry is suspended: it stays as it is.
+        Suspended = "suspended",
         /// The target was not seen since the entry was read.
         Unknown = "unknown",
     }
@@ -317,6 +325,8 @@ codes! {
         NotAdministrator = "not_administrator",
         /// The access token is missing, or this machine is refused.
         NoAccess = "no_access",
+        /// Nothing is done there for now, as the project file says.
+        Suspended = "suspended",
     }
 
     /// Whether a target can be reached.
@@ -329,6 +339,8 @@ codes! {
         Down = "down",
         /// Not known, since the access token is missing or refused, or this machine is.
         NoAccess = "no_access",
+        /// Not known, since nothing is done there for now.
+        Suspended = "suspended",
     }
 
     /// What is done about differences.

@@ -117,6 +117,8 @@ codes! {
         SopsValue = "sops-value",
         /// A mounted folder has since been replaced.
         StaleMount = "stale-mount",
+        /// A target is suspended.
+        SuspendedTarget = "suspended-target",
         /// A symbolic link leads to a folder that contains it.
         SymlinkLoop = "symlink-loop",
         /// A secret is encrypted to more recipients than the project's.

@@ -42,6 +42,10 @@ pub struct Entry {
     pub client_secret: Located<Reference>,
     /// Whether a credential of this client that was created by hand is taken over.
     pub adopt: Adopt,
+    /// Whether its credential is neither deleted nor replaced.
+    pub protect: bool,
+    /// Whether nothing of it is changed for now.
+    pub suspend: bool,
     /// The first day on which the provider does not accept the client.
     pub expires: Option<Located<Date>>,
     /// The first day on which the secret should be replaced.
@@ -174,6 +178,7 @@ impl<'n> ManifestReader<'n, '_> {
             let domain = domain.as_ref().map(|domain| &domain.value);
             decoder.accept(site, adopt(site.node, domain)).map(|adopt| adopt.value)
         });
+        let (protect, suspend) = (given(input.protect, false), given(input.suspend, false));
         let date = |field: Option<Field<Raw<DateInput>>>| {
             field.map_or(Some(None), |field| {
                 let site = decoder.raw(&field)?;
@@ -197,6 +202,8 @@ impl<'n> ManifestReader<'n, '_> {
                 client_id: client_id?,
                 client_secret: client_secret?,
                 adopt: adopt?,
+                protect: protect?,
+                suspend: suspend?,
                 expires: expires?,
                 rotate_after: rotate_after?,
                 integration: Integration { accounts: accounts?, ..integration? },

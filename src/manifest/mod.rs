@@ -154,7 +154,7 @@ pub fn load(request: &LoadRequest) -> Loaded {
 pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> Loaded {
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     let mut problems = Diagnostics::default();
-    let (project, file) = read_project(folder, request.home.as_deref(), &mut problems);
+    let (mut project, file) = read_project(folder, request.home.as_deref(), &mut problems);
     let mut files: Vec<_> = file.iter().cloned().collect();
     cache.renew(file);
     let project_problems = problems.clone();
@@ -174,6 +174,7 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
         problems.append(decoded.problems.clone());
     }
     problems.append(checks::together(&entries));
+    project.keep_entries(&entries);
     Loaded {
         project,
         manifests,

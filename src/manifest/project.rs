@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::comments;
 use super::decode::{Decoder, Site};
-use super::entry::given;
+use super::entry::{Entry, given};
 use super::notify::Notify;
 use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
@@ -31,6 +31,8 @@ pub struct Project {
     pub manifests: Option<Vec<Located<String>>>,
     /// The targets by name; none where the environment names the only one.
     pub targets: BTreeMap<TargetName, Endpoint>,
+    /// Those of the targets at which nothing is changed for now, and where that is said.
+    pub suspended: BTreeMap<TargetName, Spot>,
     /// How secrets are encrypted.
     pub age: AgeConfig,
     /// What a plan may do.
@@ -70,6 +72,16 @@ impl Project {
     /// What holds when the project file could not be read.
     pub(super) fn broken() -> Self {
         Self { broken: true, ..Self::default() }
+    }
+
+    /// Takes over what entries say of themselves, whatever targets they are for.
+    pub(super) fn keep_entries(&mut self, entries: &[Arc<Entry>]) {
+        let keys = |is_meant: fn(&Entry) -> bool| {
+            let entries = entries.iter().filter(move |entry| is_meant(entry));
+            entries.flat_map(|entry| entry.keys()).cloned()
+        };
+        self.policy.protected.extend(keys(|entry| entry.protect));
+        self.policy.suspended.extend(keys(|entry| entry.suspend));
     }
 
     pub(super) fn handling(&self) -> Handling {
@@ -203,6 +215,9 @@ impl<'n> Decoder<'n> {
                 let help = "remove one of them: a run for one would delete what the other wants";
                 self.report(problem.help(help));
             }
+            if let Some(spot) = self.suspended(site) {
+                project.suspended.insert(name.clone(), spot);
+            }
             project.targets.extend(target.map(|target| (name.clone(), target)));
             project.target_spots.insert(name, self.spot(site.key_span()));
         }
@@ -247,6 +262,8 @@ impl<'n> Decoder<'n> {
                 self.accept(site, max_deletes(site.node)).map(unlocated)
             }),
             allow_empty: given(input.allow_empty, false).unwrap_or_default(),
+            protected: self.each(input.protect).collect(),
+            forgotten: self.each(input.forgotten).collect(),
             on_drift: given(input.on_drift, OnDrift::default()).unwrap_or_default(),
             ..Policy::default()
         }

@@ -89,6 +89,12 @@ pub(super) struct EntryInput {
     pub(super) expires: Option<Field<Raw<DateInput>>>,
     /// The day from which on the secret is to be replaced, as in 2027-03-01, in UTC.
     pub(super) rotate_after: Option<Field<Raw<DateInput>>>,
+    /// Whether its credential is neither deleted nor replaced, before that is allowed by
+    /// `--allow-protected`. `false` where it is left out.
+    pub(super) protect: Option<Field<bool>>,
+    /// Whether nothing of the entry is changed for now: what targets hold of it stays as it is, and what they do
+    /// not hold is not created. `false` where it is left out.
+    pub(super) suspend: Option<Field<bool>>,
     /// The accounts that are linked through this credential, each by a consent of its own: names, such as
     /// the titles that Home Assistant shows. Where it is left out, one account is linked, and it may be any.
     #[schemars(length(min = 1))]
@@ -227,6 +233,11 @@ pub(super) struct PolicyInput {
     pub(super) max_deletes: Option<Field<Raw<MaxDeletes>>>,
     /// Whether everything may be deleted when no entry is left. `false` where it is left out.
     pub(super) allow_empty: Option<Field<bool>>,
+    /// The keys of entries whose credentials are neither deleted nor replaced, as by `protect: true` in the
+    /// entry, and also once the entry is gone.
+    pub(super) protect: Option<Texts<Key>>,
+    /// The keys of entries that are gone, and whose credentials stay: `appcred forget` writes them here.
+    pub(super) forgotten: Option<Texts<Key>>,
     /// What `appcred watch` does about changes that were made at a target by hand. `repair` where it is
     /// left out.
     pub(super) on_drift: Option<Field<OnDrift>>,

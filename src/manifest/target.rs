@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::decode::{Decoder, Site};
 use super::project::Paths;
 use super::reference::Handling;
-use crate::diagnostic::{Located, ProblemCode};
+use crate::diagnostic::{Located, ProblemCode, Spot};
 use crate::field::{Field, FieldRefusal, Raw, SecretText, Text};
 use crate::files;
 use crate::model::{Reference, value_fault};
@@ -51,6 +51,18 @@ impl<'n> Decoder<'n> {
             }
         }
         Endpoint::read(kind, &fields)
+    }
+}
+
+impl<'n> Decoder<'n> {
+    /// Where a target says that nothing is changed there for now. What is no boolean is reported with the other
+    /// fields.
+    pub(super) fn suspended(&self, site: Site<'n>) -> Option<Spot> {
+        let pairs = site.pairs().ok()?;
+        let pair = pairs.iter().find(|pair| pair.key.text == "suspend")?;
+        let Value::Scalar(scalar) = &pair.value.value else { return None };
+        let is_suspended = scalar.boolean() == Some(true);
+        is_suspended.then(|| self.spot(Site::of_pair(pair).key_span()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Adopt, DesiredCredential, Domain, Selection};
+use super::{Adopt, DesiredCredential, Domain, Key, Selection};
 
 /// The project's rules for plans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,12 @@ pub struct Policy {
     pub on_drift: OnDrift,
     /// Integrations that HA itself does not have: planned for where the target does not list its own.
     pub custom_integrations: BTreeSet<Domain>,
+    /// The keys, present and earlier ones, of what is neither deleted nor replaced.
+    pub protected: BTreeSet<Key>,
+    /// The keys, present and earlier ones, of entries of which nothing is changed for now.
+    pub suspended: BTreeSet<Key>,
+    /// The keys of entries that are gone, and what is left of them stays.
+    pub forgotten: BTreeSet<Key>,
     /// What of it all is planned.
     pub selection: Selection,
 }
@@ -46,6 +52,8 @@ pub struct PolicyOverrides {
     pub leave_integrations: bool,
     /// Whether linked accounts of what is deleted are removed first, as well.
     pub remove_integrations: bool,
+    /// The keys of what may be deleted or replaced although it is protected.
+    pub allow_protected: Vec<Key>,
     /// What of it all is planned.
     pub selection: Selection,
 }
@@ -73,7 +81,8 @@ impl PolicyOverrides {
         let max_deletes =
             self.max_deletes.map(|max_deletes| format!("--max-deletes={max_deletes}"));
         let policy = prune.into_iter().chain(flags).map(str::to_owned).chain(max_deletes);
-        policy.chain(self.selection.arguments()).collect()
+        let allowed = self.allow_protected.iter().map(|key| format!("--allow-protected={key}"));
+        policy.chain(allowed).chain(self.selection.arguments()).collect()
     }
 
     /// The same, with what these arguments of an earlier run hold back.
@@ -98,6 +107,11 @@ impl Policy {
         self.adopt_all || entry.adopt != Adopt::No
     }
 
+    /// Whether nothing is pruned of what has this key.
+    pub fn keeps(&self, key: &Key) -> bool {
+        [&self.protected, &self.suspended, &self.forgotten].iter().any(|keys| keys.contains(key))
+    }
+
     /// The project's policy with what one run asks for.
     #[must_use]
     pub fn with(&self, run: &PolicyOverrides) -> Self {
@@ -108,6 +122,12 @@ impl Policy {
             adopt_all: self.adopt_all || run.adopt_all,
             leave_integrations: self.leave_integrations || run.leave_integrations,
             remove_integrations: self.remove_integrations || run.remove_integrations,
+            protected: self
+                .protected
+                .iter()
+                .filter(|key| !run.allow_protected.contains(key))
+                .cloned()
+                .collect(),
             selection: run.selection.clone(),
             ..self.clone()
         }

@@ -1,7 +1,8 @@
 //! What a plan is made of, as programs read it.
 
 use super::action::{Action, Adoption, CredentialState, Reason};
-use crate::codes::{ActionCode, CredentialCode, ReasonCode};
+use super::withheld::Why;
+use crate::codes::{ActionCode, CredentialCode, ReasonCode, WithheldCode};
 
 impl Action {
     /// As programs read it.
@@ -55,6 +56,38 @@ impl Reason {
     }
 }
 
+impl Why {
+    /// As programs read it.
+    pub fn code(&self) -> WithheldCode {
+        match self {
+            Self::InUse { .. } => WithheldCode::InUse,
+            Self::MayBeCloud { .. } => WithheldCode::MayBeCloud,
+            Self::UnreadAccounts { .. } => WithheldCode::UnreadAccounts,
+            Self::Foreign { .. } => WithheldCode::Foreign,
+            Self::SeveralByHand { .. } => WithheldCode::SeveralByHand,
+            Self::SeveralRenamed { .. } => WithheldCode::SeveralRenamed,
+            Self::UnreadableMark { .. } => WithheldCode::UnreadableMark,
+            Self::Disputed { .. } => WithheldCode::Disputed,
+            Self::OtherOwner { .. } => WithheldCode::OtherOwner,
+            Self::OwnerDiffers { .. } => WithheldCode::OwnerDiffers,
+            Self::SeveralEntries { .. } => WithheldCode::SeveralEntries,
+            Self::NotOwned => WithheldCode::NotOwned,
+            Self::Protected { .. } => WithheldCode::Protected,
+            Self::Suspended => WithheldCode::Suspended,
+            Self::PruneOff => WithheldCode::PruneOff,
+            Self::TooManyDeletes { .. } => WithheldCode::TooManyDeletes,
+            Self::NothingDesired => WithheldCode::NothingDesired,
+            Self::Unread => WithheldCode::Unread,
+            Self::Emptied { .. } => WithheldCode::Emptied,
+            Self::NeedsCloud => WithheldCode::NeedsCloud,
+            Self::SeveralAccounts { .. } => WithheldCode::SeveralAccounts,
+            Self::OneAccount => WithheldCode::OneAccount,
+            Self::UnknownIntegration { .. } => WithheldCode::UnknownIntegration,
+            Self::NotSelected { .. } => WithheldCode::NotSelected,
+        }
+    }
+}
+
 impl CredentialState {
     /// As programs read it.
     pub fn code(&self) -> CredentialCode {
@@ -66,6 +99,7 @@ impl CredentialState {
             Self::Claim(_) => CredentialCode::Claim,
             Self::Superseded(_) => CredentialCode::Superseded,
             Self::Undeclared => CredentialCode::Undeclared,
+            Self::Forgotten => CredentialCode::Forgotten,
             Self::OtherOwner(_) => CredentialCode::OtherOwner,
             Self::Foreign => CredentialCode::Foreign,
         }

@@ -260,6 +260,8 @@ impl<'a> PlanDraft<'a> {
                 held: credential.held(),
                 state: state.unwrap_or(CredentialState::Foreign),
                 users: index.users(&credential.domain, credential.implementation()),
+                is_protected: false,
+                is_suspended: false,
             })
             .collect();
         Plan {

@@ -22,6 +22,7 @@ mod entry;
 mod guard;
 mod import;
 mod index;
+mod kept;
 mod lost;
 mod others;
 mod owned_only;
@@ -65,7 +66,8 @@ use draft::PlanDraft;
 ///
 /// The result does not depend on the order of the entries. Guarantees: nothing is deleted before
 /// what replaces it exists; nothing without this owner's mark or claim is touched unless its
-/// adoption or `prune: all` was asked for; nothing that a linked account uses, or may use as it could
+/// adoption or `prune: all` was asked for; nothing protected is deleted or replaced, and no suspended entry
+/// is in a step; nothing that a linked account uses, or may use as it could
 /// not be read, is deleted.
 pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let context = PlanContext::new(desired, observed, policy);
@@ -75,6 +77,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         let unpruned = || whole(&PlanContext::new(desired, observed, &unpruned));
         selected::keep(&context, unpruned, &mut plan);
     }
+    kept::keep(&context, &mut plan);
     unread::keep(observed, &mut plan);
     owned_only::keep(&context, &mut plan);
     plan

@@ -49,7 +49,10 @@ pub(super) fn decide(
         let is_kept = |at: usize| assignment.is_doubtful(at) || draft.is_unknown(at);
         if is_declared(mark, &flow.domain) {
             draft.step(Action::Abandon { flow: flow.clone() }, Reason::LeftOver, None);
-        } else if !is_left(mark, &flow.domain) && !index.of_mark(&flow.domain, mark).any(is_kept) {
+        } else if !policy.keeps(&mark.key)
+            && !is_left(mark, &flow.domain)
+            && !index.of_mark(&flow.domain, mark).any(is_kept)
+        {
             draft.prune_set_up(flow.clone());
         }
     }

@@ -15,6 +15,10 @@ pub struct ComparedCredential {
     pub state: CredentialState,
     /// The linked accounts that use it.
     pub users: Vec<ConfigEntry>,
+    /// Whether it is protected: it is neither deleted nor replaced.
+    pub is_protected: bool,
+    /// Whether its entry is suspended: it stays as it is.
+    pub is_suspended: bool,
 }
 
 /// A set-up of an entry, and how far it is.
@@ -66,6 +70,8 @@ pub enum CredentialState {
     Superseded(Key),
     /// Ours, and no longer wanted.
     Undeclared,
+    /// Ours, no longer wanted, and kept since the policy says that its key is forgotten.
+    Forgotten,
     /// Another owner's.
     OtherOwner(Owner),
     /// Made by hand.
@@ -90,7 +96,7 @@ impl CredentialState {
             | Self::Shadowed(key)
             | Self::Claim(key)
             | Self::Superseded(key) => Some(key),
-            Self::Undeclared | Self::OtherOwner(_) | Self::Foreign => None,
+            Self::Undeclared | Self::Forgotten | Self::OtherOwner(_) | Self::Foreign => None,
         }
     }
 

@@ -12,7 +12,7 @@ impl Plan {
         self.steps.is_empty()
             && self.unknown.is_empty()
             && self.withheld.iter().all(|withheld| match withheld.why {
-                Why::PruneOff => true,
+                Why::PruneOff | Why::Suspended => true,
                 Why::UnreadableMark { .. } => !withheld.is_error(),
                 _ => false,
             })

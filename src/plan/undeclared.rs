@@ -12,6 +12,7 @@ use crate::model::{
 use super::action::{Action, Adoption, CredentialState, Reason, Wanted};
 use super::context::PlanContext;
 use super::draft::PlanDraft;
+use super::kept;
 use super::ownership::{OwnedBy, Ownership};
 use super::withheld::Why;
 
@@ -33,6 +34,7 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
                 gone.entry((&credential.domain, &mark.key)).or_default().push(at);
                 // A manifest that could not be read may declare it.
                 let state = match desired.completeness {
+                    _ if policy.forgotten.contains(&mark.key) => CredentialState::Forgotten,
                     Completeness::Partial => CredentialState::Unknown(mark.key.clone()),
                     _ => CredentialState::Undeclared,
                 };
@@ -65,6 +67,10 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
         }
     }
     for ((_, key), mut group) in gone {
+        if policy.keeps(key) {
+            kept::withhold(&group, key, context, draft);
+            continue;
+        }
         let moved = declared.contains(key);
         let reason = if moved { Reason::IntegrationDiffers } else { Reason::NotDesired };
         let mark = desired.mark(key);

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use smol_str::SmolStr;
 
 use super::action::{Action, Plan, Step, StepId};
-use crate::codes::WithheldCode;
 use crate::model::{ConfigEntry, Domain, Held, Key, Mark, Owner, UnreadAccounts, Visible, counted};
 
 /// Something that is not done, and why.
@@ -25,7 +24,7 @@ impl Withheld {
         match &self.why {
             // No entry wants what would be pruned.
             Why::UnreadableMark { .. } => !matches!(self.action, Action::Delete { .. }),
-            why => !matches!(why, Why::InUse { .. } | Why::PruneOff),
+            why => !matches!(why, Why::InUse { .. } | Why::PruneOff | Why::Suspended),
         }
     }
 }
@@ -95,6 +94,13 @@ pub enum Why {
     },
     /// The plan would have touched what is not this owner's: a fault of appcred.
     NotOwned,
+    /// These keys are protected: what they have is neither deleted nor replaced.
+    Protected {
+        /// These.
+        keys: BTreeSet<Key>,
+    },
+    /// The entry is suspended: nothing of it is changed for now.
+    Suspended,
     /// The policy says to delete nothing.
     PruneOff,
     /// More deletes than the policy allows; nothing of this plan may be applied.
@@ -236,6 +242,11 @@ impl fmt::Display for Why {
                     listed(places.iter().map(|place| format!("`{}`", place.visible())), ", ");
                 write!(f, "no entry is left in {places}")
             }
+            Self::Protected { keys } => {
+                let keys = listed(keys.iter().map(|key| format!("`{key}`")), " and ");
+                write!(f, "{keys} is protected")
+            }
+            Self::Suspended => f.write_str("the entry is suspended"),
             Self::PruneOff => f.write_str("the policy says `prune: none`"),
             Self::TooManyDeletes { planned, allowed } => write!(
                 f,
@@ -314,6 +325,10 @@ impl Why {
             Self::Emptied { .. } => {
                 "put it back, or write `application_credentials: []` where nothing is wanted"
             }
+            Self::Protected { .. } => {
+                "if it is meant, pass --allow-protected with that key, or end the protection: `protect` in the entry, or under `policy` in appcred.yaml"
+            }
+            Self::Suspended => "remove `suspend: true` from the entry, and it is done",
             Self::PruneOff => "--prune managed deletes it",
             Self::TooManyDeletes { .. } => {
                 "if they are meant, raise `max_deletes` or pass --max-deletes"
@@ -334,34 +349,6 @@ impl Why {
                 "only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml"
             }
             Self::NotSelected { .. } => "select that as well with --key or --domain",
-        }
-    }
-
-    /// As programs read it.
-    pub fn code(&self) -> WithheldCode {
-        match self {
-            Self::InUse { .. } => WithheldCode::InUse,
-            Self::MayBeCloud { .. } => WithheldCode::MayBeCloud,
-            Self::UnreadAccounts { .. } => WithheldCode::UnreadAccounts,
-            Self::Foreign { .. } => WithheldCode::Foreign,
-            Self::SeveralByHand { .. } => WithheldCode::SeveralByHand,
-            Self::SeveralRenamed { .. } => WithheldCode::SeveralRenamed,
-            Self::UnreadableMark { .. } => WithheldCode::UnreadableMark,
-            Self::Disputed { .. } => WithheldCode::Disputed,
-            Self::OtherOwner { .. } => WithheldCode::OtherOwner,
-            Self::OwnerDiffers { .. } => WithheldCode::OwnerDiffers,
-            Self::SeveralEntries { .. } => WithheldCode::SeveralEntries,
-            Self::NotOwned => WithheldCode::NotOwned,
-            Self::PruneOff => WithheldCode::PruneOff,
-            Self::TooManyDeletes { .. } => WithheldCode::TooManyDeletes,
-            Self::NothingDesired => WithheldCode::NothingDesired,
-            Self::Unread => WithheldCode::Unread,
-            Self::Emptied { .. } => WithheldCode::Emptied,
-            Self::NeedsCloud => WithheldCode::NeedsCloud,
-            Self::SeveralAccounts { .. } => WithheldCode::SeveralAccounts,
-            Self::OneAccount => WithheldCode::OneAccount,
-            Self::UnknownIntegration { .. } => WithheldCode::UnknownIntegration,
-            Self::NotSelected { .. } => WithheldCode::NotSelected,
         }
     }
 }

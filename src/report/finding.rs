@@ -209,7 +209,7 @@ fn carried_out(
 fn not_done(target: &TargetReport<'_>, names: &FileNames, withheld: &Withheld) -> Finding {
     let level = match &withheld.why {
         _ if withheld.is_error() => Level::Error,
-        Why::PruneOff => Level::Note,
+        Why::PruneOff | Why::Suspended => Level::Note,
         _ => Level::Warning,
     };
     let message = format!("{}: not done: {}", target.name, withheld.action.summary());

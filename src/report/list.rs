@@ -150,7 +150,9 @@ fn lines(rows: &[[String; 9]], left_out: &[&str], width: Option<u16>) -> Vec<Str
 }
 
 fn held_row(of: &ComparedCredential, plan: &Plan) -> [String; 9] {
-    let ComparedCredential { held, state, users } = of;
+    let ComparedCredential { held, state, users, .. } = of;
+    let kept = [(of.is_suspended, ", suspended"), (of.is_protected, ", protected")];
+    let kept = kept.into_iter().filter_map(|(is_kept, word)| is_kept.then_some(word));
     let users: Vec<&str> = users.iter().map(|entry| entry.title.as_str()).collect();
     [
         key_of(of).map(|key| key.to_string()).unwrap_or_default(),
@@ -160,7 +162,7 @@ fn held_row(of: &ComparedCredential, plan: &Plan) -> [String; 9] {
         held.id.to_string(),
         owner(mark_of(held)),
         users.join(", "),
-        words::credential(state.code()).to_owned(),
+        std::iter::once(words::credential(state.code())).chain(kept).collect(),
         set_up::state_of(plan, state),
     ]
 }

@@ -287,6 +287,7 @@ fn of_target<'a>(
         Link::Up { version, since } => (LinkCode::Up, Some(*since), version.as_deref()),
         Link::Down { since } => (LinkCode::Down, Some(*since), None),
         Link::NoAccess { since, .. } => (LinkCode::NoAccess, Some(*since), None),
+        Link::Suspended => (LinkCode::Suspended, None, None),
     };
     TargetState {
         name,
@@ -320,6 +321,7 @@ fn of_target<'a>(
 
 fn state(target: &TargetStatus, is_whole: bool) -> TargetCode {
     match target.link {
+        Link::Suspended => TargetCode::Suspended,
         Link::Down { .. } => TargetCode::Unreachable,
         Link::NoAccess { why: AccessFault::TokenRefused, .. } => TargetCode::TokenRefused,
         Link::NoAccess { why: AccessFault::NotAdministrator, .. } => TargetCode::NotAdministrator,

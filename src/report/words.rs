@@ -89,6 +89,7 @@ pub(super) fn credential(code: CredentialCode) -> &'static str {
         CredentialCode::Claim => "claim",
         CredentialCode::Superseded => "superseded",
         CredentialCode::Undeclared => "undeclared",
+        CredentialCode::Forgotten => "forgotten",
         CredentialCode::OtherOwner => "another owner's",
         CredentialCode::Foreign => "foreign",
         CredentialCode::Missing => "missing",
@@ -102,6 +103,7 @@ pub(crate) fn entry(code: EntryCode) -> &'static str {
         EntryCode::Drifted => "differs",
         EntryCode::Missing => "missing",
         EntryCode::Withheld => "withheld",
+        EntryCode::Suspended => "suspended",
         EntryCode::Unknown => "not known yet",
     }
 }
@@ -168,6 +170,7 @@ pub(crate) fn target(code: TargetCode) -> &'static str {
         TargetCode::TokenRefused => "token refused",
         TargetCode::NotAdministrator => "not an administrator's token",
         TargetCode::NoAccess => "no access",
+        TargetCode::Suspended => "suspended",
     }
 }
 

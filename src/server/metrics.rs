@@ -51,11 +51,14 @@ impl Numbers {
             "appcred_target_up",
             "Whether the target is connected: it can be reached and accepts the access token",
             None,
-            self.by_target(|target| Some(i64::from(target.is_connected()))),
+            self.by_target(|target| {
+                let is_watched = target.link != Link::Suspended;
+                is_watched.then(|| i64::from(target.is_connected()))
+            }),
         )?;
         let is_refused = |link: &Link| match link {
             Link::NoAccess { why, .. } => *why != AccessFault::Other,
-            Link::Up { .. } | Link::Down { .. } | Link::Connecting => false,
+            Link::Up { .. } | Link::Down { .. } | Link::Connecting | Link::Suspended => false,
         };
         out.gauges(
             "appcred_token_refused",

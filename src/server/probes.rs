@@ -55,5 +55,5 @@ fn unready(status: &Status) -> Option<String> {
 fn was_looked_at(target: &TargetStatus) -> bool {
     target.last_reconcile.is_some()
         || target.error.is_some()
-        || matches!(target.link, Link::Down { .. } | Link::NoAccess { .. })
+        || matches!(target.link, Link::Down { .. } | Link::NoAccess { .. } | Link::Suspended)
 }

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use crate::codes::EntryCode;
 use crate::model::{
     AccountName, ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Lifetime, Place,
-    SetUpId,
+    Policy, SetUpId,
 };
 use crate::plan::{CredentialState, EntrySetup, Plan, SetupState, Trouble, Why};
 
@@ -99,6 +99,8 @@ pub enum Holding {
     Missing,
     /// The target could not be observed since this was declared.
     Unknown,
+    /// Its entry is suspended.
+    Suspended,
     /// It is not created or changed, for this reason.
     Withheld(Why),
 }
@@ -111,6 +113,7 @@ impl Holding {
             Self::Drifted => EntryCode::Drifted,
             Self::Missing => EntryCode::Missing,
             Self::Unknown => EntryCode::Unknown,
+            Self::Suspended => EntryCode::Suspended,
             Self::Withheld(_) => EntryCode::Withheld,
         }
     }
@@ -161,7 +164,7 @@ pub fn unseen(desired: &Desired, last: &[EntryStatus]) -> Vec<EntryStatus> {
 }
 
 /// The status of each entry by a plan of which nothing was done, by key.
-pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
+pub fn entries(desired: &Desired, plan: &Plan, policy: &Policy) -> Vec<EntryStatus> {
     let mut holdings: BTreeMap<&Key, Holding> = BTreeMap::new();
     for compared in &plan.credential_states {
         match &compared.state {
@@ -185,7 +188,10 @@ pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
         .credentials
         .iter()
         .map(|wanted| {
-            let holding = holdings.remove(&wanted.key).unwrap_or(Holding::Missing);
+            let holding = match policy.suspended.contains(&wanted.key) {
+                true => Holding::Suspended,
+                false => holdings.remove(&wanted.key).unwrap_or(Holding::Missing),
+            };
             EntryStatus::of(wanted, holding, set_ups.remove(&wanted.key).unwrap_or_default())
         })
         .collect();

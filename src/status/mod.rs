@@ -205,6 +205,8 @@ pub enum Link {
         /// Since when.
         since: Timestamp,
     },
+    /// Not known: the target is suspended, and nothing is done there.
+    Suspended,
     /// It gives no access; the target's error says more.
     NoAccess {
         /// Since when.
@@ -256,7 +258,7 @@ pub fn differences(plan: &Plan, is_left: bool, is_drift: bool) -> Vec<Difference
         why: None,
         is_drift: is_drift && !step.action.is_set_up(),
     });
-    let is_meant = |why: &Why| matches!(why, Why::PruneOff);
+    let is_meant = |why: &Why| matches!(why, Why::PruneOff | Why::Suspended);
     let withheld = plan.withheld.iter().filter(|withheld| !is_meant(&withheld.why));
     let withheld = withheld.map(|withheld| Difference {
         what: withheld.action.summary(),

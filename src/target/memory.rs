@@ -33,6 +33,9 @@ pub struct MemoryEndpoint(String);
 pub struct MemoryInput {
     /// Its name.
     memory: Field<Text<String>>,
+    /// Whether nothing is changed there for now: it is not even connected to. `false` where it is left out.
+    #[expect(dead_code, reason = "the manifest reads it for targets of all kinds")]
+    suspend: Option<Field<bool>>,
 }
 
 /// A store that is open.

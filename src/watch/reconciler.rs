@@ -269,7 +269,7 @@ impl<C: Connect> TargetReconciler<C> {
         let differences = status::differences(plan, is_left, is_drift);
         self.log.unread(&observed.unread_accounts);
         self.log.found(&differences, is_drift && !is_left, plan, &spec.policy.selection);
-        let mut entries = spec.dated(status::entries(&spec.desired, plan));
+        let mut entries = spec.dated(status::entries(&spec.desired, plan, &spec.policy));
         entries.iter_mut().for_each(|entry| self.set_ups.write(entry));
         let has_begun = is_drift && !self.is_drifted;
         self.is_drifted = is_drift;

@@ -150,7 +150,7 @@ mod tests {
     use super::SetUps;
     use crate::model::{
         ClientId, Completeness, ConfigEntry, Desired, DesiredCredential, Domain, EntryId,
-        EntryState, FlowId, Key, Owner, SetUpId,
+        EntryState, FlowId, Key, Owner, Policy, SetUpId,
     };
     use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, StepId, Wanted};
     use crate::status::{EntryStatus, unseen};
@@ -212,7 +212,8 @@ mod tests {
             set_ups.take_out_resting(&mut asked);
             assert_eq!(asked.steps.len(), 1, "consent is asked for at once");
             let mut status: Vec<EntryStatus> = unseen(&desired, &[]);
-            status[0].set_ups = crate::status::entries(&desired, &asked).remove(0).set_ups;
+            status[0].set_ups =
+                crate::status::entries(&desired, &asked, &Policy::default()).remove(0).set_ups;
             set_ups.write(&mut status[0]);
             assert_eq!(status[0].set_ups[0].error, None);
         }

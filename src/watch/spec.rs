@@ -27,6 +27,8 @@ pub struct TargetSpec {
     pub lifetimes: BTreeMap<Key, Lifetime>,
     /// What a plan may do.
     pub policy: Policy,
+    /// Whether nothing is done there: it is not even connected to.
+    pub is_suspended: bool,
     /// What is done about differences.
     pub mode: Mode,
     /// Who is notified.

@@ -95,6 +95,18 @@ impl StatusStore {
         });
     }
 
+    /// Nothing is done at a target for now.
+    pub(super) fn suspended(&self, name: &TargetName, spec: &TargetSpec) {
+        self.target(name, |target| {
+            let entries = spec.dated(unseen(&spec.desired, &target.entries));
+            let totals = std::mem::take(&mut target.totals);
+            let address = std::mem::take(&mut target.address);
+            let link = Link::Suspended;
+            *target =
+                TargetStatus { link, entries, totals, ..TargetStatus::new(address, spec.mode) };
+        });
+    }
+
     /// A target cannot be watched now, for this reason.
     pub(super) fn not_watched(&self, name: &TargetName, why: &str, next: Option<Duration>) {
         let since = self.now();

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::callback::Delivery;
 use crate::model::{HandOverError, TargetName};
+use crate::status::Link;
 use crate::target::Stop;
 
 use super::connection::Connect;
@@ -70,17 +71,28 @@ impl<C: Connect> TargetTasks<C> {
     /// is no longer wanted ends, a new one gets a task.
     pub(super) fn distribute(
         &mut self,
-        mut specs: BTreeMap<TargetName, TargetSpec>,
+        specs: BTreeMap<TargetName, TargetSpec>,
         tries_again: impl Fn(&TargetName) -> bool,
     ) {
         while self.tasks.try_join_next().is_some() {}
+        let (suspended, mut specs): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            specs.into_iter().partition(|(_, spec)| spec.is_suspended);
         let twice = take_out_twice(&mut specs);
         self.handles.retain(|name, _| specs.contains_key(name));
         self.statuses.edit(|status| {
-            status.targets.retain(|name, _| specs.contains_key(name) || twice.contains_key(name));
+            status.targets.retain(|name, _| {
+                specs.contains_key(name) || twice.contains_key(name) || suspended.contains_key(name)
+            });
         });
         if let Some(snapshots) = &self.snapshots {
             snapshots.watch(specs.keys().cloned().collect());
+        }
+        for (name, spec) in suspended {
+            self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);
+            if self.statuses.of(&name).is_none_or(|target| target.link != Link::Suspended) {
+                tracing::info!(target = %name, "suspended: nothing is done there");
+            }
+            self.statuses.suspended(&name, &spec);
         }
         for (name, (spec, other)) in twice {
             self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);

@@ -11,7 +11,7 @@ use super::Workspace;
 use super::evaluate::{Evaluation, EvaluationError, Observation};
 use super::limits;
 use super::selected::check_views;
-use super::targets::pick;
+use super::targets::{pick, take_out_suspended};
 use crate::desired;
 use crate::diagnostic::Diagnostics;
 use crate::http::Network;
@@ -137,11 +137,16 @@ impl Workspace {
         let policy = project.policy.with(policy);
         let mut problems = Diagnostics::default();
         let mut targets = Vec::new();
-        for name in pick(targets_of(&project, &snapshot), names)?.into_keys() {
+        let mut selected = pick(targets_of(&project, &snapshot), names)?;
+        let suspended = take_out_suspended(&project, &mut selected);
+        for name in selected.into_keys() {
             let observation = recorded(name, &mut snapshot, &basis, &against.source);
             targets.push(observation.compare(&project, &resolved, &policy, &mut problems));
         }
-        check_views(&policy.selection, &targets)?;
+        if suspended.is_empty() {
+            check_views(&policy.selection, &targets)?;
+        }
+        problems.append(suspended);
         problems.append(limits::check(&targets));
         Ok(Evaluation { targets: Some(targets).filter(|_| !problems.has_errors()), problems })
     }

@@ -9,7 +9,7 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use super::against::StaleSnapshot;
 use super::selected::{NoSuchEntry, check_views};
-use super::targets::{SelectionError, select};
+use super::targets::{SelectionError, select, take_out_suspended};
 use super::{Workspace, limits};
 use crate::desired::{self, Needed, Resolved};
 use crate::diagnostic::Diagnostics;
@@ -171,7 +171,8 @@ impl Workspace {
         }
         let project = loaded.project.clone();
         let policy = project.policy.with(policy);
-        let endpoints = select(&project, &self.environment, names)?;
+        let mut endpoints = select(&project, &self.environment, names)?;
+        let suspended = take_out_suspended(&project, &mut endpoints);
         let (resolver, identity_problems) = self.resolver(&project, person);
         let (resolver, sessions) = (Arc::new(resolver), self.environment.sessions());
         let run = Arc::new(EntrySelection {
@@ -209,9 +210,10 @@ impl Workspace {
             resolved = resolve(Arc::clone(&also)).await?;
             observations = targets.into_iter().map(Observation::again).collect();
         };
-        if !is_stopped(&problems) {
+        if !is_stopped(&problems) && suspended.is_empty() {
             check_views(&policy.selection, &targets)?;
         }
+        problems.append(suspended);
         problems.append(limits::check(&targets));
         Ok(Evaluation { targets: Some(targets).filter(|_| !is_stopped(&problems)), problems })
     }

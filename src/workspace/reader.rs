@@ -209,6 +209,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
                 desired,
                 seals: Arc::clone(&seals),
                 policy: policy.clone(),
+                is_suspended: project.suspended.contains_key(&name),
                 mode,
                 notices: notices.clone(),
             };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::Environment;
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::manifest::Project;
 use crate::model::{Glob, TargetName};
 use crate::suggest;
@@ -58,6 +59,23 @@ pub fn select(
         project.targets.iter().map(|(name, target)| (name.clone(), target.clone())).collect()
     };
     pick(all, names)
+}
+
+/// Takes out the targets that are suspended, and says so of each: nobody looks at them.
+pub(super) fn take_out_suspended<T>(
+    project: &Project,
+    targets: &mut BTreeMap<TargetName, T>,
+) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for (name, spot) in &project.suspended {
+        if targets.remove(name).is_some() {
+            let message = format!("the target `{name}` is suspended: nothing is done there");
+            let problem = Diagnostic::warning(ProblemCode::SuspendedTarget, message);
+            let help = "remove `suspend: true` when it is to be managed again";
+            problems.push(problem.at(&spot.file, spot.span).help(help));
+        }
+    }
+    problems
 }
 
 /// Those of these names or patterns, or all where none is given.

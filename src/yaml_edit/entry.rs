@@ -205,7 +205,7 @@ fn take_names(
 }
 
 /// The texts of a list, or the one that is there.
-fn texts(node: &Node<'_>) -> Vec<String> {
+pub(super) fn texts(node: &Node<'_>) -> Vec<String> {
     match &node.value {
         Value::Sequence(items) => items.iter().flat_map(texts).collect(),
         Value::Scalar(scalar) => vec![scalar.text.to_string()],

@@ -11,6 +11,7 @@ pub(crate) mod geometry;
 mod in_clear;
 mod named;
 mod obstacle;
+mod policy;
 mod reread;
 mod slots;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use entry::{remove_entry, rename_entry};
 pub use in_clear::check_none_in_clear;
 pub use named::{files_named, place_of_name};
 pub use obstacle::Obstacle;
+pub use policy::forget_keys;
 pub use slots::{NewValue, OldLayout, Slot, SlotValue, all_slots, is_sealed, put, slots};
 pub use write::document;
 

@@ -6,14 +6,14 @@ use crate::real::sops;
 use crate::shell::{Appcred, Project, age_identity, encrypt};
 
 /// A project with an age key, and its target a folder.
-struct House {
-    project: Project,
+pub(crate) struct House {
+    pub(crate) project: Project,
     identity: String,
     recipient: age::x25519::Recipient,
 }
 
 impl House {
-    fn new(manifest: &str) -> Self {
+    pub(crate) fn new(manifest: &str) -> Self {
         let (identity, recipient) = age_identity();
         let project = Project::new()
             .file(
@@ -22,10 +22,14 @@ impl House {
             )
             .file("ha/.storage/core.config_entries", r#"{"version": 1, "data": {"entries": []}}"#);
         let house = Self { project, identity, recipient };
+        house.declare(manifest);
         house
-            .project
-            .write("credentials.yaml", &manifest.replace("AGE", &house.inline("m4rk3d-old")));
-        house
+    }
+
+    /// A manifest with a secret for each `AGE`, and another one for each `NEW`.
+    pub(crate) fn declare(&self, manifest: &str) {
+        let (old, new) = (self.inline("m4rk3d-old"), self.inline("m4rk3d-new"));
+        self.project.write("credentials.yaml", &manifest.replace("AGE", &old).replace("NEW", &new));
     }
 
     /// An armored age file in one line of a flow mapping.
@@ -33,19 +37,19 @@ impl House {
         format!("{:?}", encrypt(secret, &self.recipient))
     }
 
-    fn appcred(&self, arguments: &str) -> Appcred {
+    pub(crate) fn appcred(&self, arguments: &str) -> Appcred {
         Appcred::new()
             .in_dir(self.project.path())
             .env("SOPS_AGE_KEY", &self.identity)
             .args(arguments.split(' '))
     }
 
-    fn text(&self, file: &str) -> String {
+    pub(crate) fn text(&self, file: &str) -> String {
         std::fs::read_to_string(self.project.join(file)).unwrap()
     }
 
     /// What the folder holds: by `auth_domain`, its secret.
-    fn held(&self) -> Vec<(String, String)> {
+    pub(crate) fn held(&self) -> Vec<(String, String)> {
         let file = self.project.join("ha/.storage/application_credentials");
         let Ok(text) = std::fs::read_to_string(file) else { return Vec::new() };
         let stored: Value = serde_json::from_str(&text).unwrap();

@@ -183,6 +183,7 @@ const CHANGING: [&str; 12] = [
     "add",
     "encrypt",
     "rotate",
+    "forget",
     "rename",
     "rm",
     "rekey",

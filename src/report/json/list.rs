@@ -66,6 +66,10 @@ struct ListedCredential<'a> {
     used_by: Vec<Account<'a>>,
     /// How it compares with the manifests.
     state: CredentialCode,
+    /// Whether it is protected: it is neither deleted nor replaced.
+    protected: bool,
+    /// Whether its entry is suspended: it stays as it is.
+    suspended: bool,
     /// The day on which its client expires, as its entry says, as in `2027-03-01`.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
@@ -101,7 +105,7 @@ fn listed<'a>(
     plan: &'a Plan,
     target: &TargetReport<'_>,
 ) -> ListedCredential<'a> {
-    let ComparedCredential { held, state, users } = of;
+    let ComparedCredential { held, state, users, is_protected, is_suspended } = of;
     let written = state.entry().and_then(|key| target.entries.get(key));
     let lifetime = written.map(|written| written.lifetime).unwrap_or_default();
     let set_ups = set_up::setup_states_of(plan, state);
@@ -116,6 +120,8 @@ fn listed<'a>(
         key: key_of(of),
         used_by: users_of(users),
         state: state.code(),
+        protected: *is_protected,
+        suspended: *is_suspended,
         expires: lifetime.expires.map(|day| day.to_string()),
         rotate_after: lifetime.rotate_after.map(|day| day.to_string()),
         set_up,

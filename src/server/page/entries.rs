@@ -101,7 +101,7 @@ fn credential(entry: &ReportedEntry<'_>) -> Markup {
         EntryCode::InSync => Tone::Ok,
         EntryCode::Drifted | EntryCode::Missing => Tone::Wait,
         EntryCode::Withheld => Tone::Bad,
-        EntryCode::Unknown => Tone::Idle,
+        EntryCode::Suspended | EntryCode::Unknown => Tone::Idle,
     };
     html! {
         (badge(tone, words::entry(entry.credential)))

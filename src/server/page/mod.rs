@@ -140,9 +140,10 @@ fn tone(verdict: TargetCode) -> Tone {
         | TargetCode::TokenRefused
         | TargetCode::NotAdministrator
         | TargetCode::NoAccess => Tone::Bad,
-        TargetCode::Connecting | TargetCode::NothingSelected | TargetCode::Unreachable => {
-            Tone::Idle
-        }
+        TargetCode::Connecting
+        | TargetCode::NothingSelected
+        | TargetCode::Suspended
+        | TargetCode::Unreachable => Tone::Idle,
     }
 }
 

@@ -152,7 +152,7 @@ fn looks(target: &TargetState<'_>) -> Markup {
     let down = match target.link {
         LinkCode::Down => Some("Unreachable since"),
         LinkCode::NoAccess => Some("No access since"),
-        LinkCode::Connecting | LinkCode::Up => None,
+        LinkCode::Connecting | LinkCode::Up | LinkCode::Suspended => None,
     };
     html! {
         dl .facts {

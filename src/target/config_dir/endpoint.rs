@@ -24,6 +24,9 @@ pub struct ConfigDirEndpoint(pub PathBuf);
 pub struct ConfigDirInput {
     /// The folder, which holds `.storage` once Home Assistant has been started.
     config_dir: Field<Text<String>>,
+    /// Whether nothing is changed there for now: it is not even connected to. `false` where it is left out.
+    #[expect(dead_code, reason = "the manifest reads it for targets of all kinds")]
+    suspend: Option<Field<bool>>,
 }
 
 impl TargetKind for ConfigDirEndpoint {

@@ -62,6 +62,9 @@ pub struct TokenCommand {
 pub struct HomeAssistantInput {
     /// Its address, as in `https://ha.example:8123`.
     url: Field<Text<BaseUrl>>,
+    /// Whether nothing is changed there for now: it is not even connected to. `false` where it is left out.
+    #[expect(dead_code, reason = "the manifest reads it for targets of all kinds")]
+    suspend: Option<Field<bool>>,
     /// A long-lived access token of an administrator: an armored age file behind `|`, or `!env_var
     /// NAME`, `!secret NAME`, `!file PATH` or `!from SOURCE WHAT`. Where no token is named, `appcred login`
     /// opens a session.
@@ -120,6 +123,7 @@ impl TargetKind for HomeAssistantEndpoint {
             client_key,
             headers,
             proxy,
+            suspend: _,
         } = input;
         let url = meaning(url, context).map(|BaseUrl(url)| url);
         let auth = auth(token, token_file, token_command, context);

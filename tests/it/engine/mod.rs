@@ -289,6 +289,7 @@ fn spec_at(address: &str, credentials: Vec<DesiredCredential>) -> TargetSpec {
         },
         seals: Arc::default(),
         policy: Policy::default(),
+        is_suspended: false,
         mode: Mode::Repair,
         notices: Notices::default(),
         lock: TargetLock { file: None, holder: "test".to_owned() },

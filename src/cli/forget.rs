@@ -1,0 +1,64 @@
+//! `forget`
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::codes::ChangeCode;
+use crate::manifest::Entry;
+use crate::model::{Key, Visible};
+use crate::report::changes::MadeChange;
+use crate::yaml_edit::{forget_keys, remove_entry};
+
+use super::change::{entry, in_order, of_manifests, of_project, write};
+use super::exit::ExitStatus;
+use super::locks::lock_project;
+use super::{ChangesArgs, Global, candidates, console};
+
+/// Stop managing credentials without deleting them
+///
+/// The entries go from their manifests, and their keys are noted under `policy: {forgotten: [...]}` in appcred.yaml: what
+/// targets hold of them stays as it is, linked accounts too, and no run changes or deletes it. Home Assistant
+/// has no way to take the mark of this owner off a credential, which is why the keys are noted. An entry that gets such a key, or such a client, again takes its
+/// credential up again.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred forget spotify-kids")]
+pub(super) struct Forget {
+    /// The entries, by key, name or the id of their credential
+    #[arg(value_name = "KEY", required = true, add = candidates::keys())]
+    named: Vec<String>,
+    #[command(flatten)]
+    pub(super) changes: ChangesArgs,
+}
+
+pub(super) fn run(
+    global: &Global,
+    verb: &Forget,
+    made: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
+    let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
+    let named = verb.named.iter().map(|name| entry(&loaded, name));
+    let named: Vec<Arc<Entry>> = named.collect::<anyhow::Result<_>>()?;
+    let named: BTreeMap<&Key, &Arc<Entry>> =
+        named.iter().map(|entry| (&entry.key.value, entry)).collect();
+    let entries: Vec<Arc<Entry>> = named.into_values().cloned().collect();
+    // Targets may hold something that is still under an earlier key.
+    let keys: Vec<&str> = entries.iter().flat_map(|entry| entry.keys()).map(Key::as_str).collect();
+    let _lock = lock_project(global)?;
+    let mut changes = of_manifests(global, &loaded, &entries, |text, entry| {
+        remove_entry(text, (entry.place.line, entry.place.column))
+    })?;
+    let project = of_project(global, &loaded, |text| forget_keys(text, &keys))?;
+    let project_file = project.path.visible().to_string();
+    changes.push(project);
+    write(global, &changes)?;
+    for entry in &entries {
+        let (key, file) = (&entry.key.value, entry.key.spot.file.path());
+        console::say(&format!(
+            "Removed `{key}` from {}, and noted it in {project_file}: what targets hold of it stays.\n",
+            file.visible()
+        ))?;
+        made.push(MadeChange::new(ChangeCode::EntryForgotten).key(key).file(file));
+    }
+    Ok(ExitStatus::Success)
+}

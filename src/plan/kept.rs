@@ -1,0 +1,181 @@
+//! What is left alone since people said so: what is protected, and what is of suspended or forgotten entries.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Claim, Key};
+
+use super::action::{Action, ComparedCredential, Plan, Step};
+use super::context::PlanContext;
+use super::draft::PlanDraft;
+use super::withheld::Why;
+
+/// Keeps credentials that no entry wants, all of one key. What is forgotten needs no word in each plan.
+pub(super) fn withhold(
+    group: &[usize],
+    key: &Key,
+    PlanContext { policy, index, .. }: &PlanContext<'_>,
+    draft: &mut PlanDraft<'_>,
+) {
+    let why = if policy.protected.contains(key) {
+        Why::Protected { keys: [key.clone()].into() }
+    } else if policy.suspended.contains(key) {
+        Why::Suspended
+    } else {
+        return;
+    };
+    for at in group {
+        let action = Action::Delete { old: index.get(*at).held(), remove: Vec::new() };
+        draft.withhold(action, why.clone());
+    }
+}
+
+/// Withholds each step of a suspended entry, and each by which something protected would be deleted, or
+/// another credential be in force in its place.
+pub(super) fn keep(context: &PlanContext<'_>, plan: &mut Plan) {
+    let policy = context.policy;
+    if policy.protected.is_empty() && policy.suspended.is_empty() {
+        return;
+    }
+    let keys: Vec<HeldKeys> =
+        plan.credential_states.iter().map(|of| HeldKeys::new(of, context)).collect();
+    for (of, keys) in plan.credential_states.iter_mut().zip(&keys) {
+        of.is_protected = keys.is_ours && !keys.all.is_disjoint(&policy.protected);
+        of.is_suspended = !keys.all.is_disjoint(&policy.suspended);
+    }
+    plan.withhold_steps(|step, _| {
+        let own = of_step(step).into_iter();
+        let changed: Vec<&HeldKeys> =
+            changed(step, context).into_iter().map(|at| &keys[at]).collect();
+        let claimed: Vec<&HeldKeys> =
+            claimed(step, context).into_iter().map(|at| &keys[at]).collect();
+        let all = changed.iter().chain(&claimed).flat_map(|keys| &keys.all).chain(own);
+        if all.into_iter().any(|key| policy.suspended.contains(key)) {
+            return Some(Why::Suspended);
+        }
+        // What is claimed by another protected entry stays protected.
+        let is_lost = of_step(step).is_none_or(|key| !policy.protected.contains(key));
+        let claimed = claimed.into_iter().filter(|_| is_lost);
+        let ours = changed.into_iter().chain(claimed).filter(|keys| keys.is_ours);
+        let ours = ours.flat_map(|keys| keys.all.intersection(&policy.protected));
+        let keys: BTreeSet<Key> = ours.cloned().collect();
+        (!keys.is_empty()).then_some(Why::Protected { keys })
+    });
+}
+
+/// The keys by which a credential can be meant: that of its entry, and the one that is written at the target.
+struct HeldKeys {
+    all: BTreeSet<Key>,
+    is_ours: bool,
+}
+
+impl HeldKeys {
+    fn new(of: &ComparedCredential, PlanContext { index, desired, .. }: &PlanContext<'_>) -> Self {
+        let written = index.position(&of.held).and_then(|at| Some(&index.ownership(at)?.mark));
+        let written = written.filter(|mark| *desired.present_name(&mark.owner) == desired.owner);
+        let keys = of.state.key().into_iter().chain(written.map(|mark| &mark.key));
+        Self { all: keys.cloned().collect(), is_ours: written.is_some() }
+    }
+}
+
+/// The key of the entry that a step is for.
+fn of_step(step: &Step) -> Option<&Key> {
+    match &step.action {
+        Action::Abandon { flow } => flow.purpose.mark().map(|mark| &mark.key),
+        action => action.for_entry().map(|wanted| &wanted.key),
+    }
+}
+
+/// The credentials that a step deletes or shadows, or takes the place of in Home Assistant's look-up.
+fn changed(step: &Step, PlanContext { index, .. }: &PlanContext<'_>) -> Vec<usize> {
+    let old = step.action.old().iter().filter_map(|held| index.position(held));
+    let replaced = step.action.created().into_iter();
+    let replaced = replaced.flat_map(|new| index.implementing(&new.domain, &new.auth_domain));
+    old.chain(replaced.copied()).collect()
+}
+
+/// The credentials of which a step writes that they are an entry's.
+fn claimed(step: &Step, PlanContext { index, .. }: &PlanContext<'_>) -> Vec<usize> {
+    let Some(new) = step.action.created() else { return Vec::new() };
+    let claim = Claim::parse(&new.auth_domain);
+    claim.map_or(Vec::new(), |of| index.implementing(&new.domain, &of.implementation).to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{Key, MaxDeletes, Policy, PolicyOverrides, Secret};
+    use crate::plan::tests::{check, planned};
+    use crate::plan::{CredentialState, Plan};
+
+    const A: &str = "a";
+
+    /// With this done to the policy where `a` has another secret, and where it is gone.
+    fn both(change: impl Fn(&mut Policy)) -> [Plan; 2] {
+        [false, true].map(|is_gone| {
+            planned(|desired, _, policy| {
+                change(policy);
+                match is_gone {
+                    true => drop(desired.credentials.remove(0)),
+                    false => desired.credentials[0].client_secret = Secret::new("new").into(),
+                }
+            })
+        })
+    }
+
+    fn key() -> Key {
+        Key::new(A).unwrap()
+    }
+
+    #[test]
+    fn what_is_protected_is_neither_replaced_nor_deleted_before_that_is_allowed() {
+        let [changed, gone] = both(|policy| drop(policy.protected.insert(key())));
+        let why = "Protected { keys: {Key(\"a\")} }";
+        check(&changed, &[&format!("! -/+ a for spotify_id_a {why}")]);
+        check(&gone, &[&format!("! - spotify_id_a {why}")]);
+        for plan in [&changed, &gone] {
+            assert!(plan.blocked() == 1 && !plan.is_in_sync());
+            let protected: Vec<bool> =
+                plan.credential_states.iter().map(|of| of.is_protected).collect();
+            assert_eq!(protected, [true, false]);
+        }
+        let run = PolicyOverrides { allow_protected: vec![key()], ..Default::default() };
+        let [changed, gone] = both(|policy| {
+            policy.protected.insert(key());
+            *policy = policy.with(&run);
+        });
+        check(&changed, &["-/+ a for spotify_id_a [SecretDiffers]"]);
+        check(&gone, &["- spotify_id_a [NotDesired]"]);
+        assert_eq!(run.arguments(), ["--allow-protected=a"]);
+    }
+
+    #[test]
+    fn a_kept_delete_does_not_count_for_the_limit_of_deletes() {
+        let [_, gone] = both(|policy| {
+            policy.protected.insert(key());
+            policy.max_deletes = Some(MaxDeletes::Count(0));
+        });
+        assert!(!gone.is_stopped());
+    }
+
+    #[test]
+    fn a_suspended_entry_is_in_no_step_and_that_is_no_error() {
+        let [changed, gone] = both(|policy| drop(policy.suspended.insert(key())));
+        check(&changed, &["! -/+ a for spotify_id_a Suspended"]);
+        check(&gone, &["! - spotify_id_a Suspended"]);
+        let missing = planned(|_, observed, policy| {
+            policy.suspended.insert(key());
+            observed.credentials.remove(0);
+        });
+        check(&missing, &["! + a Suspended"]);
+        for plan in [changed, gone, missing] {
+            assert!(plan.blocked() == 0 && plan.is_in_sync());
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_stays_without_a_word_once_its_entry_is_gone() {
+        let [changed, gone] = both(|policy| drop(policy.forgotten.insert(key())));
+        check(&changed, &["-/+ a for spotify_id_a [SecretDiffers]"]);
+        check(&gone, &[]);
+        assert_eq!(gone.credential_states[0].state, CredentialState::Forgotten);
+    }
+}
