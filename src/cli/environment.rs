@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::model::{Secret, Visible, day};
 use crate::secret::{env, token};
@@ -27,6 +28,7 @@ pub(super) fn read() -> Environment {
         identity_files: identity_files(),
         identities: env::identities(),
         credentials: env::credentials_directory(),
+        time_zone: TimeZone::try_system().ok(),
         state_folder: state_folder(),
     }
 }

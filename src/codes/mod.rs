@@ -173,6 +173,8 @@ codes! {
         Protected = "protected",
         /// The entry is suspended.
         Suspended = "suspended",
+        /// A watcher changes something only in windows, and none is open.
+        OutsideWindows = "outside_windows",
         /// The policy says to delete nothing.
         PruneOff = "prune_off",
         /// More deletes than the policy allows.

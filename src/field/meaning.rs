@@ -1,5 +1,7 @@
 //! What texts in the files mean.
 
+use jiff::civil::{Time, Weekday};
+use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 use url::Url;
 
@@ -189,6 +191,59 @@ impl Meaning for Seconds {
         let seconds = seconds.and_then(|seconds| seconds.parse().ok()).filter(|all| *all > 0);
         seconds.map(Self).ok_or_else(|| {
             FieldRefusal::new(ProblemCode::BadValue, "is not a number of seconds, as in `30s`")
+        })
+    }
+}
+
+/// A day of the week.
+impl Meaning for Weekday {
+    const PATTERN: &'static str = "^(mon|tue|wed|thu|fri|sat|sun)$";
+
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
+        Ok(match text {
+            "mon" => Self::Monday,
+            "tue" => Self::Tuesday,
+            "wed" => Self::Wednesday,
+            "thu" => Self::Thursday,
+            "fri" => Self::Friday,
+            "sat" => Self::Saturday,
+            "sun" => Self::Sunday,
+            _ => {
+                let refusal = FieldRefusal::new(ProblemCode::BadValue, "is not a day of the week");
+                return Err(refusal.help("write `mon`, `tue`, `wed`, `thu`, `fri`, `sat` or `sun`"));
+            }
+        })
+    }
+}
+
+/// A time of the day.
+pub struct TimeOfDay(
+    /// To the minute.
+    pub Time,
+);
+
+impl Meaning for TimeOfDay {
+    const PATTERN: &'static str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
+
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
+        let time = Time::strptime("%H:%M", text).ok().filter(|_| text.len() == 5);
+        time.map(Self).ok_or_else(|| {
+            let refusal = FieldRefusal::new(ProblemCode::BadValue, "is not a time of the day");
+            refusal.help("write it as in \"02:00\", from \"00:00\" to \"23:59\"")
+        })
+    }
+}
+
+/// A time zone by its name, as this machine knows it.
+impl Meaning for TimeZone {
+    const PATTERN: &'static str = "^[A-Za-z][A-Za-z0-9_+/-]*$";
+
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
+        Self::get(text).map_err(|_| {
+            let why = "is not a time zone that this machine knows";
+            FieldRefusal::new(ProblemCode::BadValue, why).help(
+                "write it as in `Europe/Berlin` or `UTC`; they are in the package `tzdata` of the operating system",
+            )
         })
     }
 }

@@ -12,7 +12,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-pub use meaning::{BaseUrl, Days, IdentityPath, NAME_HELP, Recipient, Seconds, TokenUrl};
+pub use meaning::{
+    BaseUrl, Days, IdentityPath, NAME_HELP, Recipient, Seconds, TimeOfDay, TokenUrl,
+};
 
 use crate::diagnostic::{ProblemCode, Span};
 

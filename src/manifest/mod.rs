@@ -29,6 +29,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod windows;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -264,6 +264,7 @@ impl<'n> Decoder<'n> {
             allow_empty: given(input.allow_empty, false).unwrap_or_default(),
             protected: self.each(input.protect).collect(),
             forgotten: self.each(input.forgotten).collect(),
+            windows: input.windows.map(|windows| self.windows(&windows)).unwrap_or_default(),
             on_drift: given(input.on_drift, OnDrift::default()).unwrap_or_default(),
             ..Policy::default()
         }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -11,7 +13,8 @@ use smol_str::SmolStr;
 
 use super::deserialize::described;
 use crate::field::{
-    Days, Field, IdentityPath, Pairs, Raw, Recipient, Seconds, SecretText, Text, Texts, TokenUrl,
+    Days, Field, IdentityPath, Pairs, Raw, Recipient, Seconds, SecretText, Text, Texts, TimeOfDay,
+    TokenUrl,
 };
 use crate::model::{
     AccountName, Adopt, Domain, Implementation, Key, MaxDeletes, NotifyAction, OnDelete, OnDrift,
@@ -42,6 +45,7 @@ pub(super) fn mapping_with(field: &str) -> Option<&'static str> {
         described::<AgeInput>(),
         described::<SopsProgramInput>(),
         described::<PolicyInput>(),
+        described::<WindowInput>(),
         described::<EntryInput>(),
         described::<IntegrationInput>(),
     ];
@@ -238,9 +242,29 @@ pub(super) struct PolicyInput {
     pub(super) protect: Option<Texts<Key>>,
     /// The keys of entries that are gone, and whose credentials stay: `appcred forget` writes them here.
     pub(super) forgotten: Option<Texts<Key>>,
+    /// When `appcred watch` may change something. At other times it reports what is to be done. At any time
+    /// where it is left out.
+    pub(super) windows: Option<Field<Raw<Vec<WindowInput>>>>,
     /// What `appcred watch` does about changes that were made at a target by hand. `repair` where it is
     /// left out.
     pub(super) on_drift: Option<Field<OnDrift>>,
+}
+
+/// A time in which a watcher may change something.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "a window", deny_unknown_fields)]
+#[schemars(rename = "WindowInput")]
+pub(super) struct WindowInput {
+    /// The days on which it begins: `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`. Every day where it is left
+    /// out.
+    #[schemars(length(min = 1))]
+    pub(super) days: Option<Texts<Weekday>>,
+    /// When it begins, as in `"02:00"`.
+    pub(super) from: Field<Text<TimeOfDay>>,
+    /// When it ends, as in `"05:00"`: on the next day where that is not after its beginning.
+    pub(super) to: Field<Text<TimeOfDay>>,
+    /// Its time zone, as in `Europe/Berlin`. That of the machine where it is left out.
+    pub(super) time_zone: Option<Field<Text<TimeZone>>>,
 }
 
 /// Where a watcher sends notifications.

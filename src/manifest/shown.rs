@@ -14,7 +14,9 @@ const NAMES: &[&str] = &[
     "allow_placeholders",
     "allow_plaintext",
     "custom_integrations",
+    "days",
     "domain",
+    "forgotten",
     "formerly",
     "implementation",
     "key",
@@ -22,8 +24,10 @@ const NAMES: &[&str] = &[
     "on_drift",
     "owner",
     "previous_owners",
+    "protect",
     "prune",
     "setup",
+    "suspend",
     "targets",
 ];
 
@@ -37,10 +41,13 @@ const OTHERS: &[(&str, &str)] = &[
     ("client_id", "application_credentials"),
     ("expires", "application_credentials"),
     ("expiring_within", "expiring_within"),
+    ("from", "policy"),
     ("max_deletes", "policy"),
     ("name", "application_credentials"),
     ("recipients", "age"),
     ("rotate_after", "application_credentials"),
+    ("time_zone", "policy"),
+    ("to", "policy"),
     ("token_url", "application_credentials"),
     ("url", "targets"),
 ];
@@ -89,6 +96,8 @@ fn is_harmless(key: &str, shown: &str) -> bool {
         }
         "recipients" => text.starts_with("age1") || text.starts_with("ssh-"),
         "max_deletes" | "expiring_within" => text.len() <= 4,
+        "from" | "to" => text.len() <= 5,
+        "time_zone" => text.split('/').all(is_name),
         "expires" | "rotate_after" => text.len() <= 4 || is_date(text),
         _ if PATHS.contains(&key) => is_argument(text),
         _ => is_name(text),

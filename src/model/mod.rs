@@ -30,6 +30,7 @@ pub mod sops;
 mod text;
 mod value_fault;
 mod visible;
+mod window;
 
 /// The name of the project file.
 pub const PROJECT_FILE: &str = "appcred.yaml";
@@ -73,3 +74,4 @@ pub use text::{
 };
 pub use value_fault::{ValueFault, client_fault, header_fault, hidden_character, value_fault};
 pub use visible::{Visible, hidden, is_hidden, to_json, visible_json, visible_lines};
+pub use window::{Window, Windows};

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Adopt, DesiredCredential, Domain, Key, Selection};
+use super::{Adopt, DesiredCredential, Domain, Key, Selection, Windows};
 
 /// The project's rules for plans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Policy {
     pub leave_integrations: bool,
     /// Whether the linked accounts of what is deleted are removed first.
     pub remove_integrations: bool,
+    /// When a watcher may change something.
+    pub windows: Windows,
     /// What a watcher does about what somebody else has changed at a target.
     pub on_drift: OnDrift,
     /// Integrations that HA itself does not have: planned for where the target does not list its own.

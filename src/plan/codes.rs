@@ -74,6 +74,7 @@ impl Why {
             Self::NotOwned => WithheldCode::NotOwned,
             Self::Protected { .. } => WithheldCode::Protected,
             Self::Suspended => WithheldCode::Suspended,
+            Self::OutsideWindows { .. } => WithheldCode::OutsideWindows,
             Self::PruneOff => WithheldCode::PruneOff,
             Self::TooManyDeletes { .. } => WithheldCode::TooManyDeletes,
             Self::NothingDesired => WithheldCode::NothingDesired,

@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_is_protected_is_neither_replaced_nor_deleted_before_that_is_allowed() {
-        let [changed, gone] = both(|policy| drop(policy.protected.insert(key())));
+        let [changed, gone] = both(|policy| policy.protected = [key()].into());
         let why = "Protected { keys: {Key(\"a\")} }";
         check(&changed, &[&format!("! -/+ a for spotify_id_a {why}")]);
         check(&gone, &[&format!("! - spotify_id_a {why}")]);
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_suspended_entry_is_in_no_step_and_that_is_no_error() {
-        let [changed, gone] = both(|policy| drop(policy.suspended.insert(key())));
+        let [changed, gone] = both(|policy| policy.suspended = [key()].into());
         check(&changed, &["! -/+ a for spotify_id_a Suspended"]);
         check(&gone, &["! - spotify_id_a Suspended"]);
         let missing = planned(|_, observed, policy| {
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_stays_without_a_word_once_its_entry_is_gone() {
-        let [changed, gone] = both(|policy| drop(policy.forgotten.insert(key())));
+        let [changed, gone] = both(|policy| policy.forgotten = [key()].into());
         check(&changed, &["-/+ a for spotify_id_a [SecretDiffers]"]);
         check(&gone, &[]);
         assert_eq!(gone.credential_states[0].state, CredentialState::Forgotten);

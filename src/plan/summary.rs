@@ -67,6 +67,16 @@ impl Plan {
         self
     }
 
+    /// Leaves everything for later but the set-ups that are open, which somebody may have consented to. Answers
+    /// whether there was something.
+    pub fn postpone(&mut self, next: &str) -> bool {
+        let is_open = |action: &Action| matches!(action, Action::SetUp { open: Some(_), .. });
+        let count = self.steps.len();
+        let why = Why::OutsideWindows { next: next.into() };
+        self.withhold_steps(|step, _| (!is_open(&step.action)).then(|| why.clone()));
+        self.steps.len() < count
+    }
+
     /// How many credentials it deletes with no other of this owner in their place, or that were
     /// not this owner's.
     pub fn deletes(&self) -> usize {

@@ -19,9 +19,8 @@ use super::withheld::Why;
 /// Accounts can be removed only where HA runs.
 pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
     let PlanContext { desired, policy, live, index, assignment, .. } = context;
-    let declared: BTreeSet<&Key> = desired.credentials.iter().map(|entry| &entry.key).collect();
     // An entry's credentials, their claims and what these claim are kept or deleted together.
-    let mut gone: IndexMap<(&Domain, &Key), Vec<usize>> = IndexMap::new();
+    let mut gone = GoneGroups::new();
     for (at, credential) in index.all().iter().enumerate() {
         if assignment.is_assigned(at) || !draft.is_undecided(at) {
             continue;
@@ -66,6 +65,15 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
             }
         }
     }
+    prune_gone(gone, context, draft);
+}
+
+/// What is of entries that are gone, by integration and key.
+type GoneGroups<'a> = IndexMap<(&'a Domain, &'a Key), Vec<usize>>;
+
+fn prune_gone(gone: GoneGroups<'_>, context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
+    let PlanContext { desired, policy, live, index, .. } = context;
+    let declared: BTreeSet<&Key> = desired.credentials.iter().map(|entry| &entry.key).collect();
     for ((_, key), mut group) in gone {
         if policy.keeps(key) {
             kept::withhold(&group, key, context, draft);

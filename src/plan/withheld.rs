@@ -24,7 +24,10 @@ impl Withheld {
         match &self.why {
             // No entry wants what would be pruned.
             Why::UnreadableMark { .. } => !matches!(self.action, Action::Delete { .. }),
-            why => !matches!(why, Why::InUse { .. } | Why::PruneOff | Why::Suspended),
+            Why::InUse { .. } | Why::PruneOff | Why::Suspended | Why::OutsideWindows { .. } => {
+                false
+            }
+            _ => true,
         }
     }
 }
@@ -101,6 +104,11 @@ pub enum Why {
     },
     /// The entry is suspended: nothing of it is changed for now.
     Suspended,
+    /// A watcher changes something only in windows.
+    OutsideWindows {
+        /// When the next one begins.
+        next: SmolStr,
+    },
     /// The policy says to delete nothing.
     PruneOff,
     /// More deletes than the policy allows; nothing of this plan may be applied.
@@ -247,6 +255,9 @@ impl fmt::Display for Why {
                 write!(f, "{keys} is protected")
             }
             Self::Suspended => f.write_str("the entry is suspended"),
+            Self::OutsideWindows { next } => {
+                write!(f, "changes are made only in windows, the next of which begins on {next}")
+            }
             Self::PruneOff => f.write_str("the policy says `prune: none`"),
             Self::TooManyDeletes { planned, allowed } => write!(
                 f,
@@ -286,6 +297,7 @@ fn listed(texts: impl Iterator<Item = String>, between: &str) -> String {
 
 impl Why {
     /// What would change that.
+    #[expect(clippy::too_many_lines, reason = "a table: a text for each reason")]
     pub fn help(&self) -> &'static str {
         match self {
             Self::InUse { .. } => {
@@ -329,6 +341,7 @@ impl Why {
                 "if it is meant, pass --allow-protected with that key, or end the protection: `protect` in the entry, or under `policy` in appcred.yaml"
             }
             Self::Suspended => "remove `suspend: true` from the entry, and it is done",
+            Self::OutsideWindows { .. } => "`appcred apply` does it now",
             Self::PruneOff => "--prune managed deletes it",
             Self::TooManyDeletes { .. } => {
                 "if they are meant, raise `max_deletes` or pass --max-deletes"

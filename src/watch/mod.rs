@@ -25,6 +25,7 @@ mod conflict;
 mod connection;
 mod error;
 mod heartbeat;
+mod left;
 mod manifest_notices;
 mod message_text;
 mod notice;

@@ -17,6 +17,7 @@ use crate::target::{Observe, Stop};
 use super::conflict::RepeatedSteps;
 use super::connection::{Connect, LiveConnection, TargetEvent, WatchedTarget};
 use super::error::RoundError;
+use super::left::{is_left, postpone};
 use super::notices::Notifier;
 use super::round_log::RoundLog;
 use super::set_ups::{SetUps, begins};
@@ -157,9 +158,10 @@ impl<C: Connect> TargetReconciler<C> {
             let is_drift = self.is_drift(spec, &plan);
             let is_left = is_left(spec, &plan, is_drift);
             self.set_ups.keep(&plan, &spec.desired, Instant::now());
-            self.record(spec, &observed, &plan, is_drift, is_left);
+            let is_postponed = !is_left && postpone(spec, &mut plan, self.statuses.now());
+            self.record(spec, &observed, &plan, is_drift && !is_postponed, is_left);
             self.set_ups.take_out_resting(&mut plan);
-            if plan.steps.is_empty() {
+            if plan.steps.is_empty() && !is_postponed {
                 self.settled = Some(Arc::clone(spec));
             }
             if plan.steps.is_empty() || is_left {
@@ -176,7 +178,9 @@ impl<C: Connect> TargetReconciler<C> {
                 });
             }
             let is_changed = carried_out?;
-            self.settled = Some(Arc::clone(spec));
+            if !is_postponed {
+                self.settled = Some(Arc::clone(spec));
+            }
             if !is_changed {
                 return Ok(());
             }
@@ -383,14 +387,4 @@ impl<C: Connect> TargetReconciler<C> {
             self.notifier.notify(spec, &target, &connection.target).await;
         }
     }
-}
-
-/// Whether nothing of a plan is to be done.
-fn is_left(spec: &TargetSpec, plan: &Plan, is_drift: bool) -> bool {
-    plan.is_stopped()
-        || match spec.mode {
-            Mode::Report => true,
-            Mode::ReportDrift => is_drift,
-            Mode::Repair => false,
-        }
 }

@@ -15,6 +15,7 @@ use crate::target::Stop;
 
 use super::connection::{Connect, TargetEvent};
 use super::error::{ErrorKind, RoundError};
+use super::left::until_window;
 use super::reconciler::TargetReconciler;
 use super::retry::{Pause, Schedule};
 use super::{SnapshotStore, StatusStore, TargetSpec, WatchSettings};
@@ -107,7 +108,10 @@ impl<C: Connect> TargetTask<C> {
                 return;
             }
             let pause = match &result {
-                Ok(()) => self.sooner_for_codes(schedule.succeeded(self.settings.resync)),
+                Ok(()) => {
+                    let pause = self.sooner_for_codes(schedule.succeeded(self.settings.resync));
+                    self.sooner_for_windows(&spec, pause)
+                }
                 Err(error) => schedule.failed(error.kind(), Instant::now(), fastrand::f64()),
             };
             let why = result.as_ref().err().map(ToString::to_string);
@@ -174,6 +178,13 @@ impl<C: Connect> TargetTask<C> {
             self.statuses.not_watched(&self.name, &error.to_string(), pause.next);
         }
         pause
+    }
+
+    /// What waits for a window is done when that begins.
+    fn sooner_for_windows(&self, spec: &TargetSpec, pause: Pause) -> Pause {
+        let wait = until_window(spec, self.statuses.now());
+        let next = [pause.next, wait].into_iter().flatten().min();
+        Pause { next, ..pause }
     }
 
     fn sooner_for_codes(&self, pause: Pause) -> Pause {

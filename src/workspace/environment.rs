@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use crate::secret::env::IdentitySources;
 use crate::target::Endpoint;
@@ -25,6 +26,8 @@ pub struct Environment {
     pub credentials: Option<PathBuf>,
     /// The day, in UTC.
     pub today: Date,
+    /// The time zone of this machine; UTC where it is not known.
+    pub time_zone: Option<TimeZone>,
     /// Where to keep what outlives a run and is no configuration.
     pub state_folder: Option<PathBuf>,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use crate::desired::{self, Resolved};
@@ -178,7 +179,9 @@ impl<P: Ask + Clone> ProjectReader<P> {
         (seals, today): (BTreeMap<Key, Seals>, Date),
         problems: &mut Diagnostics,
     ) -> BTreeMap<TargetName, TargetSpec> {
-        let policy = project.policy.with(&self.settings.policy);
+        let mut policy = project.policy.with(&self.settings.policy);
+        let zone = self.settings.workspace.environment.time_zone.clone();
+        policy.windows = policy.windows.in_zone(&zone.unwrap_or(TimeZone::UTC));
         let mode = match (self.settings.is_dry_run, policy.on_drift) {
             (true, _) => Mode::Report,
             (false, OnDrift::Report) => Mode::ReportDrift,

@@ -26,10 +26,11 @@ impl House {
         house
     }
 
-    /// A manifest with a secret for each `AGE`, and another one for each `NEW`.
+    /// A manifest with a secret for each `AGE`, and another one for each `@NEW`.
     pub(crate) fn declare(&self, manifest: &str) {
         let (old, new) = (self.inline("m4rk3d-old"), self.inline("m4rk3d-new"));
-        self.project.write("credentials.yaml", &manifest.replace("AGE", &old).replace("NEW", &new));
+        self.project
+            .write("credentials.yaml", &manifest.replace("AGE", &old).replace("@NEW", &new));
     }
 
     /// An armored age file in one line of a flow mapping.

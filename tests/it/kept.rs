@@ -10,7 +10,7 @@ const TWO: &str = "application_credentials:\n  - {domain: spotify, key: a, clien
 fn changed(field: &str) -> House {
     let house = House::new(TWO);
     house.appcred("apply --yes").run();
-    house.declare(&TWO.replacen("AGE", &format!("NEW, {field}"), 1));
+    house.declare(&TWO.replacen("AGE", &format!("@NEW, {field}"), 1));
     house
 }
 
@@ -93,7 +93,7 @@ fn a_suspended_entry_stays_as_it_is_and_that_is_no_error() {
     let list: Value = serde_json::from_str(&ran.stdout).unwrap();
     let first = &list["targets"][0]["credentials"][0];
     assert_eq!((&first["suspended"], &first["state"]), (&true.into(), &"drifted".into()));
-    house.declare(&TWO.replacen("AGE", "NEW", 1));
+    house.declare(&TWO.replacen("AGE", "@NEW", 1));
     house.appcred("apply --yes").run();
     is_held(&house, &[OLD[1], ("appcred:house:a", "m4rk3d-new")]);
 }

@@ -177,7 +177,7 @@ impl Appcred {
 }
 
 /// The verbs that print what they have changed.
-const CHANGING: [&str; 12] = [
+const CHANGING: [&str; 13] = [
     "init",
     "keygen",
     "add",

@@ -11,6 +11,7 @@ mod set_ups;
 mod snapshots;
 mod specs;
 mod supervision;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

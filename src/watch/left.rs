@@ -1,0 +1,36 @@
+//! What of a plan is not done now: by the mode of the watcher, and outside of windows.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::plan::Plan;
+use crate::status::Mode;
+
+use super::TargetSpec;
+
+/// Whether nothing of a plan is to be done.
+pub(super) fn is_left(spec: &TargetSpec, plan: &Plan, is_drift: bool) -> bool {
+    plan.is_stopped()
+        || match spec.mode {
+            Mode::Report => true,
+            Mode::ReportDrift => is_drift,
+            Mode::Repair => false,
+        }
+}
+
+/// Leaves for the next window what is not to be done now; answers whether there is something.
+pub(super) fn postpone(spec: &TargetSpec, plan: &mut Plan, now: Timestamp) -> bool {
+    let windows = &spec.policy.windows;
+    if windows.are_open(now) {
+        return false;
+    }
+    let next = windows.next(now).map(|next| next.strftime("%a %Y-%m-%d %H:%M %Z").to_string());
+    plan.postpone(&next.unwrap_or_default())
+}
+
+/// How long it is until the next window begins.
+pub(super) fn until_window(spec: &TargetSpec, now: Timestamp) -> Option<Duration> {
+    let next = spec.policy.windows.next(now)?;
+    Duration::try_from(next.timestamp().duration_since(now)).ok()
+}

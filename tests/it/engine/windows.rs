@@ -1,0 +1,100 @@
+//! Windows in which something may be changed, and targets and entries that are suspended.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use appcred::model::{Key, Policy, Window, Windows};
+use appcred::plan::Why;
+use appcred::status::{Holding, Link};
+use appcred::watch::{StatusStore, TargetSpec};
+use jiff::civil::time;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use super::{Engine, HOME, Houses, entry, one, project, spec};
+
+thread_local! {
+    static BEGIN: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// 00:00 UTC when the test began, and as late since as tokio's paused time.
+fn clock() -> Timestamp {
+    let begin = BEGIN.with(|begin| begin.get().unwrap_or_else(Instant::now));
+    Timestamp::UNIX_EPOCH + SignedDuration::try_from(begin.elapsed()).unwrap()
+}
+
+/// Changes may be made from 02:00 to 03:00 UTC.
+fn at_night(mut spec: TargetSpec) -> TargetSpec {
+    let (from, to, zone) = (time(2, 0, 0, 0), time(3, 0, 0, 0), Some(TimeZone::UTC));
+    spec.policy.windows = Windows(vec![Window { days: Vec::new(), from, to, zone }]);
+    spec
+}
+
+async fn started(spec: TargetSpec) -> Engine {
+    BEGIN.with(|begin| begin.set(Some(Instant::now())));
+    let (folder, project) = project(&[(HOME, spec)]);
+    let houses = Arc::new(Houses::default());
+    let engine = Engine::run_with(folder, project, houses, StatusStore::new(clock), None);
+    engine.pass(5).await;
+    engine
+}
+
+const HOUR: u64 = 3600;
+
+#[tokio::test(start_paused = true)]
+async fn changes_wait_for_the_next_window_and_are_made_when_it_begins() {
+    let engine = started(at_night(spec(vec![one()]))).await;
+    assert!(engine.home().secrets().is_empty());
+    let target = engine.target(HOME);
+    assert!(!target.is_in_sync() && target.error.is_none(), "{target:?}");
+    let why = Why::OutsideWindows { next: "Thu 1970-01-01 02:00 UTC".into() };
+    assert_eq!(target.differences[0].why.as_ref(), Some(&why));
+    assert_eq!(target.entries[0].holding, Holding::Withheld(why));
+
+    engine.pass(2 * HOUR - 20).await;
+    assert!(engine.home().secrets().is_empty());
+    engine.pass(20).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "first".to_owned())]);
+    assert!(engine.target(HOME).is_in_sync());
+
+    // A change of a manifest is none that somebody made there, also when its window comes.
+    engine.pass(HOUR).await;
+    engine.declare(&[(HOME, at_night(spec(vec![entry("a", "client", "second")])))]).await;
+    engine.pass(22 * HOUR).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "first".to_owned())]);
+    engine.pass(2 * HOUR).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "second".to_owned())]);
+    assert_eq!(engine.target(HOME).totals.drifts, 0);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_target_is_not_connected_to_until_it_is_no_longer() {
+    let suspended = |is_suspended| TargetSpec { is_suspended, ..spec(vec![one()]) };
+    let engine = Engine::start(&[(HOME, suspended(true))]).await;
+    assert_eq!(engine.home().state().connects, 0);
+    let target = engine.target(HOME);
+    assert_eq!((target.link, target.entries.len()), (Link::Suspended, 1));
+    engine.declare(&[(HOME, suspended(false))]).await;
+    assert!(engine.target(HOME).is_in_sync());
+
+    engine.declare(&[(HOME, suspended(true))]).await;
+    assert_eq!(engine.target(HOME).link, Link::Suspended);
+    let looks = engine.home().state().looks;
+    engine.pass(24 * HOUR).await;
+    assert_eq!(engine.home().state().looks, looks);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_entry_is_in_sync_with_whatever_is_there() {
+    let mut suspended = spec(vec![one(), entry("b", "other", "s")]);
+    suspended.policy = Policy { suspended: [Key::new("b").unwrap()].into(), ..Policy::default() };
+    let engine = Engine::start(&[(HOME, suspended)]).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "first".to_owned())]);
+    let target = engine.target(HOME);
+    assert!(target.is_in_sync() && target.differences.is_empty());
+    assert_eq!(target.entries[1].holding, Holding::Suspended);
+    engine.end().await;
+}
