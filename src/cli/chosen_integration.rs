@@ -69,10 +69,13 @@ pub(super) fn chosen(
         if !called.is_empty() {
             bail!("more than one integration has this name: choose one of {}", called.join(", "));
         }
-        let names = known.iter().map(ToString::to_string);
-        let names: Vec<String> = names.chain(integrations::names().map(str::to_owned)).collect();
-        let names = names.iter().map(String::as_str);
-        let mut unknown = suggest::unknown("integration", domain.as_str(), names);
+        let domains = known.iter().map(Domain::as_str);
+        let mut unknown = suggest::unknown("integration", domain.as_str(), domains);
+        if let Some(meant) = integrations::meant(domain.as_str())
+            && !unknown.ends_with('?')
+        {
+            unknown = format!("{unknown}: did you mean {}?", with_name(meant));
+        }
         if !unknown.ends_with('?') {
             unknown.push('.');
         }

@@ -111,7 +111,7 @@ pub fn meant(text: &str) -> Option<&'static Domain> {
 }
 
 /// What HA calls all of them.
-pub fn names() -> impl Iterator<Item = &'static str> {
+fn names() -> impl Iterator<Item = &'static str> {
     known().iter().filter_map(name)
 }
 

@@ -69,7 +69,7 @@ fn bash_offers_what_the_project_has() {
         (&["plan", "--key", "=", "fam"], &["family"]),
         (&["plan", "--key", "="], &["family", "office"]),
         (&["plan", "--target", "=", "cabin", "--key", "f"], &["family"]),
-        (&["explain", "policy.pr"], &["policy.prune"]),
+        (&["explain", "policy.prun"], &["policy.prune"]),
         (&["explain", "entry.client_"], &["entry.client_id", "entry.client_secret"]),
         (&["encrypt", "odd"], &["odd-plain.yaml"]),
     ] {

@@ -213,10 +213,9 @@ fn sops_documents_without_an_age_recipient_say_what_they_need() {
     };
     let age = &text[text.find("    age:").unwrap()..text.find("    lastmodified").unwrap()];
     let other = "    pgp:\n        - fp: 0123\n          enc: x\n";
-    let start = "secrets.yaml: the SOPS document is refused: it needs an age recipient: ";
     assert_eq!(
         told(&text.replace(age, other)),
-        format!("{start}it is encrypted with other key services only")
+        "secrets.yaml: the SOPS document is refused: it is encrypted to PGP and to no age recipient, so only `sops` can decrypt it"
     );
     let group = age.replace("\n    ", "\n            ").replacen("    age:", "", 1);
     let groups = format!("    key_groups:\n        - age:{group}\n");

@@ -243,7 +243,7 @@ fn add_takes_the_file_of_a_console_and_the_name_that_people_know() {
     let several = add("Google", "client_secret.json", 1);
     assert!(several.contains("google (Google Calendar), google_assistant_sdk ("), "{several}");
     let almost = add("Google Calender", "client_secret.json", 1);
-    assert!(almost.contains("did you mean `Google Calendar`?"), "{almost}");
+    assert!(almost.contains("did you mean google (Google Calendar)?"), "{almost}");
     add("YouTube", "client_secret.json", 0);
     let text = fs::read_to_string(project.join("credentials/credentials.yaml")).unwrap();
     assert!(text.contains("domain: youtube\n") && text.contains("BEGIN AGE"), "{text}");
@@ -395,8 +395,10 @@ fn add_writes_nothing_where_the_project_does_not_read() {
         .file("appcred.yaml", "owner: house\nmanifests: [c]\ntargets: {home: {config_dir: ha}}\n")
         .file("c/a.yaml", "application_credentials: []\n")
         .file("other/x", "");
-    for file in ["other/x.yaml", "c/x.txt", "c/.hidden.yaml", "x.yaml", "/tmp/x.yaml", "../x.yaml"]
-    {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let absolute = elsewhere.path().join("x.yaml");
+    let absolute = absolute.to_str().unwrap();
+    for file in ["other/x.yaml", "c/x.txt", "c/.hidden.yaml", "x.yaml", absolute, "../x.yaml"] {
         let ran = Appcred::new()
             .in_dir(project.path())
             .args(["add", "--domain", "spotify", "--client-id", "x", "--name", "A"])
