@@ -30,7 +30,8 @@ pub(super) fn withhold(
 }
 
 /// Withholds each step of a suspended entry, and each by which something protected would be deleted, or
-/// another credential be in force in its place.
+/// another credential be in force in its place. The plan is the whole one, with the state of each credential in
+/// the target's order.
 pub(super) fn keep(context: &PlanContext<'_>, plan: &mut Plan) {
     let policy = context.policy;
     if policy.protected.is_empty() && policy.suspended.is_empty() {

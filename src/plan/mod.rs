@@ -77,7 +77,6 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         let unpruned = || whole(&PlanContext::new(desired, observed, &unpruned));
         selected::keep(&context, unpruned, &mut plan);
     }
-    kept::keep(&context, &mut plan);
     unread::keep(observed, &mut plan);
     owned_only::keep(&context, &mut plan);
     plan
@@ -101,5 +100,7 @@ fn whole(context: &PlanContext<'_>) -> Plan {
     }
     undeclared::decide(context, &mut draft);
     guard::decide(context, &mut draft);
-    draft.finish()
+    let mut plan = draft.finish();
+    kept::keep(context, &mut plan);
+    plan
 }
