@@ -398,7 +398,8 @@ fn add_writes_nothing_where_the_project_does_not_read() {
     let elsewhere = tempfile::tempdir().unwrap();
     let absolute = elsewhere.path().join("x.yaml");
     let absolute = absolute.to_str().unwrap();
-    for file in ["other/x.yaml", "c/x.txt", "c/.hidden.yaml", "x.yaml", absolute, "../x.yaml"] {
+    let above = format!("../{}/x.yaml", elsewhere.path().file_name().unwrap().to_str().unwrap());
+    for file in ["other/x.yaml", "c/x.txt", "c/.hidden.yaml", "x.yaml", absolute, &above] {
         let ran = Appcred::new()
             .in_dir(project.path())
             .args(["add", "--domain", "spotify", "--client-id", "x", "--name", "A"])
