@@ -108,6 +108,19 @@ pub(super) fn change(
     write(global, &of_manifests(global, loaded, entries, change)?)
 }
 
+/// The entries that are meant, each once, by key.
+///
+/// # Errors
+/// Where one of them is not there.
+pub(super) fn entries(loaded: &Loaded, named: &[String]) -> anyhow::Result<Vec<Arc<Entry>>> {
+    let named = named.iter().map(|name| {
+        let entry = entry(loaded, name)?;
+        Ok((entry.key.value.clone(), entry))
+    });
+    let by_key: BTreeMap<Key, Arc<Entry>> = named.collect::<anyhow::Result<_>>()?;
+    Ok(by_key.into_values().collect())
+}
+
 /// The changes of the manifests that entries are in. The project is locked.
 ///
 /// # Errors

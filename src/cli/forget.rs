@@ -1,25 +1,21 @@
 //! `forget`
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use crate::codes::ChangeCode;
-use crate::manifest::Entry;
 use crate::model::{Key, Visible};
 use crate::report::changes::MadeChange;
 use crate::yaml_edit::{forget_keys, remove_entry};
 
-use super::change::{entry, in_order, of_manifests, of_project, write};
+use super::change::{entries, in_order, of_manifests, of_project, write};
 use super::exit::ExitStatus;
 use super::locks::lock_project;
 use super::{ChangesArgs, Global, candidates, console};
 
 /// Stop managing credentials without deleting them
 ///
-/// The entries go from their manifests, and their keys are noted under `policy: {forgotten: [...]}` in appcred.yaml: what
-/// targets hold of them stays as it is, linked accounts too, and no run changes or deletes it. Home Assistant
-/// has no way to take the mark of this owner off a credential, which is why the keys are noted. An entry that gets such a key, or such a client, again takes its
-/// credential up again.
+/// The entries are removed from their manifests, and their keys are noted under `policy: {forgotten: [...]}` in
+/// appcred.yaml: what targets hold of them stays as it is, linked accounts too, and no run changes or deletes
+/// it. The keys are noted because Home Assistant cannot take the mark of this owner off a credential. An entry that
+/// has such a key or client later manages that credential again.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred forget spotify-kids")]
@@ -37,11 +33,7 @@ pub(super) fn run(
     made: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
-    let named = verb.named.iter().map(|name| entry(&loaded, name));
-    let named: Vec<Arc<Entry>> = named.collect::<anyhow::Result<_>>()?;
-    let named: BTreeMap<&Key, &Arc<Entry>> =
-        named.iter().map(|entry| (&entry.key.value, entry)).collect();
-    let entries: Vec<Arc<Entry>> = named.into_values().cloned().collect();
+    let entries = entries(&loaded, &verb.named)?;
     // Targets may hold something that is still under an earlier key.
     let keys: Vec<&str> = entries.iter().flat_map(|entry| entry.keys()).map(Key::as_str).collect();
     let _lock = lock_project(global)?;

@@ -18,8 +18,8 @@ use super::{Global, OutputFormat, candidates, console, pager};
 ///
 /// States: in sync, drifted (differs from its entry), missing (wanted by an entry and not there), shadowed (made
 /// by hand, in use, and replaced by another one), claim (names the owner of a shadow), superseded (left over
-/// beside a newer one), undeclared (ours, and no entry declares it), another owner's, foreign (of no owner),
-/// unknown.
+/// beside a newer one), undeclared (ours, and no entry declares it), forgotten (the same, and it stays), another
+/// owner's, foreign (of no owner), unknown. What is protected or suspended says so beside its state.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred list

@@ -1,17 +1,13 @@
 //! `rm`
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use anyhow::bail;
 
 use crate::codes::ChangeCode;
-use crate::manifest::Entry;
 use crate::model::{Key, Visible};
 use crate::report::changes::MadeChange;
 use crate::yaml_edit::remove_entry;
 
-use super::change::{ThenApply, change, entry, in_order};
+use super::change::{ThenApply, change, entries, in_order};
 use super::exit::ExitStatus;
 use super::{Global, candidates, console};
 
@@ -39,11 +35,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitStatus> {
     verb.then.check()?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
-    let named = verb.named.iter().map(|name| entry(&loaded, name));
-    let named: Vec<Arc<Entry>> = named.collect::<anyhow::Result<_>>()?;
-    let named: BTreeMap<&Key, &Arc<Entry>> =
-        named.iter().map(|entry| (&entry.key.value, entry)).collect();
-    let entries: Vec<Arc<Entry>> = named.into_values().cloned().collect();
+    let entries = entries(&loaded, &verb.named)?;
     if let Some(entry) = entries.iter().find(|entry| entry.protect) {
         let (key, place) = (&entry.key.value, &entry.place);
         bail!(

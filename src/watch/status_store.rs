@@ -126,11 +126,13 @@ impl StatusStore {
         is_news: bool,
     ) {
         let (at, action) = (self.now(), step.action.code());
-        self.target(name, |target| target.totals.count(action, outcome.code()));
-        if !is_news || matches!(outcome, Outcome::Waits(_)) {
-            return;
-        }
         self.edit(|status| {
+            if let Some(target) = status.targets.get_mut(name) {
+                target.totals.count(action, outcome.code());
+            }
+            if !is_news || matches!(outcome, Outcome::Waits(_)) {
+                return;
+            }
             status.history.record(RecordedStep {
                 at,
                 target: name.clone(),
