@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use crate::codes::ChangeCode;
-use crate::model::{Key, Visible};
+use crate::model::{Key, PROJECT_FILE, Visible};
 use crate::report::changes::MadeChange;
 use crate::yaml_edit::remove_entry;
 
@@ -36,10 +36,18 @@ pub(super) async fn run(
     verb.then.check()?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
     let entries = entries(&loaded, &verb.named)?;
-    if let Some(entry) = entries.iter().find(|entry| entry.protect) {
+    let protected = &loaded.project.policy.protected;
+    if let Some(entry) = entries.iter().find(|entry| entry.keys().any(|of| protected.contains(of)))
+    {
         let (key, place) = (&entry.key.value, &entry.place);
+        let by = match entry.protect {
+            true => format!("({place}); remove `protect: true` there first"),
+            false => {
+                format!("by the policy in {PROJECT_FILE}; remove it from `protect` there first")
+            }
+        };
         bail!(
-            "nothing was changed: the entry `{key}` is protected ({place}); remove `protect: true` there first, or keep what targets hold of it with `appcred forget {key}`"
+            "nothing was changed: the entry `{key}` is protected {by}, or keep what targets hold of it with `appcred forget {key}`"
         );
     }
     change(global, &loaded, &entries, |text, entry| {

@@ -18,6 +18,19 @@ use super::state::{Unknowable, Unknown};
 use super::trouble::Trouble;
 use super::withheld::{Why, Withheld};
 
+/// A plan of all entries, of which none is left out yet.
+pub(super) struct WholePlan(Plan);
+
+impl WholePlan {
+    pub(super) fn as_mut(&mut self) -> &mut Plan {
+        &mut self.0
+    }
+
+    pub(super) fn into_plan(self) -> Plan {
+        self.0
+    }
+}
+
 /// Deletes, one after the other, that the guards may still forbid.
 struct PlannedPrune {
     group: Vec<usize>,
@@ -234,7 +247,7 @@ impl<'a> PlanDraft<'a> {
         }
     }
 
-    pub(super) fn finish(mut self) -> Plan {
+    pub(super) fn finish(mut self) -> WholePlan {
         for flow in std::mem::take(&mut self.pruned_set_ups) {
             self.step(Action::Abandon { flow }, Reason::LeftOver, None);
         }
@@ -264,14 +277,14 @@ impl<'a> PlanDraft<'a> {
                 is_suspended: false,
             })
             .collect();
-        Plan {
+        WholePlan(Plan {
             steps: self.steps,
             withheld: self.withheld,
             unknown: self.unknown,
             credential_states,
             setup_states: self.setup_states,
             undeclared_accounts: self.undeclared_accounts,
-        }
+        })
     }
 
     /// The steps that create a credential, by client: what was made by hand for a client goes only

@@ -4,24 +4,25 @@ use std::collections::BTreeSet;
 
 use crate::model::{Claim, Key};
 
-use super::action::{Action, ComparedCredential, Plan, Step};
+use super::action::{Action, ComparedCredential, Step};
 use super::context::PlanContext;
-use super::draft::PlanDraft;
+use super::draft::{PlanDraft, WholePlan};
 use super::withheld::Why;
 
-/// Keeps credentials that no entry wants, all of one key. What is forgotten needs no word in each plan.
+/// Keeps credentials that no entry wants, all of one key. What is forgotten needs no word in each plan, and what
+/// is suspended is no error, also where it is protected as well.
 pub(super) fn withhold(
     group: &[usize],
     key: &Key,
     PlanContext { policy, index, .. }: &PlanContext<'_>,
     draft: &mut PlanDraft<'_>,
 ) {
-    let why = if policy.protected.contains(key) {
-        Why::Protected { keys: [key.clone()].into() }
+    let why = if policy.forgotten.contains(key) {
+        return;
     } else if policy.suspended.contains(key) {
         Why::Suspended
     } else {
-        return;
+        Why::Protected { keys: [key.clone()].into() }
     };
     for at in group {
         let action = Action::Delete { old: index.get(*at).held(), remove: Vec::new() };
@@ -30,10 +31,9 @@ pub(super) fn withhold(
 }
 
 /// Withholds each step of a suspended entry, and each by which something protected would be deleted, or
-/// another credential be in force in its place. The plan is the whole one, with the state of each credential in
-/// the target's order.
-pub(super) fn keep(context: &PlanContext<'_>, plan: &mut Plan) {
-    let policy = context.policy;
+/// another credential be in force in its place.
+pub(super) fn keep(context: &PlanContext<'_>, whole: &mut WholePlan) {
+    let (policy, plan) = (context.policy, whole.as_mut());
     if policy.protected.is_empty() && policy.suspended.is_empty() {
         return;
     }
@@ -103,9 +103,9 @@ fn claimed(step: &Step, PlanContext { index, .. }: &PlanContext<'_>) -> Vec<usiz
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{Key, MaxDeletes, Policy, PolicyOverrides, Secret};
+    use crate::model::{Domain, Key, MaxDeletes, Policy, PolicyOverrides, Secret};
     use crate::plan::tests::{check, planned};
-    use crate::plan::{CredentialState, Plan};
+    use crate::plan::{CredentialState, Plan, Why, Withheld};
 
     const A: &str = "a";
 
@@ -170,6 +170,35 @@ mod tests {
         for plan in [changed, gone, missing] {
             assert!(plan.blocked() == 0 && plan.is_in_sync());
         }
+    }
+
+    #[test]
+    fn what_is_protected_and_suspended_is_suspended_in_each_step() {
+        for moved in [false, true] {
+            let plan = planned(|desired, _, policy| {
+                (policy.protected, policy.suspended) = ([key()].into(), [key()].into());
+                let entry = &mut desired.credentials[0];
+                match moved {
+                    true => entry.domain = Domain::new("twitch"),
+                    false => entry.client_secret = Secret::new("new").into(),
+                }
+            });
+            let is_suspended = |of: &Withheld| of.why == Why::Suspended;
+            assert!(
+                !plan.withheld.is_empty() && plan.withheld.iter().all(is_suspended),
+                "{plan:?}"
+            );
+            assert!(plan.blocked() == 0 && plan.is_in_sync());
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_protected_with_an_error() {
+        let [_, gone] = both(|policy| {
+            (policy.protected, policy.forgotten) = ([key()].into(), [key()].into());
+        });
+        check(&gone, &[]);
+        assert_eq!(gone.blocked(), 0);
     }
 
     #[test]

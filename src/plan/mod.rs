@@ -57,7 +57,7 @@ pub use trouble::Trouble;
 use crate::model::{Desired, Observed, Policy, Prune};
 
 use context::PlanContext;
-use draft::PlanDraft;
+use draft::{PlanDraft, WholePlan};
 
 /// Decides everything that is to be done, and everything that is not, each with its reason.
 ///
@@ -71,18 +71,20 @@ use draft::PlanDraft;
 /// not be read, is deleted.
 pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let context = PlanContext::new(desired, observed, policy);
-    let mut plan = whole(&context);
-    if !policy.selection.is_whole() {
+    let whole_plan = whole(&context);
+    let mut plan = if policy.selection.is_whole() {
+        whole_plan.into_plan()
+    } else {
         let unpruned = Policy { prune: Prune::Managed, ..policy.clone() };
-        let unpruned = || whole(&PlanContext::new(desired, observed, &unpruned));
-        selected::keep(&context, unpruned, &mut plan);
-    }
+        let unpruned = || whole(&PlanContext::new(desired, observed, &unpruned)).into_plan();
+        selected::keep(&context, unpruned, whole_plan)
+    };
     unread::keep(observed, &mut plan);
     owned_only::keep(&context, &mut plan);
     plan
 }
 
-fn whole(context: &PlanContext<'_>) -> Plan {
+fn whole(context: &PlanContext<'_>) -> WholePlan {
     let PlanContext { desired, live, .. } = context;
     let mut draft = PlanDraft::new(&context.index);
     for (number, entry) in context.entries.iter().enumerate() {

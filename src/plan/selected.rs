@@ -6,6 +6,7 @@ use crate::model::{CredentialId, DesiredCredential, Domain, Held, Key};
 
 use super::action::{Action, Plan, StepId};
 use super::context::PlanContext;
+use super::draft::WholePlan;
 use super::withheld::{Why, Withheld};
 
 /// Leaves out what is not selected. What must be done after a step that is left out is withheld, and so is what
@@ -14,10 +15,11 @@ use super::withheld::{Why, Withheld};
 pub(super) fn keep(
     context: &PlanContext<'_>,
     without_prune_all: impl FnOnce() -> Plan,
-    plan: &mut Plan,
-) {
+    whole: WholePlan,
+) -> Plan {
+    let mut plan = whole.into_plan();
     let selection = &context.policy.selection;
-    let keys = AllKeys::new(context, plan);
+    let keys = AllKeys::new(context, &plan);
     let includes_entry =
         |key: &Key, domain: &Domain| selection.includes(keys.of_entry(key), domain);
     let is_meant = |action: &Action| match (action.for_entry(), action) {
@@ -73,6 +75,7 @@ pub(super) fn keep(
     plan.setup_states.retain(|of| is_entry(&of.id.key));
     plan.undeclared_accounts.retain(|of| is_entry(&of.key));
     plan.credential_states.retain(|of| selection.includes(keys.of_held(&of.held), &of.held.domain));
+    plan
 }
 
 /// The deletion for the client of what an action creates, where that is not in the plan of what is `possible`

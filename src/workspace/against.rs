@@ -124,7 +124,7 @@ impl Workspace {
         loaded: Loaded,
         mut snapshot: Snapshot,
         names: &[String],
-        policy: &PolicyOverrides,
+        overrides: &PolicyOverrides,
         against: &Against,
     ) -> Result<Evaluation, EvaluationError> {
         let taken_at = snapshot.taken_at;
@@ -134,7 +134,7 @@ impl Workspace {
         let Loaded { project, entries, .. } = loaded;
         let sealing = move || desired::seal(entries, completeness);
         let resolved = spawn_blocking(sealing).await?;
-        let policy = project.policy.with(policy);
+        let policy = project.policy.with(overrides);
         let mut problems = Diagnostics::default();
         let mut targets = Vec::new();
         let mut selected = pick(targets_of(&project, &snapshot), names)?;
@@ -144,7 +144,7 @@ impl Workspace {
             targets.push(observation.compare(&project, &resolved, &policy, &mut problems));
         }
         if suspended.is_empty() {
-            check_views(&policy.selection, &targets)?;
+            check_views(overrides, &project.policy, &targets)?;
         }
         problems.append(suspended);
         problems.append(limits::check(&targets));

@@ -160,7 +160,7 @@ impl Workspace {
         &self,
         loaded: Loaded,
         names: &[String],
-        policy: &PolicyOverrides,
+        overrides: &PolicyOverrides,
         on_error: OnError,
         person: impl Ask,
     ) -> Result<Evaluation, EvaluationError> {
@@ -170,7 +170,7 @@ impl Workspace {
             return Ok(Evaluation { problems: Diagnostics::default(), targets: None });
         }
         let project = loaded.project.clone();
-        let policy = project.policy.with(policy);
+        let policy = project.policy.with(overrides);
         let mut endpoints = select(&project, &self.environment, names)?;
         let suspended = take_out_suspended(&project, &mut endpoints);
         let (resolver, identity_problems) = self.resolver(&project, person);
@@ -211,7 +211,7 @@ impl Workspace {
             observations = targets.into_iter().map(Observation::again).collect();
         };
         if !is_stopped(&problems) && suspended.is_empty() {
-            check_views(&policy.selection, &targets)?;
+            check_views(overrides, &project.policy, &targets)?;
         }
         problems.append(suspended);
         problems.append(limits::check(&targets));

@@ -6,7 +6,9 @@ use thiserror::Error;
 
 use super::TargetView;
 use crate::manifest::Entry;
-use crate::model::{ClientId, Domain, Glob, Key, Reference, Selection, is_id_of_client};
+use crate::model::{
+    ClientId, Domain, Glob, Key, Policy, PolicyOverrides, Reference, Selection, is_id_of_client,
+};
 use crate::suggest::{self, listed};
 
 /// Why no entry is meant.
@@ -76,9 +78,14 @@ pub fn check_selection<'k, K: IntoIterator<Item = &'k Key> + Clone>(
     }
 }
 
-/// The same for the targets that were looked at. What they hold is selected as well, such as what no
-/// entry declares any more. Where one is not known, that is what is wrong.
-pub(super) fn check_views(selection: &Selection, views: &[TargetView]) -> Result<(), NoSuchEntry> {
+/// The same for the targets that were looked at, and that each key of `--allow-protected` is there. What targets
+/// hold is selected as well, such as what no entry declares any more. Where one is not known, that is what is
+/// wrong.
+pub(super) fn check_views(
+    run: &PolicyOverrides,
+    project: &Policy,
+    views: &[TargetView],
+) -> Result<(), NoSuchEntry> {
     if views.iter().any(|view| view.comparison.is_err()) {
         return Ok(());
     }
@@ -91,10 +98,19 @@ pub(super) fn check_views(selection: &Selection, views: &[TargetView]) -> Result
             (held.mark().or_else(|| Some(held.claim()?.mark)).map(|mark| mark.key), &held.domain)
         })
         .collect();
-    check_selection(
-        selection,
-        entries.chain(held.iter().map(|(key, domain)| (key.iter().collect(), *domain))),
-    )
+    let held = held.iter().map(|(key, domain)| (key.iter().collect(), *domain));
+    let known: Vec<(Vec<&Key>, &Domain)> = entries.chain(held).collect();
+    let is_known = |key: &Key| known.iter().any(|(keys, _)| keys.contains(&key));
+    let mut allowed = run.allow_protected.iter();
+    if let Some(key) = allowed.find(|key| !is_known(key) && !project.protected.contains(key)) {
+        let known = known.iter().filter_map(|(keys, _)| keys.first().copied());
+        return Err(NoSuchEntry::Unknown {
+            kind: "entry or credential with the key",
+            name: key.to_string(),
+            known: known.chain(&project.protected).map(ToString::to_string).collect(),
+        });
+    }
+    check_selection(&run.selection, known.into_iter())
 }
 
 /// The key of the one entry that is called so: by its key, or else by its name or by the id that Home

@@ -46,6 +46,46 @@ fn what_is_protected_is_replaced_only_where_that_is_allowed() {
 }
 
 #[test]
+fn a_mistyped_key_whose_protection_is_lifted_leads_to_the_right_one() {
+    let house = changed("protect: true");
+    let project = house.text("appcred.yaml");
+    house.project.write("appcred.yaml", &format!("{project}policy: {{protect: [ghost]}}\n"));
+    let snapshot = house.appcred("snapshot").run().stdout;
+    house.project.write("s.json", &snapshot);
+    house.appcred("plan --allow-protected a --out p.plan").run();
+    for run in ["plan", "apply --yes", "apply p.plan", "plan --against s.json", "plan --key a"] {
+        let ran = house.appcred(&format!("{run} --allow-protected bb")).status(1).run();
+        let said = "there is no entry or credential with the key `bb`: did you mean `b`?";
+        assert!(ran.stderr.contains(said), "{run}: {}", ran.stderr);
+        // What is there, or named by the policy, and not protected or held now.
+        for known in ["b", "ghost"] {
+            house.appcred(&format!("plan --allow-protected a,{known}")).run();
+        }
+    }
+    is_held(&house, &OLD);
+    // A credential whose entry is gone has its key.
+    house.declare(&TWO.replace("key: b", "key: c"));
+    house.appcred("plan --allow-protected b").run();
+}
+
+#[test]
+fn an_entry_that_the_policy_protects_is_not_removed() {
+    let house = House::new(TWO);
+    let project = house.text("appcred.yaml");
+    house.project.write("appcred.yaml", &format!("{project}policy: {{protect: [a]}}\n"));
+    let ran = house.appcred("rm a").status(1).run();
+    assert!(
+        ran.stderr.contains("`a` is protected by the policy in appcred.yaml"),
+        "{}",
+        ran.stderr
+    );
+    assert!(house.text("credentials.yaml").contains("key: a"));
+    house.appcred("apply --yes").run();
+    house.appcred("forget a").run();
+    house.appcred("plan --detailed-exitcode").status(0).run();
+}
+
+#[test]
 fn a_protected_entry_is_not_removed_and_what_the_policy_names_stays_without_it() {
     let house = changed("protect: true");
     let ran = house.appcred("rm a").status(1).run();
