@@ -9,7 +9,7 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::model::{Key, counted};
+use crate::model::{Key, Windows, counted};
 use crate::plan_file::PlanFile;
 use crate::reconcile::{self, Verdicts, unchecked_line};
 use crate::report::{Report, Verb, text};
@@ -24,7 +24,7 @@ use super::locks::lock_targets;
 use super::output::{Outputs, names};
 use super::plan::say_selected;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
-use super::{Global, console, plan_file, verify};
+use super::{Global, console, environment, plan_file, verify};
 
 /// Fewer operations than this are over before a bar is seen.
 const WORTH_A_BAR: usize = 20;
@@ -94,7 +94,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     let _lock = lock_targets(global, selection).await?;
     let mut gathered = gather(global, selection, &policy).await?;
     ask_about_troubles(&mut gathered.targets).await;
-    let Gathered { manifests, problems, targets } = gathered;
+    let Gathered { manifests, problems, windows, targets } = gathered;
     let write = |views: &[TargetView]| {
         let (targets, names) = (reported(views), names(global));
         let report = Report {
@@ -123,6 +123,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         if verb.outputs.print_text() {
             console::print("\n")?;
         }
+        say_window(&windows);
         let verdicts = match verb.verify {
             true => verify::plans(&views, verb.strict).await,
             false => Some(Verdicts::default()),
@@ -141,6 +142,17 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     }
     write(&views)?;
     Ok(ended(&views))
+}
+
+/// Says that no window is open. Whoever applies decides that.
+fn say_window(windows: &Windows) {
+    let now = environment::now();
+    if !windows.are_open(now) {
+        console::message(format_args!(
+            "No maintenance window is open before {}: `watch` waits for it, `apply` does not.",
+            windows.next_in_words(now)
+        ));
+    }
 }
 
 fn show_plan(global: &Global, verb: &ApplyArgs, views: &[TargetView]) -> anyhow::Result<()> {

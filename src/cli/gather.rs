@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use crate::desired::Resolved;
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, LoadRequest, Loaded, Project, secret_values};
-use crate::model::{Key, PolicyOverrides};
+use crate::model::{Key, PolicyOverrides, Windows};
 use crate::reconcile::{self, Verdicts};
 use crate::report::{EntryPlaces, TargetReport, notices, problems};
 use crate::secret::{IdentityProblem, SecretResolver, env};
@@ -76,6 +76,8 @@ pub(super) struct Gathered {
     pub(super) manifests: Vec<PathBuf>,
     /// What is wrong, which was shown.
     pub(super) problems: Diagnostics,
+    /// When a watcher may change something.
+    pub(super) windows: Windows,
     /// The targets; none where the manifests are in error.
     pub(super) targets: Option<Vec<TargetView>>,
 }
@@ -107,10 +109,11 @@ pub(super) async fn gather_loaded(
     pager::keep_from(variables_with_secrets(&loaded));
     let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
     let workspace = workspace(global);
+    let windows = workspace.environment.windows(&loaded.project);
     let evaluation =
         workspace.evaluate(loaded, &selection.targets, policy, on_error, Terminal).await?;
     warn_of_running(evaluation.targets.iter().flatten()).await?;
-    Ok(gathered(manifests, problems, evaluation))
+    Ok(Gathered { windows, ..gathered(manifests, problems, evaluation) })
 }
 
 /// Plans for the selected targets as a snapshot recorded them.
@@ -131,7 +134,8 @@ pub(super) async fn gather_snapshot(
     pager::keep_from(variables_with_secrets(&loaded));
     let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
     if problems.has_errors() {
-        return Ok(Gathered { manifests, problems, targets: None });
+        let windows = Windows::default();
+        return Ok(Gathered { manifests, problems, windows, targets: None });
     }
     let names = &selection.targets;
     let evaluation = workspace.evaluate_snapshot(loaded, snapshot?, names, policy, against).await?;
@@ -161,7 +165,8 @@ fn gathered(
     let known = targets.filter_map(|of| Some((&of.name, &of.comparison.as_ref().ok()?.observed)));
     notices::unread_accounts(known).into_iter().for_each(console::warning);
     problems.append(evaluation.problems);
-    Gathered { manifests, problems, targets: evaluation.targets }
+    let (windows, targets) = (Windows::default(), evaluation.targets);
+    Gathered { manifests, problems, windows, targets }
 }
 
 /// Asks the providers about the clients of accounts that do not run.

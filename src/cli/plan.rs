@@ -160,7 +160,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
         }
     };
     ask_about_troubles(&mut gathered.targets).await;
-    let Gathered { manifests, problems, targets } = &gathered;
+    let Gathered { manifests, problems, targets, .. } = &gathered;
     let shown = reported(targets.as_deref().unwrap_or_default());
     let names = names(global);
     let report = Report {

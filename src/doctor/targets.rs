@@ -50,6 +50,10 @@ async fn look_at(
     name: &TargetName,
     endpoint: &Endpoint,
 ) -> Result<Vec<HealthCheck>, EvaluationError> {
+    if seen.project.suspended.contains_key(name) {
+        let seen = "it is suspended, so nothing connects to it";
+        return Ok(vec![HealthCheck::ok(Targets, seen).of(name)]);
+    }
     let environment = &request.workspace.environment;
     let mut checks = match endpoint {
         Endpoint::HomeAssistant(endpoint) => {
@@ -157,7 +161,7 @@ fn welcomed(welcome: &Welcome, entries: usize) -> Vec<HealthCheck> {
     let Welcome { version, state, has_my, redirect_uri } = welcome;
     let running = match state.as_str() {
         "RUNNING" => HealthCheck::ok(Running, "Home Assistant runs"),
-        state => HealthCheck::warning(Running, format!("Home Assistant says that it is {state}"))
+        state => HealthCheck::warning(Running, format!("Home Assistant reports the state {state}"))
             .help("wait until it has started: integrations are missing before"),
     };
     vec![
@@ -177,7 +181,7 @@ fn release(version: Option<&str>) -> HealthCheck {
     let (Some(release), Some((oldest, newest))) = (Release::of(version), integrations::read_of())
     else {
         return HealthCheck::warning(code, seen)
-            .help("its integrations are taken to be the newest known");
+            .help("appcred treats its integrations as those of the newest known release");
     };
     if release < oldest {
         return HealthCheck::error(code, format!("{seen} is older than {oldest}")).help(format!(
@@ -185,9 +189,11 @@ fn release(version: Option<&str>) -> HealthCheck {
         ));
     }
     if release > newest {
-        return HealthCheck::warning(code, format!("{seen} is newer than this appcred")).help(format!(
-            "update appcred where there is a newer one: it takes integrations to be as in {newest}"
-        ));
+        return HealthCheck::warning(code, format!("{seen} is newer than this appcred")).help(
+            format!(
+                "update appcred where there is a newer one: it treats integrations as in {newest}"
+            ),
+        );
     }
     HealthCheck::ok(code, format!("{seen}, whose integrations are known"))
 }

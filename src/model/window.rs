@@ -49,6 +49,12 @@ impl Windows {
         };
         self.0.iter().filter_map(begin).min()
     }
+
+    /// The same as people read it, as in `Sat 2026-11-28 02:00 CET`; empty where there is none.
+    pub fn next_in_words(&self, now: Timestamp) -> String {
+        let next = self.next(now).map(|next| next.strftime("%a %Y-%m-%d %H:%M %Z").to_string());
+        next.unwrap_or_default()
+    }
 }
 
 impl Window {

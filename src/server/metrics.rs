@@ -56,6 +56,12 @@ impl Numbers {
                 is_watched.then(|| i64::from(target.is_connected()))
             }),
         )?;
+        out.gauges(
+            "appcred_target_suspended",
+            "Whether the target is suspended: it is not connected to, and nothing is done there",
+            None,
+            self.by_target(|target| Some(i64::from(target.link == Link::Suspended))),
+        )?;
         let is_refused = |link: &Link| match link {
             Link::NoAccess { why, .. } => *why != AccessFault::Other,
             Link::Up { .. } | Link::Down { .. } | Link::Connecting | Link::Suspended => false,

@@ -20,7 +20,7 @@ pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::model::{ClientId, Commit, Domain, Key, TargetName};
-use crate::plan::{Plan, Why};
+use crate::plan::{Plan, Why, Withheld};
 
 /// What a watcher knows, and what it is at.
 #[derive(Clone, Debug)]
@@ -177,9 +177,9 @@ impl TargetStatus {
     }
 
     /// Somebody has changed it, and this is to be done about it.
-    pub fn drifted(&mut self, plan: &Plan) {
+    pub fn drifted(&mut self, to_do: Vec<String>) {
         self.totals.drifts += 1;
-        self.drift = to_do(plan);
+        self.drift = to_do;
     }
 
     /// Whether there is a connection.
@@ -260,10 +260,10 @@ pub fn differences(plan: &Plan, is_left: bool, is_drift: bool) -> Vec<Difference
     });
     let is_meant = |why: &Why| matches!(why, Why::PruneOff | Why::Suspended);
     let withheld = plan.withheld.iter().filter(|withheld| !is_meant(&withheld.why));
-    let withheld = withheld.map(|withheld| Difference {
-        what: withheld.action.summary(),
-        why: Some(withheld.why.clone()),
-        is_drift: false,
+    let withheld = withheld.map(|Withheld { action, why }| Difference {
+        what: action.summary(),
+        why: Some(why.clone()),
+        is_drift: is_drift && matches!(why, Why::OutsideWindows { .. }) && !action.is_set_up(),
     });
     steps.chain(withheld).collect()
 }

@@ -9,6 +9,15 @@ use crate::status::Mode;
 
 use super::TargetSpec;
 
+/// Which steps of a plan are not carried out in a round.
+#[derive(Clone, Copy)]
+pub(super) struct LeftSteps {
+    /// All of them.
+    pub(super) is_left: bool,
+    /// All but the set-ups that are open: they wait for a window.
+    pub(super) is_postponed: bool,
+}
+
 /// Whether nothing of a plan is to be done.
 pub(super) fn is_left(spec: &TargetSpec, plan: &Plan, is_drift: bool) -> bool {
     plan.is_stopped()
@@ -25,8 +34,7 @@ pub(super) fn postpone(spec: &TargetSpec, plan: &mut Plan, now: Timestamp) -> bo
     if windows.are_open(now) {
         return false;
     }
-    let next = windows.next(now).map(|next| next.strftime("%a %Y-%m-%d %H:%M %Z").to_string());
-    plan.postpone(&next.unwrap_or_default())
+    plan.postpone(&windows.next_in_words(now))
 }
 
 /// How long it is until the next window begins.

@@ -17,7 +17,7 @@ use crate::target::{Observe, Stop};
 use super::conflict::RepeatedSteps;
 use super::connection::{Connect, LiveConnection, TargetEvent, WatchedTarget};
 use super::error::RoundError;
-use super::left::{is_left, postpone};
+use super::left::{LeftSteps, is_left, postpone};
 use super::notices::Notifier;
 use super::round_log::RoundLog;
 use super::set_ups::{SetUps, begins};
@@ -156,10 +156,12 @@ impl<C: Connect> TargetReconciler<C> {
                 target.ask_about_troubles(&mut plan, &spec.desired, &observed, known).await;
             }
             let is_drift = self.is_drift(spec, &plan);
+            let drift = is_drift.then(|| status::to_do(&plan));
             let is_left = is_left(spec, &plan, is_drift);
             self.set_ups.keep(&plan, &spec.desired, Instant::now());
             let is_postponed = !is_left && postpone(spec, &mut plan, self.statuses.now());
-            self.record(spec, &observed, &plan, is_drift && !is_postponed, is_left);
+            let left = LeftSteps { is_left, is_postponed };
+            self.record(spec, &observed, &plan, drift, left);
             self.set_ups.take_out_resting(&mut plan);
             if plan.steps.is_empty() && !is_postponed {
                 self.settled = Some(Arc::clone(spec));
@@ -261,25 +263,26 @@ impl<C: Connect> TargetReconciler<C> {
             && plan.steps.iter().any(|step| !step.action.is_set_up())
     }
 
-    /// Records what was found, and what of it stays as it is.
+    /// Records what was found, what of it stays as it is, and what is to be done about `drift` if there is any.
     fn record(
         &mut self,
         spec: &TargetSpec,
         observed: &Observed,
         plan: &Plan,
-        is_drift: bool,
-        is_left: bool,
+        drift: Option<Vec<String>>,
+        LeftSteps { is_left, is_postponed }: LeftSteps,
     ) {
+        let is_drift = drift.is_some();
+        let is_repaired = is_drift && !is_left && !is_postponed;
         let differences = status::differences(plan, is_left, is_drift);
         self.log.unread(&observed.unread_accounts);
-        self.log.found(&differences, is_drift && !is_left, plan, &spec.policy.selection);
+        self.log.found(&differences, is_repaired, plan, &spec.policy.selection);
         let mut entries = spec.dated(status::entries(&spec.desired, plan, &spec.policy));
         entries.iter_mut().for_each(|entry| self.set_ups.write(entry));
-        let has_begun = is_drift && !self.is_drifted;
-        self.is_drifted = is_drift;
+        let has_begun = !std::mem::replace(&mut self.is_drifted, is_drift);
         self.statuses.target(&self.name, |target| {
-            if has_begun {
-                target.drifted(plan);
+            if let Some(to_do) = drift.filter(|_| has_begun) {
+                target.drifted(to_do);
             }
             target.entries = entries;
             target.linked = status::linked(plan);

@@ -209,6 +209,9 @@ fn line(difference: &Difference) -> String {
     match &difference.why {
         None if difference.is_drift => format!("drifted, to do: {}", difference.what),
         None => format!("to do: {}", difference.what),
+        Some(why) if difference.is_drift => {
+            format!("drifted, not done now: {}: {why}", difference.what)
+        }
         Some(why) => format!("not done: {}: {why}", difference.what),
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::manifest::Project;
+use crate::model::Windows;
 use crate::secret::env::IdentitySources;
 use crate::target::Endpoint;
 use crate::target::home_assistant::SessionStore;
@@ -33,6 +35,12 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// The windows of a project, in the time zone of this machine where they name none.
+    pub(crate) fn windows(&self, project: &Project) -> Windows {
+        let zone = self.time_zone.clone().unwrap_or(TimeZone::UTC);
+        project.policy.windows.in_zone(&zone)
+    }
+
     /// The sessions of `appcred login`; none where there is no place to keep them.
     pub fn sessions(&self) -> Option<SessionStore> {
         Some(SessionStore::new(self.state_folder.as_ref()?.join("sessions")))

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use crate::desired::{self, Resolved};
@@ -180,8 +179,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         problems: &mut Diagnostics,
     ) -> BTreeMap<TargetName, TargetSpec> {
         let mut policy = project.policy.with(&self.settings.policy);
-        let zone = self.settings.workspace.environment.time_zone.clone();
-        policy.windows = policy.windows.in_zone(&zone.unwrap_or(TimeZone::UTC));
+        policy.windows = self.settings.workspace.environment.windows(project);
         let mode = match (self.settings.is_dry_run, policy.on_drift) {
             (true, _) => Mode::Report,
             (false, OnDrift::Report) => Mode::ReportDrift,

@@ -1,5 +1,6 @@
 //! What people said is to be left alone: protected, suspended and forgotten entries, and suspended targets.
 
+use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use serde_json::Value;
 
 use crate::changing::House;
@@ -150,6 +151,8 @@ fn a_suspended_target_is_not_looked_at() {
     assert!(ran.stderr.contains("appcred.yaml:2:"), "{}", ran.stderr);
     is_held(&house, &OLD);
     house.appcred("plan --target cabin --key a --detailed-exitcode").status(0).run();
+    let ran = house.appcred("doctor --target cabin").env("T", "token").run();
+    assert!(ran.stdout.contains("it is suspended, so nothing connects to it"), "{}", ran.stdout);
     house.project.write("appcred.yaml", &project.replace("ha}", "ha, suspend: maybe}"));
     let ran = house.appcred("validate").status(1).run();
     assert!(ran.stderr.contains("`suspend` must be"), "{}", ran.stderr);
@@ -188,4 +191,28 @@ fn forgetting_makes_a_project_file_where_there_is_none_and_is_reported() {
     assert_eq!(report["changes"][0]["change"], "entry_forgotten", "{report}");
     assert_eq!(house.text("appcred.yaml"), "policy:\n  forgotten: [b]\n");
     house.appcred("validate").run();
+}
+
+#[test]
+fn apply_says_that_no_window_is_open_and_applies() {
+    let house = House::new(TWO);
+    let project = house.text("appcred.yaml");
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let in_days = |days: i64| today.checked_add(days.days()).unwrap();
+    let windows = |days: i64| {
+        let day = in_days(days).strftime("%a").to_string().to_lowercase();
+        let window = format!("{{days: [{day}], from: \"00:00\", to: \"00:00\", time_zone: UTC}}");
+        house.project.write("appcred.yaml", &format!("{project}policy: {{windows: [{window}]}}\n"));
+    };
+    windows(3);
+    let ran = house.appcred("apply --yes").run();
+    let said = in_days(3).strftime("No maintenance window is open before %a %Y-%m-%d 00:00 UTC: ");
+    assert!(ran.stderr.contains(&said.to_string()), "{}", ran.stderr);
+    is_held(&house, &OLD);
+    let ran = house.appcred("apply --yes").run();
+    assert!(!ran.stderr.contains("window"), "nothing is to be done: {}", ran.stderr);
+    house.declare(&TWO.replacen("AGE", "@NEW", 1));
+    windows(0);
+    let ran = house.appcred("apply --yes").run();
+    assert!(!ran.stderr.contains("window"), "one is open: {}", ran.stderr);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use appcred::codes::{ActionCode, OutcomeCode};
 use appcred::model::{
     ClientAnswer, ClientId, ConsentLink, DeviceCode, Domain, EntryState, FieldKind, FlowField,
-    FlowForm, FlowStep, HandOverError, Key, Lifetime, Secret,
+    FlowForm, FlowStep, HandOverError, Key, Lifetime, Secret, TargetName,
 };
 use appcred::plan::{SetupState, Trouble, Why};
 use appcred::report::schema;
@@ -328,7 +328,11 @@ fn parsed(text: &str) -> Value {
 
 #[test]
 fn prometheus_reads_the_metrics() {
-    let served = Served::start(busy());
+    let mut status = busy();
+    let mut attic = refused(vec![entry("twitch", "Live")]);
+    attic.link = Link::Suspended;
+    status.targets.insert(TargetName::new("attic"), attic);
+    let served = Served::start(status);
     let samples = parsed(&get(&served, "/metrics", &[]).text);
     let number = |name: &str, labels: &[(&str, &str)]| {
         let labels: serde_json::Map<_, _> =
@@ -368,6 +372,8 @@ fn prometheus_reads_the_metrics() {
         ("appcred_token_refused", &[("target", "barn")], 1.0),
         ("appcred_target_up", &[home], 1.0),
         ("appcred_target_up", &[("target", "cabin \"\\é")], 0.0),
+        ("appcred_target_suspended", &[home], 0.0),
+        ("appcred_target_suspended", &[("target", "attic")], 1.0),
         ("appcred_reconcile_duration_seconds_count", &[], 2.0),
         ("appcred_reconcile_duration_seconds_sum", &[], 100.03),
         ("appcred_reconcile_duration_seconds_bucket", &[("le", "0.025")], 0.0),

@@ -199,10 +199,9 @@ fn differing(difference: &Differing<'_>) -> Markup {
         li {
             (difference.what)
             @if difference.is_drift { " " (badge(Tone::Wait, "drift")) }
-            @match &difference.withheld {
-                Some(reason) => p .soft { "Not done: " (reason.message) "; " (reason.help) "." },
-                None if difference.is_drift => p .soft { "Somebody has changed it there." },
-                None => {}
+            @if difference.is_drift { p .soft { "Somebody has changed it there." } }
+            @if let Some(reason) = &difference.withheld {
+                p .soft { "Not done: " (reason.message) "; " (reason.help) "." }
             }
         }
     }

@@ -70,6 +70,29 @@ async fn changes_wait_for_the_next_window_and_are_made_when_it_begins() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn drift_outside_of_windows_is_seen_at_once_and_repaired_when_the_next_one_begins() {
+    let engine = started(at_night(spec(vec![one()]))).await;
+    engine.pass(5 * HOUR).await;
+    assert!(engine.target(HOME).is_in_sync());
+    engine.home().empty();
+    engine.pass(5).await;
+    let target = engine.target(HOME);
+    assert_eq!(
+        (target.totals.drifts, &target.drift[..]),
+        (1, &["create spotify \"a\"".to_owned()][..])
+    );
+    let [difference] = &target.differences[..] else { panic!("{target:?}") };
+    assert!(difference.is_drift && matches!(difference.why, Some(Why::OutsideWindows { .. })));
+    assert!(engine.home().secrets().is_empty());
+
+    engine.pass(21 * HOUR).await;
+    let target = engine.target(HOME);
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "first".to_owned())]);
+    assert!(target.is_in_sync() && target.totals.drifts == 1, "{target:?}");
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_suspended_target_is_not_connected_to_until_it_is_no_longer() {
     let suspended = |is_suspended| TargetSpec { is_suspended, ..spec(vec![one()]) };
     let engine = Engine::start(&[(HOME, suspended(true))]).await;
