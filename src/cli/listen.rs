@@ -32,7 +32,7 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "FILE", help_heading = "Status page")]
     token_file: Option<PathBuf>,
     /// Read everything again when a Git host posts to /api/v1/hook, signed with the secret in this file: GitHub, Gitea,
-    /// Forgejo, or GitLab with its secret token
+    /// Forgejo, or GitLab with its signing token or secret token
     #[arg(long, value_name = "FILE", help_heading = "Status page")]
     hook_secret_file: Option<PathBuf>,
     /// Accept requests for this host name, such as that of a reverse proxy on this machine

@@ -3,13 +3,11 @@
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 
-/// What HTTP, its WebSockets, our HTTP library and Home Assistant's API decide themselves.
+/// What HTTP, its WebSockets and our HTTP library decide themselves.
 const OWN: &[&str] = &[
     "accept-encoding",
-    "authorization",
     "connection",
     "expect",
-    "ha-frontend-base",
     "host",
     "http2-settings",
     "keep-alive",
@@ -32,13 +30,14 @@ pub enum BadHeader {
     Own,
 }
 
-/// The name of a header that may be added.
+/// The name of a header that may be added. `own` has those, in small letters, that are set for this server too.
 ///
 /// # Errors
 /// Where it is no name, or one that is set anyway.
-pub fn header_name(text: &str) -> Result<HeaderName, BadHeader> {
+pub fn header_name(text: &str, own: &[&str]) -> Result<HeaderName, BadHeader> {
     let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| BadHeader::Name)?;
     let is_own = OWN.contains(&name.as_str())
+        || own.contains(&name.as_str())
         || OWN_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix));
     if is_own { Err(BadHeader::Own) } else { Ok(name) }
 }
@@ -59,11 +58,11 @@ mod tests {
 
     #[test]
     fn what_is_set_anyway_cannot_be_added() {
-        for name in ["CF-Access-Client-Id", "X-Api-Key", "cookie", "Accept", "Forwarded"] {
-            assert_eq!(header_name(name).unwrap().as_str(), name.to_lowercase(), "{name}");
+        for name in ["CF-Access-Client-Id", "X-Api-Key", "cookie", "Authorization", "Forwarded"] {
+            assert_eq!(header_name(name, &[]).unwrap().as_str(), name.to_lowercase(), "{name}");
         }
         for name in [
-            "Authorization",
+            "X-Own",
             "HOST",
             "Content-Length",
             "content-type",
@@ -73,18 +72,17 @@ mod tests {
             "Transfer-Encoding",
             "Proxy-Authorization",
             "User-Agent",
-            "HA-Frontend-Base",
         ] {
-            assert_eq!(header_name(name).unwrap_err(), BadHeader::Own, "{name}");
+            assert_eq!(header_name(name, &["x-own"]).unwrap_err(), BadHeader::Own, "{name}");
         }
         for name in ["", "a b", "a:b", "a\nb", "ä", "(x)"] {
-            assert_eq!(header_name(name).unwrap_err(), BadHeader::Name, "{name:?}");
+            assert_eq!(header_name(name, &[]).unwrap_err(), BadHeader::Name, "{name:?}");
         }
     }
 
     #[test]
     fn a_value_is_printed_nowhere() {
-        let (mut headers, name) = (HeaderMap::new(), header_name("x-key").unwrap());
+        let (mut headers, name) = (HeaderMap::new(), header_name("x-key", &[]).unwrap());
         assert!(add_header(&mut headers, &name, "hush"));
         assert!(!format!("{headers:?}").contains("hush"));
         assert!(!add_header(&mut headers, &name, "a\r\nb: c"));

@@ -7,14 +7,18 @@ use serde_json::Value as Json;
 
 use super::decode::{Decoder, Site};
 use super::deserialize::DecodeStop;
+use super::entry::given;
 use super::schema::{ActionInput, HomeAssistantNotify, WebhookInput};
 use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{Field, FieldRefusal, Raw};
-use crate::model::{NOTICE_FIELDS, NotifyAction, Reference, fill_in};
+use crate::model::{NOTICE_FIELDS, NotifyAction, Reference, WebhookMethod, fill_in};
+use crate::target::{AddedHeaders, added_headers};
 use crate::yaml::{self, Node, Value};
 
 /// A longer part of a text is not repeated in messages.
 const MOST_NAMED: usize = 20;
+
+const NO_HEADER: &str = "leave it out: the type of the content follows from `body`";
 
 /// Where a watcher sends notifications.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +36,10 @@ pub struct Notify {
 pub struct WebhookSetting {
     /// The address, which may be secret.
     pub address: Located<Reference>,
+    /// The method of HTTP.
+    pub method: WebhookMethod,
+    /// What it is sent as well.
+    pub headers: AddedHeaders,
     /// What is posted instead of the notice; its texts can be filled in.
     pub body: Option<Json>,
 }
@@ -56,7 +64,7 @@ impl<'n> Decoder<'n> {
                 notify.actions.extend(action.map(|action| action.value));
             }
             Value::Mapping(_) if site.node.tag.is_none() => {
-                notify.webhooks.extend(self.read(site).and_then(|input| self.webhook(&input)));
+                notify.webhooks.extend(self.read(site).and_then(|input| self.webhook(input)));
             }
             Value::Scalar(scalar) if site.node.tag.is_none() && is_home_assistant(&scalar.text) => {
                 notify.home_assistant = true;
@@ -71,10 +79,14 @@ impl<'n> Decoder<'n> {
 }
 
 impl<'n> Decoder<'n> {
-    fn webhook(&self, input: &WebhookInput) -> Option<WebhookSetting> {
-        let body = input.body.as_ref().map_or(Some(None), |body| self.body(body).map(Some));
-        let address = self.raw(&input.webhook).and_then(|site| self.reference(site));
-        Some(WebhookSetting { address: address?, body: body? })
+    fn webhook(&self, input: WebhookInput) -> Option<WebhookSetting> {
+        let WebhookInput { webhook, method, headers, body } = input;
+        let address = self.raw(&webhook).and_then(|site| self.reference(site));
+        let method = given(method, WebhookMethod::default());
+        let headers = headers
+            .map_or(Some(Vec::new()), |headers| added_headers(headers, (&[], NO_HEADER), self));
+        let body = body.as_ref().map_or(Some(None), |body| self.body(body).map(Some));
+        Some(WebhookSetting { address: address?, method: method?, headers: headers?, body: body? })
     }
 
     fn body(&self, body: &Field<Raw<Json>>) -> Option<Json> {

@@ -6,8 +6,8 @@ use super::decode::{Decoder, Site, unbroken, wrong_kind};
 use crate::diagnostic::{Located, ProblemCode, Span};
 use crate::field::FieldRefusal;
 use crate::model::{
-    AGE_HEADER, ClientPart, Reference, Secret, ValueFault, client_fault, header_fault,
-    is_variable_name, value_fault,
+    AGE_HEADER, ClientPart, Reference, Secret, ValueFault, client_fault, is_variable_name,
+    value_fault,
 };
 use crate::secret;
 use crate::suggest::{listed, nearest};
@@ -56,11 +56,6 @@ impl<'n> Decoder<'n> {
     /// The same of a setting of a target, such as a path: what it is, its reader finds out.
     pub(super) fn setting(&self, site: Site<'n>) -> Option<Located<Reference>> {
         self.reference_unless(site, |text, _| value_fault(text, true))
-    }
-
-    /// The same of a header of HTTP.
-    pub(super) fn header(&self, site: Site<'n>) -> Option<Located<Reference>> {
-        self.reference_unless(site, header_fault)
     }
 
     /// The same, of which `fault` finds what is wrong with it in plain text.

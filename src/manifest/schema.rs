@@ -18,7 +18,7 @@ use crate::field::{
 };
 use crate::model::{
     AccountName, Adopt, Domain, Implementation, Key, MaxDeletes, NotifyAction, OnDelete, OnDrift,
-    Owner, Prune, TargetName,
+    Owner, Prune, TargetName, WebhookMethod,
 };
 use crate::schema::of_input;
 use crate::target::TargetInput;
@@ -313,8 +313,13 @@ pub(super) struct ActionInput {
 #[serde(rename = "an item of `notify`", deny_unknown_fields)]
 #[schemars(rename = "WebhookInput")]
 pub(super) struct WebhookInput {
-    /// The address in plain text, or by `!secret NAME`, `!env_var NAME`, `!file PATH` or `!from SOURCE WHAT`.
+    /// The address in plain text, or by `!secret NAME`, `!env_var NAME`, `!file PATH` or `!from SOURCE WHAT`. An `{id}` in
+    /// it is filled in: a text that differs for each notice, and stays for one that is posted again.
     pub(super) webhook: Field<Raw<SecretText>>,
+    /// The method of HTTP. `POST` where it is left out.
+    pub(super) method: Option<Field<WebhookMethod>>,
+    /// Headers that are sent as well, in plain text or by a tag.
+    pub(super) headers: Option<Field<Pairs<Raw<SecretText>>>>,
     /// What is posted instead of the notice (`appcred schema notice`): a mapping is posted as JSON, a text as text. In its
     /// texts, `{message}`, `{event}`, `{target}`, `{address}` and `{at}` are filled in; `{{` is a brace.
     pub(super) body: Option<Field<Raw<Json>>>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Entry, Located, Project};
-use crate::model::{CLIENT_ID, CLIENT_SECRET, Reference, SecretField, WEBHOOK};
+use crate::model::{CLIENT_ID, CLIENT_SECRET, Reference, SecretField, WEBHOOK, WEBHOOK_HEADERS};
 use crate::target::Endpoint;
 
 /// A value of one of the [`SECRET_FIELDS`](crate::model::SECRET_FIELDS).
@@ -22,7 +22,10 @@ pub fn secret_values<'p>(
     entries: &'p [Arc<Entry>],
 ) -> impl Iterator<Item = SecretValue<'p>> {
     let of_targets = project.targets.values().flat_map(Endpoint::secrets);
-    let webhooks = project.notify.webhooks.iter().map(|webhook| (WEBHOOK, &webhook.address));
+    let webhooks = project.notify.webhooks.iter().flat_map(|webhook| {
+        let headers = webhook.headers.iter().map(|(_, value)| (WEBHOOK_HEADERS, value));
+        std::iter::once((WEBHOOK, &webhook.address)).chain(headers)
+    });
     let of_entries = entries
         .iter()
         .flat_map(|entry| [(CLIENT_ID, &entry.client_id), (CLIENT_SECRET, &entry.client_secret)]);
@@ -31,7 +34,6 @@ pub fn secret_values<'p>(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::path::Path;
     use std::sync::Arc;
 
@@ -64,12 +66,17 @@ mod tests {
 
     #[test]
     fn the_fields_that_are_edited_in_place_are_those_that_are_read() {
-        let all: BTreeSet<&str> = SECRET_FIELDS.iter().map(|field| field.name).collect();
+        // Two sections have one of a name.
+        let names = |mut names: Vec<String>| {
+            names.sort();
+            names
+        };
+        let all = names(SECRET_FIELDS.iter().map(|field| field.name.to_owned()).collect());
         let text = with_all_fields();
 
         let edited = slots(&text).unwrap();
         assert!(edited.iter().all(|slot| matches!(slot.held, SlotValue::Age(_))));
-        let edited: BTreeSet<&str> = edited.iter().map(|slot| slot.field.as_str()).collect();
+        let edited = names(edited.iter().map(|slot| slot.field.clone()).collect());
         assert_eq!(edited, all);
 
         let (head, tail) = text.split_at(text.find("targets:").unwrap());
@@ -81,7 +88,7 @@ mod tests {
         assert!(!problems.has_errors());
         let read: Vec<_> = secret_values(&project, &entries).collect();
         assert!(read.iter().all(|secret| matches!(secret.value.value, Reference::Age(_))));
-        let read: BTreeSet<&str> = read.iter().map(|secret| secret.field.name).collect();
+        let read = names(read.iter().map(|secret| secret.field.name.to_owned()).collect());
         assert_eq!(read, all);
     }
 }

@@ -8,8 +8,10 @@ use super::reference::Handling;
 use crate::diagnostic::{Located, ProblemCode, Spot};
 use crate::field::{Field, FieldRefusal, Raw, SecretText, Text};
 use crate::files;
-use crate::model::{Reference, value_fault};
-use crate::target::{Description, Endpoint, FieldContext, KINDS, ReadTarget, TARGET, TargetKind};
+use crate::model::{Reference, header_fault, value_fault};
+use crate::target::{
+    Description, Endpoint, FieldContext, HeaderContext, KINDS, ReadTarget, TARGET, TargetKind,
+};
 use crate::yaml::{Node, Pair, Value};
 
 /// The fields of one target.
@@ -115,10 +117,6 @@ impl FieldContext for TargetFields<'_, '_, '_> {
         self.decoder.setting(self.decoder.raw(field)?)
     }
 
-    fn header(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>> {
-        self.decoder.header(self.decoder.raw(field)?)
-    }
-
     fn path(&self, field: Field<Text<String>>) -> Option<PathBuf> {
         let text = self.decoder.text(field)?;
         self.decoder.resolved(self.paths, &text.value, text.spot.span)
@@ -135,10 +133,6 @@ impl FieldContext for TargetFields<'_, '_, '_> {
         }
     }
 
-    fn key(&self, site: usize) -> &str {
-        self.decoder.site_at(site).key_text()
-    }
-
     fn folder(&self) -> &Path {
         files::folder(self.paths.folder)
     }
@@ -146,9 +140,33 @@ impl FieldContext for TargetFields<'_, '_, '_> {
     fn refuse(&self, site: usize, why: FieldRefusal) {
         self.decoder.refuse(self.decoder.site_at(site), why);
     }
+}
+
+impl HeaderContext for Decoder<'_> {
+    fn header(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>> {
+        self.reference_unless(self.raw(field)?, header_fault)
+    }
+
+    fn key(&self, site: usize) -> &str {
+        self.site_at(site).key_text()
+    }
 
     fn refuse_field(&self, site: usize, why: FieldRefusal) {
-        let site = self.decoder.site_at(site);
-        self.decoder.refuse(site, why.at(site.key_span()));
+        let site = self.site_at(site);
+        self.refuse(site, why.at(site.key_span()));
+    }
+}
+
+impl HeaderContext for TargetFields<'_, '_, '_> {
+    fn header(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>> {
+        self.decoder.header(field)
+    }
+
+    fn key(&self, site: usize) -> &str {
+        self.decoder.key(site)
+    }
+
+    fn refuse_field(&self, site: usize, why: FieldRefusal) {
+        self.decoder.refuse_field(site, why);
     }
 }

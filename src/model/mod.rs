@@ -30,6 +30,7 @@ pub mod sops;
 mod text;
 mod value_fault;
 mod visible;
+mod webhook_method;
 mod window;
 
 /// The name of the project file.
@@ -66,7 +67,7 @@ pub use reference::{Reference, is_variable_name};
 pub use secret::Secret;
 pub use secret_field::{
     CLIENT_ID, CLIENT_KEY, CLIENT_SECRET, HEADERS, PROXY, PlainText, SECRET_FIELDS, SecretField,
-    TOKEN, WEBHOOK,
+    TOKEN, WEBHOOK, WEBHOOK_HEADERS,
 };
 pub use selection::{Glob, Selection};
 pub use text::{
@@ -74,4 +75,5 @@ pub use text::{
 };
 pub use value_fault::{ValueFault, client_fault, header_fault, hidden_character, value_fault};
 pub use visible::{Visible, hidden, is_hidden, to_json, visible_json, visible_lines};
+pub use webhook_method::WebhookMethod;
 pub use window::{Window, Windows};

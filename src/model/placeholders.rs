@@ -1,7 +1,7 @@
 //! Texts of a notification that name what they are filled in with, as in `{target}: {message}`.
 
 /// What may be named: the fields of a notice.
-pub const NOTICE_FIELDS: [&str; 5] = ["message", "event", "target", "address", "at"];
+pub const NOTICE_FIELDS: [&str; 6] = ["message", "event", "target", "address", "at", "id"];
 
 /// Fills a text in; `{{` and `}}` are braces.
 ///

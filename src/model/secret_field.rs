@@ -81,9 +81,17 @@ pub const WEBHOOK: SecretField = SecretField {
     plain_text: PlainText::Accepted,
 };
 
+/// The headers that a webhook is sent.
+pub const WEBHOOK_HEADERS: SecretField = SecretField {
+    section: "notify",
+    name: "headers",
+    is_mapping: true,
+    plain_text: PlainText::Accepted,
+};
+
 /// All of them.
 pub const SECRET_FIELDS: &[SecretField] =
-    &[CLIENT_ID, CLIENT_SECRET, TOKEN, HEADERS, CLIENT_KEY, PROXY, WEBHOOK];
+    &[CLIENT_ID, CLIENT_SECRET, TOKEN, HEADERS, CLIENT_KEY, PROXY, WEBHOOK, WEBHOOK_HEADERS];
 
 impl SecretField {
     /// As messages call one value of it.

@@ -9,7 +9,7 @@
 //!  shared.rs = what is rendered once for each status
 //!  consent.rs = the consent that this browser began; callback.rs = a provider's answer that arrives
 //!  here ──CallbackRequest──▶ watch/
-//!  wake.rs = programs and Git hosts that ask for a round ──WakeRequest──▶ watch/
+//!  wake.rs, signature.rs = programs and Git hosts that ask for a round ──WakeRequest──▶ watch/
 //!  reply.rs = headers that every answer has
 //! ```
 //!
@@ -26,6 +26,7 @@ mod probes;
 mod reply;
 mod sessions;
 mod shared;
+mod signature;
 mod throttle;
 mod token_file;
 mod wake;

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use super::headers::HeaderContext;
 use super::home_assistant::{HomeAssistant, SessionStore};
 use super::{
     ChangeEvents, ConnectError, Done, Execute, Observe, Operation, Refusal, Stop, TargetError,
@@ -23,15 +24,12 @@ pub const TARGET: &str = "a target";
 
 /// What the fields of a target need of the project that they are in. A problem is reported where it is found,
 /// and the answer is `None`.
-pub trait FieldContext {
+pub trait FieldContext: HeaderContext {
     /// A secret, in plain text only where the project allows that.
     fn secret(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>>;
 
     /// A value that may be a secret, or in plain text.
     fn reference(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>>;
-
-    /// A header of HTTP, which may be a secret.
-    fn header(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>>;
 
     /// A path, from the folder of the project file.
     fn path(&self, field: Field<Text<String>>) -> Option<PathBuf>;
@@ -42,17 +40,11 @@ pub trait FieldContext {
     /// The text at this place, where it is one in plain text.
     fn plain_text(&self, site: usize) -> Option<&str>;
 
-    /// The key of the value at this place.
-    fn key(&self, site: usize) -> &str;
-
     /// The folder of the project file.
     fn folder(&self) -> &Path;
 
     /// Reports why the value of a field is refused.
     fn refuse(&self, site: usize, why: FieldRefusal);
-
-    /// Reports why a field should not be there.
-    fn refuse_field(&self, site: usize, why: FieldRefusal);
 }
 
 /// What a text means.

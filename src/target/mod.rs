@@ -5,6 +5,7 @@
 mod collapsed;
 pub mod config_dir;
 mod connect_error;
+mod headers;
 pub mod home_assistant;
 mod kinds;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use smol_str::SmolStr;
 use thiserror::Error;
 
 pub use connect_error::ConnectError;
+pub use headers::{AddedHeaders, HeaderContext, added_headers};
 pub use kinds::{
     Description, Endpoint, FieldContext, KINDS, LiveTarget, ReadTarget, TARGET, Target,
     TargetInput, TargetKind, meaning, meanings,

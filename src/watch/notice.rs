@@ -8,7 +8,7 @@ use crate::codes::EventCode;
 use crate::model::{AccountName, FlowStep, Key, Links, TargetName, to_json, web_page};
 use crate::status::{TargetStatus, Waiting};
 
-use super::webhook::{Webhook, WebhookSender};
+use super::webhook::{Post, Webhook, WebhookSender};
 
 /// What is posted to a webhook.
 #[derive(Serialize, JsonSchema)]
@@ -18,6 +18,8 @@ pub(super) struct Notice<'a> {
     kind: &'static str,
     /// Changes when a field changes its meaning or goes; new fields may come at any time.
     format_version: u32,
+    /// Differs for each notice, and stays for one that is posted again.
+    id: String,
     /// What has happened.
     event: EventCode,
     /// When.
@@ -38,6 +40,7 @@ impl<'a> Notice<'a> {
         Self {
             kind: "appcred notice",
             format_version: 1,
+            id: format!("{:032x}", fastrand::u128(..)),
             event,
             at: at.to_string(),
             target: None,
@@ -63,6 +66,7 @@ impl Notice<'_> {
             "target" => Some(self.target.map_or("", TargetName::as_str)),
             "address" => Some(self.address.unwrap_or_default()),
             "at" => Some(&self.at),
+            "id" => Some(&self.id),
             _ => None,
         }
     }
@@ -71,7 +75,10 @@ impl Notice<'_> {
 /// Posts a notice to these webhooks.
 pub(super) fn post(sender: &mut WebhookSender, webhooks: &[Webhook], notice: &Notice<'_>) {
     match to_json(notice) {
-        Ok(json) => sender.send(webhooks, |to| to.body_of(&json, |name| notice.field(name))),
+        Ok(json) => sender.send(webhooks, |to| Post {
+            id: notice.id.clone(),
+            body: to.body_of(&json, |name| notice.field(name)),
+        }),
         Err(why) => tracing::error!("a notice cannot be written: {why}"),
     }
 }

@@ -3,16 +3,19 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, StatusCode};
+use secrecy::zeroize::Zeroizing;
 use serde_json::Value as Json;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::http::{self, Network};
-use crate::model::{Secret, TargetName, fill_in};
+use crate::http::{self, HeaderMap, Network};
+use crate::model::{Secret, TargetName, WebhookMethod, fill_in};
 use crate::target::Stop;
 
+/// What is filled in with the id of a notice.
+const ID: &str = "{id}";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 /// Notices that wait; what comes on top is lost, and said to be.
@@ -23,8 +26,12 @@ const PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 32];
 /// Where notices are posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
-    /// The address, which may be a secret.
+    /// The address, which may be a secret. An [`ID`] in it is filled in.
     pub address: Secret,
+    /// The method of HTTP.
+    pub method: WebhookMethod,
+    /// What it is sent as well.
+    pub headers: HeaderMap,
     /// What is posted instead of the notice: a text, or JSON. Its texts are filled in with fields of the notice.
     pub body: Option<Json>,
 }
@@ -60,13 +67,21 @@ fn filled_json<'n>(json: &Json, field: impl Fn(&str) -> Option<&'n str> + Copy) 
     }
 }
 
+/// One notice for one webhook.
+#[derive(Debug)]
+pub(super) struct Post {
+    /// That of the notice.
+    pub(super) id: String,
+    pub(super) body: Body,
+}
+
 /// Posts in the background.
 pub(super) struct WebhookSender {
     /// Of what target; none for the manifests of all.
     target: Option<TargetName>,
     stop: Stop,
     /// The queues of those that were posted to.
-    queues: Vec<(Webhook, mpsc::Sender<Body>)>,
+    queues: Vec<(Webhook, mpsc::Sender<Post>)>,
 }
 
 impl WebhookSender {
@@ -75,10 +90,10 @@ impl WebhookSender {
     }
 
     /// Takes a notice for each of these webhooks; those that are no longer named get what waits for them.
-    pub(super) fn send(&mut self, webhooks: &[Webhook], body: impl Fn(&Webhook) -> Body) {
+    pub(super) fn send(&mut self, webhooks: &[Webhook], post: impl Fn(&Webhook) -> Post) {
         self.queues.retain(|(known, _)| webhooks.contains(known));
         for (at, webhook) in webhooks.iter().enumerate() {
-            if self.queue(at, webhook).try_send(body(webhook)).is_err() {
+            if self.queue(at, webhook).try_send(post(webhook)).is_err() {
                 let number = at + 1;
                 tracing::warn!(
                     target = named(&self.target),
@@ -88,13 +103,13 @@ impl WebhookSender {
         }
     }
 
-    fn queue(&mut self, at: usize, webhook: &Webhook) -> &mpsc::Sender<Body> {
+    fn queue(&mut self, at: usize, webhook: &Webhook) -> &mpsc::Sender<Post> {
         let known = self.queues.iter().position(|(known, _)| known == webhook);
         let queue = known.unwrap_or_else(|| {
-            let (sender, bodies) = mpsc::channel(QUEUE);
-            let (address, target) = (webhook.address.clone(), self.target.clone());
-            let hook = WebhookQueue { address, target, number: at + 1 };
-            tokio::spawn(hook.post_all(bodies, self.stop.clone()));
+            let (sender, posts) = mpsc::channel(QUEUE);
+            let (copy, target) = (webhook.clone(), self.target.clone());
+            let hook = WebhookQueue { webhook: copy, target, number: at + 1 };
+            tokio::spawn(hook.post_all(posts, self.stop.clone()));
             self.queues.push((webhook.clone(), sender));
             self.queues.len() - 1
         });
@@ -107,15 +122,15 @@ type Body = (&'static str, Vec<u8>);
 
 /// One webhook of a target. Its address may be a secret, so messages name its number in the list.
 struct WebhookQueue {
-    address: Secret,
+    webhook: Webhook,
     target: Option<TargetName>,
     number: usize,
 }
 
 impl WebhookQueue {
-    async fn post_all(self, mut bodies: mpsc::Receiver<Body>, stop: Stop) {
+    async fn post_all(self, mut posts: mpsc::Receiver<Post>, stop: Stop) {
         let (target, number) = (named(&self.target), self.number);
-        let client = match client(self.address.expose()) {
+        let client = match client(&self.webhook) {
             Ok(client) => client,
             Err(why) => {
                 return tracing::error!(
@@ -127,9 +142,9 @@ impl WebhookQueue {
         let mut has_failed = false;
         loop {
             tokio::select! {
-                body = bodies.recv() => match body {
-                    Some(body) => {
-                        let is_accepted = self.post(&client, &body, &stop).await;
+                post = posts.recv() => match post {
+                    Some(post) => {
+                        let is_accepted = self.post(&client, &post, &stop).await;
                         if is_accepted && has_failed {
                             tracing::info!(target, "webhook {number} accepts notices again");
                         }
@@ -143,13 +158,18 @@ impl WebhookQueue {
     }
 
     /// Whether the notice was accepted.
-    async fn post(&self, client: &reqwest::Client, body: &Body, stop: &Stop) -> bool {
-        let (address, target, number) = (&self.address, named(&self.target), self.number);
+    async fn post(&self, client: &reqwest::Client, post: &Post, stop: &Stop) -> bool {
+        let (target, number) = (named(&self.target), self.number);
         let mut pauses = PAUSES.iter();
-        let (content_type, body) = body;
+        let Post { id, body: (content_type, body) } = post;
+        let address = Secret::new(&Zeroizing::new(self.webhook.address.expose().replace(ID, id)));
+        let method = match self.webhook.method {
+            WebhookMethod::Post => Method::POST,
+            WebhookMethod::Put => Method::PUT,
+        };
         loop {
             let request = client
-                .post(address.expose())
+                .request(method.clone(), address.expose())
                 .header(CONTENT_TYPE, *content_type)
                 .body(body.to_owned());
             // Reqwest would print the address.
@@ -180,9 +200,11 @@ fn named(target: &Option<TargetName>) -> Option<&str> {
     target.as_ref().map(TargetName::as_str)
 }
 
-fn client(address: &str) -> Result<reqwest::Client, String> {
-    let url = reqwest::Url::parse(address).map_err(|_| "its address is not a URL".to_owned())?;
-    Network::default().client(&url)?.build().map_err(http::innermost)
+fn client(webhook: &Webhook) -> Result<reqwest::Client, String> {
+    let url = reqwest::Url::parse(webhook.address.expose());
+    let url = url.map_err(|_| "its address is not a URL".to_owned())?;
+    let network = Network { headers: webhook.headers.clone(), ..Network::default() };
+    network.client(&url)?.build().map_err(http::innermost)
 }
 
 /// Whether the same request may be accepted later: redirects and most client errors (4xx) are for good.
@@ -209,7 +231,9 @@ mod tests {
             _ => None,
         };
         let body = |body| {
-            let webhook = Webhook { address: Secret::new("https://hook"), body };
+            let (address, method, headers) =
+                (Secret::new("https://hook"), <_>::default(), <_>::default());
+            let webhook = Webhook { address, method, headers, body };
             let (content_type, bytes) = webhook.body_of("{\"kind\": 1}", field);
             (content_type, String::from_utf8(bytes).unwrap())
         };

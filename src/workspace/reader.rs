@@ -9,9 +9,10 @@ use jiff::civil::Date;
 use tokio::sync::watch;
 
 use crate::desired::{self, Resolved};
-use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, Spot};
 use crate::files::{self, Stamp};
 use crate::git;
+use crate::http::{HeaderMap, add_header};
 use crate::lock::{TargetLock, WriteLock};
 use crate::manifest::{
     self, Cache, Entry, Loaded, Project, WebhookSetting, check_lifetimes, load_again,
@@ -19,7 +20,7 @@ use crate::manifest::{
 use crate::model::{
     Commit, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day,
 };
-use crate::secret::{self, AllowedPaths, Ask, SecretResolver};
+use crate::secret::{self, AllowedPaths, Ask, SecretResolver, Unreadable};
 use crate::status::{ManifestStatus, Mode, SelectionStatus};
 use crate::target::Endpoint;
 use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetSpec, Webhook};
@@ -275,30 +276,51 @@ fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnost
         actions: project.notify.actions.clone(),
         webhooks: Vec::new(),
     };
-    for WebhookSetting { address, body } in &project.notify.webhooks {
-        let spot = &address.spot;
-        match secret::read(&address.value, resolver) {
-            Ok(address) if is_web(address.expose()) => {
-                notices.webhooks.push(Webhook { address, body: body.clone() });
+    let webhooks = project.notify.webhooks.iter();
+    notices.webhooks.extend(webhooks.filter_map(|setting| webhook(setting, resolver, problems)));
+    notices
+}
+
+/// A webhook with its secrets; none where something of it cannot be read, which is reported.
+fn webhook(
+    setting: &WebhookSetting,
+    resolver: &SecretResolver,
+    problems: &mut Diagnostics,
+) -> Option<Webhook> {
+    let WebhookSetting { address: Located { value, spot }, method, headers, body } = setting;
+    let unread = |what: &str, spot: &Spot, why: &Unreadable| {
+        let message = format!("cannot read the {what}: {why}");
+        let problem = Diagnostic::error(ProblemCode::UnreadableSecret, message);
+        problem.at(&spot.file, spot.span).help(why.help())
+    };
+    let mut read = HeaderMap::new();
+    for (name, Located { value, spot }) in headers {
+        let what = format!("header `{name}` of the webhook");
+        match secret::read_header(value, resolver) {
+            Ok(text) if add_header(&mut read, name, text.expose()) => {}
+            Ok(_) => {
+                let message = format!("the {what} has a character that no header has");
+                let problem = Diagnostic::error(ProblemCode::UnfitField, message);
+                problems.push(problem.at(&spot.file, spot.span));
             }
-            Ok(_) => problems.push(
-                Diagnostic::error(
-                    ProblemCode::BadUrl,
-                    "a webhook must begin with http:// or https://",
-                )
-                .at(&spot.file, spot.span),
-            ),
-            Err(why) => problems.push(
-                Diagnostic::error(
-                    ProblemCode::UnreadableSecret,
-                    format!("cannot read the webhook: {why}"),
-                )
-                .at(&spot.file, spot.span)
-                .help(why.help()),
-            ),
+            Err(why) => problems.push(unread(&what, spot, &why)),
         }
     }
-    notices
+    let address = match secret::read(value, resolver) {
+        Ok(address) if is_web(address.expose()) => address,
+        Ok(_) => {
+            let message = "a webhook must begin with http:// or https://";
+            let problem = Diagnostic::error(ProblemCode::BadUrl, message);
+            problems.push(problem.at(&spot.file, spot.span));
+            return None;
+        }
+        Err(why) => {
+            problems.push(unread("webhook", spot, &why));
+            return None;
+        }
+    };
+    let is_whole = read.len() == headers.len();
+    is_whole.then(|| Webhook { address, method: *method, headers: read, body: body.clone() })
 }
 
 fn is_web(address: &str) -> bool {

@@ -49,6 +49,7 @@ mod killed;
 mod laws;
 mod linking;
 mod listener;
+mod matrix;
 mod memory;
 mod messages;
 mod misplaced;

@@ -6,14 +6,18 @@ use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{Field, FieldRefusal, Pairs, Raw, SecretText, Text};
 use crate::files::{self, TEXT_LIMIT};
 use crate::http::{
-    BadHeader, BadProxy, ClientIdentity, HeaderMap, HeaderName, Network, ProxyAddress, add_header,
-    check_files, header_name,
+    BadProxy, ClientIdentity, HeaderMap, Network, ProxyAddress, add_header, check_files,
 };
 use crate::model::{
     AGE_HEADER, CLIENT_KEY, HEADERS, PROXY, Reference, Secret, SecretField, Visible,
 };
 use crate::secret::{self, SecretResolver, Unreadable};
-use crate::target::{ConnectError, FieldContext};
+use crate::target::{AddedHeaders, ConnectError, FieldContext, added_headers};
+
+/// Headers that Home Assistant's API has from us.
+const OWN: &[&str] = &["authorization", "ha-frontend-base"];
+const OTHER_HEADER: &str =
+    "let the proxy in front of Home Assistant take another header, such as `X-Api-Key`";
 
 /// How HA is reached, before any secret of that is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +27,7 @@ pub struct NetworkSettings {
     /// By what certificate we identify ourselves.
     pub client: Option<ClientSettings>,
     /// What HA is sent with each request.
-    pub headers: Vec<(HeaderName, Located<Reference>)>,
+    pub headers: AddedHeaders,
     /// The proxy through which all connections go.
     pub proxy: Option<Located<Reference>>,
 }
@@ -58,7 +62,9 @@ impl NetworkSettings {
         let NetworkInput { ca_file, client_certificate, client_key, headers, proxy } = input;
         let ca_file = ca_file.map_or(Some(None), |file| context.path(file).map(Some));
         let client = client(client_certificate, client_key, is_encrypted, context);
-        let headers = headers.map_or(Some(Vec::new()), |headers| added(headers, context));
+        let headers = headers.map_or(Some(Vec::new()), |headers| {
+            added_headers(headers, (OWN, OTHER_HEADER), context)
+        });
         let proxy = proxy.map_or(Some(None), |field| address(&field, context).map(Some));
         Some(Self { ca_file: ca_file?, client: client?, headers: headers?, proxy: proxy? })
     }
@@ -207,46 +213,6 @@ fn key_of(
         return None;
     }
     context.reference(field)
-}
-
-/// The headers; every problem of theirs is reported.
-fn added(
-    headers: Field<Pairs<Raw<SecretText>>>,
-    context: &dyn FieldContext,
-) -> Option<Vec<(HeaderName, Located<Reference>)>> {
-    let mut names: Vec<HeaderName> = Vec::new();
-    let read = headers.value?.0.into_iter().map(|field| {
-        let name = header_name(context.key(field.site));
-        let refusal = match &name {
-            Ok(name) if names.contains(name) => {
-                let why =
-                    "is given twice: names of headers are the same in capital and in small letters";
-                Some(
-                    FieldRefusal::new(ProblemCode::DuplicateKey, why).help("remove one of the two"),
-                )
-            }
-            Ok(_) => None,
-            Err(why @ BadHeader::Name) => Some(
-                FieldRefusal::new(ProblemCode::BadName, why.to_string())
-                    .help("write it as in `CF-Access-Client-Id`"),
-            ),
-            Err(why @ BadHeader::Own) => {
-                let help =
-                    "let the proxy in front of Home Assistant take another header, such as `X-Api-Key`";
-                Some(FieldRefusal::new(ProblemCode::UnfitField, why.to_string()).help(help))
-            }
-        };
-        let value = context.header(&field);
-        if let Some(refusal) = refusal {
-            context.refuse_field(field.site, refusal);
-            return None;
-        }
-        let name = name.ok()?;
-        names.push(name.clone());
-        Some((name, value?))
-    });
-    let read: Vec<_> = read.collect();
-    read.into_iter().collect()
 }
 
 /// The address of a proxy, which holds a password only where it is kept as a secret.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use appcred::http::HeaderMap;
 use appcred::model::{
-    ClientAnswer, DesiredCredential, Domain, Integration, Key, Secret, TargetName,
+    ClientAnswer, DesiredCredential, Domain, Integration, Key, Secret, TargetName, WebhookMethod,
 };
 use appcred::status::ClientCheck;
 use appcred::watch::{Notices, StatusStore, TargetSpec, Webhook};
@@ -28,7 +29,12 @@ fn asked(provider: &Provider, key: &str, client_id: &str, secret: &str) -> Desir
 }
 
 fn notifying(spec: TargetSpec, listener: &Listener) -> TargetSpec {
-    let webhooks = vec![Webhook { address: Secret::new(&listener.url()), body: None }];
+    let webhooks = vec![Webhook {
+        address: Secret::new(&listener.url()),
+        body: None,
+        method: WebhookMethod::Post,
+        headers: HeaderMap::new(),
+    }];
     TargetSpec { notices: Notices { home_assistant: false, actions: Vec::new(), webhooks }, ..spec }
 }
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use appcred::http::HeaderMap;
 use appcred::lock::TargetLock;
-use appcred::model::{Due, Key, Lifetime, Owner, Policy, Prune, Secret};
+use appcred::model::{Due, Key, Lifetime, Owner, Policy, Prune, Secret, WebhookMethod};
 use appcred::status::Mode;
 use appcred::watch::{Notices, TargetSpec, Webhook};
 use tokio::time::sleep;
@@ -62,7 +63,12 @@ async fn a_changed_mode_is_a_round() {
 
 #[tokio::test(start_paused = true)]
 async fn changed_notices_are_a_round() {
-    let webhook = Webhook { address: Secret::new("http://127.0.0.1:1/"), body: None };
+    let webhook = Webhook {
+        address: Secret::new("http://127.0.0.1:1/"),
+        body: None,
+        method: WebhookMethod::Post,
+        headers: HeaderMap::new(),
+    };
     let notices = Notices { home_assistant: false, actions: Vec::new(), webhooks: vec![webhook] };
     let (looks, connects) = effect(|spec| spec.notices = notices).await;
     assert!(looks > 0);

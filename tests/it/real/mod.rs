@@ -18,6 +18,7 @@ pub(crate) use authorization_server::AuthorizationServer;
 pub(crate) use browser::Browser;
 pub(crate) use home_assistant::{CONFIGURATION, HomeAssistant, give_integrations};
 pub(crate) use port::free_port;
+pub(crate) use process::Process;
 pub(crate) use provider::{Provider, TokenRequest};
 pub(crate) use release::{Release, each_release};
 pub(crate) use reverse_proxy::{PASS, ReverseProxy};
