@@ -17,6 +17,7 @@ use crate::secret::{self, BrokenFile, SecretResolver, Unreadable};
 
 pub use check::{check_client, check_secrets};
 pub use needed::Needed;
+use needed::OpenedDocuments;
 
 /// Entries as far as they are known, and what could not be read.
 #[derive(Debug)]
@@ -137,6 +138,7 @@ fn resolve_those(
         .collect();
     let is_new = |entry: &&Arc<Entry>| !known.contains_key(&Arc::as_ptr(entry));
     let entries = &loaded.entries;
+    let opened = &OpenedDocuments::of(entries, needed);
     let references: Vec<&Reference> = entries
         .iter()
         .filter(is_new)
@@ -144,7 +146,7 @@ fn resolve_those(
             let (needed, id, secret) =
                 (needed(entry), &entry.client_id.value, &entry.client_secret.value);
             let parts = [(id, ClientPart::Id), (secret, ClientPart::Secret)];
-            parts.into_iter().filter(move |(reference, part)| needed.includes(reference, *part))
+            parts.into_iter().filter(move |(of, part)| needed.includes(of, *part, opened))
         })
         .map(|(reference, _)| reference)
         .filter(|reference| !matches!(reference, Reference::Plain(_)))
@@ -160,7 +162,7 @@ fn resolve_those(
             continue;
         }
         if needed(entry) != Needed::Client {
-            let is_read = needed(entry).includes(&entry.client_id.value, ClientPart::Id);
+            let is_read = needed(entry).includes(&entry.client_id.value, ClientPart::Id, opened);
             let client = resolved.id_alone(entry, is_read, &mut answers, resolver);
             resolved.entries.push((Arc::clone(entry), client, KnownSecret::Unknown));
             continue;

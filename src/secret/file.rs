@@ -7,26 +7,35 @@ use secrecy::zeroize::Zeroizing;
 
 use super::resolver::SecretResolver;
 use super::source::{SecretSource, is_argument};
-use super::{Unreadable, age, sops};
+use super::{Unreadable, age, named, sops};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::{self, Secret, Visible};
 
 pub(super) const SOURCE: SecretSource = SecretSource {
     tag: "file",
     read,
-    files: |argument, base, resolver| inside(argument, base, resolver).into_iter().collect(),
+    files: |argument, base, resolver| {
+        inside(argument, base, resolver).into_iter().map(|(path, _)| path).collect()
+    },
     plain_file: |argument, base, resolver| {
-        inside(argument, base, resolver).filter(|path| is_plain(path))
+        let (path, name) = inside(argument, base, resolver)?;
+        let is_plain = match name {
+            Some(name) => named::holds_plain(&path, Some(name)),
+            None => is_plain(&path),
+        };
+        is_plain.then_some(path)
     },
 };
 
 /// How systemd's folder of credentials is written in a path.
 pub(super) const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
-/// Reads `!file PATH`, where `base` is the file that says so.
+/// Reads `!file PATH` or `!file PATH#NAME`, where `base` is the file that says so.
 fn read(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
-    let path = found(argument, base, resolver)?;
-    resolver.singles.with(&path, || single(&path, resolver), Clone::clone)
+    match found(argument, base, resolver)? {
+        (path, Some(name)) => named::read_of(&path, name, resolver),
+        (path, None) => resolver.singles.with(&path, || single(&path, resolver), Clone::clone),
+    }
 }
 
 /// A file of several lines, decrypted where it is an age file or has one value of SOPS.
@@ -35,19 +44,27 @@ pub(super) fn read_document(
     base: &Path,
     resolver: &SecretResolver,
 ) -> Result<Secret, Unreadable> {
-    document(&found(argument, base, resolver)?, resolver)
+    match found(argument, base, resolver)? {
+        (path, Some(name)) => named::read_of(&path, name, resolver),
+        (path, None) => document(&path, resolver),
+    }
 }
 
-/// The file that `!file PATH` names, if it may be read.
-fn found(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<PathBuf, Unreadable> {
-    let path = real(&named(argument, base, resolver)?, resolver).map_err(|why| match why {
+/// The file that an argument names, if it may be read, and the name in it.
+fn found<'a>(
+    argument: &'a str,
+    base: &Path,
+    resolver: &SecretResolver,
+) -> Result<(PathBuf, Option<&'a str>), Unreadable> {
+    let (path, name) = parts(argument, base, resolver)?;
+    let path = real(&path, resolver).map_err(|why| match why {
         Unreadable::File { why, .. } if !is_argument(argument) => {
             Unreadable::File { file: model::named("the file", argument).to_string(), why }
         }
         other => other,
     })?;
     resolver.note(&path);
-    Ok(path)
+    Ok((path, name))
 }
 
 /// The one secret that a file holds.
@@ -69,13 +86,33 @@ fn document(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable
     Ok(Secret::new(text))
 }
 
-/// The file that `!file PATH` names, if it is in the project.
-fn inside(argument: &str, base: &Path, resolver: &SecretResolver) -> Option<PathBuf> {
-    let path = real(&named(argument, base, resolver).ok()?, resolver).ok()?;
-    path.starts_with(&resolver.allowed.project).then_some(path)
+/// The file that an argument names, if it is in the project, and the name in it.
+fn inside<'a>(
+    argument: &'a str,
+    base: &Path,
+    resolver: &SecretResolver,
+) -> Option<(PathBuf, Option<&'a str>)> {
+    let (path, name) = parts(argument, base, resolver).ok()?;
+    let path = real(&path, resolver).ok()?;
+    path.starts_with(&resolver.allowed.project).then_some((path, name))
 }
 
-fn named(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<PathBuf, Unreadable> {
+/// The path in an argument, and the name behind a `#`. The name of a file may have a `#` as well.
+fn parts<'a>(
+    argument: &'a str,
+    base: &Path,
+    resolver: &SecretResolver,
+) -> Result<(PathBuf, Option<&'a str>), Unreadable> {
+    let whole = path(argument, base, resolver)?;
+    match argument.rsplit_once('#') {
+        Some((file, name)) if whole.symlink_metadata().is_err() => {
+            Ok((path(file, base, resolver)?, Some(name)))
+        }
+        _ => Ok((whole, None)),
+    }
+}
+
+fn path(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<PathBuf, Unreadable> {
     let Some(rest) = argument.strip_prefix(&format!("${{{CREDENTIALS}}}")) else {
         return Ok(files::folder_of(base).join(argument));
     };

@@ -52,6 +52,14 @@ pub use sops::{
 pub use source::{is_argument, tags};
 pub use unreadable::Unreadable;
 
+/// Whether reading a reference runs a program: that of a source, or SOPS for a document that no age identity can open.
+pub fn asks_program(reference: &Reference) -> bool {
+    match reference {
+        Reference::Sops { document, .. } => sops::is_for_program(document),
+        _ => is_from_program(reference),
+    }
+}
+
 /// Reads one reference.
 ///
 /// # Errors
@@ -111,7 +119,7 @@ fn checked(secret: Secret, resolver: &SecretResolver) -> Result<Secret, Unreadab
 /// Why what a tag names, which has not the form of a name, could be the secret itself; none where
 /// something has that name.
 pub fn may_be_secret(reference: &Reference, resolver: &SecretResolver) -> Option<&'static str> {
-    use Unreadable::{File, NoSecret, NotSet};
+    use Unreadable::{File, NoSecret, NoValue, NotSet};
     match reference {
         Reference::Tagged { argument, .. } if is_argument(argument) => return None,
         // What is asked of a program has a form of its own, and no program runs for a warning.
@@ -120,7 +128,9 @@ pub fn may_be_secret(reference: &Reference, resolver: &SecretResolver) -> Option
     }
     match read(reference, resolver) {
         Ok(_) => None,
-        Err(NoSecret { .. } | NotSet(_) | File { .. }) => Some("nothing has that name"),
+        Err(NoSecret { .. } | NoValue(_) | NotSet(_) | File { .. }) => {
+            Some("nothing has that name")
+        }
         Err(_) => Some("where it would be found cannot be read here"),
     }
 }

@@ -99,6 +99,28 @@ fn warn_of_others(name: &str, used: &Path, folder: &Path, resolver: &SecretResol
     }
 }
 
+/// The secret of this name in a file that somebody names.
+pub(super) fn read_of(
+    path: &Path,
+    name: &str,
+    resolver: &SecretResolver,
+) -> Result<Secret, Unreadable> {
+    let shown = resolver.shown(path);
+    let found = resolver.stores.with(
+        path,
+        || open(path, resolver),
+        |names| match names {
+            Ok(names) => Ok(names.get(name).cloned()),
+            Err(why) => Err(why.clone()),
+        },
+    );
+    let within = |why| Unreadable::within(shown.clone(), why);
+    match found.map_err(within)? {
+        Some(secret) => secret.map_err(within),
+        None => Err(within(Unreadable::NoValue(name.to_owned()))),
+    }
+}
+
 /// The names in a file of secrets, without its secrets: SOPS does not encrypt names.
 fn names_without_asking(path: &Path, resolver: &SecretResolver) -> Option<BTreeSet<String>> {
     fn collect(node: &Node<'_>, above: &str, names: &mut BTreeSet<String>) {
@@ -173,7 +195,7 @@ fn has_plain(node: &Node<'_>, name: Option<&str>) -> bool {
 fn open(path: &Path, resolver: &SecretResolver) -> Result<SecretsByName, Unreadable> {
     let bytes = file::content(path, resolver)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotUtf8)?;
-    if let Some(parts) = sops::in_json(text) {
+    if let Some(parts) = sops::in_other_form(text) {
         return sops::by_name(text, parts, resolver);
     }
     let mut parsed = yaml::parse(text);

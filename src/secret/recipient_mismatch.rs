@@ -19,7 +19,6 @@ use super::recipients::{StanzaRecorder, is_grease, is_marked_for, ssh_mark};
 use super::seal::bare;
 use super::{Identities, SecretResolver, is_age_file, sops};
 use crate::model::sops::ParsedSops;
-use crate::yaml;
 
 /// How what is there does not fit those who should read it. All of it is certain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +97,7 @@ pub fn file_mismatch(
         return age_mismatch(file.trim_ascii_start(), recipients, &resolver.identities);
     }
     let text = std::str::from_utf8(file).ok()?;
-    let parts = sops::in_json(text).or_else(|| sops::in_yaml(text, &yaml::parse(text)))?;
+    let parts = sops::in_text(text)?;
     let text = Arc::new(Zeroizing::new(text.to_owned()));
     sops_mismatch(&ParsedSops::new(text, parts), recipients)
 }

@@ -22,7 +22,9 @@ pub(super) struct SecretSource {
 /// that was typed in the place of one.
 pub fn is_argument(text: &str) -> bool {
     let folder = format!("${{{}}}", file::CREDENTIALS);
-    is_name(text.strip_prefix(&folder).or_else(|| text.strip_prefix('~')).unwrap_or(text))
+    let text = text.strip_prefix(&folder).or_else(|| text.strip_prefix('~')).unwrap_or(text);
+    // A name may follow the path of a file.
+    text.split('#').all(is_name)
 }
 
 /// All sources.

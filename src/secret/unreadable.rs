@@ -76,6 +76,9 @@ pub enum Unreadable {
         /// Files that are not looked into because of their names.
         misnamed: Vec<String>,
     },
+    /// A file has no value of a name.
+    #[error("it has no {}", named("value", .0))]
+    NoValue(String),
     /// What is wrong in another file.
     #[error("{file}: {why}")]
     Within {
@@ -155,6 +158,7 @@ impl Unreadable {
             | Self::NotUtf8
             | Self::Unfit(_)
             | Self::NotOneValue
+            | Self::NoValue(_)
             | Self::UnknownTag(_) => false,
         }
     }
@@ -185,7 +189,12 @@ impl Unreadable {
             }
             Self::NotUtf8 => "store the client secret as the provider shows it, as UTF-8 text",
             Self::Unfit(fault) => fault.help(),
-            Self::NotOneValue => "name one of them with `!secret NAME`, in a secrets.sops.yaml",
+            Self::NotOneValue => {
+                "name one of them, as in `!file FILE#client_secret`, or with `!secret NAME` in a secrets.sops.yaml"
+            }
+            Self::NoValue(_) => {
+                "correct the name behind `#`: one below another has a `/` between, as in `spotify/client_secret`"
+            }
             Self::NotSet(_) => "set it",
             Self::UnknownTag(_) => "use an inline age file, !secret, !file, !from or !env_var",
             Self::Unanswered => "run it on a terminal, or use an identity that needs no input",

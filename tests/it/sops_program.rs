@@ -24,6 +24,11 @@ const ALL: &str = "application_credentials:
   - {domain: fitbit, client_id: client-4, client_secret: !file whole.txt}
 ";
 
+const OTHER_FORMS: &str = "application_credentials:
+  - {domain: spotify, client_id: client-1, client_secret: !file all.env#ONE}
+  - {domain: twitch, client_id: client-2, client_secret: !file all.ini#spotify/secret}
+";
+
 /// Values of all kinds in [`PLAIN`], and what it does not have.
 const NAMES: &[&str] = &[
     "one",
@@ -151,6 +156,43 @@ fn files_of_secrets_are_decrypted_by_sops_as_well() {
     scene.appcred("apply --yes").run();
     let held = scene.held();
     assert!((1..=4).all(|number| held.contains(&format!("\"hunter{number}\""))), "{held}");
+}
+
+#[test]
+fn dotenv_and_ini_files_are_decrypted_by_sops_as_well() {
+    let scene = Scene::new();
+    scene.allow(&format!("['{SOPS}']"));
+    scene.project.write("credentials.yaml", OTHER_FORMS);
+    scene.encrypt("all.env", "# a comment\nEMPTY=\nONE=hunter1\nTWO=a\\nb\n", &[]);
+    scene.encrypt("all.ini", "; a comment\nx = y\n[spotify]\nsecret = hunter2\n", &[]);
+    scene.appcred("apply --yes").run();
+    let held = scene.held();
+    assert!((1..=2).all(|number| held.contains(&format!("\"hunter{number}\""))), "{held}");
+}
+
+/// As long as nothing else is read from the document.
+#[test]
+fn no_program_is_run_for_a_manifest_whose_entries_are_left_out() {
+    let scene = Scene::new();
+    let two = format!("{MANIFEST}  - {{domain: netatmo, client_id: c2, client_secret: hunter2}}\n");
+    scene.encrypt("credentials/all.yaml", &two, &["--encrypted-regex", "^client_"]);
+    let plain = "application_credentials:\n  - {domain: twitch, client_id: c3, client_secret: !env_var S}\n";
+    scene.project.write("credentials/plain.yaml", plain);
+    scene.project.write("bin/sops", &format!("#!/bin/sh\ntouch ran\nexec '{SOPS}' \"$@\"\n"));
+    let program = scene.project.join("bin/sops");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    scene.allow(&format!("['{}']", program.display()));
+    let apply = |arguments: &str| {
+        let apply = format!("apply --yes {arguments}");
+        scene.appcred(&apply).env("S", "hunter3").run();
+    };
+    apply("--key twitch");
+    assert!(!scene.project.join("ran").exists());
+    apply("--key spotify");
+    assert!(scene.project.join("ran").exists());
+    let held = scene.held();
+    assert!(held.contains("hunter1") && held.contains("hunter3"), "{held}");
+    assert!(!held.contains("hunter2"), "{held}");
 }
 
 /// What never runs a program runs this one neither.

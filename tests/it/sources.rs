@@ -327,6 +327,8 @@ fn a_document_behind_a_file_is_decrypted_to_its_one_value_or_refused() {
         ("one.yaml", "client_secret: hunter2\n"),
         ("one.json", "{\"deep\": {\"client_secret\": \"hunter2\"}}\n"),
         ("one.bin", "hunter2\n"),
+        ("one.env", "# a comment\nCLIENT_SECRET=hunter2\n"),
+        ("one.ini", "; a comment\n[spotify]\nclient_secret = hunter2\n"),
     ] {
         let path = format!("keys/{file}");
         scene.project.write(&path, text);
@@ -338,8 +340,8 @@ fn a_document_behind_a_file_is_decrypted_to_its_one_value_or_refused() {
         ("two.yaml", "client_id: a\nclient_secret: b\n", "a SOPS document with several values"),
         ("list.yaml", "keys: [a, b]\n", "a SOPS document with several values"),
         ("two.json", "{\"client_id\": \"a\", \"client_secret\": \"b\"}", "a SOPS document with"),
-        ("one.env", "CLIENT_SECRET=hunter2\n", "a SOPS document in dotenv form"),
-        ("one.ini", "[spotify]\nclient_secret = hunter2\n", "a SOPS document in INI form"),
+        ("two.env", "CLIENT_ID=a\nCLIENT_SECRET=b\n", "a SOPS document with several values"),
+        ("two.ini", "[a]\nb = c\n[d]\nb = e\n", "a SOPS document with several values"),
     ] {
         let path = format!("keys/{file}");
         scene.project.write(&path, text);
@@ -363,6 +365,48 @@ fn a_document_behind_a_file_is_decrypted_to_its_one_value_or_refused() {
     scene.project.write("keys/bom.txt", "\u{feff}hunter2\r\n");
     scene.declare("a", "!file ../../keys/bom.txt");
     scene.gives("a", "hunter2");
+}
+
+#[test]
+fn a_name_behind_a_file_is_one_of_its_values() {
+    let scene = Scene::new();
+    for (file, text, name) in [
+        ("two.yaml", "a: {secret: hunter2}\nb: other\n", "a/secret"),
+        ("two.json", "{\"a\": {\"secret\": \"hunter2\"}, \"b\": \"other\"}", "a/secret"),
+        ("two.env", "A=other\nCLIENT_SECRET=hunter2\nX_unencrypted=y\n", "CLIENT_SECRET"),
+        ("two.ini", "[a]\nsecret = hunter2\nb_unencrypted = x\n[b]\nsecret = other\n", "a/secret"),
+    ] {
+        let path = format!("keys/{file}");
+        scene.project.write(&path, text);
+        scene.sops(&path, &[]);
+        scene.declare("a", &format!("!file ../../{path}#{name}"));
+        scene.gives("a", "hunter2");
+        scene.declare("a", &format!("!file ../../{path}#missing"));
+        scene.is_refused(&format!("{path}: it has no value `missing`"));
+        // A value that was changed is refused, whichever is asked for.
+        let encrypted = fs::read_to_string(scene.project.join(&path)).unwrap();
+        scene.project.write(&path, &encrypted.replacen("data:", "data:A", 1));
+        scene.declare("a", &format!("!file ../../{path}#{name}"));
+        scene.is_refused("was changed or moved after it was encrypted");
+    }
+    // In plain text, as in secrets.yaml; and a file may be called so.
+    scene.project.write("keys/plain.yaml", "a: {secret: hunter2}\n");
+    scene.declare("a", "!file ../../keys/plain.yaml#a/secret");
+    scene.gives("a", "hunter2");
+    scene.project.write("keys/a#b", "hunter3");
+    scene.declare("a", "!file '../../keys/a#b'");
+    scene.gives("a", "hunter3");
+}
+
+#[test]
+fn a_change_of_a_dotenv_file_without_its_mac_is_refused() {
+    let scene = Scene::new();
+    scene.project.write("keys/a.env", "A=hunter2\nB_unencrypted=one\n");
+    scene.sops("keys/a.env", &[]);
+    let encrypted = fs::read_to_string(scene.project.join("keys/a.env")).unwrap();
+    scene.project.write("keys/a.env", &encrypted.replace("=one", "=two"));
+    scene.declare("a", "!file ../../keys/a.env#A");
+    scene.is_refused("its MAC does not match");
 }
 
 #[test]

@@ -4,10 +4,10 @@
 use super::SopsProblem;
 use super::cipher::{COMMENT, EncryptedValue};
 use super::decrypted::{DecryptedDocument, VerifiedValue};
-use super::document::{LeafContent, content, parts_of};
+use super::document::{LeafContent, OtherForm, content, other_form, parts_of};
 use super::plain::Plains;
 use super::unlocked::is_sealed;
-use crate::model::sops::{Leaf, Metadata, Tree};
+use crate::model::sops::{Leaf, Metadata, ParsedSops, Tree};
 use crate::secret::from::{ProgramRole, Run, SourceProblem};
 use crate::secret::{SecretResolver, Unreadable};
 
@@ -32,8 +32,10 @@ pub(super) fn open(
     if resolver.allowed.no_programs {
         return Err(SourceProblem::NotAsked(ProgramRole::Sops).into());
     }
-    let form = if tree.text.trim_start().starts_with('{') { "json" } else { "yaml" };
-    let own = ["decrypt", "--input-type", form, "--output-type", form, "/dev/stdin"];
+    let form = other_form(tree.text);
+    let input = form.map_or("yaml", OtherForm::name);
+    let output = if form.is_some() { "json" } else { "yaml" };
+    let own = ["decrypt", "--input-type", input, "--output-type", output, "/dev/stdin"];
     let command: Vec<String> =
         program.command.iter().cloned().chain(own.map(str::to_owned)).collect();
     let printed = Run {
@@ -47,7 +49,7 @@ pub(super) fn open(
     let printed = printed.printed()?;
     let text = std::str::from_utf8(&printed).map_err(|_| Unreadable::NotUtf8)?;
     let other = || SourceProblem::OtherValues(ProgramRole::Sops).into();
-    let parts = parts_of(text, form == "json").ok_or_else(other)?;
+    let parts = parts_of(text, form.is_some()).ok_or_else(other)?;
     matched(tree, Tree { text, parts: &parts }).ok_or_else(other)
 }
 
@@ -58,6 +60,13 @@ fn is_for_others(why: &Unreadable) -> bool {
         Unreadable::Sops(problem) => matches!(problem, NoAge(_) | Shares { .. }),
         why => why.is_lacking(),
     }
+}
+
+/// Whether a document of a manifest is opened by the program alone.
+pub(in crate::secret) fn is_for_program(document: &ParsedSops) -> bool {
+    let tree = document.tree().ok();
+    let metadata = tree.and_then(|tree| tree.parts.metadata.as_ref());
+    metadata.is_some_and(is_for_others_alone)
 }
 
 /// Whether no age identity can open a document, and other keys can.

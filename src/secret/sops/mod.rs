@@ -8,6 +8,7 @@ mod creation_rules;
 mod decrypted;
 mod document;
 mod layout;
+mod lines;
 mod mac;
 mod metadata;
 mod plain;
@@ -29,10 +30,11 @@ use super::{SecretResolver, Unreadable};
 use crate::model::Secret;
 use crate::model::sops::{Parts, SopsFault, Tree};
 
+pub(super) use by_program::is_for_program;
 pub(super) use cipher::SEALED;
 pub use creation_rules::{BadRules, RuleRecipients, rule_recipients};
 pub(super) use decrypted::DecryptedDocument;
-pub(super) use document::{ciphertext, in_json, in_text, in_yaml, is_document};
+pub(super) use document::{ciphertext, in_other_form, in_text, in_yaml, is_document};
 pub(super) use selection::Patterns;
 pub use write::{OpenedSopsDocument, is_changed_by_sops_alone};
 pub use write_error::SopsWriteError;
@@ -40,7 +42,7 @@ pub use write_error::SopsWriteError;
 /// Why a SOPS document is refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SopsProblem {
-    /// It is neither YAML nor JSON.
+    /// It has none of the forms that SOPS writes.
     #[error("it is not complete YAML or JSON")]
     Syntax,
     /// What SOPS wrote about the document does not have the form that SOPS writes.

@@ -23,10 +23,10 @@ use crate::yaml_edit::geometry::{block_end, block_header, line_break, line_start
 use crate::yaml_edit::write::{indented, quoted, word};
 use crate::yaml_edit::{TextChanges, YamlEditError, check_none_in_clear};
 
-/// Whether a SOPS document has a form that is not written here: JSON, several documents in one file, values
+/// Whether a SOPS document has a form that is not written here: JSON, dotenv, INI, several documents in one file, values
 /// that comments choose, or a key that is split.
 pub fn is_changed_by_sops_alone(text: &str) -> bool {
-    if document::in_json(text).is_some() {
+    if document::other_form(text).is_some() {
         return true;
     }
     let parsed = yaml::parse(text);
@@ -50,8 +50,8 @@ impl<'t> OpenedSopsDocument<'t> {
     /// # Errors
     /// Where it cannot be opened, or is no YAML.
     pub fn open(text: &'t str, resolver: &SecretResolver) -> Result<Option<Self>, SopsWriteError> {
-        if document::in_json(text).is_some() {
-            return Err(SopsWriteError::Form("it is JSON"));
+        if let Some(form) = document::other_form(text) {
+            return Err(SopsWriteError::Form(form.noun()));
         }
         if !text.contains(yaml::SOPS) {
             return Ok(None);

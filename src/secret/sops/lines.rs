@@ -1,0 +1,128 @@
+//! SOPS documents that have a value in each line, dotenv and INI, as trees.
+
+use serde_json::{Map, Value as Json};
+
+use crate::yaml::SOPS;
+
+/// The section of INI that keys before all sections are in.
+const DEFAULT: &str = "DEFAULT";
+/// A list that SOPS writes is not longer.
+const LONGEST_LIST: usize = 1000;
+
+/// A document in dotenv form; nothing where SOPS says nothing of it.
+pub(super) fn dotenv(text: &str) -> Option<Json> {
+    const OWN: &str = "sops_";
+    if !text.lines().any(|line| line.starts_with("sops_version=") || line.starts_with("sops_mac="))
+    {
+        return None;
+    }
+    let (mut tree, mut said) = (Map::new(), Json::Null);
+    for line in text.split('\n').filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (key, value) = line.split_once('=')?;
+        let value = value.replace("\\n", "\n");
+        match key.strip_prefix(OWN) {
+            Some(name) => put(&mut said, name, value)?,
+            None => drop(tree.insert(key.to_owned(), value.into())),
+        }
+    }
+    tree.insert(SOPS.to_owned(), said);
+    Some(tree.into())
+}
+
+/// A document in INI form; nothing where SOPS says nothing of it.
+pub(super) fn ini(text: &str) -> Option<Json> {
+    let lines = || text.lines().map(str::trim);
+    if !lines().any(|line| line == "[sops]") {
+        return None;
+    }
+    let (mut tree, mut said) = (Map::new(), Json::Null);
+    let mut section = DEFAULT;
+    for line in lines().filter(|line| !line.is_empty() && !line.starts_with([';', '#'])) {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name.trim();
+            continue;
+        }
+        let (key, value) = line.split_once('=')?;
+        let (key, value) = (bare(key), bare(value));
+        if section == SOPS {
+            put(&mut said, key, value.replace("\\n", "\n"))?;
+            continue;
+        }
+        let values = tree.entry(section).or_insert_with(|| Map::new().into());
+        values.as_object_mut()?.insert(key.to_owned(), value.into());
+    }
+    tree.insert(SOPS.to_owned(), said);
+    Some(tree.into())
+}
+
+/// A key or value of INI without what is around it.
+fn bare(text: &str) -> &str {
+    let text = text.trim();
+    text.strip_prefix('`').and_then(|text| text.strip_suffix('`')).unwrap_or(text)
+}
+
+/// Puts what SOPS says where it is in a tree: `age__list_0__map_enc` is `enc` in the first item of `age`.
+fn put(said: &mut Json, name: &str, value: String) -> Option<()> {
+    let mut at = said;
+    for (number, part) in name.split("__").enumerate() {
+        if let (1.., Some(index)) = (number, part.strip_prefix("list_")) {
+            let index: usize = index.parse().ok().filter(|index| *index < LONGEST_LIST)?;
+            if at.is_null() {
+                *at = Json::Array(Vec::new());
+            }
+            let items = at.as_array_mut()?;
+            items.resize(items.len().max(index + 1), Json::Null);
+            at = items.get_mut(index)?;
+            continue;
+        }
+        let key = if number == 0 { part } else { part.strip_prefix("map_")? };
+        if at.is_null() {
+            *at = Map::new().into();
+        }
+        at = at.as_object_mut()?.entry(key).or_insert(Json::Null);
+    }
+    *at = match value.as_str() {
+        "true" => true.into(),
+        "false" => false.into(),
+        _ => value.into(),
+    };
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{dotenv, ini};
+
+    #[test]
+    fn what_sops_says_is_a_tree_again() {
+        let said = json!({
+            "age": [{"enc": "a\nb", "recipient": "r"}, {"enc": "c"}],
+            "mac_only_encrypted": true,
+            "version": "3.11.0",
+        });
+        let lines = [
+            "age__list_1__map_enc=c",
+            "age__list_0__map_enc=a\\nb",
+            "age__list_0__map_recipient=r",
+        ];
+        let lines = [&lines[..], &["mac_only_encrypted=true", "version=3.11.0"]].concat();
+        let own: String = lines.iter().map(|line| format!("sops_{line}\n")).collect();
+        let tree = dotenv(&format!("#ENC[x]\nA=1=2\n B =\n{own}")).unwrap();
+        assert_eq!(tree, json!({"A": "1=2", " B ": "", "sops": said}));
+        let text = format!("t = `#`\n[s]\n; c\na  = b\n\n[sops]\n{}\n", lines.join("\n"));
+        let tree = json!({"DEFAULT": {"t": "#"}, "s": {"a": "b"}, "sops": said});
+        assert_eq!(ini(&text).unwrap(), tree);
+    }
+
+    #[test]
+    fn a_text_of_which_sops_says_nothing_or_nonsense_is_none() {
+        for text in ["", "A=b\n", "[s]\na = b\n", "sops_version_of=1\n"] {
+            assert!(dotenv(text).is_none() && ini(text).is_none(), "{text:?}");
+        }
+        for wrong in ["age__list_x", "age__list_9999999999", "age__map", "age\nsops_age__list_0"] {
+            assert!(dotenv(&format!("sops_version=1\nsops_{wrong}=x\n")).is_none(), "{wrong:?}");
+        }
+    }
+}
