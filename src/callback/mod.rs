@@ -57,7 +57,7 @@ const UNEXPECTED: Sentence = Sentence {
 const INCOMPLETE: Sentence = Sentence {
     tone: Tone::Bad,
     title: "Incomplete",
-    text: "The provider's answer is incomplete. Follow the link once more.",
+    text: "The provider's answer is incomplete. Follow the link again.",
 };
 
 /// What a page says whatever the reason.

@@ -108,7 +108,7 @@ pub(super) async fn run(
         !plan.setup_states.is_empty() || plan.steps.iter().any(is_set_up)
     });
     if is_well && !has_set_ups {
-        print("Nothing to link: there is no entry whose account could be.\n");
+        print("Nothing to link: no entry has an account that could be linked.\n");
     }
     Ok(if is_well { ExitStatus::Success } else { ExitStatus::Failure })
 }

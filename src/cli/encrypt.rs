@@ -28,9 +28,11 @@ use super::{ChangesArgs, Global, OutputFormat, console};
 
 /// Encrypt the plain-text secrets of manifests
 ///
-/// Each is encrypted to the project's recipients in its place; every other byte of the file stays
-/// as it is. Without FILE that is done in all manifests and appcred.yaml. With `-` one secret is
-/// read from standard input, and the age file for it is written to standard output.
+/// Each is encrypted in its place with age, to the recipients that appcred.yaml or else .sops.yaml names,
+/// post-quantum ones (`age1pq1...`) too; every other byte of the file stays as it is. Without FILE that is done
+/// in all manifests and appcred.yaml. With `-` one secret is read from standard input, and the age file for it
+/// is written to standard output. In a SOPS document, `appcred edit` enters secrets; what a program keeps
+/// needs no encryption: name it with `!from`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred encrypt

@@ -19,7 +19,8 @@ use super::{Global, OutputFormat, candidates, console, pager};
 /// States: in sync, drifted (differs from its entry), missing (wanted by an entry and not there), shadowed (made
 /// by hand, in use, and replaced by another one), claim (names the owner of a shadow), superseded (left over
 /// beside a newer one), undeclared (ours, and no entry declares it), forgotten (the same, and it stays), another
-/// owner's, foreign (of no owner), unknown. What is protected or suspended says so beside its state.
+/// owner's, foreign (of no owner), unknown. What is protected or suspended says so beside its state. On a terminal,
+/// what is in sync is only counted where there are more than 200 rows; --verbose and --state list all.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred list
@@ -69,7 +70,7 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
     let rows = Rows { owners: verb.owners.clone(), states: verb.states.clone() };
     let targets = reported(&views);
     if verb.format == OutputFormat::Text {
-        pager::print(&list::text(&targets, &rows, console::width()))?;
+        pager::print(&list::text(&targets, &rows, console::width(), global.details()))?;
     } else {
         console::print(&verb.format.of(String::new, || json::list(&targets, &rows))?)?;
         show_unknown(&views);

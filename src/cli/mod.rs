@@ -75,8 +75,9 @@ use crate::report::{Details, yaml};
 
 /// Application credentials as code for Home Assistant.
 ///
-/// appcred reads YAML manifests of wanted OAuth credentials, decrypts their secrets with age,
-/// compares them with what Home Assistant holds, and creates and deletes until they agree.
+/// appcred reads YAML manifests of wanted OAuth credentials, whose secrets are encrypted with age (post-quantum
+/// too) or SOPS, or come from files, variables or programs; it compares them with what Home Assistant holds, and
+/// creates and deletes until they agree.
 #[derive(Debug, Parser)]
 #[command(name = "appcred", version = version::text(), propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Exit status:

@@ -69,7 +69,9 @@ pub(super) async fn run(
     // What cannot be read now is not compared.
     if let Ok(id) = read(&entry.client_id.value, &resolver) {
         if client.is_some_and(|client| client.client_id.trim() != id.expose()) {
-            bail!("the file is of another client than the entry `{key}`: their client ids differ");
+            bail!(
+                "the client id in the file is not that of the entry `{key}`: the file belongs to another client"
+            );
         }
         let files = &loaded.files;
         refuse_problems(&check_client(&loaded.project, files, &entry, &id, &new))?;

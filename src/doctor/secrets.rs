@@ -120,7 +120,7 @@ fn secrets(loaded: &Loaded, resolver: &SecretResolver) -> Vec<HealthCheck> {
         let seen = format!("{first}{more}: {why}");
         checks.push(match unreadable {
             Unreadable::Unanswered => {
-                HealthCheck::skipped(code, format!("{seen}; nobody is asked here"))
+                HealthCheck::skipped(code, format!("{seen}; nobody can be asked here"))
             }
             why if why.is_not_asked() => HealthCheck::skipped(code, seen),
             _ => HealthCheck::error(code, seen).help(unreadable.help()),
@@ -147,7 +147,7 @@ fn to_whom(loaded: &Loaded, resolver: &SecretResolver) -> Vec<HealthCheck> {
         (0, ..) => checks.push(HealthCheck::skipped(code, "appcred.yaml names none")),
         (_, 0, 0) => checks.push(HealthCheck::ok(code, seen)),
         (_, 0, _) => checks.push(
-            HealthCheck::warning(code, format!("{seen}, and none is of an identity that is found here"))
+            HealthCheck::warning(code, format!("{seen}, and none belongs to an identity found here"))
                 .help("add yours to `age: recipients:`, or you cannot read what you encrypt; `appcred rekey` then encrypts everything again"),
         ),
         (_, own, _) => checks.push(HealthCheck::ok(code, format!("{seen}, {own} of them with an identity found here"))),

@@ -36,7 +36,7 @@ pub(super) fn together(entries: &[Arc<Entry>]) -> Diagnostics {
 
 fn one_entry_a_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     for (entry, first) in rivals(entries, |entry| Some(&entry.key.value)) {
-        let message = format!("key `{}` is taken by another entry", entry.key.value);
+        let message = format!("key `{}` is already used by another entry", entry.key.value);
         let help =
             "give one of them a `key` of its own: where it is left out, it is made from the name";
         problems.push(

@@ -147,7 +147,7 @@ fn notes(change: &mut Change, step: &Step) {
         change.note(
             DIM,
             format!(
-                "a second credential of this client, which says whose {} is",
+                "a second credential for this client, which records who owns {}",
                 claim.implementation
             ),
         );

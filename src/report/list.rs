@@ -6,11 +6,11 @@ use std::fmt::Write;
 use comfy_table::{ContentArrangement, Table};
 
 use crate::codes::CredentialCode;
-use crate::model::{Glob, Key, Mark, Visible};
+use crate::model::{Glob, Key, Mark, Visible, counted};
 use crate::plan::{ComparedCredential, CredentialState, Plan, Wanted};
 
 use super::text::{DIM, RED, head, in_full, line, redirect_uri};
-use super::{TargetReport, mark_of, notices, set_up, words};
+use super::{Details, TargetReport, mark_of, notices, set_up, words};
 
 /// Which credentials and entries are listed; all where nothing is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,9 +51,26 @@ pub(super) fn key_of(of: &ComparedCredential) -> Option<Key> {
     of.state.key().cloned().or_else(|| Some(mark_of(&of.held)?.key))
 }
 
-/// Every credential and what is missing, as a table for each target that is no wider than this.
-pub fn text(targets: &[TargetReport<'_>], rows: &Rows, width: Option<u16>) -> String {
+/// More rows than this are for a program to read, or for a person who asks for all of them.
+const MOST_ROWS: usize = 200;
+
+/// Every credential and what is missing, as a table for each target that is no wider than this. On a terminal,
+/// what is in sync is only counted where there is too much of it.
+pub fn text(
+    targets: &[TargetReport<'_>],
+    rows: &Rows,
+    width: Option<u16>,
+    details: Details,
+) -> String {
     let mut out = String::new();
+    let lengths = targets.iter().filter_map(|target| {
+        let (held, missing) = rows.of(target.plan.ok()?);
+        Some(held.len() + missing.len())
+    });
+    let is_folded = width.is_some()
+        && details == Details::WhereShort
+        && rows.states.is_empty()
+        && lengths.sum::<usize>() > MOST_ROWS;
     for target in targets {
         if !out.is_empty() {
             out.push('\n');
@@ -62,7 +79,7 @@ pub fn text(targets: &[TargetReport<'_>], rows: &Rows, width: Option<u16>) -> St
             head(&mut out, target);
         }
         match target.plan {
-            Ok(plan) => match table(plan, rows, width) {
+            Ok(plan) => match table(plan, rows, width, is_folded) {
                 None => out.push_str("No credentials.\n"),
                 Some(table) => {
                     let _ = writeln!(out, "{table}");
@@ -103,10 +120,17 @@ const COLUMNS: [&str; 9] =
 /// What is left out, one after the other, where the terminal is too narrow.
 const LEAST: [&str; 3] = ["ID", "CLIENT ID", "OWNER"];
 
-fn table(plan: &Plan, rows: &Rows, width: Option<u16>) -> Option<String> {
-    let (held, missing) = rows.of(plan);
+fn table(plan: &Plan, rows: &Rows, width: Option<u16>, is_folded: bool) -> Option<String> {
+    let (mut held, missing) = rows.of(plan);
+    let folded = match is_folded {
+        true => held.extract_if(.., |of| is_well(of, plan)).count(),
+        false => 0,
+    };
+    let folded = (folded > 0).then(|| {
+        format!("({} in sync: `--verbose` lists them too)", counted(folded, "credential"))
+    });
     if held.is_empty() && missing.is_empty() {
-        return None;
+        return folded;
     }
     let held = held.into_iter().map(|of| held_row(of, plan));
     let rows: Vec<_> = held.chain(missing.into_iter().map(missing_row)).collect();
@@ -128,7 +152,17 @@ fn table(plan: &Plan, rows: &Rows, width: Option<u16>) -> Option<String> {
         let left_out = LEAST[..count].join(", ");
         let _ = write!(text, "\n(too narrow for {left_out}: `--format json` shows all)");
     }
+    if let Some(folded) = folded {
+        let _ = write!(text, "\n{folded}");
+    }
     Some(text)
+}
+
+/// Whether nothing is to be said of a credential but that it is as its entry wants it.
+fn is_well(of: &ComparedCredential, plan: &Plan) -> bool {
+    matches!(of.state, CredentialState::InSync(_))
+        && !of.is_suspended
+        && set_up::are_well(plan, &of.state)
 }
 
 fn lines(rows: &[[String; 9]], left_out: &[&str], width: Option<u16>) -> Vec<String> {

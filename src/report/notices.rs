@@ -100,7 +100,7 @@ fn undeclared(UndeclaredAccount { key, name, account: of }: &UndeclaredAccount) 
             "{key}: the linked account {title} was {name} and is no longer named: it stays; --remove-integrations removes it"
         ),
         None => format!(
-            "{key}: the linked account {title} is none of those that the entry names: it stays; add its name to `accounts` to manage it, or give it alone the name that it should have as its title in Home Assistant"
+            "{key}: the linked account {title} is not one that the entry names, so it stays; to manage it, add its name to `accounts`, or give it alone the right name as its title in Home Assistant"
         ),
     }
 }

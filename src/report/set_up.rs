@@ -281,6 +281,13 @@ pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
     setup_states_of(plan, state).filter_map(in_words).collect::<Vec<_>>().join(", ")
 }
 
+/// Whether nothing is to be done about the set-ups of a credential's entry.
+pub(super) fn are_well(plan: &Plan, state: &CredentialState) -> bool {
+    let is_well =
+        |code| matches!(code, SetupCode::Loaded | SetupCode::Cloud | SetupCode::NotWanted);
+    setup_states_of(plan, state).all(|of| is_well(of_entry(of).state))
+}
+
 /// What a set-up waits for, and how to go on.
 pub fn waits(out: &mut String, what: &str, id: Option<&SetUpId>, step: &FlowStep, links: Links) {
     line(out, YELLOW, &format!("{what}: {}", step.awaits()));

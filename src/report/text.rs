@@ -291,11 +291,12 @@ mod tests {
     use super::{Details, plan};
     use crate::codes::CredentialCode;
     use crate::model::{
-        AccountName, ClientId, ConfigEntry, Domain, EntryId, EntryState, FlowId, Key, Links, Mark,
-        OpenFlow, Owner, Purpose, SetUpId, TargetName,
+        AccountName, ClientId, ConfigEntry, CredentialId, Domain, EntryId, EntryState, FlowId,
+        Held, Key, Links, Mark, OpenFlow, Owner, Purpose, SetUpId, TargetName,
     };
     use crate::plan::{
-        Action, EntrySetup, Plan, Reason, SetupState, Step, StepId, Wanted, Why, Withheld,
+        Action, ComparedCredential, CredentialState, EntrySetup, Plan, Reason, SetupState, Step,
+        StepId, Wanted, Why, Withheld,
     };
     use crate::reconcile::{Outcome, StepOutcome};
     use crate::report::TargetReport;
@@ -523,10 +524,58 @@ No changes in 1 target (house-6)
         wanted.setup_states = abandons("family").setup_states;
         let of = |states| {
             let rows = Rows { owners: Vec::new(), states };
-            stripped(&list::text(&[report(&name, Ok(&wanted), &[])], &rows, None))
+            stripped(&list::text(&[report(&name, Ok(&wanted), &[])], &rows, None, Details::All))
         };
         let text = of(vec![CredentialCode::Missing]);
         assert!(text.contains("missing") && !text.contains("family"), "{text}");
+    }
+
+    #[test]
+    fn a_long_list_on_a_terminal_counts_what_is_in_sync() {
+        let credential = |at: usize| ComparedCredential {
+            held: Held {
+                id: CredentialId::new(format!("id-{at}")),
+                domain: Domain::new("spotify"),
+                client_id: ClientId::new("client"),
+                name: None,
+                auth_domain: None,
+            },
+            state: match at {
+                0 => CredentialState::Drifted(Key::new("drifted").unwrap()),
+                _ => CredentialState::InSync(Key::new(&format!("key-{at}")).unwrap()),
+            },
+            users: Vec::new(),
+            is_protected: false,
+            is_suspended: at == 1,
+        };
+        let name = TargetName::new("home");
+        let of = |length, width, details| {
+            let credential_states = (0..length).map(credential).collect();
+            let plan = Plan { credential_states, ..Plan::default() };
+            stripped(&list::text(
+                &[report(&name, Ok(&plan), &[])],
+                &Rows::default(),
+                width,
+                details,
+            ))
+        };
+        let folded = of(201, Some(200), Details::WhereShort);
+        assert!(
+            folded.contains("(199 credentials in sync: `--verbose` lists them too)"),
+            "{folded}"
+        );
+        assert!(folded.contains("drifted") && folded.contains("suspended"), "{folded}");
+        assert!(folded.lines().count() < 8, "{folded}");
+        for (length, width, details) in [
+            (200, Some(200), Details::WhereShort),
+            (201, None, Details::WhereShort),
+            (201, Some(200), Details::All),
+        ] {
+            assert!(
+                of(length, width, details).contains("key-199"),
+                "{length} {width:?} {details:?}"
+            );
+        }
     }
 
     #[test]

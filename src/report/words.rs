@@ -15,7 +15,7 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::NotObserved => "the target has none yet",
         Reason::BesideOtherOwner => {
-            "the target's credential of this client is another owner's: this one is created beside it"
+            "the target's credential for this client belongs to another owner: this one is created beside it"
         }
         Reason::SecretDiffers => "the client secret differs",
         Reason::SecretReencrypted => "the client secret was encrypted again",
@@ -32,7 +32,7 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
             "taken for the same entry under a new key, since the client is the same: `formerly` with the old key, or the old `key`, makes that explicit"
         }
         Reason::OldShadow => {
-            "an older version of appcred shadowed it without writing whose it is: this writes it"
+            "an older version of appcred shadowed it without recording its owner: this records it"
         }
         Reason::ReferencedById => {
             "a linked account names an id of this client, where Home Assistant finds no credential"

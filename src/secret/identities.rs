@@ -286,11 +286,11 @@ impl Identities {
             Ok(ssh::Identity::Encrypted(key)) => {
                 let recipient = recipient_of(&ssh::Identity::Encrypted(key.clone()));
                 let key = LockedSsh::new(key, name, &self.person)
-                    .ok_or("is of a kind that age cannot use")?;
+                    .ok_or("has a type that age cannot use")?;
                 self.asking.push(Box::new(key));
                 self.asking_recipients.extend(recipient);
             }
-            Ok(ssh::Identity::Unsupported(_)) => return Err("is of a kind that age cannot use"),
+            Ok(ssh::Identity::Unsupported(_)) => return Err("has a type that age cannot use"),
             Ok(identity) => {
                 let recipient = recipient_of(&identity);
                 self.recipients.extend(recipient.clone());

@@ -14,7 +14,7 @@ pub(super) fn identity_fault(text: &str) -> Option<&'static str> {
         let is_lower = text.bytes().any(|byte| byte.is_ascii_lowercase());
         return Some(bech32_fault(text).unwrap_or(match is_lower {
             true => "it must be in upper case",
-            false => "it is of a kind that is not known, or its length is wrong",
+            false => "its type is unknown, or its length is wrong",
         }));
     }
     let is_recipient = ["age1", "ssh-ed25519", "ssh-rsa"].iter().any(|one| text.starts_with(one));

@@ -66,7 +66,7 @@ pub enum AccessError {
     #[error("{0} can be reached from other machines")]
     TooOpen(SocketAddr),
     /// Nothing secret could be made up.
-    #[error("the system gives no random bytes: {0}")]
+    #[error("the system provides no random bytes: {0}")]
     NoRandomness(#[from] getrandom::Error),
 }
 

@@ -46,7 +46,7 @@ impl Sessions {
     /// Begins a session with this token, and answers what the browser shows instead of it.
     ///
     /// # Errors
-    /// Where the system gives no random bytes.
+    /// Where the system provides no random bytes.
     pub(super) fn begin(&self, token: Fingerprint) -> Result<Secret, getrandom::Error> {
         let mut random = [0; 32];
         getrandom::fill(&mut random)?;

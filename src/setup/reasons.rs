@@ -30,7 +30,7 @@ const REASONS: &[(&str, &str)] = &[
     ),
     ("cloud_not_enabled", NEEDS_CLOUD),
     ("already_configured", LINKED_ALREADY),
-    ("already_configured_as_subentry", "this account is a part of another account already"),
+    ("already_configured_as_subentry", "this account is already part of another account"),
     ("already_in_progress", "another set-up of this account is in progress in Home Assistant"),
     ("single_instance_allowed", "the integration can be linked only once, and is already"),
     ("wrong_account", OTHER_ACCOUNT),

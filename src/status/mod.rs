@@ -216,7 +216,7 @@ pub enum Link {
     },
 }
 
-/// Why a target gives no access.
+/// Why a target denies access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessFault {
     /// It refuses the access token.

@@ -40,7 +40,7 @@ pub(super) enum RoundError {
     Denied(Vec<String>),
     /// What was done was undone each time.
     #[error(
-        "something else undoes what appcred does here: {} was done {MOST_REPEATS} times and is undone again. Most likely another appcred manages this target as owner `{owner}`, on another machine or in another repository: stop one of the two, or give each repository its own `owner` in appcred.yaml",
+        "something else undoes what appcred does here: {} was done {MOST_REPEATS} times and undone again. Most likely another appcred manages this target as owner `{owner}`, on another machine or in another repository: stop one of the two, or give each repository its own `owner` in appcred.yaml",
         .steps.join(", ")
     )]
     Conflict {
@@ -105,7 +105,7 @@ impl RoundError {
         kinds.contains(&self.kind())
     }
 
-    /// Why the target gives no access, where it is that.
+    /// Why the target denies access, where it is that.
     pub(super) fn access_fault(&self) -> Option<AccessFault> {
         let error = match self {
             Self::Target(error)

@@ -269,7 +269,7 @@ async fn wait<C: Connect>(
             // Whatever was missed is found now; what has not changed is not read again.
             () = &mut pause => return Some(Cause::Change),
             () = channels.reload.notified() => {
-                tracing::info!("reading everything anew");
+                tracing::info!("reading everything again");
                 return Some(Cause::Reload);
             }
             Some(WakeRequest { targets }) = channels.wakes.recv() => {

@@ -222,7 +222,7 @@ fn a_secret_is_rotated_from_the_file_of_a_console() {
     };
     house.project.write("other.json", &json("34-b.apps.googleusercontent.com"));
     let said = house.appcred("rotate k --from other.json").status(1).run().stderr;
-    assert!(said.contains("the file is of another client than the entry `k`"), "{said}");
+    assert!(said.contains("the client id in the file is not that of the entry `k`"), "{said}");
     house.project.write("client.json", &json("12-a.apps.googleusercontent.com"));
     let said = house.appcred("rotate k --from client.json --secret-stdin").status(1).run().stderr;
     assert!(said.contains("cannot be used with"), "{said}");

@@ -132,7 +132,7 @@ fn edit_keeps_the_file_where_anything_is_wrong() {
     refused("echo ' [' >>\"$1\"", "not valid YAML");
     refused(
         "sed -i 's/twitch/spotify/; s/client_id: b/client_id: spotify-id/' \"$1\"",
-        "is taken by another entry",
+        "is already used by another entry",
     );
     refused("sed -i 's/twitch/tvitch/' \"$1\"", "did you mean `twitch`?");
     refused("sed -i 's/m4rk3d-two/x/' \"$1\"; exit 3", "ended with exit status: 3");

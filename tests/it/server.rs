@@ -160,7 +160,7 @@ fn a_target_that_gives_no_access_is_not_called_unreachable() {
     for (why, state, said) in [
         (AccessFault::TokenRefused, "token_refused", "1 target refuses its access token"),
         (AccessFault::NotAdministrator, "not_administrator", "that is not an administrator"),
-        (AccessFault::Other, "no_access", "1 target gives no access"),
+        (AccessFault::Other, "no_access", "1 target denies access"),
     ] {
         let since = moment("2026-11-24T17:06:00Z");
         let refused = TargetStatus { link: Link::NoAccess { since, why }, ..refused(waits()) };

@@ -184,6 +184,9 @@ fn it_follows_without_being_loaded_anew() {
     let browser = Browser::start();
     browser.go_to(&served.url("/"));
     browser.page_with("Everything is in sync.");
+    // What was to come and has passed is not said to be past.
+    let due = "[...document.querySelectorAll('time[data-due]')].map(it => it.textContent)";
+    assert_eq!(browser.value(due), json!(["now"]));
     let seen = browser.value(MARK);
     browser.value("document.getElementById('target-home').open = false");
     browser.value("document.querySelector('#target-home > summary').focus()");

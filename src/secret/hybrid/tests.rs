@@ -28,7 +28,7 @@ fn what_is_no_key_is_refused_with_its_reason() {
     let other = bech32_encode(bech32::Hrp::parse_unchecked("AGE-SECRET-KEY-X-"), &[1; 32]);
     let recipient = EXAMPLE.parse::<HybridIdentity>().unwrap().to_public().to_string();
     let checksum = "its checksum is wrong: it is not complete, or was changed";
-    let kind = "it is of a kind that is not known, or its length is wrong";
+    let kind = "its type is unknown, or its length is wrong";
     let public = "it is a recipient, which is public; an identity begins with `AGE-`";
     for (text, why) in [
         (EXAMPLE[..70].to_owned(), checksum),

@@ -129,6 +129,13 @@ fn time(moment: Moment) -> Markup {
     markup! { time datetime=(moment.exact()) title=(moment.for_people()) { (moment.for_people()) } }
 }
 
+/// A moment at which something is to begin; once it has passed, that happens now.
+fn due(moment: Moment) -> Markup {
+    markup! {
+        time data-due datetime=(moment.exact()) title=(moment.for_people()) { (moment.for_people()) }
+    }
+}
+
 /// How good or bad it is. Of a target that cannot be reached nothing is known.
 fn tone(verdict: TargetCode) -> Tone {
     match verdict {

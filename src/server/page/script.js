@@ -14,7 +14,8 @@
     for (const time of main.querySelectorAll("time")) {
       const seconds = Math.round((Date.parse(time.dateTime) - Date.now()) / 1000);
       const [unit, length] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? UNITS[3];
-      const text = Math.abs(seconds) < 5 ? "now" : relative.format(Math.trunc(seconds / length), unit);
+      const isNow = Math.abs(seconds) < 5 || (seconds < 0 && time.dataset.due !== undefined);
+      const text = isNow ? "now" : relative.format(Math.trunc(seconds / length), unit);
       if (time.textContent !== text) time.textContent = text;
     }
   };

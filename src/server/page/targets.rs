@@ -9,7 +9,7 @@ use crate::report::status::{Differing, StatusReport, TargetState};
 use crate::report::words;
 
 use super::entries::entries;
-use super::{badge, id_part, time, tone};
+use super::{badge, due, id_part, time, tone};
 
 /// Up to so many targets are unfolded.
 const MOST_UNFOLDED: usize = 6;
@@ -168,7 +168,7 @@ fn looks(target: &TargetState<'_>) -> Markup {
                 dd { @match target.last_success { Some(at) => (time(at)), None => "not yet" } }
             }
             @if let Some(next) = target.next_reconcile {
-                div { dt { "Next check" } dd { (time(next)) } }
+                div { dt { "Next check" } dd { (due(next)) } }
             }
             @match target.mode {
                 ModeCode::Report => div { dt { "Mode" } dd { "report only: nothing is changed" } },

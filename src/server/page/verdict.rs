@@ -119,7 +119,7 @@ fn of_targets(report: &StatusReport<'_>) -> [Option<Concern>; 7] {
             "target has an access token that is not an administrator's",
             "targets have access tokens that are not an administrator's",
         ),
-        said(TargetCode::NoAccess, "target gives no access", "targets give no access"),
+        said(TargetCode::NoAccess, "target denies access", "targets deny access"),
         said(TargetCode::Failed, "target has failed", "targets have failed"),
         said(TargetCode::Differs, "target is not in sync", "targets are not in sync"),
         said(

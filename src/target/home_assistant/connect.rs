@@ -72,6 +72,7 @@ pub(super) async fn begin(
         rest,
         domains: OnceCell::new(),
         unreadable: UnreadableLog::default(),
+        installing: Default::default(),
         run: format!("{:016x}", fastrand::u64(..)),
     };
     let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };

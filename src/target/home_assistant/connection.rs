@@ -76,7 +76,7 @@ pub(super) enum CommandError {
     #[error("{0}")]
     Denied(Denial),
     /// The answer has an unknown form.
-    #[error("the answer is not as Home Assistant is known to give it ({0})")]
+    #[error("Home Assistant's answer has an unexpected form ({0})")]
     Unreadable(String),
 }
 

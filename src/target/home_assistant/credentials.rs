@@ -1,6 +1,7 @@
 //! Credentials: what HA holds, creating and deleting them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex as StdMutex, PoisonError};
 
 use tokio::sync::Mutex;
 
@@ -125,14 +126,16 @@ pub(super) async fn delete(
 /// The integrations that HA was made to install, each once, and what came of it.
 pub(super) struct Installed<'a> {
     rest: &'a Rest,
+    /// Those of which that was logged: it is tried again at each round.
+    logged: &'a StdMutex<BTreeSet<Domain>>,
     /// Held during an installation: HA installs one after another anyway.
     outcomes: Mutex<BTreeMap<Domain, Result<(), CommandError>>>,
 }
 
 impl<'a> Installed<'a> {
     /// Nothing so far.
-    pub(super) fn new(rest: &'a Rest) -> Self {
-        Self { rest, outcomes: Mutex::default() }
+    pub(super) fn new(rest: &'a Rest, logged: &'a StdMutex<BTreeSet<Domain>>) -> Self {
+        Self { rest, logged, outcomes: Mutex::default() }
     }
 
     async fn ensure(&self, domain: &Domain) -> Result<(), CommandError> {
@@ -140,7 +143,9 @@ impl<'a> Installed<'a> {
         if let Some(outcome) = outcomes.get(domain) {
             return outcome.clone();
         }
-        tracing::info!(%domain, "Home Assistant installs what the integration needs");
+        if self.logged.lock().unwrap_or_else(PoisonError::into_inner).insert(domain.clone()) {
+            tracing::info!(%domain, "Home Assistant is asked to install what the integration needs");
+        }
         let outcome = flows::start_and_abort(self.rest, domain).await;
         outcomes.insert(domain.clone(), outcome.clone());
         outcome

@@ -208,7 +208,7 @@ impl AuthMethod {
     pub(super) fn advice(&self) -> String {
         let from = match self {
             Self::Session => {
-                return "it is of the session of `appcred login`: sign in again, as an administrator"
+                return "it is from the session of `appcred login`: sign in again, as an administrator"
                     .to_owned();
             }
             Self::Token(_) => "the environment (HASS_TOKEN or SUPERVISOR_TOKEN)".to_owned(),

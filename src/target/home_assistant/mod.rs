@@ -50,6 +50,7 @@ pub use session::{SessionError, SessionStore};
 pub use sign_in::{LoginSession, SignIn, SignInError, canonical};
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -92,6 +93,8 @@ pub struct HomeAssistant {
     base: String,
     has_my: bool,
     unreadable: UnreadableLog,
+    /// The integrations that HA was asked to install, as was logged.
+    installing: Mutex<BTreeSet<Domain>>,
     /// By which other runs know this one.
     run: String,
 }
@@ -282,7 +285,7 @@ impl<'a> Batch<'a> {
             ha,
             stop,
             present: present.map_err(CommandError::before_anything_was_done),
-            installed: Installed::new(&ha.rest),
+            installed: Installed::new(&ha.rest, &ha.installing),
             reloads: Semaphore::new(OPEN_RELOADS),
         }
     }

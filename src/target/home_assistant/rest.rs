@@ -86,9 +86,10 @@ impl Rest {
         match answered(call).await?.status {
             StatusCode::OK => Ok(()),
             StatusCode::NOT_FOUND => Err(refused(StatusCode::NOT_FOUND, "there is no such entry")),
-            StatusCode::FORBIDDEN => {
-                Err(refused(StatusCode::FORBIDDEN, "the entry cannot be reloaded as it is"))
-            }
+            StatusCode::FORBIDDEN => Err(refused(
+                StatusCode::FORBIDDEN,
+                "the entry cannot be reloaded in its present state",
+            )),
             other => Err(unexpected(other)),
         }
     }
@@ -152,9 +153,10 @@ impl Rest {
             StatusCode::NOT_FOUND => Ok(FlowAnswer::Gone),
             StatusCode::BAD_REQUEST => match taken.json::<FormErrors>() {
                 Ok(unfit) => Ok(FlowAnswer::Invalid(errors(unfit.errors))),
-                Err(_) => {
-                    Err(refused(StatusCode::BAD_REQUEST, "Home Assistant does not take the answer"))
-                }
+                Err(_) => Err(refused(
+                    StatusCode::BAD_REQUEST,
+                    "Home Assistant does not accept the answer",
+                )),
             },
             other => Err(unexpected(other)),
         }

@@ -278,7 +278,7 @@ fn other_server(address: &Address, how: &str) -> String {
 
 fn by_certificate(error: &CertificateError) -> String {
     match error {
-        CertificateError::UnknownIssuer => "its certificate is of an authority that this machine does not trust (UnknownIssuer); name the file of that authority as `ca_file` of the target in appcred.yaml".to_owned(),
+        CertificateError::UnknownIssuer => "its certificate was issued by an authority that this machine does not trust (UnknownIssuer); name the file of that authority as `ca_file` of the target in appcred.yaml".to_owned(),
         CertificateError::NotValidForNameContext { expected, presented } => format!(
             "its certificate is not for `{}` but for {}; write a name that it is for",
             expected.to_str(),
@@ -292,7 +292,7 @@ fn by_certificate(error: &CertificateError) -> String {
         }
         // As `openssl req -x509` makes them.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "its certificate is one of an authority, not of a server; make it again with `-addext basicConstraints=CA:FALSE`, and name its file as `ca_file` of the target in appcred.yaml".to_owned()
+            "its certificate belongs to an authority, not to a server; make it again with `-addext basicConstraints=CA:FALSE`, and name its file as `ca_file` of the target in appcred.yaml".to_owned()
         }
         other => format!("its certificate is not accepted: {other}"),
     }
