@@ -1,5 +1,6 @@
 # For the scripts beside this: what is built, for which machine, and where it is.
 # shellcheck shell=bash
+say() { printf '%s\n' "$*" >&2; }
 VERSION=$(sed -n '0,/^version = "\(.*\)"/s//\1/p' Cargo.toml)
 target=$(rustc --version --verbose | sed -n 's/^host: //p')
 case $target in
@@ -10,4 +11,6 @@ esac
 name=appcred-$VERSION-$target
 out=target/release-files/$VERSION-$target
 FILES=$out/$name
-export VERSION ARCH FILES
+# The oldest release of glibc that the program starts with: that of RHEL 9. Ubuntu 22.04 has 2.35, Debian 12 has 2.36.
+GLIBC=2.34
+export VERSION ARCH FILES GLIBC
