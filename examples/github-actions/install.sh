@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs appcred VERSION into the folder FOLDER: the released binary if its SHA-256 checksum is SHA256. Without
-# SHA256 that is the one in the release's SHA256SUMS, and cargo builds where there is no release for this machine.
+# SHA256 that is the one in the release's SHA256SUMS, and cargo builds where there is no release for this machine: it
+# is for Linux with glibc 2.34 or newer.
 set -euo pipefail
 
 repository=https://github.com/appcred/appcred
@@ -8,6 +9,13 @@ releases=$repository/releases/download/v$VERSION
 name=appcred-$VERSION-$(uname -m)-unknown-linux-gnu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+
+# Whether a released binary would start here.
+is_for_this_machine() {
+  local glibc
+  glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || return 1
+  [ "$(printf '%s\n' 2.34 "${glibc#glibc }" | sort --version-sort | head -n 1)" = 2.34 ]
+}
 
 # Downloads $1 of the release. Fails with 44 where the release has no such file.
 download() {
@@ -42,7 +50,7 @@ unpack() {
 build() {
   # What a tag names can change, and no checksum would show it.
   if [ -n "${SHA256:-}" ]; then
-    echo "appcred: release $VERSION has no $name.tar.gz, whose checksum SHA256 is: it is not installed" >&2
+    echo "appcred: there is no release $VERSION for this machine that SHA256 could be the checksum of: it is not installed" >&2
     exit 1
   fi
   echo "appcred: there is no release $VERSION for this machine; cargo builds it"
@@ -50,8 +58,11 @@ build() {
   mv "$work/root/bin" "$work/$name"
 }
 
-found=0
-download "$name.tar.gz" || found=$?
+found=44
+if is_for_this_machine; then
+  found=0
+  download "$name.tar.gz" || found=$?
+fi
 case $found in
   0) unpack ;;
   44) build ;;

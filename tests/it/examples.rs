@@ -241,6 +241,7 @@ fn with_release() -> Runner {
         "while [ $# -gt 1 ]; do [ \"$1\" = --root ] && root=$2; shift; done\n\
          mkdir -p \"$root/bin\"; echo built >\"$root/bin/appcred\"\n",
     );
+    runner.tool("getconf", "echo glibc 2.34\n");
     fs::create_dir(runner.temporary("release")).unwrap();
     runner
 }
@@ -285,6 +286,16 @@ fn a_release_is_installed_only_with_its_checksum() {
     fs::remove_file(sums).unwrap();
     let (is_installed, _, errors) = install("");
     assert!(!is_installed && errors.contains("has no SHA256SUMS"), "{errors}");
+
+    // Where a released binary would not start, as with musl, or an older glibc.
+    for libraries in ["exit 1", "echo glibc 2.31", "echo glibc 2.4"] {
+        runner.tool("getconf", libraries);
+        assert_eq!(install(""), (true, "built\n".to_owned(), String::new()), "{libraries}");
+        let (is_installed, _, errors) = install(sum.trim());
+        assert!(!is_installed && errors.contains("no release 1.2.3 for this machine"), "{errors}");
+    }
+    runner.tool("getconf", "echo glibc 2.100");
+    assert_eq!(install(sum.trim()), released);
 }
 
 #[test]

@@ -110,6 +110,18 @@ fn every_verb_is_in_the_docs_and_helps_itself() {
     }
 }
 
+/// What GitHub calls the parts of a document in addresses.
+fn parts(document: &Path) -> impl Iterator<Item = String> {
+    let text = fs::read_to_string(document).unwrap();
+    let titles = text.lines().filter(|line| line.starts_with('#'));
+    let name = |title: &str| {
+        let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
+        let kept: String = title.trim_start_matches('#').trim().chars().filter(kept).collect();
+        kept.to_lowercase().replace(' ', "-")
+    };
+    titles.map(name).collect::<Vec<_>>().into_iter()
+}
+
 #[test]
 fn links_within_the_repository_lead_somewhere() {
     let mut count = 0;
@@ -118,8 +130,12 @@ fn links_within_the_repository_lead_somewhere() {
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             if !link.contains("://") {
                 count += 1;
-                let file = document.parent().unwrap().join(link);
+                let (file, part) = link.split_once('#').unwrap_or((link, ""));
+                let folder = document.parent().unwrap();
+                let file = if file.is_empty() { document.clone() } else { folder.join(file) };
                 assert!(file.exists(), "{}: {link}", document.display());
+                let is_there = part.is_empty() || parts(&file).any(|name| name == part);
+                assert!(is_there, "{}: {link}", document.display());
             }
         }
     }
