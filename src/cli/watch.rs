@@ -15,7 +15,7 @@ use crate::server::{Serving, serve};
 use crate::target::Stop;
 use crate::watch::{
     self, ChangeDetection, Channels, Connector, Heartbeat, ReadSpecs, Reading, SnapshotStore,
-    StatusStore, WatchSettings,
+    StatusStore, Wakes, WatchSettings,
 };
 
 use crate::workspace::{ProjectReader, ReaderSettings, max_age};
@@ -131,6 +131,7 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
         consent_base: verb.listen.consent_base(),
         reached: Default::default(),
     };
+    let wakes = Wakes::new(wakes);
     let channels = Channels { statuses, snapshots, callbacks, wakes, reload, heartbeat, stop };
     tasks.spawn(watch::run(settings, reader, connector, channels));
     tokio::select! {

@@ -6,8 +6,11 @@ use serde::Serialize;
 use crate::model::{TargetName, to_json};
 
 const FORMAT_VERSION: u32 = 1;
-const NO_ACCESS: &str =
+/// Why a target that refuses its access is left out.
+pub(crate) const NO_ACCESS: &str =
     "it refuses the access, which is tried again when the access token or a manifest changes";
+/// Why a suspended target is left out.
+pub(crate) const SUSPENDED: &str = "it is suspended, so nothing is done there";
 
 /// What `appcred watch` answers to `POST /api/v1/reconcile`.
 #[derive(Serialize, JsonSchema)]
@@ -30,15 +33,15 @@ struct NotStarted<'a> {
     why: &'static str,
 }
 
-/// Those that are started, and those that give no access, as JSON.
+/// Those that are started, and those that are not, each with why, as JSON.
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
 pub(crate) fn json<'a>(
     started: impl Iterator<Item = &'a TargetName>,
-    no_access: impl Iterator<Item = &'a TargetName>,
+    left_out: impl IntoIterator<Item = (&'a TargetName, &'static str)>,
 ) -> serde_json::Result<String> {
-    let left_out = no_access.map(|target| NotStarted { target, why: NO_ACCESS });
-    let (started, left_out) = (started.collect(), left_out.collect());
+    let left_out = left_out.into_iter().map(|(target, why)| NotStarted { target, why }).collect();
+    let started = started.collect();
     to_json(&StartedReport { format_version: FORMAT_VERSION, started, left_out })
 }

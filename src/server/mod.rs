@@ -56,7 +56,6 @@ use crate::watch::{CallbackRequest, Heartbeat, WakeRequest};
 use page::Main;
 use shared::Shared;
 use throttle::Throttle;
-use wake::Pace;
 
 /// A provider's answer is the largest thing that a form holds.
 const LARGEST_FORM: usize = 16 * 1024;
@@ -102,7 +101,6 @@ struct ServerState {
     metrics: Arc<Shared<Rendered>>,
     callbacks: mpsc::Sender<CallbackRequest>,
     wakes: mpsc::Sender<WakeRequest>,
-    pace: Arc<Pace>,
     hook: Option<Arc<TokenFile>>,
     hook_throttle: Arc<Throttle>,
     consents: Consents,
@@ -142,7 +140,6 @@ pub async fn serve(
         metrics: Arc::default(),
         callbacks,
         wakes,
-        pace: Arc::default(),
         hook: hook.map(Arc::new),
         hook_throttle: Arc::default(),
         consents: Consents::default(),

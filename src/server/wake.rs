@@ -1,15 +1,12 @@
 //! Who asks for a round at once: a program that may see the status page, or a Git host by its signature.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use tokio::time::Instant;
 use url::form_urlencoded;
 
 use crate::listener::Peer;
@@ -21,25 +18,6 @@ use crate::watch::WakeRequest;
 use super::signature::is_signed;
 use super::{ServerState, reply};
 
-/// For the same targets one is enough within this: each reads all files and asks Home Assistant.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// When rounds were asked for, by the target or for all.
-#[derive(Default)]
-pub(super) struct Pace(Mutex<BTreeMap<Option<TargetName>, Instant>>);
-
-impl Pace {
-    /// Takes a turn; answers how long to wait where the last one was not long ago.
-    fn take(&self, of: Option<&TargetName>) -> Option<Duration> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.retain(|_, at| at.elapsed() < PAUSE);
-        if let Some(at) = taken.get(&of.cloned()) {
-            return Some(PAUSE.saturating_sub(at.elapsed()));
-        }
-        taken.insert(of.cloned(), Instant::now());
-        None
-    }
-}
 
 /// Reads the manifests again and has targets looked at: the one that `target` names, or all.
 pub(super) async fn reconcile(
@@ -81,13 +59,14 @@ pub(super) async fn hook(
             "Webhooks are accepted where --hook-secret-file names their secret.",
         );
     };
-    if let Some(wait) = server.hook_throttle.wait(peer.ip()) {
-        return reply::too_many("wrong signatures", wait, reply::words);
-    }
     let Some(secret) = file.secret() else {
         return reply::words(StatusCode::SERVICE_UNAVAILABLE, "The secret cannot be read now.");
     };
+    // As with tokens, the wrong signatures of one peer must not shut out another one behind its address.
     if !is_signed(&headers, &body, &secret, Timestamp::now()) {
+        if let Some(wait) = server.hook_throttle.wait(peer.ip()) {
+            return reply::too_many("wrong signatures", wait, reply::words);
+        }
         let count = server.hook_throttle.failed(peer.ip());
         tracing::warn!(peer = %peer.ip(), count, "a webhook without the right signature was refused");
         return reply::words(
@@ -101,16 +80,19 @@ pub(super) async fn hook(
 
 /// A target that refuses its access is left alone: Home Assistant bans whoever tries again too often.
 fn wake(server: &ServerState, status: &Status, named: Option<&TargetName>) -> Response {
-    if let Some(wait) = server.pace.take(named) {
-        return reply::too_many("requests", wait, reply::words);
-    }
     let asked = status.targets.iter().filter(|(name, _)| named.is_none_or(|named| named == *name));
-    let (left_out, started): (Vec<_>, Vec<_>) =
-        asked.partition(|(_, target)| matches!(target.link, Link::NoAccess { .. }));
-    let targets: BTreeSet<TargetName> = started.iter().map(|(name, _)| (*name).clone()).collect();
-    let left_out = left_out.into_iter().map(|(name, _)| name);
+    let (mut targets, mut left_out) = (BTreeSet::new(), Vec::new());
+    for (name, target) in asked {
+        match &target.link {
+            Link::NoAccess { .. } => left_out.push((name, started::NO_ACCESS)),
+            Link::Suspended => left_out.push((name, started::SUSPENDED)),
+            Link::Connecting | Link::Up { .. } | Link::Down { .. } => {
+                targets.insert(name.clone());
+            }
+        }
+    }
     let answer = started::json(targets.iter(), left_out);
-    if server.wakes.try_send(WakeRequest { targets: targets.clone() }).is_err() {
+    if server.wakes.try_send(WakeRequest { targets }).is_err() {
         return reply::words(StatusCode::SERVICE_UNAVAILABLE, "appcred is busy; try again.");
     }
     match answer {
@@ -119,24 +101,5 @@ fn wake(server: &ServerState, status: &Status, named: Option<&TargetName>) -> Re
             (StatusCode::ACCEPTED, json, text).into_response()
         }
         Err(why) => reply::words(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::time::advance;
-
-    use super::{PAUSE, Pace};
-    use crate::model::TargetName;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_same_targets_have_one_turn_in_a_while() {
-        let (pace, home) = (Pace::default(), TargetName::new("home"));
-        assert_eq!(pace.take(None), None);
-        assert_eq!(pace.take(Some(&home)), None);
-        advance(PAUSE / 2).await;
-        assert_eq!((pace.take(None), pace.take(Some(&home))), (Some(PAUSE / 2), Some(PAUSE / 2)));
-        advance(PAUSE / 2).await;
-        assert_eq!(pace.take(None), None);
     }
 }

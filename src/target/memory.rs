@@ -145,7 +145,7 @@ mod tests {
     use crate::secret::Nobody;
     use crate::target::Stop;
     use crate::watch::{
-        self, ChangeDetection, Channels, Connector, Heartbeat, StatusStore, WatchSettings,
+        self, ChangeDetection, Channels, Connector, Heartbeat, StatusStore, Wakes, WatchSettings,
     };
     use crate::workspace::{
         Environment, OnError, ProjectReader, ReaderSettings, TargetView, Workspace,
@@ -212,7 +212,7 @@ mod tests {
             statuses: StatusStore::new(Timestamp::now),
             snapshots: None,
             callbacks,
-            wakes,
+            wakes: Wakes::new(wakes),
             reload: Arc::new(Notify::new()),
             heartbeat: Heartbeat::new(),
             stop: Stop::new(),

@@ -12,6 +12,7 @@
 //!                          ▼
 //!                        status_store.rs, snapshot_store.rs, notices.rs, notice.rs, message_text.rs, round_log.rs
 //! manifest_notices.rs: notices about the manifests
+//! wakes.rs: rounds that programs ask for
 //! clients.rs: asks providers regularly whether they still accept clients
 //! ```
 //!
@@ -43,6 +44,7 @@ mod status_store;
 mod target_task;
 mod target_tasks;
 mod trigger;
+mod wakes;
 mod webhook;
 
 use std::collections::BTreeSet;
@@ -74,8 +76,9 @@ pub use notices::Notices;
 pub use snapshot_store::SnapshotStore;
 pub use spec::{ReadSpecs, Reading, TargetSpec};
 pub use status_store::{Clock, StatusStore};
-pub use target_tasks::{CallbackRequest, WakeRequest};
+pub use target_tasks::CallbackRequest;
 pub use trigger::{ChangeDetection, NotWatched, try_to_watch};
+pub use wakes::{WakeRequest, Wakes};
 pub use webhook::Webhook;
 
 /// What a crash of the reader is in the status.
@@ -101,7 +104,7 @@ pub struct Channels {
     /// Providers' answers that browsers have brought.
     pub callbacks: mpsc::Receiver<CallbackRequest>,
     /// Requests for a round that programs have made.
-    pub wakes: mpsc::Receiver<WakeRequest>,
+    pub wakes: Wakes,
     /// Asks for everything to be read and observed again.
     pub reload: Arc<Notify>,
     /// Beats as long as this runs.
@@ -232,7 +235,7 @@ fn log_selection(before: &ManifestStatus, now: &ManifestStatus) {
     }
 }
 
-/// The next reading that is whole; none when it is time to stop. Answers of providers do not wait for it.
+/// The next reading that is whole; none when it is time to stop. Answers of providers and requests do not wait for it.
 async fn next<R: ReadSpecs, C: Connect>(
     readings: &mut Readings<R>,
     trigger: &mut Trigger,
@@ -245,6 +248,7 @@ async fn next<R: ReadSpecs, C: Connect>(
         tokio::select! {
             read = &mut reading => return Some(read),
             Some(callback) = channels.callbacks.recv() => tasks.hand_over(callback),
+            never = channels.wakes.take_all() => match never {},
             never = channels.heartbeat.run() => match never {},
             () = channels.stop.cancelled() => return None,
         }
@@ -272,7 +276,7 @@ async fn wait<C: Connect>(
                 tracing::info!("reading everything again");
                 return Some(Cause::Reload);
             }
-            Some(WakeRequest { targets }) = channels.wakes.recv() => {
+            targets = channels.wakes.next() => {
                 tracing::info!("asked for a round");
                 return Some(Cause::Asked(targets));
             }

@@ -1,6 +1,6 @@
 //! The tasks of all targets: who is watched, and what each of them is to hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,13 +28,6 @@ pub struct CallbackRequest {
     pub target: TargetName,
     /// The answer.
     pub answer: Delivery,
-}
-
-/// Somebody asks for all files to be read again, and for these targets to be looked at.
-#[derive(Debug)]
-pub struct WakeRequest {
-    /// The targets.
-    pub targets: BTreeSet<TargetName>,
 }
 
 /// The tasks of all targets.

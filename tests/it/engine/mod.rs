@@ -32,7 +32,7 @@ use appcred::target::config_dir::ConfigDirEndpoint;
 use appcred::target::{ConnectError, Endpoint};
 use appcred::watch::{
     self, CallbackRequest, ChangeDetection, Channels, Connect, Heartbeat, Notices, ReadSpecs,
-    Reading, SnapshotStore, StatusStore, TargetSpec, WakeRequest, WatchSettings,
+    Reading, SnapshotStore, StatusStore, TargetSpec, WakeRequest, Wakes, WatchSettings,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -163,7 +163,7 @@ impl Engine {
             statuses: statuses.clone(),
             snapshots: Some(snapshots.clone()),
             callbacks: receiver,
-            wakes: wake_receiver,
+            wakes: Wakes::new(wake_receiver),
             reload: Arc::clone(&reload),
             heartbeat: heartbeat.clone(),
             stop: stop.clone(),
