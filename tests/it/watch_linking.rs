@@ -63,14 +63,28 @@ fn ha_action_notifies_of_what_happens_at_its_house(release: Release) {
     let linking = Linking::with(HomeAssistant::start_in(release, folder.path()));
     let notify = "owner: default\nnotify:\n  - action: notify.persistent_notification\n  - action: notify.mobile_app_gone\n";
     linking.house.project.write("appcred.yaml", notify);
-    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "MARKED-SECRET")]);
-    let running = linking.appcred(&["watch", "--resync", "3600"]).spawn();
+    let name = "'Anna {{{ 6*7 }}} {# gone #}'";
+    let entry = linking.entry("linked_account", name, "anna", "MARKED-SECRET");
+    linking.house.declare(&[entry + "    key: anna\n"]);
+    let running = linking.appcred(&["watch", "--resync", "5"]).spawn();
     let shown = || linking.ha.call(json!({"type": "persistent_notification/get"})).unwrap();
     eventually("a message", || {
         let shown = shown();
         let mut all = shown.as_array().unwrap().iter();
         all.any(|one| {
             one["title"] == "appcred: home" && one["message"] == "anna now waits for consent"
+        })
+    });
+    // What is named so would be a template for older releases, which report no changes of credentials.
+    let credential = linking.ha.credentials().remove(0);
+    let delete = json!({"type": "application_credentials/delete", "application_credentials_id": credential["id"]});
+    linking.ha.call(delete).unwrap();
+    eventually("the name as it is", || {
+        let shown = shown();
+        let mut all = shown.as_array().unwrap().iter();
+        all.any(|one| {
+            let message = one["message"].as_str().unwrap();
+            message.contains("\"Anna { { { 6*7 }}} { # gone #}\"")
         })
     });
     running.signal(Signal::TERM);

@@ -55,8 +55,40 @@ impl HomeAssistant {
 fn said(title: &str, message: &str) -> Notification {
     Notification {
         notification_id: None,
-        title: Some(title.to_owned()),
-        // Older releases take this for the beginning of a template.
-        message: Some(message.replace("{{", "{ {").replace("{%", "{ %")),
+        title: Some(no_template(title)),
+        message: Some(no_template(message)),
+    }
+}
+
+/// The text with a blank behind each brace that older releases would take for the beginning of a template.
+fn no_template(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for sign in text.chars() {
+        if plain.ends_with('{') && matches!(sign, '{' | '%' | '#') {
+            plain.push(' ');
+        }
+        plain.push(sign);
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::said;
+
+    #[test]
+    fn no_text_of_people_is_a_template() {
+        for (text, plain) in [
+            ("{{ 6*7 }}", "{ { 6*7 }}"),
+            ("{{{ 6*7 }}}", "{ { { 6*7 }}}"),
+            ("{# gone #}", "{ # gone #}"),
+            ("{% if x %}{{{% raw %}", "{ % if x %}{ { { % raw %}"),
+            ("{{#{%", "{ { #{ %"),
+            ("{a} } {", "{a} } {"),
+        ] {
+            let notification = said(text, text);
+            assert_eq!(notification.title.as_deref(), Some(plain));
+            assert_eq!(notification.message.as_deref(), Some(plain));
+        }
     }
 }
