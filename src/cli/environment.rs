@@ -20,6 +20,7 @@ const SUPERVISOR: &str = "http://supervisor/core";
 
 /// All that a workspace needs of the environment.
 pub(super) fn read() -> Environment {
+    let time_zone = TimeZone::try_system().ok();
     Environment {
         folder: folder(),
         today: day(now()),
@@ -28,7 +29,8 @@ pub(super) fn read() -> Environment {
         identity_files: identity_files(),
         identities: env::identities(),
         credentials: env::credentials_directory(),
-        time_zone: TimeZone::try_system().ok(),
+        unknown_time_zone: variable("TZ").filter(|_| time_zone.is_none()),
+        time_zone,
         state_folder: state_folder(),
     }
 }

@@ -1,5 +1,7 @@
 //! Where a watcher sends notifications.
 
+use std::cell::Cell;
+
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::StrDeserializer;
@@ -9,11 +11,11 @@ use super::decode::{Decoder, Site};
 use super::deserialize::DecodeStop;
 use super::entry::given;
 use super::schema::{ActionInput, HomeAssistantNotify, WebhookInput};
-use crate::diagnostic::{Located, ProblemCode};
+use crate::diagnostic::{Diagnostic, Located, ProblemCode};
 use crate::field::{Field, FieldRefusal, Raw};
-use crate::model::{NOTICE_FIELDS, NotifyAction, Reference, WebhookMethod, fill_in};
+use crate::model::{NOTICE_FIELDS, NotifyAction, Reference, WebhookMethod, fill_in, is_web};
 use crate::target::{AddedHeaders, added_headers};
-use crate::yaml::{self, Node, Value};
+use crate::yaml::{self, Node, Pair, Value};
 
 /// A longer part of a text is not repeated in messages.
 const MOST_NAMED: usize = 20;
@@ -57,9 +59,12 @@ impl<'n> Decoder<'n> {
 
     fn recipient(&self, site: Site<'n>, notify: &mut Notify) {
         match &site.node.value {
-            Value::Mapping(pairs)
-                if site.node.tag.is_none() && pairs.iter().any(|pair| pair.key.text == "action") =>
-            {
+            Value::Mapping(pairs) if has(pairs, "action") && has(pairs, "webhook") => {
+                let why = "has both `action` and `webhook`";
+                let refusal = FieldRefusal::new(ProblemCode::BadNotify, why);
+                self.refuse(site, refusal.help("make it two items of a list"));
+            }
+            Value::Mapping(pairs) if site.node.tag.is_none() && has(pairs, "action") => {
                 let action = self.read(site).and_then(|input: ActionInput| self.text(input.action));
                 notify.actions.extend(action.map(|action| action.value));
             }
@@ -81,12 +86,29 @@ impl<'n> Decoder<'n> {
 impl<'n> Decoder<'n> {
     fn webhook(&self, input: WebhookInput) -> Option<WebhookSetting> {
         let WebhookInput { webhook, method, headers, body } = input;
-        let address = self.raw(&webhook).and_then(|site| self.reference(site));
+        let address = self.raw(&webhook).and_then(|site| self.web_address(site));
         let method = given(method, WebhookMethod::default());
         let headers = headers
             .map_or(Some(Vec::new()), |headers| added_headers(headers, (&[], NO_HEADER), self));
         let body = body.as_ref().map_or(Some(None), |body| self.body(body).map(Some));
         Some(WebhookSetting { address: address?, method: method?, headers: headers?, body: body? })
+    }
+
+    /// The address of a webhook, which may be a secret; one in plain text is read already.
+    fn web_address(&self, site: Site<'n>) -> Option<Located<Reference>> {
+        let address = self.reference(site)?;
+        if let Reference::Plain(text) = &address.value
+            && !is_web(text.expose())
+        {
+            let why = "does not begin with http:// or https://";
+            let refusal = FieldRefusal::new(ProblemCode::BadUrl, why);
+            self.refuse(
+                site,
+                refusal.help("write the whole address, as in `https://ntfy.sh/TOPIC`"),
+            );
+            return None;
+        }
+        Some(address)
     }
 
     fn body(&self, body: &Field<Raw<Json>>) -> Option<Json> {
@@ -105,7 +127,18 @@ impl<'n> Decoder<'n> {
                 return None;
             }
         }
-        (self.unfilled(site.node) == 0).then_some(body)
+        if self.unfilled(site.node) > 0 {
+            return None;
+        }
+        if !is_filled_in(&body) {
+            let why =
+                "nothing is filled in for a text of this body, so that all notices are the same";
+            let warning =
+                Diagnostic::warning(ProblemCode::BadNotify, why).at(self.file, site.span());
+            let help = "write `{message}` where what has happened is to be; two braces, as in `{{`, are a brace of the text";
+            self.report(warning.help(help));
+        }
+        Some(body)
     }
 
     /// Reports each text with a part that nothing is filled in for; answers how many these are.
@@ -128,9 +161,38 @@ impl<'n> Decoder<'n> {
                 1
             }
             Value::Sequence(items) => items.iter().map(|item| self.unfilled(item)).sum(),
-            Value::Mapping(pairs) => pairs.iter().map(|pair| self.unfilled(&pair.value)).sum(),
+            Value::Mapping(pairs) => {
+                let keys = pairs.iter().filter(|pair| pair.key.text.contains('{'));
+                let keys = keys.map(|pair| {
+                    let why = "a key in the body of a webhook is not filled in";
+                    let problem = self.error(ProblemCode::BadNotify, pair.key.span, why);
+                    self.report(problem.help("write it as a value, as in `text: \"{message}\"`"));
+                });
+                keys.count() + pairs.iter().map(|pair| self.unfilled(&pair.value)).sum::<usize>()
+            }
             _ => 0,
         }
+    }
+}
+
+fn has(pairs: &[Pair<'_>], field: &str) -> bool {
+    pairs.iter().any(|pair| pair.key.text == field)
+}
+
+/// Whether a field of the notice is in one of the texts.
+fn is_filled_in(body: &Json) -> bool {
+    match body {
+        Json::String(text) => {
+            let is_named = Cell::new(false);
+            let filled = fill_in(text, |_| {
+                is_named.set(true);
+                Some("")
+            });
+            filled.is_ok() && is_named.get()
+        }
+        Json::Array(items) => items.iter().any(is_filled_in),
+        Json::Object(fields) => fields.values().any(is_filled_in),
+        _ => false,
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) fn mapping_with(field: &str) -> Option<&'static str> {
         described::<WindowInput>(),
         described::<EntryInput>(),
         described::<IntegrationInput>(),
+        described::<ActionInput>(),
+        described::<WebhookInput>(),
     ];
     all.into_iter().flatten().find(|(_, fields)| fields.contains(&field)).map(|(name, _)| name)
 }
@@ -164,7 +166,8 @@ pub(super) struct ProjectInput {
     /// How long before its `expires` an entry is reported, in days, as in `14d`, which holds where it is
     /// left out.
     pub(super) expiring_within: Option<Field<Text<Days>>>,
-    /// Where `appcred watch` sends notifications: `home_assistant`, `{webhook: URL}`, or a list of these.
+    /// Where `appcred watch` sends notifications: `home_assistant`, `{action: notify.NAME}`, `{webhook: URL}`, or a list
+    /// of these.
     pub(super) notify: Option<Field<Raw<NotifyInput>>>,
     /// Programs that print secrets, by the names that `!from NAME ...` uses.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
@@ -244,6 +247,7 @@ pub(super) struct PolicyInput {
     pub(super) forgotten: Option<Texts<Key>>,
     /// When `appcred watch` may change something. At other times it reports what is to be done. At any time
     /// where it is left out.
+    #[schemars(length(min = 1))]
     pub(super) windows: Option<Field<Raw<Vec<WindowInput>>>>,
     /// What `appcred watch` does about changes that were made at a target by hand. `repair` where it is
     /// left out.
@@ -301,7 +305,7 @@ pub(super) enum HomeAssistantNotify {
 
 /// An action of Home Assistant that notifies somebody.
 #[derive(Deserialize, JsonSchema)]
-#[serde(rename = "an item of `notify`", deny_unknown_fields)]
+#[serde(rename = "an action of `notify`", deny_unknown_fields)]
 #[schemars(rename = "ActionInput")]
 pub(super) struct ActionInput {
     /// The action, called at the target that a notice is about, such as `notify.mobile_app_phone`.
@@ -310,7 +314,7 @@ pub(super) struct ActionInput {
 
 /// A web address to which JSON or a text is posted.
 #[derive(Deserialize, JsonSchema)]
-#[serde(rename = "an item of `notify`", deny_unknown_fields)]
+#[serde(rename = "a webhook of `notify`", deny_unknown_fields)]
 #[schemars(rename = "WebhookInput")]
 pub(super) struct WebhookInput {
     /// The address in plain text, or by `!secret NAME`, `!env_var NAME`, `!file PATH` or `!from SOURCE WHAT`. An `{id}` in

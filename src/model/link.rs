@@ -77,6 +77,11 @@ impl fmt::Debug for ConsentLink {
     }
 }
 
+/// Whether a text is an address of HTTP.
+pub fn is_web(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
 /// The address of a web page that may be opened, or be shown so that a click opens it.
 ///
 /// Home Assistant hands on what an integration or a provider says, so it may be anything: a program

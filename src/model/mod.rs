@@ -52,7 +52,7 @@ pub use flow::{
 pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};
 pub use lifetime::{Due, Lifetime, begin_of, day};
-pub use link::{ConsentLink, HiddenLink, Links, has_zone, is_loopback, web_page};
+pub use link::{ConsentLink, HiddenLink, Links, has_zone, is_loopback, is_web, web_page};
 pub use mark::{Claim, Key, Mark, Owner};
 pub use name::{FieldName, Named, is_name, may_be_token, named, without_number};
 pub use no_secret::{ClientPart, is_client_secret};

@@ -199,12 +199,19 @@ impl<'s> FieldNode<'s> {
         forms.filter_map(|form| Some((form.node["const"].as_str()?, form.about()))).collect()
     }
 
+    /// Whether each form that is a mapping needs it.
     fn is_required(self, name: &str) -> bool {
-        let has = |form: Self| {
+        let has = |form: &Self| {
             let required = form.node["required"].as_array();
             required.is_some_and(|names| names.iter().any(|known| known == name))
         };
-        self.forms().into_iter().any(has) || self.item().is_some_and(|item| item.is_required(name))
+        let forms = self.forms();
+        let mappings: Vec<&Self> =
+            forms.iter().filter(|form| form.node.get("properties").is_some()).collect();
+        match self.item().filter(|_| mappings.is_empty()) {
+            Some(item) => item.is_required(name),
+            None => !mappings.is_empty() && mappings.into_iter().all(has),
+        }
     }
 
     fn text(self, name: &str) -> String {

@@ -18,7 +18,6 @@ use crate::watch::WakeRequest;
 use super::signature::is_signed;
 use super::{ServerState, reply};
 
-
 /// Reads the manifests again and has targets looked at: the one that `target` names, or all.
 pub(super) async fn reconcile(
     State(server): State<ServerState>,

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::manifest::Project;
-use crate::model::Windows;
+use crate::model::{Visible, Windows};
 use crate::secret::env::IdentitySources;
 use crate::target::Endpoint;
 use crate::target::home_assistant::SessionStore;
@@ -30,6 +31,8 @@ pub struct Environment {
     pub today: Date,
     /// The time zone of this machine; UTC where it is not known.
     pub time_zone: Option<TimeZone>,
+    /// What should be the time zone of this machine and names none.
+    pub unknown_time_zone: Option<String>,
     /// Where to keep what outlives a run and is no configuration.
     pub state_folder: Option<PathBuf>,
 }
@@ -39,6 +42,26 @@ impl Environment {
     pub(crate) fn windows(&self, project: &Project) -> Windows {
         let zone = self.time_zone.clone().unwrap_or(TimeZone::UTC);
         project.policy.windows.in_zone(&zone)
+    }
+
+    /// Reports windows in the time zone of this machine where that is not known.
+    pub(crate) fn unknown_zone(&self, project: &Project) -> Diagnostics {
+        let mut problems = Diagnostics::default();
+        let mut windows = project.policy.windows.0.iter();
+        if let Some(zone) = &self.unknown_time_zone
+            && windows.any(|window| window.zone.is_none())
+        {
+            let message = format!(
+                "the environment variable TZ is `{}`, which names no time zone, so it is not known when windows begin",
+                zone.visible()
+            );
+            let problem = Diagnostic::error(ProblemCode::BadValue, message);
+            problems
+                .push(problem.help(
+                    "correct it, as in `Europe/Berlin`, or write `time_zone` in each window",
+                ));
+        }
+        problems
     }
 
     /// The sessions of `appcred login`; none where there is no place to keep them.

@@ -18,7 +18,7 @@ use crate::manifest::{
     self, Cache, Entry, Loaded, Project, WebhookSetting, check_lifetimes, load_again,
 };
 use crate::model::{
-    Commit, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day,
+    Commit, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day, is_web,
 };
 use crate::secret::{self, AllowedPaths, Ask, SecretResolver, Unreadable};
 use crate::status::{ManifestStatus, Mode, SelectionStatus};
@@ -95,6 +95,7 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         let known = self.resolve(&loaded);
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
         problems.append(check_lifetimes(&project, &entries, day(now)));
+        problems.append(self.settings.workspace.environment.unknown_zone(&project));
         let seals: BTreeMap<Key, Seals> =
             entries.iter().map(|entry| (entry.key.value.clone(), desired::seals(entry))).collect();
         let mut manifests = ManifestStatus {
@@ -321,10 +322,6 @@ fn webhook(
     };
     let is_whole = read.len() == headers.len();
     is_whole.then(|| Webhook { address, method: *method, headers: read, body: body.clone() })
-}
-
-fn is_web(address: &str) -> bool {
-    url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 /// A file that is mounted on its own keeps showing what it was when its name was given to another one,

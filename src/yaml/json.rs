@@ -60,6 +60,7 @@ pub(crate) fn to_json(node: &Node<'_>) -> Result<Json, YamlFault> {
         Value::Scalar(scalar) => match scalar.kind() {
             Kind::Null => Ok(Json::Null),
             Kind::Bool => Ok(Json::Bool(scalar::boolean(&scalar.text) == Some(true))),
+            Kind::Number if is_too_large(&scalar.text) => Err(too_large(node)),
             Kind::Number => number(&scalar.text).map(Json::Number).ok_or_else(|| unclear(node)),
             Kind::Date => Err(unclear(node)),
             Kind::Text => Ok(Json::String(scalar.text.to_string())),
@@ -84,6 +85,19 @@ fn unclear(node: &Node<'_>) -> YamlFault {
         "versions of YAML disagree on what this value is",
     )
     .help("quote it if it is text, or write a decimal number")
+}
+
+fn too_large(node: &Node<'_>) -> YamlFault {
+    let why = "this number is too large to be kept as it is";
+    YamlFault::new(ProblemCode::UnclearValue, node.span, why).help("quote it if it is text")
+}
+
+/// A whole number that would be rounded.
+fn is_too_large(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    digits.bytes().all(|byte| byte.is_ascii_digit())
+        && digits.parse::<u64>().is_err()
+        && text.parse::<i64>().is_err()
 }
 
 /// A number in a form that all versions of YAML read alike.
