@@ -20,7 +20,7 @@
 //!  callback/ = where a browser comes back to after consent or sign-in; listener.rs = its bounded server
 //!  yaml_edit/ = changes files in place and leaves every other byte; encrypted_file/ = values that are
 //!  encrypted; recipients.rs = whether they are encrypted to the right recipients
-//!  git/ = what Git knows of files; repository.rs = whether it keeps secrets in plain text
+//!  git/ = what Git knows of files, and repositories that are fetched; repository.rs = whether it keeps secrets in plain text
 //!  plan_file.rs = saved plans; codes/ = what programs read; status/ = the state of a watcher
 //!  field/ = what the fields of manifests, of the project file and of targets are read into
 //!  leaves: model/, diagnostic/, integrations/, http/ (connections, proxies, TLS), html/ (the frame of pages),

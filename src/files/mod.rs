@@ -10,12 +10,14 @@
 #![expect(clippy::disallowed_methods, reason = "this room is where files are opened")]
 
 mod inherited;
+mod link;
 mod lock;
 mod read;
 mod stamp;
 mod write;
 
 pub use inherited::inherited;
+pub use link::put_link;
 pub use lock::{FileLock, NotLocked, wait_for, when_free};
 pub use read::{
     Replaced, from_utf16, open_folder, optional, read, read_bytes, read_stream, read_text,

@@ -1,7 +1,13 @@
-//! What Git tracks of a folder's files. All of it is asked of the `git` program, which reads a
-//! repository however that is kept.
+//! What Git tracks of a folder's files, and repositories that are fetched. All of it is asked of the `git` program,
+//! which reads a repository however that is kept, and reaches a server as its user does.
 
+mod address;
+mod fetch_error;
 mod history;
+mod limited;
+mod signature;
+mod source;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +23,11 @@ use thiserror::Error;
 use crate::files;
 use crate::model::{Commit, PROJECT_FILE};
 
+pub use address::{GitPath, GitRef, GitUrl, Transport};
+pub use fetch_error::FetchError;
 pub use history::{OldContent, OldVersion, plain_secrets, staged_plain_secrets};
+pub use source::{FetchedCommit, GitSource, Signers};
+pub use transport::GitAccess;
 
 /// A larger file is not searched for an identity: a repository may hold databases.
 const LARGEST_WITH_IDENTITY: u64 = 1024 * 1024;
@@ -43,17 +53,32 @@ const NOT_INHERITED: [&str; 17] = [
     "GIT_WORK_TREE",
 ];
 
+/// Variables by which Git writes more than its errors, which are read here.
+const TRACES: [&str; 8] = [
+    "GIT_CURL_VERBOSE",
+    "GIT_TRACE",
+    "GIT_TRACE2",
+    "GIT_TRACE2_EVENT",
+    "GIT_TRACE2_PERF",
+    "GIT_TRACE_CURL",
+    "GIT_TRACE_PACKET",
+    "GIT_TRACE_SETUP",
+];
+
 /// Names the index that a commit is made of, for its hooks.
 const INDEX_FILE: &str = "GIT_INDEX_FILE";
 
 /// Settings by which a repository runs programs of its own when it is only read.
-const RUN_NOTHING: [&str; 6] = [
+const RUN_NOTHING: [&str; 8] = [
     "-c",
     "core.fsmonitor=false",
     "-c",
     "log.showSignature=false",
     "-c",
     "core.hooksPath=/dev/null",
+    // A folder of a commit can look like a repository with settings of its own.
+    "-c",
+    "safe.bareRepository=explicit",
 ];
 
 /// Why Git says nothing.

@@ -1,0 +1,54 @@
+//! Runs Git where it may wait for a server: it is ended, with all that it has started, when its time is over or
+//! nobody waits for it any more.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::fetch_error::FetchError;
+
+/// How often it is asked whether somebody still waits.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long to wait for Git, and whether to go on.
+#[derive(Clone, Copy)]
+pub(super) struct Patience<'p> {
+    pub(super) until: Instant,
+    /// In seconds, for who reads the error.
+    pub(super) seconds: u64,
+    pub(super) is_stopped: &'p (dyn Fn() -> bool + Sync),
+}
+
+/// Runs a command to its end and gives what it printed.
+///
+/// # Errors
+/// Where it cannot be started, takes too long, or is to stop.
+pub(super) fn output(command: &mut Command, patience: Patience<'_>) -> Result<Output, FetchError> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // It and what it starts are one group, so that ssh does not outlive it.
+    let child = command.process_group(0).spawn().map_err(FetchError::NotRun)?;
+    let group = Pid::from_child(&child);
+    let (sender, ended) = mpsc::channel();
+    thread::spawn(move || drop(sender.send(child.wait_with_output())));
+    let why = loop {
+        match ended.recv_timeout(LOOK) {
+            Ok(output) => return output.map_err(FetchError::NotRun),
+            Err(RecvTimeoutError::Disconnected) => break FetchError::Stopped,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if (patience.is_stopped)() {
+            break FetchError::Stopped;
+        }
+        if Instant::now() >= patience.until {
+            break FetchError::TooSlow(patience.seconds);
+        }
+    };
+    // None is left where all have just ended.
+    let _ended = kill_process_group(group, Signal::KILL);
+    drop(ended.recv());
+    Err(why)
+}

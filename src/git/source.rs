@@ -1,0 +1,334 @@
+//! A repository that is fetched, and never written to.
+//!
+//! It is Git that fetches, as its users know it: with the settings of ssh, the helpers for credentials and the
+//! formats of signatures that they have already.
+//!
+//! ```text
+//!  STATE/git/NAME/
+//!    lock                   held by who fetches
+//!    repository.git/        bare: neither hooks nor settings of the repository that is fetched
+//!    commits/ID/            a work tree for each commit, never changed once it is whole
+//!    commits/ID.lock        there when it is; shared by who reads it, so that it is not removed meanwhile
+//!    in-force/checkout      leads to the commit that a watcher keeps, and changes in one step
+//! ```
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use super::address::{GitPath, GitRef, GitUrl};
+use super::fetch_error::FetchError;
+use super::limited::{self, Patience};
+use super::transport::GitAccess;
+use super::{NOT_INHERITED, RUN_NOTHING, TRACES, signature};
+use crate::files::{self, FileLock, NotLocked, wait_for};
+use crate::model::{Visible, hex};
+
+/// So many commits are fetched at most: enough to see whether a branch goes on from where it was.
+const DEPTH: &str = "--depth=64";
+/// Comes before what the commits say: no file is read or written through a program, such as that of LFS.
+const NO_FILTERS: &str = "* -filter\n";
+/// What was fetched last.
+const FETCHED: &str = "refs/appcred/fetched";
+
+/// Whose signature a commit must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signers {
+    /// Of a key of ssh in this file of allowed signers.
+    Ssh(PathBuf),
+    /// Of a key of GnuPG in this file of public keys.
+    Gpg(PathBuf),
+}
+
+/// What to fetch, and how.
+#[derive(Clone, Debug)]
+pub struct GitSource {
+    /// The repository.
+    pub url: GitUrl,
+    /// The branch, tag or commit.
+    pub reference: GitRef,
+    /// The project's folder in it.
+    pub path: GitPath,
+    /// How it may be read.
+    pub access: GitAccess,
+    /// Who must have signed the commit, where that is asked for.
+    pub signers: Option<Signers>,
+    /// How long a fetch may take.
+    pub timeout: Duration,
+    /// Where all such repositories are kept.
+    pub folder: PathBuf,
+}
+
+/// A commit on this machine, as a folder that does not change.
+#[derive(Debug)]
+pub struct FetchedCommit {
+    /// Its whole id.
+    pub id: String,
+    /// Its files.
+    pub root: PathBuf,
+    /// The commit before, where the branch does not go on from it.
+    pub rewritten_from: Option<String>,
+    /// Keeps the folder from being removed.
+    _reading: FileLock,
+}
+
+impl GitSource {
+    /// Fetches the newest commit and checks it out beside those before. What is in force stays so.
+    ///
+    /// # Errors
+    /// Where that fails in any way, or the commit may not be used.
+    pub fn fetch(
+        &self,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<FetchedCommit, FetchError> {
+        let patience = self.patience(is_stopped);
+        let _lock = self.lock(is_stopped)?;
+        let before = self.id_in_force();
+        self.prepare(patience)?;
+        let refspec = format!("+{}:{FETCHED}", self.reference.as_str());
+        let mut fetch = self.git(&self.access.settings(&self.url));
+        fetch.args(["fetch", "--quiet", DEPTH, "--no-tags", "--no-recurse-submodules"]);
+        fetch.args(["--no-write-fetch-head", "--", self.url.as_str(), &refspec]);
+        self.access.prepare(&mut fetch);
+        succeeded(&mut fetch, patience)?;
+        let newest = format!("{FETCHED}^{{commit}}");
+        let id = succeeded(self.git(&[]).args(["rev-parse", "--verify", &newest]), patience)?;
+        let id = String::from_utf8_lossy(id.trim_ascii()).into_owned();
+        self.verify(&id, patience)?;
+        // That before is still read by who has not yet seen the newest.
+        self.remove_others([before.as_deref(), Some(&id)]);
+        let rewritten_from = match before {
+            Some(before) if before != id && !self.goes_on(&before, &id, patience)? => Some(before),
+            _ => None,
+        };
+        let reading = self.check_out(&id, patience)?;
+        let root = self.commits().join(&id);
+        Ok(FetchedCommit { id, root, rewritten_from, _reading: reading })
+    }
+
+    /// Puts a commit in force: from now on [`Self::folder_in_force`] is of it.
+    ///
+    /// # Errors
+    /// Where nothing can be written.
+    pub fn put_in_force(&self, commit: &FetchedCommit) -> Result<(), FetchError> {
+        // Who watches the link reads everything when it changes.
+        if self.id_in_force().as_deref() == Some(&*commit.id) {
+            return Ok(());
+        }
+        let link = self.link();
+        let put = files::make_private_folder(files::folder_of(&link))
+            .and_then(|()| files::put_link(&link, &Path::new("../commits").join(&commit.id)));
+        put.map_err(|why| not_written(&link, &why))
+    }
+
+    /// The commit that was put in force last, if its signature is as is asked for now.
+    ///
+    /// # Errors
+    /// Where it is not, or cannot be read.
+    pub fn in_force(
+        &self,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<String>, FetchError> {
+        let Some(id) = self.id_in_force() else { return Ok(None) };
+        self.verify(&id, self.patience(is_stopped))?;
+        Ok(Some(id))
+    }
+
+    /// The root of the commit that is in force.
+    pub fn root_in_force(&self) -> PathBuf {
+        self.link()
+    }
+
+    /// The project's folder in the commit that is in force.
+    pub fn folder_in_force(&self) -> PathBuf {
+        self.link().join(self.path.as_path())
+    }
+
+    /// The project's folder in a commit.
+    ///
+    /// # Errors
+    /// Where the commit has none.
+    pub fn folder_in(&self, commit: &FetchedCommit) -> Result<PathBuf, FetchError> {
+        let folder = commit.root.join(self.path.as_path());
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        let path = self.path.as_path().visible().into_owned();
+        Err(FetchError::NoFolder { id: signature::short(&commit.id), path })
+    }
+
+    fn patience<'p>(&self, is_stopped: &'p (dyn Fn() -> bool + Sync)) -> Patience<'p> {
+        let until = Instant::now() + self.timeout;
+        Patience { until, seconds: self.timeout.as_secs(), is_stopped }
+    }
+
+    /// One folder for each repository and ref.
+    fn base(&self) -> PathBuf {
+        let url = self.url.as_str().trim_end_matches('/').trim_end_matches(".git");
+        let name = slug::slugify(url.rsplit(['/', ':']).next().unwrap_or_default());
+        let whole = Sha256::digest(format!("{}\n{}", self.url, self.reference.as_str()));
+        self.folder.join(format!("{name}-{}", hex(&whole[..6])))
+    }
+
+    fn repository(&self) -> PathBuf {
+        self.base().join("repository.git")
+    }
+
+    fn commits(&self) -> PathBuf {
+        self.base().join("commits")
+    }
+
+    fn link(&self) -> PathBuf {
+        self.base().join("in-force/checkout")
+    }
+
+    fn id_in_force(&self) -> Option<String> {
+        let target = fs::read_link(self.link()).ok()?;
+        let id = target.file_name()?.to_str()?.to_owned();
+        self.commits().join(&id).is_dir().then_some(id)
+    }
+
+    fn lock(&self, is_stopped: &(dyn Fn() -> bool + Sync)) -> Result<FileLock, FetchError> {
+        let commits = self.commits();
+        files::make_private_folder(&commits).map_err(|why| not_written(&commits, &why))?;
+        let (file, holder) = (self.base().join("lock"), format!("process {}", std::process::id()));
+        Ok(wait_for(self.timeout, is_stopped, || FileLock::file(&file, &holder))?)
+    }
+
+    /// Makes the repository where there is none. Its name is that of a clone's, so that the owner is too.
+    fn prepare(&self, patience: Patience<'_>) -> Result<(), FetchError> {
+        let repository = self.repository();
+        // Written last.
+        let attributes = repository.join("info/attributes");
+        if files::read(&attributes, files::TEXT_LIMIT)
+            .is_ok_and(|text| *text == NO_FILTERS.as_bytes())
+        {
+            return Ok(());
+        }
+        let mut init = Command::new("git");
+        init.args(["init", "--quiet", "--bare", "--template=", "--"]).arg(&repository);
+        succeeded(alone(&mut init), patience)?;
+        let mut name = self.git(&[]);
+        succeeded(name.args(["config", "remote.origin.url", self.url.as_str()]), patience)?;
+        files::make_private_folder(files::folder_of(&attributes))
+            .map_err(|why| not_written(&attributes, &why))?;
+        files::write(&attributes, NO_FILTERS, 0o600)
+            .map_err(|why| FetchError::NotWritten(format!("{}: {why}", attributes.visible())))
+    }
+
+    /// Git in the repository, whatever this process inherited.
+    fn git(&self, settings: &[String]) -> Command {
+        let mut command = Command::new("git");
+        for variable in NOT_INHERITED.into_iter().chain(TRACES) {
+            command.env_remove(variable);
+        }
+        command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
+        let mut git_dir = std::ffi::OsString::from("--git-dir=");
+        git_dir.push(self.repository());
+        command.arg("--no-replace-objects").arg(git_dir).args(RUN_NOTHING);
+        // Garbage is collected before it ends, and not by a process that outlives it.
+        command.args(["-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false"]);
+        for setting in settings {
+            command.args(["-c", setting]);
+        }
+        command
+    }
+
+    fn verify(&self, id: &str, patience: Patience<'_>) -> Result<(), FetchError> {
+        let Some(signers) = &self.signers else { return Ok(()) };
+        signature::verify(signers, &self.base(), |settings| self.git(settings), id, patience)
+    }
+
+    /// Whether a commit has another one before it, as far as that was fetched.
+    fn goes_on(&self, before: &str, id: &str, patience: Patience<'_>) -> Result<bool, FetchError> {
+        let mut ask = self.git(&[]);
+        ask.args(["merge-base", "--is-ancestor", before, id]);
+        Ok(limited::output(&mut ask, patience)?.status.success())
+    }
+
+    /// Checks a commit out, unless it is already.
+    fn check_out(&self, id: &str, patience: Patience<'_>) -> Result<FileLock, FetchError> {
+        let (root, whole) = (self.commits().join(id), self.whole(id));
+        if !(whole.exists() && root.is_dir()) {
+            let begun = remove(&root).map_err(|why| not_written(&root, &why));
+            let made = begun.and_then(|()| {
+                let mut add = self.git(&[]);
+                add.args(["worktree", "add", "--quiet", "--force", "--detach"]).arg(&root).arg(id);
+                succeeded(alone(&mut add), patience)
+            });
+            if let Err(why) = made {
+                // Of a full disk, so that there is room for the next attempt.
+                return Err(remove(&root).map_or_else(|left| not_written(&root, &left), |()| why));
+            }
+            files::write(&whole, "", 0o600)
+                .map_err(|why| FetchError::NotWritten(format!("{}: {why}", whole.visible())))?;
+        }
+        Ok(FileLock::shared(&whole)?)
+    }
+
+    /// The file that is there when a commit is checked out whole.
+    fn whole(&self, id: &str) -> PathBuf {
+        self.commits().join(format!("{id}.lock"))
+    }
+
+    /// Removes the commits that nobody reads any more. One that is left is removed the next time.
+    fn remove_others(&self, kept: [Option<&str>; 2]) {
+        let Ok(entries) = fs::read_dir(self.commits()) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(id) = name.to_str().filter(|name| !name.ends_with(".lock")) else { continue };
+            if kept.contains(&Some(id)) {
+                continue;
+            }
+            let whole = self.whole(id);
+            let reading = whole.exists().then(|| FileLock::file(&whole, ""));
+            if matches!(reading, Some(Err(NotLocked::Held { .. }))) {
+                continue;
+            }
+            if let Err(why) =
+                fs::remove_file(&whole).or_else(if_missing).and_then(|()| remove(&entry.path()))
+            {
+                tracing::debug!("{} is left: {why}", entry.path().visible());
+            }
+        }
+    }
+}
+
+/// Without the settings of this machine and this person: what is checked out runs no filter of theirs, and is the
+/// same everywhere.
+fn alone(command: &mut Command) -> &mut Command {
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    command.env("GIT_CONFIG_NOSYSTEM", "1").env_remove("GIT_CONFIG_PARAMETERS");
+    command.env("GIT_CONFIG_COUNT", "0").env("LC_ALL", "C")
+}
+
+pub(super) fn succeeded(
+    command: &mut Command,
+    patience: Patience<'_>,
+) -> Result<Vec<u8>, FetchError> {
+    let Output { status, stdout, stderr } = limited::output(command, patience)?;
+    if status.success() {
+        return Ok(stdout);
+    }
+    match FetchError::of(&stderr) {
+        // A signal leaves no message, such as that of a file that became too large.
+        FetchError::Git(said) if said.is_empty() => Err(FetchError::Git(format!("git {status}"))),
+        other => Err(other),
+    }
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    fs::remove_dir_all(folder).or_else(if_missing)
+}
+
+fn if_missing(why: io::Error) -> io::Result<()> {
+    if why.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(why) }
+}
+
+fn not_written(path: &Path, why: &io::Error) -> FetchError {
+    FetchError::NotWritten(format!("{}: {}", path.visible(), files::reason(path, why)))
+}

@@ -1,0 +1,87 @@
+//! How a server is asked: without anybody to ask, with a known host key, and without a secret in an argument, an
+//! address or a variable.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::address::{GitUrl, Transport};
+
+/// Which file the helper reads, and who is asked for.
+const TOKEN_FILE: &str = "APPCRED_GIT_TOKEN_FILE";
+const USER: &str = "APPCRED_GIT_USER";
+
+/// Answers Git with the first line of the file of the token. Both words are built into the shell, so that the token
+/// is no argument of any process.
+const HELPER: &str = "!f() { test \"$1\" = get || exit 0; IFS= read -r t < \"$APPCRED_GIT_TOKEN_FILE\" || test -n \"$t\" || exit 0; printf 'username=%s\\npassword=%s\\n' \"$APPCRED_GIT_USER\" \"$t\"; }; f";
+
+/// Git starts no other helper, so that no address can name a program.
+const PROTOCOLS: &str = "https:http:ssh:file";
+
+/// What a server is shown, and how it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GitAccess {
+    /// The private key for ssh; those of the person where there is none.
+    pub key: Option<PathBuf>,
+    /// The file of the host keys; those of the person and the machine where there is none.
+    pub known_hosts: Option<PathBuf>,
+    /// The file of the token for https; the helpers of the person where there is none.
+    pub token: Option<PathBuf>,
+    /// In whose name the token is given.
+    pub user: String,
+}
+
+impl GitAccess {
+    /// Settings of Git for this server.
+    pub(super) fn settings(&self, url: &GitUrl) -> Vec<String> {
+        // Who hears nothing for a minute waits for nothing.
+        let mut settings: Vec<String> =
+            ["core.askPass=", "http.lowSpeedLimit=1", "http.lowSpeedTime=60"]
+                .map(str::to_owned)
+                .into();
+        if self.token.is_some() && url.transport() == Transport::Https {
+            // An empty one takes away those of the person.
+            settings.push("credential.helper=".to_owned());
+            settings.push(format!("credential.{}.helper={HELPER}", url.server()));
+        }
+        settings
+    }
+
+    /// What Git and ssh find in their environment.
+    pub(super) fn prepare(&self, command: &mut Command) {
+        for variable in ["GIT_ASKPASS", "SSH_ASKPASS", "GIT_SSH", "GIT_PROXY_COMMAND"] {
+            command.env_remove(variable);
+        }
+        command.env("GIT_ALLOW_PROTOCOL", PROTOCOLS).env("GIT_SSH_COMMAND", self.ssh());
+        command.env("GIT_SSH_VARIANT", "ssh").env("SSH_ASKPASS_REQUIRE", "never");
+        if let Some(token) = &self.token {
+            command.env(TOKEN_FILE, token).env(USER, &self.user);
+        }
+    }
+
+    fn ssh(&self) -> String {
+        let mut words = vec!["ssh".to_owned()];
+        let mut option = |text: String| words.extend(["-o".to_owned(), text]);
+        option("BatchMode=yes".to_owned());
+        option("StrictHostKeyChecking=yes".to_owned());
+        option("UpdateHostKeys=no".to_owned());
+        option("ConnectTimeout=30".to_owned());
+        option("ServerAliveInterval=15".to_owned());
+        option("ServerAliveCountMax=3".to_owned());
+        if let Some(file) = &self.known_hosts {
+            option(format!("UserKnownHostsFile={}", path(file)));
+            option("GlobalKnownHostsFile=/dev/null".to_owned());
+        }
+        if let Some(file) = &self.key {
+            option(format!("IdentityFile={}", path(file)));
+            option("IdentitiesOnly=yes".to_owned());
+            option("IdentityAgent=none".to_owned());
+        }
+        shell_words::join(words)
+    }
+}
+
+/// A path as ssh reads it in a setting.
+fn path(file: &Path) -> String {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    format!("\"{}\"", file.to_string_lossy().replace('%', "%%"))
+}
