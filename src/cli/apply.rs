@@ -24,7 +24,7 @@ use super::locks::lock_targets;
 use super::output::{Outputs, names};
 use super::plan::say_selected;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
-use super::{Global, console, environment, plan_file, verify};
+use super::{GitArgs, Global, console, environment, plan_file, verify};
 
 /// Fewer operations than this are over before a bar is seen.
 const WORTH_A_BAR: usize = 20;
@@ -72,6 +72,8 @@ pub(super) struct ApplyArgs {
     #[command(flatten)]
     outputs: Outputs,
     #[command(flatten)]
+    pub(super) git: GitArgs,
+    #[command(flatten)]
     links: LinkArgs,
 }
 
@@ -104,6 +106,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             targets: &targets,
             names: &names,
             selection: &policy.selection,
+            commit: global.commit(),
             details: global.details(),
         };
         verb.outputs.write(&report, &verb.links)

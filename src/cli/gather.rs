@@ -24,7 +24,11 @@ use super::{Global, console, environment, pager};
 
 /// The workspace that the command runs in.
 pub(super) fn workspace(global: &Global) -> Workspace {
-    Workspace { folder: global.folder.clone(), environment: environment::read() }
+    Workspace {
+        folder: global.folder.clone(),
+        environment: environment::read(),
+        no_programs: global.fetched.as_ref().is_some_and(|fetched| !fetched.may_run),
+    }
 }
 
 /// Reads the project and its manifests.

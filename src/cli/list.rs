@@ -12,7 +12,7 @@ use crate::workspace::OnError;
 use super::exit::ExitStatus;
 use super::gather::{ask_about_troubles, gather_loaded, load, reported, show_unknown};
 use super::selection::{EntryArgs, TargetArgs, glob};
-use super::{Global, OutputFormat, candidates, console, pager};
+use super::{GitArgs, Global, OutputFormat, candidates, console, pager};
 
 /// List what targets hold and what entries want, each with the KEY that other verbs take
 ///
@@ -41,6 +41,8 @@ pub(super) struct ListArgs {
     /// How to write the list
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: OutputFormat,
+    #[command(flatten)]
+    pub(super) git: GitArgs,
 }
 
 /// The states by their codes.

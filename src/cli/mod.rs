@@ -21,6 +21,7 @@ mod exit;
 mod explain;
 mod forget;
 mod gather;
+mod git_source;
 mod health;
 mod hyperlink;
 mod import;
@@ -66,6 +67,7 @@ use tracing_subscriber::filter::LevelFilter;
 pub use exit::ExitStatus;
 
 use console::Color;
+use git_source::{FetchedProject, GitArgs};
 
 use crate::files;
 use crate::manifest;
@@ -121,9 +123,16 @@ struct Global {
     /// How to write the log
     #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
     log_format: LogFormat,
+    #[arg(skip)]
+    fetched: Option<FetchedProject>,
 }
 
 impl Global {
+    /// The commit that the project was fetched at.
+    fn commit(&self) -> Option<&str> {
+        self.fetched.as_ref().map(|fetched| &*fetched.commit)
+    }
+
     /// How much of each change of a plan is shown.
     fn details(&self) -> Details {
         if self.verbose > 0 { Details::All } else { Details::WhereShort }
@@ -279,7 +288,11 @@ fn start(mut cli: Cli) -> anyhow::Result<ExitStatus> {
         if let Err(why) = std::fs::read_dir(folder) {
             bail!("cannot work in {}: {}", folder.visible(), files::reason(folder, &why));
         }
-        cli.global.folder = manifest::project_folder(folder);
+        cli.global.fetched = git_source::fetch(&cli.verb, folder)?;
+        cli.global.folder = match &cli.global.fetched {
+            Some(fetched) => fetched.folder.clone(),
+            None => manifest::project_folder(folder),
+        };
     }
     // A core dump would hold tokens and secrets.
     refuse_core_dumps().context("cannot turn off core dumps")?;

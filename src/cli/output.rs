@@ -99,7 +99,10 @@ impl Outputs {
 /// What files are called: as the repository names them where a CI system says where that is.
 pub(super) fn names(global: &Global) -> report::FileNames {
     let here = environment::folder();
-    let repository = environment::checkout().unwrap_or_else(|| here.clone());
+    let repository = match &global.fetched {
+        Some(fetched) => fetched.root.clone(),
+        None => environment::checkout().unwrap_or_else(|| here.clone()),
+    };
     report::FileNames::new(here, repository, global.folder.clone())
 }
 
@@ -135,6 +138,7 @@ mod tests {
             targets: &[],
             names: &FileNames::new("/".into(), "/".into(), "".into()),
             selection: &crate::model::Selection::default(),
+            commit: None,
             details: Details::All,
         };
         let outputs = Outputs { outputs: vec![text, destination] };

@@ -20,7 +20,7 @@ use super::gather::{
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
-use super::{Global, console, environment, plan_file};
+use super::{GitArgs, Global, console, environment, plan_file};
 
 /// Show what `apply` would do, and change nothing
 ///
@@ -53,6 +53,8 @@ pub(super) struct PlanArgs {
     policy: PolicyArgs,
     #[command(flatten)]
     outputs: Outputs,
+    #[command(flatten)]
+    pub(super) git: GitArgs,
     /// Save the plan, for an `apply FILE` of exactly that; not possible for secrets that are not encrypted in
     /// the manifest
     #[arg(short, long, value_name = "FILE", conflicts_with = "against", value_parser = plan_path)]
@@ -170,6 +172,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
         targets: &shown,
         names: &names,
         selection: &policy.selection,
+        commit: global.commit(),
         details: global.details(),
     };
     verb.outputs.write(&report, &LinkArgs::default())?;

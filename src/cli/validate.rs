@@ -12,7 +12,7 @@ use super::exit::ExitStatus;
 use super::gather::{load, non_interactive_resolver, show};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
-use super::{Global, console};
+use super::{GitArgs, Global, console};
 
 /// Check the project file and all manifests, offline and without any key
 ///
@@ -38,10 +38,12 @@ pub(super) struct Validate {
     #[arg(long)]
     strict: bool,
     /// Search Git's history of the manifests, on all branches, for secrets in plain text
-    #[arg(long)]
+    #[arg(long, conflicts_with = "git")]
     history: bool,
     #[command(flatten)]
     outputs: Outputs,
+    #[command(flatten)]
+    pub(super) git: GitArgs,
 }
 
 pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {
@@ -82,6 +84,7 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
         targets: &[],
         names: &names(global),
         selection: &Selection::default(),
+        commit: global.commit(),
         details: global.details(),
     };
     verb.outputs.write(&report, &LinkArgs::default())?;

@@ -18,7 +18,7 @@ use crate::workspace::{
 use super::exit::ExitStatus;
 use super::gather::{load, resolved, show, workspace};
 use super::selection::{EntryArgs, TargetArgs};
-use super::{Global, OutputFormat, candidates, console};
+use super::{GitArgs, Global, OutputFormat, candidates, console};
 
 /// When a provider is asked again that did not accept a redirect URI or a client id.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -52,6 +52,8 @@ pub(super) struct Verify {
     /// How to write what the providers said
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: OutputFormat,
+    #[command(flatten)]
+    pub(super) git: GitArgs,
 }
 
 pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitStatus> {

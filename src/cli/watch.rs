@@ -10,12 +10,14 @@ use tokio::sync::{Notify, mpsc, watch as channel};
 use tokio::task::JoinSet;
 
 use crate::files;
+use crate::git::GitSource;
 use crate::model::Visible;
 use crate::server::{Serving, serve};
+use crate::status::SourceStatus;
 use crate::target::Stop;
 use crate::watch::{
     self, ChangeDetection, Channels, Connector, Heartbeat, ReadSpecs, Reading, SnapshotStore,
-    StatusStore, Wakes, WatchSettings,
+    SourceChannels, SourceTask, StatusStore, WakeRequest, Wakes, WatchSettings,
 };
 
 use crate::workspace::{ProjectReader, ReaderSettings, max_age};
@@ -23,10 +25,11 @@ use crate::workspace::{ProjectReader, ReaderSettings, max_age};
 use super::ask::Terminal;
 use super::exit::ExitStatus;
 use super::gather::workspace;
+use super::git_source::FetchedProject;
 use super::listen::ListenArgs;
 use super::output::names;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
-use super::{Global, environment, service};
+use super::{GitArgs, Global, environment, service};
 
 /// Answers of providers that wait to be passed on.
 const CALLBACK_QUEUE: usize = 64;
@@ -47,6 +50,7 @@ const WAKE_QUEUE: usize = 8;
   appcred watch --dry-run --resync 60
   appcred watch --verify-every 1d
   appcred watch --domain spotify,netatmo
+  appcred watch --git git@git.example:me/house.git --git-key /etc/appcred/deploy_key
   appcred watch --listen 0.0.0.0:8099 --token-file /run/secrets/status_token
   appcred -C /config/credentials watch --poll 2 --log-format json")]
 pub(super) struct WatchArgs {
@@ -76,12 +80,18 @@ pub(super) struct WatchArgs {
     #[arg(long, value_name = "FILE")]
     snapshot: Option<PathBuf>,
     #[command(flatten)]
+    pub(super) git: GitArgs,
+    /// Fetch the repository this often; also when a Git host or a program asks for a round
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "git", help_heading = "Git", value_parser = clap::value_parser!(u64).range(1..))]
+    git_interval: u64,
+    #[command(flatten)]
     listen: ListenArgs,
 }
 
 pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitStatus> {
     let settings = settings(&verb);
     let names = Arc::new(names(&global));
+    let source = verb.git.source()?.zip(global.fetched.as_ref());
     let settings_of_reader = ReaderSettings {
         workspace: workspace(&global),
         targets: verb.selection.targets,
@@ -96,22 +106,21 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     let stop = Stop::new();
     let reload = Arc::new(Notify::new());
     let heartbeat = Heartbeat::new();
-    let over = service::listen(stop.clone(), Arc::clone(&reload))?;
+    // Whoever asks for a round asks for a fetch first.
+    let hang_up = if source.is_some() { Arc::default() } else { Arc::clone(&reload) };
+    let over = service::listen(stop.clone(), Arc::clone(&hang_up))?;
     let statuses = StatusStore::new(environment::now);
     // All end when the watcher is to stop.
     let mut tasks = JoinSet::new();
     tasks.spawn(service::report(statuses.subscribe(), heartbeat.clone(), stop.clone()));
-    let is_asked = served.is_some() || verb.snapshot.is_some();
-    let snapshots = is_asked.then(SnapshotStore::default);
-    let (texts, snapshot) = channel::channel(None);
-    if let Some(snapshots) = snapshots.clone() {
-        tasks.spawn(publish(snapshots, texts, stop.clone()));
-    }
-    if let Some(file) = verb.snapshot {
-        tasks.spawn(keep_snapshot(file, snapshot.clone()));
-    }
+    let (snapshots, snapshot) = snapshots(&mut tasks, verb.snapshot, served.is_some(), &stop);
     let (sender, callbacks) = mpsc::channel(CALLBACK_QUEUE);
-    let (waker, wakes) = mpsc::channel(WAKE_QUEUE);
+    let (waker, mut wakes) = mpsc::channel(WAKE_QUEUE);
+    if let Some(source) = source {
+        let interval = Duration::from_secs(verb.git_interval);
+        let task = fetching(source, interval, statuses.clone(), stop.clone());
+        tasks.spawn(after_fetch(task, &mut wakes, hang_up, Arc::clone(&reload)));
+    }
     if let Some((listener, access)) = served {
         let serving = Serving {
             status: statuses.subscribe(),
@@ -139,6 +148,35 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
         () = over => {}
     }
     Ok(ExitStatus::Success)
+}
+
+/// What keeps a project as its repository has it, after the first fetch.
+fn fetching(
+    (source, fetched): (GitSource, &FetchedProject),
+    interval: Duration,
+    statuses: StatusStore,
+    stop: Stop,
+) -> SourceTask<GitSource> {
+    let begin = SourceStatus {
+        url: source.url.to_string(),
+        reference: source.reference.as_str().to_owned(),
+        commit: fetched.commit.clone(),
+        fetched_at: fetched.error.is_none().then(environment::now),
+        error: fetched.error.clone(),
+    };
+    SourceTask { source: Arc::new(source), begin, interval, statuses, stop }
+}
+
+/// Whoever asks for a round, or for everything to be read, asks for a fetch first.
+fn after_fetch(
+    task: SourceTask<GitSource>,
+    wakes: &mut mpsc::Receiver<WakeRequest>,
+    hang_up: Arc<Notify>,
+    reload: Arc<Notify>,
+) -> impl Future<Output = ()> + use<> {
+    let (forward, forwarded) = mpsc::channel(WAKE_QUEUE);
+    let asked = std::mem::replace(wakes, forwarded);
+    task.run(SourceChannels { asked: Wakes::new(asked), wakes: forward, hang_up, reload })
 }
 
 fn settings(verb: &WatchArgs) -> WatchSettings {
@@ -182,6 +220,24 @@ async fn check(reading: Reading) -> anyhow::Result<()> {
         spec.lock.take().await.with_context(|| name.to_string())?;
     }
     Ok(())
+}
+
+/// Keeps snapshots for who asks for them, and for a file.
+fn snapshots(
+    tasks: &mut JoinSet<()>,
+    file: Option<PathBuf>,
+    is_served: bool,
+    stop: &Stop,
+) -> (Option<SnapshotStore>, channel::Receiver<Option<Arc<str>>>) {
+    let snapshots = (is_served || file.is_some()).then(SnapshotStore::default);
+    let (texts, snapshot) = channel::channel(None);
+    if let Some(snapshots) = snapshots.clone() {
+        tasks.spawn(publish(snapshots, texts, stop.clone()));
+    }
+    if let Some(file) = file {
+        tasks.spawn(keep_snapshot(file, snapshot.clone()));
+    }
+    (snapshots, snapshot)
 }
 
 /// Keeps the text of the snapshot file up to date.

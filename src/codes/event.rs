@@ -35,5 +35,9 @@ codes! {
         ManifestsInError = "manifests_in_error",
         /// The manifests are valid again.
         ManifestsValid = "manifests_valid",
+        /// The repository of the manifests cannot be fetched; the last commit stays in force.
+        SourceFailed = "source_failed",
+        /// The repository of the manifests can be fetched again.
+        SourceFetched = "source_fetched",
     }
 }

@@ -18,6 +18,7 @@ mod lifetime;
 mod mask;
 mod notify;
 mod owner;
+mod programs;
 mod project;
 mod reference;
 pub mod schema;

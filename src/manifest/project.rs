@@ -53,6 +53,8 @@ pub struct Project {
     pub allow_placeholders: bool,
     /// Where it names each target, those with problems too.
     pub(super) target_spots: BTreeMap<TargetName, Spot>,
+    /// Where it names programs that are started for secrets.
+    pub(super) program_spots: Vec<Spot>,
     /// Whether the file names the owner.
     pub(super) names_owner: bool,
     /// Whether the file itself could not be understood, so that nothing follows from what is missing.
@@ -147,10 +149,12 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
 
 impl<'n> Decoder<'n> {
     fn project(&self, input: ProjectInput, paths: Paths<'_>) -> Project {
+        let program_spots = self.program_spots(&input);
         let allow_placeholders = given(input.allow_placeholders, false).unwrap_or_default();
         self.allow_placeholders.set(allow_placeholders);
         let mut project = Project {
             allow_placeholders,
+            program_spots,
             names_owner: input.owner.is_some(),
             owner: input
                 .owner
@@ -185,6 +189,12 @@ impl<'n> Decoder<'n> {
         project.policy.custom_integrations = self.each(input.custom_integrations).collect();
         self.targets(input.targets, paths, &mut project);
         project
+    }
+
+    fn program_spots(&self, input: &ProjectInput) -> Vec<Spot> {
+        let sources = input.sources.as_ref().map(|sources| self.site(sources));
+        let sops = input.sops_program.as_ref().map(|program| self.site(program));
+        sources.into_iter().chain(sops).map(|site| self.spot(site.key_span())).collect()
     }
 
     fn targets(

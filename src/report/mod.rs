@@ -31,6 +31,7 @@ mod sarif;
 pub mod schema;
 mod selection;
 pub mod set_up;
+pub(crate) mod source;
 pub(crate) mod started;
 pub mod status;
 mod summary;
@@ -77,6 +78,8 @@ pub struct Report<'a> {
     pub targets: &'a [TargetReport<'a>],
     /// What files are called.
     pub names: &'a FileNames,
+    /// The commit that was fetched for it.
+    pub commit: Option<&'a str>,
     /// Which entries it is about.
     pub selection: &'a Selection,
     /// How much of each change is shown to people.

@@ -42,6 +42,9 @@ pub(crate) struct StatusReport<'a> {
     pub(crate) since: Moment,
     /// The manifests.
     pub(crate) manifests: ReportedManifests<'a>,
+    /// The repository that they are fetched from; left out where they are files of this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) source: Option<super::source::ReportedSource<'a>>,
     /// The targets, by name.
     pub(crate) targets: Vec<TargetState<'a>>,
     /// What was done lately, the newest first; kept in memory.
@@ -263,6 +266,7 @@ pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<
             blocker: manifests.blocker.as_deref(),
             problems: problems_of(&manifests.problems, names),
         },
+        source: status.source.as_ref().map(Into::into),
         targets: targets.collect(),
         history: history(&status.history),
     }

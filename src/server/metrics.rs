@@ -238,6 +238,26 @@ impl Numbers {
         all
     }
 
+    /// Nothing where the manifests are files of this machine.
+    fn of_source(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
+        let Some(source) = &self.0.source else { return Ok(()) };
+        let url = || [("url", source.url.as_str())];
+        let about =
+            [url()[0], ("ref", source.reference.as_str()), ("commit", source.commit.as_str())];
+        let help =
+            "The repository that the manifests are fetched from, and the commit that is used";
+        out.gauges("appcred_source_info", help, None, [(about, 1)])?;
+        let help = "Whether the repository could not be fetched the last time";
+        let failed = i64::from(source.error.is_some());
+        out.gauges("appcred_source_failed", help, None, [(url(), failed)])?;
+        out.gauges(
+            "appcred_source_fetched_timestamp",
+            "When the repository was fetched last",
+            Some(&Unit::Seconds),
+            source.fetched_at.map(|at| (url(), at.as_second())),
+        )
+    }
+
     /// Nothing where all entries are watched.
     fn of_selection(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
         let Some(selection) = &self.0.manifests.selection else { return Ok(()) };
@@ -281,6 +301,7 @@ impl Collector for Numbers {
             None,
             self.problems(),
         )?;
+        self.of_source(&mut out)?;
         self.of_selection(&mut out)?;
         self.of_targets(&mut out)?;
         self.of_holdings(&mut out)?;

@@ -6,6 +6,7 @@
 mod client;
 mod entry;
 mod history;
+mod source;
 mod totals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 pub use client::ClientCheck;
 pub use entry::{EntryStatus, Holding, SetUpStatus, Waiting, entries, named, unseen};
 pub use history::{History, MOST_RECORDED, RecordedStep};
+pub use source::SourceStatus;
 pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -29,6 +31,8 @@ pub struct Status {
     pub since: Timestamp,
     /// The manifests.
     pub manifests: ManifestStatus,
+    /// The repository that they are fetched from, where they are.
+    pub source: Option<SourceStatus>,
     /// Each target, on its own.
     pub targets: BTreeMap<TargetName, TargetStatus>,
     /// What was done lately at all of them.

@@ -147,9 +147,7 @@ mod tests {
     use crate::watch::{
         self, ChangeDetection, Channels, Connector, Heartbeat, StatusStore, Wakes, WatchSettings,
     };
-    use crate::workspace::{
-        Environment, OnError, ProjectReader, ReaderSettings, TargetView, Workspace,
-    };
+    use crate::workspace::{OnError, ProjectReader, ReaderSettings, TargetView, Workspace};
 
     /// A project with one entry and a target of the tests' own kind.
     fn project(folder: &Path, store: &str) -> Workspace {
@@ -158,7 +156,7 @@ mod tests {
         std::fs::write(folder.join("appcred.yaml"), file).unwrap();
         let entry = "application_credentials:\n  - domain: spotify\n    key: k\n    client_id: id\n    client_secret: hush\n";
         std::fs::write(folder.join("credentials.yaml"), entry).unwrap();
-        Workspace { folder: folder.to_owned(), environment: Environment::default() }
+        Workspace { folder: folder.to_owned(), ..Workspace::default() }
     }
 
     async fn view(workspace: &Workspace) -> TargetView {

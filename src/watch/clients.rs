@@ -199,7 +199,9 @@ impl ClientChecks {
                 EventCode::ClientRejected => tracing::warn!("{message}"),
                 _ => tracing::info!("{message}"),
             }
-            post(&mut self.webhooks, &clients.webhooks, &Notice::new(event, message, now));
+            let commit = self.statuses.commit();
+            let notice = Notice::new(event, message, now).at_commit(commit.as_ref());
+            post(&mut self.webhooks, &clients.webhooks, &notice);
         }
     }
 

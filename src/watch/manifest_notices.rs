@@ -1,11 +1,11 @@
-//! Notifying webhooks that the manifests are in error, and that they are valid again.
+//! Notifying webhooks that the manifests are in error or cannot be fetched, and that this is over.
 
 use jiff::Timestamp;
 
 use crate::codes::EventCode;
 use crate::diagnostic::Severity;
 use crate::model::counted;
-use crate::status::ManifestStatus;
+use crate::status::{ManifestStatus, Status};
 use crate::target::Stop;
 
 use super::notice::{Notice, post};
@@ -15,22 +15,44 @@ use super::webhook::{Webhook, WebhookSender};
 pub(super) struct ManifestNotifier {
     webhooks: WebhookSender,
     are_in_error: bool,
+    is_source_failing: bool,
 }
 
 impl ManifestNotifier {
     pub(super) fn new(stop: Stop) -> Self {
-        Self { webhooks: WebhookSender::new(None, stop), are_in_error: false }
+        Self {
+            webhooks: WebhookSender::new(None, stop),
+            are_in_error: false,
+            is_source_failing: false,
+        }
     }
 
     /// Sends what is new.
-    pub(super) fn report(
-        &mut self,
-        manifests: &ManifestStatus,
-        webhooks: &[Webhook],
-        now: Timestamp,
-    ) {
-        if let Some((event, message)) = self.news(manifests) {
-            post(&mut self.webhooks, webhooks, &Notice::new(event, message, now));
+    pub(super) fn report(&mut self, status: &Status, webhooks: &[Webhook], now: Timestamp) {
+        let commit = status.manifests.commit.as_ref();
+        let news = self.news(&status.manifests).into_iter().chain(self.of_source(status));
+        for (event, message) in news {
+            let notice = Notice::new(event, message, now).at_commit(commit);
+            post(&mut self.webhooks, webhooks, &notice);
+        }
+    }
+
+    fn of_source(&mut self, status: &Status) -> Option<(EventCode, String)> {
+        let source = status.source.as_ref()?;
+        let was_failing = std::mem::replace(&mut self.is_source_failing, source.error.is_some());
+        match (was_failing, &source.error) {
+            (false, Some(why)) => {
+                let message = format!(
+                    "the repository {} cannot be fetched, and the last commit stays in force: {why}",
+                    source.url
+                );
+                Some((EventCode::SourceFailed, message))
+            }
+            (true, None) => {
+                let message = format!("the repository {} can be fetched again", source.url);
+                Some((EventCode::SourceFetched, message))
+            }
+            _ => None,
         }
     }
 

@@ -13,6 +13,7 @@
 //!                        status_store.rs, snapshot_store.rs, notices.rs, notice.rs, message_text.rs, round_log.rs
 //! manifest_notices.rs: notices about the manifests
 //! wakes.rs: rounds that programs ask for
+//! source.rs: fetches the manifests again and again, where they are in a repository elsewhere
 //! clients.rs: asks providers regularly whether they still accept clients
 //! ```
 //!
@@ -39,6 +40,7 @@ mod retry;
 mod round_log;
 mod set_ups;
 mod snapshot_store;
+mod source;
 mod spec;
 mod status_store;
 mod target_task;
@@ -74,6 +76,7 @@ pub use heartbeat::Heartbeat;
 pub use notice::schema as notice_schema;
 pub use notices::Notices;
 pub use snapshot_store::SnapshotStore;
+pub use source::{FetchSource, NewestCommit, SourceChannels, SourceTask};
 pub use spec::{ReadSpecs, Reading, TargetSpec};
 pub use status_store::{Clock, StatusStore};
 pub use target_tasks::CallbackRequest;
@@ -185,7 +188,7 @@ async fn keep_targets<R: ReadSpecs, C: Connect>(
             }
         };
         let status = Arc::clone(&channels.statuses.subscribe().borrow());
-        notifier.report(&status.manifests, &tasks.webhooks(), channels.statuses.now());
+        notifier.report(&status, &tasks.webhooks(), channels.statuses.now());
         let Some(next) =
             wait(pause.unwrap_or(settings.resync), &trigger, &tasks, &mut channels).await
         else {

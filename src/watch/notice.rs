@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
 use crate::codes::EventCode;
-use crate::model::{AccountName, FlowStep, Key, Links, TargetName, to_json, web_page};
+use crate::model::{AccountName, Commit, FlowStep, Key, Links, TargetName, to_json, web_page};
 use crate::status::{TargetStatus, Waiting};
 
 use super::webhook::{Post, Webhook, WebhookSender};
@@ -28,6 +28,8 @@ pub(super) struct Notice<'a> {
     target: Option<&'a TargetName>,
     /// The target's address or folder; null where it is about the manifests or a client.
     address: Option<&'a str>,
+    /// The commit of the manifests; null outside of a repository.
+    commit: Option<String>,
     /// The same in a sentence.
     message: String,
     /// The accounts that wait for somebody's consent now.
@@ -45,9 +47,15 @@ impl<'a> Notice<'a> {
             at: at.to_string(),
             target: None,
             address: None,
+            commit: None,
             message,
             pending_consents: Vec::new(),
         }
+    }
+
+    /// The same while the manifests are of this commit.
+    pub(super) fn at_commit(self, commit: Option<&Commit>) -> Self {
+        Self { commit: commit.map(|commit| commit.id.to_string()), ..self }
     }
 
     /// The same about a target.

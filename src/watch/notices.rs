@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::codes::EventCode;
-use crate::model::{Due, FlowStep, Key, NotifyAction, SetUpId, TargetName, Visible};
+use crate::model::{Commit, Due, FlowStep, Key, NotifyAction, SetUpId, TargetName, Visible};
 use crate::status::{EntryStatus, TargetStatus, Waiting};
 use crate::target::Stop;
 
@@ -97,13 +97,14 @@ impl Notifier {
         spec: &TargetSpec,
         target: &TargetStatus,
         is_outage: bool,
-        now: Timestamp,
+        (now, commit): (Timestamp, Option<&Commit>),
     ) {
         for (event, message) in self.events(target, is_outage) {
             if !spec.notices.actions.is_empty() && self.unsent.len() < MOST_UNSENT {
                 self.unsent.push(message.clone());
             }
-            let notice = Notice::new(event, message, now).about(&self.name, target);
+            let notice = Notice::new(event, message, now).at_commit(commit);
+            let notice = notice.about(&self.name, target);
             post(&mut self.webhooks, &spec.notices.webhooks, &notice);
         }
     }

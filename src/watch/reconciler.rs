@@ -385,7 +385,9 @@ impl<C: Connect> TargetReconciler<C> {
     pub(super) async fn notify(&mut self, spec: &TargetSpec, error: Option<&RoundError>) {
         let Some(target) = self.statuses.of(&self.name) else { return };
         let is_outage = error.is_some_and(RoundError::is_outage);
-        self.notifier.post_events(spec, &target, is_outage, self.statuses.now());
+        let commit = self.statuses.commit();
+        let when = (self.statuses.now(), commit.as_ref());
+        self.notifier.post_events(spec, &target, is_outage, when);
         if let Some(connection) = &self.connection {
             self.notifier.notify(spec, &target, &connection.target).await;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-use crate::model::TargetName;
+use crate::model::{Commit, TargetName};
 use crate::plan::Step;
 use crate::reconcile::Outcome;
 use crate::status::{
@@ -32,6 +32,7 @@ impl StatusStore {
         let status = Status {
             since: clock(),
             manifests: ManifestStatus::default(),
+            source: None,
             targets: Default::default(),
             history: History::default(),
         };
@@ -70,6 +71,11 @@ impl StatusStore {
                 edit(target);
             }
         });
+    }
+
+    /// The commit of the manifests that were read last.
+    pub(super) fn commit(&self) -> Option<Commit> {
+        self.status.borrow().manifests.commit.clone()
     }
 
     /// The status of one target.

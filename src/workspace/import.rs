@@ -242,7 +242,7 @@ mod tests {
     use crate::reconcile;
     use crate::secret::Nobody;
     use crate::target::Stop;
-    use crate::workspace::{Environment, OnError, TargetView, Workspace};
+    use crate::workspace::{OnError, TargetView, Workspace};
     use crate::yaml_edit::new_manifest;
 
     const OURS: &str = "application_credentials:\n  - {domain: withings, key: taken, formerly: [family], client_id: w, client_secret: ww}\n";
@@ -264,7 +264,7 @@ mod tests {
         fs::create_dir_all(folder.join("ha/.storage")).unwrap();
         let stored = json!({"version": 1, "data": {"items": items}}).to_string();
         fs::write(folder.join("ha/.storage/application_credentials"), stored).unwrap();
-        Workspace { folder: folder.to_owned(), environment: Environment::default() }
+        Workspace { folder: folder.to_owned(), ..Workspace::default() }
     }
 
     async fn view(workspace: &Workspace) -> TargetView {

@@ -5,6 +5,7 @@
 mod against;
 mod environment;
 mod evaluate;
+mod fetching;
 mod import;
 mod limits;
 mod offered;
@@ -23,6 +24,7 @@ use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, Secr
 pub use against::{Against, StaleSnapshot, max_age};
 pub use environment::Environment;
 pub use evaluate::{Comparison, Evaluation, EvaluationError, OnError, Resolution, TargetView};
+pub use fetching::fetch_newest;
 pub use import::{ImportDraft, ManifestDraft, begun, import_policy};
 pub use limits::warnings as limit_warnings;
 pub use offered::Offered;
@@ -38,6 +40,8 @@ pub struct Workspace {
     pub folder: PathBuf,
     /// What the environment says.
     pub environment: Environment,
+    /// Whether the project may name no programs, since others may write it.
+    pub no_programs: bool,
 }
 
 impl Workspace {
@@ -49,6 +53,7 @@ impl Workspace {
     /// Reads the project and its manifests.
     pub fn load(&self) -> Loaded {
         let mut loaded = manifest::load(&self.request());
+        self.restrict(&mut loaded);
         let Loaded { project, entries, problems, .. } = &mut loaded;
         problems.append(check_lifetimes(project, entries, self.environment.today));
         loaded
@@ -56,7 +61,20 @@ impl Workspace {
 
     /// Reads the project alone.
     pub fn load_project(&self) -> (Project, Diagnostics) {
-        manifest::load_project(&self.request())
+        let (mut project, mut problems) = manifest::load_project(&self.request());
+        if self.no_programs {
+            problems.append(project.refuse_programs());
+        }
+        (project, problems)
+    }
+
+    /// Refuses what the project may not name.
+    pub(super) fn restrict(&self, loaded: &mut Loaded) {
+        if self.no_programs {
+            let refused = loaded.project.refuse_programs();
+            loaded.project_problems.append(refused.clone());
+            loaded.problems.append(refused);
+        }
     }
 
     /// What reads the secrets of a project. `person` is asked for passphrases.

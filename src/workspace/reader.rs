@@ -89,7 +89,8 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
     fn read(&mut self) -> Reading {
         let workspace = &self.settings.workspace;
         let now = (self.settings.clock)();
-        let loaded = load_again(&workspace.request(), &mut self.cache, now);
+        let mut loaded = load_again(&workspace.request(), &mut self.cache, now);
+        workspace.restrict(&mut loaded);
         let mut places = places(&loaded, &workspace.folder);
         let commit = commit(&workspace.folder);
         let known = self.resolve(&loaded);

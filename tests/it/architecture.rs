@@ -142,6 +142,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "codes",
             "diagnostic",
             "doctor",
+            "git",
             "http",
             "lock",
             "integrations",

@@ -19,6 +19,7 @@ mod examples;
 mod folder_apply;
 mod forms;
 mod from_programs;
+mod git_source;
 mod ha_access;
 mod ha_accounts;
 mod ha_apply;

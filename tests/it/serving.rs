@@ -178,6 +178,7 @@ pub(crate) fn nothing() -> Status {
         since: moment("2026-11-24T17:00:00Z"),
         manifests: ManifestStatus::default(),
         targets: Default::default(),
+        source: None,
         history: Default::default(),
     }
 }

@@ -21,7 +21,7 @@ fn post(served: &Served, path: &str, headers: &[(&str, &str)], body: &str) -> An
 }
 
 /// A signature as a Git host makes it, by another implementation.
-fn signature(secret: &str, body: &str) -> String {
+pub(crate) fn signature(secret: &str, body: &str) -> String {
     let program = "import hmac, sys; print(hmac.new(sys.argv[1].encode(), sys.stdin.buffer.read(), 'sha256').hexdigest())";
     let mut child = Command::new("python3")
         .args(["-c", program, secret])

@@ -43,6 +43,9 @@ pub(super) const FORMAT: Format = Format {
 pub(super) struct PlanReport<'a> {
     /// Changes when a field changes its meaning or goes.
     format_version: u32,
+    /// The whole id of the commit that was fetched; left out without `--git`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'a str>,
     /// What is wrong with the manifests; left out where nothing is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<Problem>,
@@ -263,8 +266,8 @@ fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
     });
     let problems = problems::problems(report);
     let selection = report.selection.arguments();
-    let report = PlanReport { format_version: FORMAT_VERSION, problems, selection, targets };
-    to_json(&report)
+    let commit = report.commit;
+    to_json(&PlanReport { format_version: FORMAT_VERSION, commit, problems, selection, targets })
 }
 
 fn target_reports<'a, T>(

@@ -6,6 +6,7 @@ use crate::codes::SeverityCode;
 use crate::html::Tone;
 use crate::model::counted;
 use crate::report::json::Problem;
+use crate::report::source::ReportedSource;
 use crate::report::status::ReportedManifests;
 
 use super::{badge, time};
@@ -13,7 +14,11 @@ use super::{badge, time};
 /// `appcred validate` shows more.
 pub(super) const MOST_PROBLEMS: usize = 50;
 
-pub(super) fn manifests(manifests: &ReportedManifests<'_>, excerpts: &[String]) -> Markup {
+pub(super) fn manifests(
+    manifests: &ReportedManifests<'_>,
+    source: Option<&ReportedSource<'_>>,
+    excerpts: &[String],
+) -> Markup {
     let Some(read_at) = manifests.read_at else { return html! {} };
     let more = manifests.problems.len().saturating_sub(MOST_PROBLEMS);
     html! {
@@ -25,6 +30,7 @@ pub(super) fn manifests(manifests: &ReportedManifests<'_>, excerpts: &[String]) 
                 @if let Some(commit) = &manifests.commit { " of commit " code { (commit.words) } }
                 ", read " (time(read_at))
             }
+            @if let Some(source) = source { (fetched(source)) }
             @if let Some(selection) = &manifests.selection {
                 p #selection {
                     "Only " (selection.entries) " of them " @if selection.entries == 1 { "is" } @else { "are" }
@@ -47,6 +53,22 @@ pub(super) fn manifests(manifests: &ReportedManifests<'_>, excerpts: &[String]) 
             }
             @if more > 0 {
                 p .soft { "… and " (more) " more: " code { "appcred validate" } " shows all of them." }
+            }
+        }
+    }
+}
+
+/// Where they come from, and whether that can be asked.
+fn fetched(source: &ReportedSource<'_>) -> Markup {
+    html! {
+        p #source .soft {
+            "Fetched from " code { (source.url) }
+            @if source.reference != "HEAD" { ", " code { (source.reference) } }
+            @if let Some(at) = source.fetched_at { ", last " (time(at)) }
+        }
+        @if let Some(error) = source.error {
+            p .card .bad {
+                "It cannot be fetched: " (error) ". Commit " code { (source.short()) } " stays in force."
             }
         }
     }

@@ -117,7 +117,7 @@ fn main(status: &Status, names: &FileNames) -> (PageSummary, Markup) {
     let main = markup! {
         (verdict::section(&report, &verdict))
         (waiting::waiting(&report))
-        (manifests::manifests(&report.manifests, &excerpts))
+        (manifests::manifests(&report.manifests, report.source.as_ref(), &excerpts))
         (targets::targets(&report))
         (history::history(&report))
     };

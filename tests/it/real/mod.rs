@@ -3,6 +3,7 @@
 mod age;
 mod authorization_server;
 mod browser;
+mod git_server;
 mod home_assistant;
 mod port;
 mod process;
@@ -16,6 +17,7 @@ mod web;
 pub(crate) use age::{AGE, age};
 pub(crate) use authorization_server::AuthorizationServer;
 pub(crate) use browser::Browser;
+pub(crate) use git_server::{GitHttps, SshServer};
 pub(crate) use home_assistant::{CONFIGURATION, HomeAssistant, give_integrations};
 pub(crate) use port::free_port;
 pub(crate) use process::Process;

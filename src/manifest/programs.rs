@@ -1,0 +1,30 @@
+//! The programs that a project would start, where it may start none.
+
+use super::Project;
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
+
+const HELP: &str = "whoever writes to the repository could run any program on this machine; if they may, pass --git-allow-programs, and else keep what the program prints encrypted in the repository";
+
+impl Project {
+    /// Removes all programs that the project names, and reports each.
+    pub fn refuse_programs(&mut self) -> Diagnostics {
+        let mut problems = Diagnostics::default();
+        self.sources.clear();
+        self.sops_program = None;
+        // Of the fields of a target, that of a program alone may ask a person.
+        let names: Vec<_> = self.targets.keys().cloned().collect();
+        for name in names {
+            if self.targets.get(&name).is_some_and(|target| target.may_ask()) {
+                self.targets.remove(&name);
+                self.program_spots.extend(self.target_spots.get(&name).cloned());
+            }
+        }
+        for Spot { file, span } in std::mem::take(&mut self.program_spots) {
+            let message =
+                "this names a program, and a project that was fetched from Git may start none here";
+            let problem = Diagnostic::error(ProblemCode::ProgramNotAllowed, message);
+            problems.push(problem.at(&file, span).help(HELP));
+        }
+        problems
+    }
+}

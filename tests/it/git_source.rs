@@ -1,0 +1,614 @@
+//! A project that is in a Git repository elsewhere, from real servers.
+
+use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::hygiene::git;
+use crate::real::{
+    GitHttps, HomeAssistant, Release, SshServer, each_release, free_port, send, visit,
+};
+use crate::shell::{Appcred, Project, Ran, Running, age_identity, encrypt};
+use crate::waking::signature;
+use crate::watch::{arrives, eventually};
+
+const TOKEN: &str = "t0k3n-that-nobody-may-see";
+
+/// A repository on a server, a clone of somebody who writes to it, and a machine with an age key that reads it.
+struct Scene {
+    clone: Project,
+    server: TempDir,
+    state: TempDir,
+    identity: String,
+    recipient: age::x25519::Recipient,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (identity, recipient) = age_identity();
+        let server = tempfile::Builder::new().prefix("appcred-server-").tempdir().unwrap();
+        let state = tempfile::Builder::new().prefix("appcred-state-").tempdir().unwrap();
+        let storage = state.path().join("ha/.storage");
+        fs::create_dir_all(&storage).unwrap();
+        let none = r#"{"version":1,"minor_version":1,"key":"application_credentials","data":{"items":[]}}"#;
+        fs::write(storage.join("application_credentials"), none).unwrap();
+        let scene = Self { clone: Project::new(), server, state, identity, recipient };
+        git(scene.server.path(), &["init", "--quiet", "--bare", "me/house.git"]);
+        git(scene.clone.path(), &["init", "--quiet"]);
+        let origin = scene.repository().display().to_string();
+        git(scene.clone.path(), &["remote", "add", "origin", &origin]);
+        let target = scene.state.path().join("ha");
+        let project = format!("targets: {{lab: {{config_dir: {}}}}}\n", target.display());
+        scene.clone.write("appcred.yaml", &project);
+        scene.declare("First");
+        scene.push();
+        scene
+    }
+
+    fn repository(&self) -> PathBuf {
+        self.server.path().join("me/house.git")
+    }
+
+    /// One entry of this name.
+    fn declare(&self, name: &str) {
+        let armored = encrypt("m4rk3d-secret", &self.recipient);
+        let armored = armored.trim_end().replace('\n', "\n      ");
+        let text = format!(
+            "application_credentials:\n  - domain: spotify\n    name: {name}\n    client_id: c-{name}\n    client_secret: |\n      {armored}\n    integration: {{setup: false}}\n"
+        );
+        self.clone.write("credentials/all.yaml", &text);
+    }
+
+    fn commit(&self) {
+        git(self.clone.path(), &["add", "--all"]);
+        git(self.clone.path(), &["commit", "--quiet", "--allow-empty", "-m", "x"]);
+    }
+
+    fn push(&self) {
+        self.commit();
+        git(self.clone.path(), &["push", "--quiet", "--force", "origin", "HEAD:main"]);
+    }
+
+    /// The beginning of the id of the newest commit.
+    fn id(&self) -> String {
+        let mut command = Command::new("git");
+        command.args(["rev-parse", "HEAD"]).current_dir(self.clone.path());
+        String::from_utf8(command.output().unwrap().stdout).unwrap()[..12].to_owned()
+    }
+
+    fn appcred(&self) -> Appcred {
+        let appcred = Appcred::new().env("PATH", std::env::var_os("PATH").unwrap());
+        appcred
+            .env("NO_PROXY", "localhost")
+            .env("XDG_STATE_HOME", self.state.path())
+            .env("APPCRED_AGE_IDENTITY", &self.identity)
+    }
+
+    /// A run with the repository by ssh.
+    fn by_ssh(&self, ssh: &SshServer, verb: &str) -> Appcred {
+        let appcred = self.appcred().args([verb, "--git", &ssh.url(&self.repository())]);
+        let appcred = appcred.args(["--git-key"]).args([ssh.join("key")]);
+        appcred.args(["--git-known-hosts"]).args([ssh.join("known_hosts")])
+    }
+
+    /// A run with the repository as a folder of this machine.
+    fn by_path(&self, verb: &str) -> Appcred {
+        self.appcred().args([verb, "--git"]).args([self.repository()])
+    }
+
+    /// The work trees that are kept, by the ids of their commits.
+    fn kept(&self) -> Vec<String> {
+        let sources = fs::read_dir(self.state.path().join("appcred/git")).unwrap();
+        let mut ids = Vec::new();
+        for source in sources {
+            let commits = fs::read_dir(source.unwrap().path().join("commits")).unwrap();
+            let names = commits.map(|commit| commit.unwrap().file_name().into_string().unwrap());
+            ids.extend(
+                names.filter(|name| !name.ends_with(".lock")).map(|name| name[..12].to_owned()),
+            );
+        }
+        ids
+    }
+}
+
+/// A watcher that reports what differs.
+struct Watched {
+    running: Running,
+    port: u16,
+}
+
+impl Watched {
+    fn start(appcred: Appcred) -> Self {
+        let port = free_port();
+        let listen = format!("127.0.0.1:{port}");
+        let appcred = appcred.args(["--dry-run", "--git-interval", "1", "--listen", &listen]);
+        Self { running: appcred.spawn(), port }
+    }
+
+    /// Waits until it says this.
+    #[track_caller]
+    fn says(&self, text: &str) {
+        eventually(&format!("{text:?} in {}", self.running.stderr()), || {
+            self.running.stderr().contains(text)
+        });
+    }
+
+    fn status(&self) -> Value {
+        visit(&format!("http://127.0.0.1:{}/api/v1/status", self.port)).value()
+    }
+
+    fn stop(self) -> Ran {
+        self.running.signal(Signal::TERM);
+        let ran = self.running.finish();
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+        ran
+    }
+}
+
+#[test]
+fn a_project_is_read_from_a_server_of_ssh() {
+    let (scene, mut ssh) = (Scene::new(), SshServer::start());
+    let planned = scene.by_ssh(&ssh, "plan").run();
+    assert!(planned.stdout.contains("create spotify \"First\""), "{}", planned.stdout);
+    let listed = scene.by_ssh(&ssh, "list").args(["--format", "json"]).run();
+    assert!(listed.stdout.contains("\"missing\""), "{}", listed.stdout);
+    scene.by_ssh(&ssh, "validate").args(["--strict"]).run();
+    let applied = scene.by_ssh(&ssh, "apply").args(["--yes", "--format", "json"]).run();
+    // Who works in a clone has the same owner.
+    let clone = scene.appcred().in_dir(scene.clone.path());
+    assert!(clone.args(["plan"]).run().stdout.contains("in sync"), "{}", applied.stdout);
+    assert_eq!(scene.kept(), [scene.id()]);
+
+    let unknown =
+        scene.appcred().args(["plan", "--git", &ssh.url(&scene.repository())]).status(1).run();
+    assert!(
+        unknown.stderr.contains("the host key of the server is not known"),
+        "{}",
+        unknown.stderr
+    );
+    ssh.new_host_key();
+    let changed = scene.by_ssh(&ssh, "plan").status(1).run();
+    assert!(
+        changed.stderr.contains("the host key of the server has changed"),
+        "{}",
+        changed.stderr
+    );
+    ssh.know_again();
+    scene.by_ssh(&ssh, "plan").run();
+    fs::write(ssh.join("authorized"), "").unwrap();
+    let refused = scene.by_ssh(&ssh, "plan").status(1).run();
+    assert!(refused.stderr.contains("the server refuses access"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_branch_a_tag_a_commit_and_a_folder_can_be_named() {
+    let scene = Scene::new();
+    let first = scene.id();
+    git(scene.clone.path(), &["tag", "v1"]);
+    git(scene.clone.path(), &["push", "--quiet", "origin", "v1"]);
+    scene.declare("Second");
+    scene.clone.write("houses/cabin/appcred.yaml", "targets: {}\n");
+    scene.clone.write("houses/cabin/credentials/all.yaml", "application_credentials: []\n");
+    scene.push();
+    let plan = |arguments: &[&str]| scene.by_path("plan").args(arguments).run().stdout;
+    assert!(plan(&[]).contains("\"Second\""));
+    assert!(plan(&["--git-ref", "main"]).contains("\"Second\""));
+    assert!(plan(&["--git-ref", "v1"]).contains("\"First\""));
+    git(&scene.repository(), &["config", "uploadpack.allowAnySHA1InWant", "true"]);
+    let mut whole = Command::new("git");
+    whole.args(["rev-parse", &first]).current_dir(scene.clone.path());
+    let whole = String::from_utf8(whole.output().unwrap().stdout).unwrap();
+    assert!(plan(&["--git-ref", whole.trim()]).contains("\"First\""));
+    let cabin = scene.by_path("validate").args(["--git-path", "houses/cabin"]).run();
+    assert!(cabin.stdout.contains('0'), "{}", cabin.stdout);
+    for (arguments, why) in [
+        (["--git-ref", "gone"], "no such branch, tag or commit"),
+        (["--git-path", "gone"], "has no folder gone"),
+        (["--git-path", "../.."], "name a folder of the repository"),
+        (["--git-ref", "--upload-pack=touch /tmp/x"], "write the name of a branch"),
+    ] {
+        let joined = format!("{}={}", arguments[0], arguments[1]);
+        let refused = scene.by_path("plan").args([joined]).status(1).run();
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_token_opens_a_server_of_https_and_is_never_seen() {
+    let scene = Scene::new();
+    let https = GitHttps::start(scene.server.path(), TOKEN);
+    let token = scene.state.path().join("token");
+    let run = |held: &str, status| {
+        fs::write(&token, held).unwrap();
+        let appcred = scene.appcred().args(["plan", "-vv", "--git", &https.url("me/house.git")]);
+        let appcred = appcred.env("GIT_SSL_CAINFO", https.certificate()).env("GIT_TRACE", "1");
+        let ran = appcred
+            .env("GIT_TRACE_CURL", "1")
+            .args(["--git-token-file"])
+            .args([&token])
+            .status(status)
+            .run();
+        assert!(!ran.stderr.contains("t0k3n") && !ran.stdout.contains("t0k3n"), "{}", ran.stderr);
+        ran
+    };
+    assert!(run(&format!("{TOKEN}\n"), 0).stdout.contains("\"First\""));
+    assert!(run(TOKEN, 0).stdout.contains("\"First\""), "a file without a line break");
+    let refused = run("t0k3n-of-another", 1);
+    assert!(refused.stderr.contains("the server refuses access"), "{}", refused.stderr);
+    let kept =
+        Command::new("grep").args(["-r", "t0k3n"]).arg(scene.state.path().join("appcred")).output();
+    assert!(kept.unwrap().stdout.is_empty(), "it is written nowhere");
+
+    let without = scene.appcred().args(["plan", "--git", &https.url("me/house.git")]);
+    let without = without.env("GIT_SSL_CAINFO", https.certificate()).status(1).run();
+    assert!(without.stderr.contains("the server refuses access"), "{}", without.stderr);
+    let untrusted =
+        scene.appcred().args(["plan", "--git", &https.url("me/house.git")]).status(1).run();
+    assert!(untrusted.stderr.contains("certificate"), "{}", untrusted.stderr);
+    let hidden = format!("https://me:{TOKEN}@localhost/house.git");
+    let refused = scene.appcred().args(["plan", "--git", &hidden]).status(1).run();
+    assert!(!refused.stderr.contains("t0k3n"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_watcher_follows_its_branch_whatever_becomes_of_it() {
+    let (scene, mut ssh) = (Scene::new(), SshServer::start());
+    let watched = Watched::start(scene.by_ssh(&ssh, "watch"));
+    watched.says("create spotify \"First\"");
+
+    scene.declare("Second");
+    scene.push();
+    watched.says("create spotify \"Second\"");
+    let second = scene.id();
+    eventually("the commit is in the status", || {
+        watched.status()["manifests"]["commit"]["id"] == second.as_str()
+    });
+    let source = watched.status()["source"].clone();
+    assert!(source["commit"].as_str().unwrap().starts_with(&second), "{source}");
+    assert_eq!(source["ref"], "HEAD");
+    let metrics = visit(&format!("http://127.0.0.1:{}/metrics", watched.port)).text;
+    assert!(metrics.contains("appcred_source_failed{url=\"ssh://"), "{metrics}");
+    assert!(metrics.contains(&format!("commit=\"{second}")), "{metrics}");
+
+    git(scene.clone.path(), &["commit", "--quiet", "--amend", "-m", "y"]);
+    scene.declare("Third");
+    scene.push();
+    watched.says("was rewritten");
+    watched.says(&second);
+    watched.says("create spotify \"Third\"");
+
+    scene.clone.write("credentials/all.yaml", "application_credentials: [");
+    scene.push();
+    watched.says("nothing is changed until this is fixed");
+    scene.declare("Fourth");
+    scene.push();
+    watched.says("create spotify \"Fourth\"");
+
+    let fourth = scene.id();
+    git(&scene.repository(), &["update-ref", "-d", "refs/heads/main"]);
+    watched.says("the repository has no such branch, tag or commit");
+    eventually("it is in the status", || watched.status()["source"]["error"].is_string());
+    let page = visit(&format!("http://127.0.0.1:{}/", watched.port)).text;
+    assert!(page.contains("It cannot be fetched: the repository has no such branch"), "{page}");
+    assert!(page.contains("The repository cannot be fetched"), "{page}");
+    ssh.stop();
+    watched.says("Connection refused");
+    assert!(watched.status()["source"]["commit"].as_str().unwrap().starts_with(&fourth));
+    assert_eq!(watched.status()["manifests"]["in_force"], true);
+    ssh.start_again();
+    scene.declare("Fifth");
+    scene.push();
+    // What failed is tried again after a pause, and at once where somebody asks.
+    let reconcile = format!("http://127.0.0.1:{}/api/v1/reconcile", watched.port);
+    assert_eq!(send("POST", &reconcile, &[], None).unwrap().status, 202);
+    watched.says("create spotify \"Fifth\"");
+
+    ssh.stop();
+    let stopped = watched.stop();
+    assert!(!stopped.stderr.contains("m4rk3d"), "{}", stopped.stderr);
+    let again = Watched::start(scene.by_ssh(&ssh, "watch"));
+    again.says("stays in force");
+    again.says("create spotify \"Fifth\"");
+    again.stop();
+    let none = Scene::new();
+    let first = Watched::start(none.by_ssh(&ssh, "watch"));
+    first.says("it is tried again");
+    ssh.start_again();
+    first.says("create spotify \"First\"");
+    first.stop();
+}
+
+#[test]
+fn a_server_that_says_nothing_is_waited_for_no_longer_than_is_allowed() {
+    let scene = Scene::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ssh://git@127.0.0.1:{}/house.git", listener.local_addr().unwrap().port());
+    let silent = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // It is over when ssh is.
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).map(|_| said)
+    });
+    let ran = scene.appcred().args(["plan", "--git", &url, "--git-timeout", "2"]).status(1).run();
+    assert!(ran.stderr.contains("did not answer within 2 seconds"), "{}", ran.stderr);
+    assert!(silent.join().unwrap().unwrap().starts_with(b"SSH-2.0"), "ssh has ended with it");
+}
+
+#[test]
+fn only_a_commit_with_a_known_signature_is_used() {
+    let scene = Scene::new();
+    let keys = tempfile::tempdir().unwrap();
+    let key = |name: &str| {
+        let file = keys.path().join(name);
+        let mut keygen = Command::new("ssh-keygen");
+        keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&file);
+        assert!(keygen.status().unwrap().success());
+        file
+    };
+    let (ours, other) = (key("ours"), key("other"));
+    let signers = keys.path().join("allowed_signers");
+    let public = fs::read_to_string(ours.with_extension("pub")).unwrap();
+    fs::write(&signers, format!("me@example.org namespaces=\"git\" {public}")).unwrap();
+    let sign = |key: &Path| {
+        let key = format!("user.signingkey={}", key.display());
+        git(
+            scene.clone.path(),
+            &[
+                "-c",
+                "gpg.format=ssh",
+                "-c",
+                &key,
+                "commit",
+                "--quiet",
+                "--allow-empty",
+                "-S",
+                "-am",
+                "x",
+            ],
+        );
+        git(scene.clone.path(), &["push", "--quiet", "--force", "origin", "HEAD:main"]);
+    };
+    let run = |status| {
+        scene.by_path("plan").args(["--git-allowed-signers"]).args([&signers]).status(status).run()
+    };
+    assert!(run(1).stderr.contains("has no signature"), "{}", run(1).stderr);
+    sign(&other);
+    assert!(run(1).stderr.contains("is not used"), "{}", run(1).stderr);
+    scene.declare("Signed");
+    sign(&ours);
+    assert!(run(0).stdout.contains("\"Signed\""));
+
+    let watched = scene.by_path("watch").args(["--git-allowed-signers"]).args([&signers]);
+    let watched = Watched::start(watched);
+    watched.says("create spotify \"Signed\"");
+    let signed = scene.id();
+    scene.declare("Unsigned");
+    scene.push();
+    watched.says("is not used");
+    assert!(watched.status()["source"]["commit"].as_str().unwrap().starts_with(&signed));
+    let ran = watched.stop();
+    assert!(!ran.stderr.contains("create spotify \"Unsigned\""), "{}", ran.stderr);
+    // Nobody trusts what was in force before signatures were asked for.
+    let lax = Watched::start(scene.by_path("watch"));
+    lax.says("create spotify \"Unsigned\"");
+    lax.stop();
+    let strict = scene.by_path("watch").args(["--git-allowed-signers"]).args([&signers]);
+    let refused = strict.args(["--dry-run"]).status(1).run();
+    assert!(refused.stderr.contains("is not used"), "{}", refused.stderr);
+    let missing = scene.by_path("plan").args(["--git-allowed-signers", "gone"]).status(1).run();
+    assert!(missing.stderr.contains("cannot read gone"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_repository_runs_no_program_of_its_own_or_of_this_machine() {
+    let scene = Scene::new();
+    let ran = scene.state.path().join("ran");
+    let home = tempfile::tempdir().unwrap();
+    let touch = format!("touch {}", ran.display());
+    let settings = format!(
+        "[filter \"x\"]\n\tsmudge = {touch}\n\tclean = {touch}\n\tprocess = {touch}\n\trequired = true\n[core]\n\thooksPath = {}\n",
+        home.path().display()
+    );
+    fs::write(home.path().join(".gitconfig"), settings).unwrap();
+    let hook = home.path().join("post-checkout");
+    fs::write(&hook, format!("#!/bin/sh\n{touch}\n")).unwrap();
+    Command::new("chmod").arg("+x").arg(&hook).status().unwrap();
+    scene.clone.write(".gitattributes", "*.yaml filter=x\n");
+    scene.clone.write(
+        ".gitmodules",
+        &format!("[submodule \"a\"]\n\tpath = a\n\turl = {}\n", scene.repository().display()),
+    );
+    // A folder that looks like a repository of its own.
+    for (file, text) in [
+        ("HEAD", "ref: refs/heads/main\n"),
+        ("objects/x", ""),
+        ("refs/x", ""),
+        (
+            "config",
+            &format!(
+                "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n\tfsmonitor = {touch}\n[filter \"x\"]\n\tclean = {touch}\n"
+            ),
+        ),
+    ] {
+        scene.clone.write(&format!("house/{file}"), text);
+    }
+    fs::copy(scene.clone.join("appcred.yaml"), scene.clone.join("house/appcred.yaml")).unwrap();
+    scene.clone.write(
+        "house/credentials/all.yaml",
+        &fs::read_to_string(scene.clone.join("credentials/all.yaml")).unwrap(),
+    );
+    scene.push();
+    for path in [".", "house"] {
+        for verb in ["validate", "plan"] {
+            let appcred = scene.by_path(verb).env("HOME", home.path()).args(["--git-path", path]);
+            let shown = appcred.run();
+            assert!(!ran.exists(), "{path}: {}", shown.stderr);
+        }
+        let watch = scene.by_path("watch").env("HOME", home.path()).args(["--git-path", path]);
+        let watched = Watched::start(watch);
+        watched.says("create spotify \"First\"");
+        watched.stop();
+        assert!(!ran.exists(), "{path}");
+    }
+}
+
+#[test]
+fn a_fetched_project_names_programs_only_where_this_machine_allows_it() {
+    let scene = Scene::new();
+    let ran = scene.state.path().join("ran");
+    let project = fs::read_to_string(scene.clone.join("appcred.yaml")).unwrap();
+    let source = format!(
+        "sources: {{pass: {{command: [sh, -c, 'touch {}; echo printed-by-it', sh, \"{{}}\"]}}}}\n",
+        ran.display()
+    );
+    scene.clone.write("appcred.yaml", &format!("{project}{source}"));
+    scene.clone.write("credentials/more.yaml", "application_credentials:\n  - {domain: twitch, client_id: m, client_secret: !from pass house/twitch}\n");
+    scene.push();
+    let refused = scene.by_path("plan").status(1).run();
+    assert!(
+        refused.stderr.contains("appcred.yaml:2:1")
+            && refused.stderr.contains("--git-allow-programs"),
+        "{}",
+        refused.stderr
+    );
+    let watched = Watched::start(scene.by_path("watch"));
+    watched.says("may start none here");
+    watched.stop();
+    assert!(!ran.exists());
+    let allowed = scene.by_path("plan").args(["--git-allow-programs"]).run();
+    assert!(ran.exists() && allowed.stdout.contains("twitch"), "{}", allowed.stdout);
+}
+
+#[test]
+fn what_fills_the_disk_leaves_the_last_commit_in_force() {
+    let scene = Scene::new();
+    let watched = Watched::start(scene.by_path("watch"));
+    watched.says("create spotify \"First\"");
+    let first = scene.id();
+    // No file may become larger than this for what it starts.
+    let limit = rustix::process::Rlimit { current: Some(100_000), maximum: Some(100_000) };
+    let pid = rustix::process::Pid::from_raw(i32::try_from(watched.running.id()).unwrap());
+    rustix::process::prlimit(pid, rustix::process::Resource::Fsize, limit).unwrap();
+    let noise: String =
+        (0..200_000u32).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761))).collect();
+    scene.clone.write("noise", &noise);
+    scene.declare("Second");
+    scene.push();
+    watched.says("cannot fetch");
+    assert!(watched.status()["source"]["commit"].as_str().unwrap().starts_with(&first));
+    fs::remove_file(scene.clone.join("noise")).unwrap();
+    git(scene.clone.path(), &["reset", "--quiet", "--soft", &first]);
+    scene.declare("Third");
+    scene.push();
+    let reconcile = format!("http://127.0.0.1:{}/api/v1/reconcile", watched.port);
+    assert_eq!(send("POST", &reconcile, &[], None).unwrap().status, 202);
+    watched.says("create spotify \"Third\"");
+    watched.stop();
+}
+
+#[test]
+fn two_watchers_and_a_plan_share_one_folder_of_ten_thousand_files() {
+    let scene = Scene::new();
+    for number in 0..10_000 {
+        let file = format!("notes/{}/{number}.md", number % 100);
+        scene.clone.write(&file, &format!("{number}\n"));
+    }
+    scene.push();
+    let watchers = [(); 2].map(|()| Watched::start(scene.by_path("watch")));
+    scene.declare("Second");
+    scene.push();
+    let planned = scene.by_path("plan").args(["--format", "json"]).run();
+    assert!(
+        planned.stdout.contains(&format!("\"commit\": \"{}", scene.id())),
+        "{}",
+        planned.stdout
+    );
+    for watched in &watchers {
+        watched.says("create spotify \"Second\"");
+    }
+    for watched in watchers {
+        let ran = watched.stop();
+        assert!(!ran.stderr.contains("ERROR"), "{}", ran.stderr);
+    }
+    assert!(scene.kept().len() <= 2, "{:?}", scene.kept());
+}
+
+#[test]
+fn a_commit_may_be_signed_by_a_key_of_gnupg() {
+    let scene = Scene::new();
+    let keys = tempfile::tempdir().unwrap();
+    let gpg = |arguments: &[&str]| {
+        let mut command = Command::new("gpg");
+        command.args(["--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]);
+        let output = command.args(arguments).env("GNUPGHOME", keys.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let public = |name: &str| {
+        gpg(&["--quick-generate-key", name, "ed25519", "sign", "never"]);
+        let file = keys.path().join(name);
+        fs::write(&file, gpg(&["--armor", "--export", name])).unwrap();
+        file
+    };
+    let (ours, other) = (public("a@example.org"), public("b@example.org"));
+    let mut commit = Command::new("git");
+    commit.args([
+        "-c",
+        "user.name=A",
+        "-c",
+        "user.email=a@example.org",
+        "-c",
+        "user.signingkey=a@example.org",
+    ]);
+    commit
+        .args(["commit", "--quiet", "--allow-empty", "-S", "-m", "x"])
+        .current_dir(scene.clone.path());
+    assert!(commit.env("GNUPGHOME", keys.path()).status().unwrap().success());
+    git(scene.clone.path(), &["push", "--quiet", "origin", "HEAD:main"]);
+    let run = |keys: &Path, status| {
+        scene.by_path("plan").args(["--git-gpg-keys"]).args([keys]).status(status).run()
+    };
+    run(&ours, 0);
+    let refused = run(&other, 1).stderr;
+    assert!(refused.contains("is not used"), "{refused}");
+    let stop =
+        Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", keys.path()).status();
+    assert!(stop.unwrap().success());
+}
+
+each_release!(ha_follows_a_push_that_a_git_host_reports);
+fn ha_follows_a_push_that_a_git_host_reports(release: Release) {
+    let (ha, scene, ssh) = (HomeAssistant::start(release), Scene::new(), SshServer::start());
+    scene.clone.write("appcred.yaml", "owner: default\n");
+    scene.push();
+    let (port, secret) = (free_port(), scene.state.path().join("hook"));
+    fs::write(&secret, "a-secret-of-some-length").unwrap();
+    let appcred = scene.by_ssh(&ssh, "watch").args(["--git-interval", "3600"]);
+    let appcred = appcred.args(["--listen", &format!("127.0.0.1:{port}"), "--hook-secret-file"]);
+    let appcred =
+        appcred.args([&secret]).env("HASS_SERVER", ha.url()).env("HASS_TOKEN", ha.token());
+    let running = appcred.spawn();
+    arrives(&ha, &[("c-First", "m4rk3d-secret")]);
+
+    scene.declare("Second");
+    scene.push();
+    let signed = format!("sha256={}", signature("a-secret-of-some-length", "{}"));
+    let hook = format!("http://127.0.0.1:{port}/api/v1/hook");
+    let headers = [("X-Hub-Signature-256", signed.as_str())];
+    assert_eq!(send("POST", &hook, &headers, Some("{}".to_owned())).unwrap().status, 202);
+    arrives(&ha, &[("c-Second", "m4rk3d-secret")]);
+    let id = scene.id();
+    eventually("the step has its commit", || {
+        let status = visit(&format!("http://127.0.0.1:{port}/api/v1/status")).value();
+        status["history"][0]["commit"]["id"] == id.as_str()
+    });
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+}
