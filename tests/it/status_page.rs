@@ -233,6 +233,25 @@ fn it_works_without_a_script() {
 }
 
 #[test]
+fn what_was_done_is_on_the_page_the_newest_first() {
+    let served = Served::start(busy());
+    let browser = Browser::start();
+    browser.go_to(&served.url("/"));
+    browser.page_with("2 steps, the last one");
+    browser.value("document.getElementById('history').open = true");
+    let steps =
+        browser.value("[...document.querySelectorAll('#history li')].map(it => it.innerText)");
+    let steps: Vec<&str> = steps.as_array().unwrap().iter().filter_map(|it| it.as_str()).collect();
+    let [failed, done] = steps[..] else { panic!("{steps:?}") };
+    for text in ["create twitch \"Live\"", "Home Assistant answered 500"] {
+        assert!(failed.contains(text), "{failed}");
+    }
+    for text in ["create spotify \"Family\"", "commit 4f5c0a9b21d3"] {
+        assert!(done.contains(text), "{done}");
+    }
+}
+
+#[test]
 fn the_keyboard_reaches_consent_and_folds() {
     let served = Served::start(nothing());
     let link = served.url("/nowhere?state=s");
