@@ -11,10 +11,14 @@ codes! {
         AnswersPending = "answers_pending",
         /// An entry no longer has to.
         AnswersSettled = "answers_settled",
+        /// What waited for a person is no longer needed, and was abandoned.
+        SetUpAbandoned = "set_up_abandoned",
         /// The set-up of an account has failed.
         SetUpFailed = "set_up_failed",
         /// The target was changed, and no manifest was.
         Drift = "drift",
+        /// Something is not done before somebody decides, as where it is protected.
+        Withheld = "withheld",
         /// The target is not in sync and cannot be made so.
         Error = "error",
         /// The target is as wanted again.

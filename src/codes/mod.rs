@@ -79,6 +79,8 @@ codes! {
     ReasonCode {
         /// The target has no such credential of this owner.
         NotObserved = "not_observed",
+        /// The target had one, and somebody has deleted it there.
+        DeletedThere = "deleted_there",
         /// The client secret differs.
         SecretDiffers = "secret_differs",
         /// The client secret was encrypted again since it was last compared.

@@ -30,6 +30,7 @@ impl Reason {
     /// As programs read it.
     pub fn code(self) -> ReasonCode {
         match self {
+            Self::DeletedThere => ReasonCode::DeletedThere,
             Self::NotObserved | Self::BesideOtherOwner => ReasonCode::NotObserved,
             Self::SecretDiffers => ReasonCode::SecretDiffers,
             Self::SecretReencrypted => ReasonCode::SecretReencrypted,

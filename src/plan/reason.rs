@@ -5,6 +5,8 @@
 pub enum Reason {
     /// The target has no such credential.
     NotObserved,
+    /// The target had one, and somebody has deleted it there.
+    DeletedThere,
     /// The target has one of this client, and that is another owner's.
     BesideOtherOwner,
     /// The secret is another one.

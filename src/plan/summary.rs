@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::{Action, ComparedCredential, CredentialState, Plan, Step, Wanted};
+use super::reason::Reason;
 use super::withheld::Why;
 use crate::model::{ClientId, Domain, Held, Key};
 
@@ -67,6 +68,16 @@ impl Plan {
         self
     }
 
+    /// The same, in which what is missing was deleted: the target was as wanted, and no manifest has changed.
+    pub fn marked_as_drift(&mut self) -> &Self {
+        for reason in self.steps.iter_mut().flat_map(|step| &mut step.reasons) {
+            if *reason == Reason::NotObserved {
+                *reason = Reason::DeletedThere;
+            }
+        }
+        self
+    }
+
     /// Leaves everything for later but the set-ups that are open, which somebody may have consented to. Answers
     /// whether there was something.
     pub fn postpone(&mut self, next: &str) -> bool {
@@ -93,6 +104,12 @@ impl Plan {
     /// How many linked accounts it removes.
     pub fn removed_accounts(&self) -> usize {
         self.steps.iter().map(|step| step.action.removed().len()).sum()
+    }
+
+    /// The credentials that stay although no entry wants them, since the policy says that their keys are forgotten.
+    pub fn forgotten(&self) -> impl Iterator<Item = &Held> {
+        let is_it = |of: &&ComparedCredential| of.state == CredentialState::Forgotten;
+        self.credential_states.iter().filter(is_it).map(|of| &of.held)
     }
 
     /// How many credentials of no owner stay as they are.

@@ -32,6 +32,16 @@ impl Withheld {
     }
 }
 
+impl Why {
+    /// Whether it stays so until somebody changes or decides something.
+    pub fn needs_person(&self) -> bool {
+        !matches!(
+            self,
+            Self::InUse { .. } | Self::PruneOff | Self::Suspended | Self::OutsideWindows { .. }
+        )
+    }
+}
+
 /// Why something is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {

@@ -7,6 +7,7 @@ mod accounts;
 mod change;
 pub mod changes;
 pub(crate) mod client;
+pub(crate) mod differing;
 pub mod doctor;
 pub mod explained;
 mod file_names;

@@ -6,19 +6,18 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::codes::{
-    ClientCode, DueCode, EntryCode, LinkCode, ModeCode, SetupCode, TargetCode, WithheldCode,
-};
+use crate::codes::{ClientCode, DueCode, EntryCode, LinkCode, ModeCode, SetupCode, TargetCode};
 use crate::integrations::too_many_accounts;
 use crate::model::{AccountName, ClientId, Domain, Due, Key, SetUpId, TargetName, to_json};
-use crate::plan::Why;
 use crate::status::{
-    AccessFault, Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus,
+    AccessFault, EntryStatus, ForgottenCredential, Holding, Link, Mode, Status, TargetStatus,
+    window_line,
 };
 
 use super::FileNames;
 use super::accounts::{self, NamedAccount};
 use super::client::ReportedClient;
+use super::differing::{Differing, WithheldReason};
 use super::history::{ReportedCommit, ReportedStep, history};
 use super::json::{Problem, problems_of};
 use super::moment::Moment;
@@ -107,10 +106,33 @@ pub(crate) struct TargetState<'a> {
     pub(crate) entries: Vec<ReportedEntry<'a>>,
     /// What is not as wanted there, and stays so for now.
     pub(crate) differences: Vec<Differing<'a>>,
+    /// How many of these wait for the next window, in words.
+    #[serde(skip)]
+    pub(crate) postponed: Option<String>,
+    /// The credentials that stay there although no entry wants them: `forget` noted their keys.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) forgotten: Vec<ReportedForgotten<'a>>,
     /// How many credentials of no owner it holds.
     pub(crate) foreign: usize,
     /// How many of other owners.
     pub(crate) of_other_owners: usize,
+}
+
+/// A credential that stays although no entry wants it.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ReportedForgotten<'a> {
+    /// The key that it was made for.
+    pub(crate) key: &'a Key,
+    /// The integration.
+    pub(crate) domain: &'a Domain,
+    /// As Home Assistant shows it.
+    pub(crate) name: &'a str,
+}
+
+impl<'a> From<&'a ForgottenCredential> for ReportedForgotten<'a> {
+    fn from(of: &'a ForgottenCredential) -> Self {
+        Self { key: &of.key, domain: &of.domain, name: &of.name }
+    }
 }
 
 /// The state of one entry at a target.
@@ -170,35 +192,6 @@ pub(crate) struct WaitingSetUp<'a> {
     pub(crate) what: &'a WaitsFor<'a>,
 }
 
-/// Something at a target that is not as wanted.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct Differing<'a> {
-    /// What would be done about it, as in `create spotify "Family"`.
-    pub(crate) what: &'a str,
-    /// Why it is not done; left out where nothing is to be changed at all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) withheld: Option<WithheldReason>,
-    /// Whether somebody has changed the target, and no manifest.
-    pub(crate) is_drift: bool,
-}
-
-/// Why something is not done.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct WithheldReason {
-    /// As programs read it.
-    why: WithheldCode,
-    /// The same in words.
-    pub(crate) message: String,
-    /// What would change that.
-    pub(crate) help: &'static str,
-}
-
-impl WithheldReason {
-    fn of(why: &Why) -> Self {
-        Self { why: why.code(), message: why.to_string(), help: why.help() }
-    }
-}
-
 impl WaitingSetUp<'_> {
     /// Which it is.
     pub(crate) fn id(&self) -> SetUpId {
@@ -231,15 +224,22 @@ impl ReportedEntry<'_> {
         self.client.as_ref().is_some_and(|client| client.verdict == ClientCode::Rejected)
     }
 
+    /// Whether it is changed as soon as a window begins.
+    pub(crate) fn waits_for_window(&self) -> bool {
+        self.withheld.as_ref().is_some_and(WithheldReason::is_window)
+    }
+
     /// Whether a person should look at it.
     pub(crate) fn needs_attention(&self) -> bool {
         let is_well =
             |code| matches!(code, SetupCode::Loaded | SetupCode::Cloud | SetupCode::NotWanted);
-        self.credential != EntryCode::InSync
+        let is_at_rest = self.credential == EntryCode::Suspended;
+        let is_as_wanted = is_at_rest || self.credential == EntryCode::InSync;
+        !(is_as_wanted || self.waits_for_window())
             || self.due.is_some()
             || self.is_rejected()
             || self.limit.is_some()
-            || self.set_ups().any(|(_, set_up)| !is_well(set_up.state))
+            || (!is_at_rest && self.set_ups().any(|(_, set_up)| !is_well(set_up.state)))
     }
 }
 
@@ -317,7 +317,9 @@ fn of_target<'a>(
                 ..of_entry(target, entry, names)
             })
             .collect(),
-        differences: target.differences.iter().map(of_difference).collect(),
+        differences: target.differences.iter().map(Differing::of).collect(),
+        postponed: target.postponed().map(|(count, begin)| window_line(count, begin)),
+        forgotten: target.forgotten.iter().map(ReportedForgotten::from).collect(),
         foreign: target.foreign,
         of_other_owners: target.of_other_owners,
     }
@@ -350,12 +352,13 @@ fn of_entry<'a>(
     entry: &'a EntryStatus,
     names: &FileNames,
 ) -> ReportedEntry<'a> {
+    let is_suspended = target.link == Link::Suspended;
     let withheld = match &entry.holding {
-        Holding::Withheld(why) => Some(WithheldReason::of(why)),
+        Holding::Withheld(why) if !is_suspended => Some(WithheldReason::of(why)),
         _ => None,
     };
     let place = &entry.place;
-    let set_ups = entry.set_ups.iter().map(|of| {
+    let set_ups = entry.set_ups.iter().filter(|_| !is_suspended).map(|of| {
         let id = SetUpId { key: entry.key.clone(), account: of.account.clone() };
         let waits_for = of.waits_for.as_ref().filter(|_| target.is_connected());
         let set_up = SetUp::of(&of.state, waits_for)
@@ -376,7 +379,7 @@ fn of_entry<'a>(
         due_notice: entry.lifetime.notice(),
         client: target.clients.get(&entry.key).map(ReportedClient::from),
         limit: None,
-        credential: entry.holding.code(),
+        credential: if is_suspended { EntryCode::Suspended } else { entry.holding.code() },
         withheld,
         set_up,
         accounts,
@@ -388,13 +391,5 @@ fn due_code(due: Due) -> DueCode {
         Due::Rotation => DueCode::Rotation,
         Due::Expiring => DueCode::Expiring,
         Due::Expired => DueCode::Expired,
-    }
-}
-
-fn of_difference(difference: &Difference) -> Differing<'_> {
-    Differing {
-        what: &difference.what,
-        withheld: difference.why.as_ref().map(WithheldReason::of),
-        is_drift: difference.is_drift,
     }
 }

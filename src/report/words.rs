@@ -14,6 +14,7 @@ pub(super) use crate::plan::linked_accounts as accounts;
 pub(crate) fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::NotObserved => "the target has none yet",
+        Reason::DeletedThere => "somebody has deleted it at the target",
         Reason::BesideOtherOwner => {
             "the target's credential for this client belongs to another owner: this one is created beside it"
         }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use smol_str::SmolStr;
 
 pub use client::ClientCheck;
 pub use entry::{EntryStatus, Holding, SetUpStatus, Waiting, entries, named, unseen};
@@ -21,7 +22,7 @@ pub use source::SourceStatus;
 pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::model::{ClientId, Commit, Domain, Key, TargetName};
+use crate::model::{ClientId, Commit, Domain, Held, Key, Mark, TargetName, counted};
 use crate::plan::{Plan, Why, Withheld};
 
 /// What a watcher knows, and what it is at.
@@ -122,6 +123,8 @@ pub struct TargetStatus {
     pub differences: Vec<Difference>,
     /// What was to be done when somebody had changed it last.
     pub drift: Vec<String>,
+    /// The credentials that stay there although no entry wants them.
+    pub forgotten: Vec<ForgottenCredential>,
     /// How many credentials of no owner it holds.
     pub foreign: usize,
     /// How many of other owners.
@@ -150,6 +153,7 @@ impl TargetStatus {
             linked: BTreeSet::new(),
             differences: Vec::new(),
             drift: Vec::new(),
+            forgotten: Vec::new(),
             foreign: 0,
             of_other_owners: 0,
             error: None,
@@ -184,6 +188,13 @@ impl TargetStatus {
     pub fn drifted(&mut self, to_do: Vec<String>) {
         self.totals.drifts += 1;
         self.drift = to_do;
+    }
+
+    /// How many differences wait for the next window, and when that begins; none where none do.
+    pub fn postponed(&self) -> Option<(usize, &str)> {
+        let begins = self.differences.iter().filter_map(Difference::window);
+        let (count, begin) = begins.fold((0, ""), |(count, _), begin| (count + 1, begin));
+        (count > 0).then_some((count, begin))
     }
 
     /// Whether there is a connection.
@@ -231,6 +242,30 @@ pub enum AccessFault {
     Other,
 }
 
+/// A credential of a key that the policy says is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForgottenCredential {
+    /// The key.
+    pub key: Key,
+    /// The integration.
+    pub domain: Domain,
+    /// As HA shows it.
+    pub name: SmolStr,
+}
+
+/// Those of a plan.
+pub fn forgotten(plan: &Plan) -> Vec<ForgottenCredential> {
+    let of = |held: &Held| {
+        let (domain, name) = (held.domain.clone(), held.label().into());
+        Some(ForgottenCredential {
+            key: Mark::parse(held.auth_domain.as_deref()?)?.key,
+            domain,
+            name,
+        })
+    };
+    plan.forgotten().filter_map(of).collect()
+}
+
 /// Something at a target that is not as wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -240,6 +275,22 @@ pub struct Difference {
     pub why: Option<Why>,
     /// Whether somebody has changed the target, and no manifest.
     pub is_drift: bool,
+}
+
+/// That so many changes wait for a window.
+pub fn window_line(count: usize, begin: &str) -> String {
+    let wait = if count == 1 { "waits" } else { "wait" };
+    format!("{} {wait} for the window that begins on {begin}", counted(count, "change"))
+}
+
+impl Difference {
+    /// When the window begins that it waits for; none where it waits for none.
+    pub fn window(&self) -> Option<&str> {
+        match &self.why {
+            Some(Why::OutsideWindows { next }) => Some(next),
+            _ => None,
+        }
+    }
 }
 
 /// The linked accounts of a plan's credentials: each client, and the title of an account.

@@ -1,6 +1,6 @@
 //! Notifying people of what happens: by a message in Home Assistant, and by webhooks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use crate::codes::EventCode;
 use crate::model::{Commit, Due, FlowStep, Key, NotifyAction, SetUpId, TargetName, Visible};
-use crate::status::{EntryStatus, TargetStatus, Waiting};
+use crate::plan::SetupState;
+use crate::status::{EntryStatus, Mode, TargetStatus, Waiting};
 use crate::target::Stop;
 
 use super::TargetSpec;
@@ -64,6 +65,8 @@ pub(super) struct Notifier {
     /// Since when nobody answers.
     outage: Option<Instant>,
     drifts: u64,
+    /// What was not done, each with the reason.
+    withheld: BTreeSet<String>,
     /// What actions of the target are to be called with, once it is connected.
     unsent: Vec<String>,
 }
@@ -82,6 +85,7 @@ impl Notifier {
             error: None,
             outage: None,
             drifts: 0,
+            withheld: BTreeSet::new(),
             unsent: Vec::new(),
         }
     }
@@ -183,12 +187,30 @@ impl Notifier {
         events.extend(self.due_events(target));
         let drifts = std::mem::replace(&mut self.drifts, target.totals.drifts);
         if target.totals.drifts > drifts {
-            let to_do = target.drift.join("; ");
-            let message = format!("the target was changed, not by a manifest; to do: {to_do}");
+            let what = target.drift.join("; ");
+            let is_done = target.mode == Mode::Repair
+                && target.error.is_none()
+                && !target.differences.iter().any(|difference| difference.is_drift);
+            let done = if is_done { "repaired" } else { "to do" };
+            let message = format!("the target was changed, not by a manifest; {done}: {what}");
             events.push((EventCode::Drift, message));
+        }
+        if target.is_connected() {
+            events.extend(self.withheld_event(target));
         }
         events.extend(self.error_event(target, is_outage));
         events
+    }
+
+    /// What is newly not done before somebody decides.
+    fn withheld_event(&mut self, target: &TargetStatus) -> Option<(EventCode, String)> {
+        let withheld = target.differences.iter().filter_map(|difference| {
+            let why = difference.why.as_ref().filter(|why| why.needs_person())?;
+            Some(format!("{}: {why}", difference.what))
+        });
+        let before = std::mem::replace(&mut self.withheld, withheld.collect());
+        let new: Vec<&str> = self.withheld.difference(&before).map(String::as_str).collect();
+        (!new.is_empty()).then(|| (EventCode::Withheld, format!("not done: {}", new.join("; "))))
     }
 
     /// A new error, or the end of one. An outage is one when it lasts.
@@ -202,11 +224,19 @@ impl Notifier {
         if self.error.is_none() && outage.is_some_and(|since| since.elapsed() < RESTART) {
             return None;
         }
+        // What failed and waits for a window may fail again then.
+        if target.error.is_none() && target.postponed().is_some() {
+            return None;
+        }
         let last = std::mem::replace(&mut self.error, target.error.clone());
         match (last, &target.error) {
             (None, Some(why)) => Some((EventCode::Error, why.clone())),
-            (Some(_), None) => {
+            (Some(_), None) if target.differences.is_empty() => {
                 Some((EventCode::Recovered, "the target is in sync again".to_owned()))
+            }
+            (Some(_), None) => {
+                let message = "there is no error any more; not everything is in sync".to_owned();
+                Some((EventCode::Recovered, message))
             }
             _ => None,
         }
@@ -275,14 +305,30 @@ impl Notifier {
                 .pending
                 .iter()
                 .filter(|(id, step)| is_awaited(step) && !pending.get(*id).is_some_and(is_awaited));
-            let gone: Vec<&SetUpId> = gone.map(|(id, _)| id).collect();
+            let (abandoned, gone): (Vec<&SetUpId>, Vec<&SetUpId>) =
+                gone.map(|(id, _)| id).partition(|id| is_abandoned(target, id));
             if !gone.is_empty() {
                 events.push((settled, waits(&gone, "no longer", what)));
+            }
+            if !abandoned.is_empty() {
+                let message =
+                    format!("{}; what was open is abandoned", waits(&abandoned, "no longer", what));
+                events.push((EventCode::SetUpAbandoned, message));
             }
         }
         self.pending = pending;
         events
     }
+}
+
+/// Whether a set-up that no longer waits has neither succeeded nor failed.
+fn is_abandoned(target: &TargetStatus, id: &SetUpId) -> bool {
+    let entry = target.entries.iter().find(|entry| entry.key == id.key);
+    let set_up = entry.and_then(|entry| entry.set_ups.iter().find(|it| it.account == id.account));
+    set_up.is_none_or(|set_up| {
+        set_up.error.is_none()
+            && matches!(set_up.state, SetupState::NotSetUp | SetupState::NotWanted)
+    })
 }
 
 /// What a set-up waits for.
@@ -325,8 +371,12 @@ mod tests {
 
     use super::{Notifier, RESTART};
     use crate::codes::EventCode;
-    use crate::model::{Completeness, Desired, DesiredCredential, Lifetime, Owner, TargetName};
-    use crate::status::{self, AccessFault, Link, Mode, TargetStatus};
+    use crate::model::{
+        Completeness, ConsentLink, Desired, DesiredCredential, FlowStep, Key, Lifetime, Owner,
+        Secret, TargetName,
+    };
+    use crate::plan::{SetupState, Why};
+    use crate::status::{self, AccessFault, Difference, Link, Mode, SetUpStatus, TargetStatus};
     use crate::target::Stop;
 
     fn target(link: Link, error: Option<&str>) -> TargetStatus {
@@ -368,6 +418,88 @@ mod tests {
         assert_eq!(events(&mut notifier, &down, true), []);
         assert_eq!(events(&mut notifier, &up, false), [EventCode::Recovered]);
         assert_eq!(events(&mut notifier, &refused, false), [EventCode::Error], "at once");
+    }
+
+    fn up() -> TargetStatus {
+        target(Link::Up { version: None, since: Timestamp::UNIX_EPOCH }, None)
+    }
+
+    fn difference(why: Option<Why>, is_drift: bool) -> Difference {
+        Difference { what: "create a".to_owned(), why, is_drift }
+    }
+
+    #[tokio::test]
+    async fn what_a_person_must_decide_is_notified_once_and_what_waits_for_a_window_is_not() {
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let mut home = up();
+        let keys = || [Key::new("a").unwrap()].into();
+        home.differences = vec![
+            difference(Some(Why::Protected { keys: keys() }), false),
+            difference(Some(Why::OutsideWindows { next: "Sat".into() }), false),
+            difference(Some(Why::InUse { by: Vec::new() }), false),
+        ];
+        let withheld = (EventCode::Withheld, "not done: create a: `a` is protected".to_owned());
+        assert_eq!(notifier.events(&home, false), [withheld]);
+        assert_eq!(notifier.events(&home, false), []);
+    }
+
+    #[tokio::test]
+    async fn what_failed_and_waits_for_a_window_has_not_recovered() {
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let failed = TargetStatus { error: Some("no".to_owned()), ..up() };
+        assert_eq!(events(&mut notifier, &failed, false), [EventCode::Error]);
+        let mut waits = up();
+        waits.differences =
+            vec![difference(Some(Why::OutsideWindows { next: "Sat".into() }), false)];
+        assert_eq!(events(&mut notifier, &waits, false), []);
+        assert_eq!(events(&mut notifier, &failed, false), [], "it is the same error");
+        assert_eq!(events(&mut notifier, &waits, false), []);
+        assert_eq!(events(&mut notifier, &up(), false), [EventCode::Recovered]);
+    }
+
+    #[tokio::test]
+    async fn a_notice_of_drift_says_whether_it_is_repaired() {
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let mut home = up();
+        let mut said = |mode: Mode, error: Option<&str>, differences: Vec<Difference>| {
+            home.totals.drifts += 1;
+            home.drift = vec!["create a".to_owned()];
+            (home.mode, home.error, home.differences) =
+                (mode, error.map(str::to_owned), differences);
+            notifier.events(&home, false).remove(0).1
+        };
+        let was = "the target was changed, not by a manifest; ";
+        assert_eq!(said(Mode::Repair, None, Vec::new()), format!("{was}repaired: create a"));
+        assert_eq!(said(Mode::Repair, Some("no"), Vec::new()), format!("{was}to do: create a"));
+        let left = vec![difference(None, true)];
+        assert_eq!(said(Mode::ReportDrift, None, left), format!("{was}to do: create a"));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_consented_to_is_abandoned_and_not_settled() {
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let mut home = up();
+        home.entries = status::unseen(&desired(&["a", "b", "c"]), &[]);
+        let mut step = |states: [SetupState; 3], waits: bool| {
+            for (entry, state) in home.entries.iter_mut().zip(states) {
+                let link = ConsentLink::new(Secret::new("https://provider.example"), false);
+                let waits_for = waits.then_some(FlowStep::Consent(link));
+                entry.set_ups = vec![SetUpStatus {
+                    account: None,
+                    state,
+                    trouble: None,
+                    waits_for,
+                    error: None,
+                }];
+            }
+            notifier.events(&home, false)
+        };
+        let begun = step([(); 3].map(|()| SetupState::InProgress), true);
+        assert_eq!(begun.len(), 1);
+        let ended = [SetupState::Linked(Vec::new()), SetupState::NotSetUp, SetupState::NotWanted];
+        let settled = (EventCode::ConsentSettled, "a no longer waits for consent".to_owned());
+        let abandoned = "b, c no longer wait for consent; what was open is abandoned".to_owned();
+        assert_eq!(step(ended, false), [settled, (EventCode::SetUpAbandoned, abandoned)]);
     }
 
     #[tokio::test]

@@ -156,7 +156,7 @@ impl<C: Connect> TargetReconciler<C> {
                 target.ask_about_troubles(&mut plan, &spec.desired, &observed, known).await;
             }
             let is_drift = self.is_drift(spec, &plan);
-            let drift = is_drift.then(|| status::to_do(&plan));
+            let drift = is_drift.then(|| status::to_do(plan.marked_as_drift()));
             let is_left = is_left(spec, &plan, is_drift);
             self.set_ups.keep(&plan, &spec.desired, Instant::now());
             let is_postponed = !is_left && postpone(spec, &mut plan, self.statuses.now());
@@ -287,6 +287,7 @@ impl<C: Connect> TargetReconciler<C> {
             target.entries = entries;
             target.linked = status::linked(plan);
             target.differences = differences;
+            target.forgotten = status::forgotten(plan);
             target.foreign = plan.foreign();
             target.of_other_owners = plan.of_other_owners();
         });

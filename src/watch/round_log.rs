@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::plan::{Action, Plan, Step};
 use crate::reconcile::{Outcome, StepOutcome, Unchecked, unchecked_line};
-use crate::status::{self, Difference, Status};
+use crate::status::{self, Difference, Status, window_line};
 
 use super::conflict::{StepIdentity, identity};
 use super::error::RoundError;
@@ -58,7 +58,10 @@ impl RoundLog {
             tracing::info!(target = %self.target, "changed at the target, not by a manifest; to do: {steps}");
             return;
         }
-        let mut lines: Vec<String> = differences.iter().map(line).collect();
+        let (waiting, rest): (Vec<_>, Vec<_>) =
+            differences.iter().partition(|difference| difference.window().is_some());
+        let mut lines: Vec<String> = rest.into_iter().map(line).collect();
+        lines.extend(wait_for_window(&waiting));
         if lines.is_empty() && !plan.steps.iter().all(|step| step.action.is_set_up()) {
             return;
         }
@@ -205,13 +208,21 @@ fn accounts(plan: &Plan) -> Vec<String> {
     lines
 }
 
+/// What waits for a window, in one line.
+fn wait_for_window(waiting: &[&Difference]) -> Option<String> {
+    let next = waiting.iter().find_map(|difference| difference.window())?;
+    let what = waiting.iter().map(|difference| match difference.is_drift {
+        true => format!("{} (drifted)", difference.what),
+        false => difference.what.clone(),
+    });
+    let what: Vec<String> = what.collect();
+    Some(format!("{}: {}", window_line(waiting.len(), next), what.join(", ")))
+}
+
 fn line(difference: &Difference) -> String {
     match &difference.why {
         None if difference.is_drift => format!("drifted, to do: {}", difference.what),
         None => format!("to do: {}", difference.what),
-        Some(why) if difference.is_drift => {
-            format!("drifted, not done now: {}: {why}", difference.what)
-        }
         Some(why) => format!("not done: {}: {why}", difference.what),
     }
 }
@@ -223,8 +234,9 @@ pub(super) mod tests {
 
     use super::RoundLog;
     use crate::model::{DesiredCredential, Glob, Selection, TargetName};
-    use crate::plan::{Action, Plan, Step, StepId, Wanted};
+    use crate::plan::{Action, Plan, Step, StepId, Wanted, Why};
     use crate::reconcile::{Outcome, StepOutcome};
+    use crate::status::Difference;
 
     #[derive(Clone, Default)]
     struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -268,6 +280,19 @@ pub(super) mod tests {
             Step::new(StepId(number), Action::Create { wanted })
         };
         Plan { steps: (0..).zip(creates).map(step).collect(), ..Plan::default() }
+    }
+
+    #[test]
+    fn what_waits_for_a_window_is_one_line() {
+        let mut log = RoundLog::new(TargetName::new("home"));
+        let why = || Some(Why::OutsideWindows { next: "Sat 02:00".into() });
+        let waits = |what: &str| Difference { what: what.to_owned(), why: why(), is_drift: false };
+        let drifted = Difference { is_drift: true, ..waits("delete b") };
+        let waiting = [waits("create a"), drifted];
+        let line = "INFO 2 changes wait for the window that begins on Sat 02:00: create a, delete b (drifted) target=home";
+        let mut found = || logged(|| log.found(&waiting, false, &plan(&[]), &Selection::default()));
+        assert_eq!(found(), [line]);
+        assert_eq!(found(), [""; 0]);
     }
 
     #[test]

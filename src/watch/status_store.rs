@@ -136,7 +136,7 @@ impl StatusStore {
             if let Some(target) = status.targets.get_mut(name) {
                 target.totals.count(action, outcome.code());
             }
-            if !is_news || matches!(outcome, Outcome::Waits(_)) {
+            if !is_news {
                 return;
             }
             status.history.record(RecordedStep {

@@ -69,3 +69,28 @@ impl Environment {
         Some(SessionStore::new(self.state_folder.as_ref()?.join("sessions")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::time;
+    use jiff::tz::TimeZone;
+
+    use super::Environment;
+    use crate::manifest::Project;
+    use crate::model::{Window, Windows};
+
+    #[test]
+    fn an_unknown_time_zone_is_an_error_where_a_window_needs_it() {
+        let unknown_time_zone = Some("Europe/Berln".to_owned());
+        let environment = Environment { unknown_time_zone, ..Environment::default() };
+        let mut project = Project::default();
+        assert!(!environment.unknown_zone(&project).has_errors());
+        let (from, to) = (time(2, 0, 0, 0), time(3, 0, 0, 0));
+        let mut in_zone = |zone| {
+            project.policy.windows = Windows(vec![Window { days: Vec::new(), from, to, zone }]);
+            environment.unknown_zone(&project).has_errors()
+        };
+        assert!(in_zone(None));
+        assert!(!in_zone(Some(TimeZone::UTC)));
+    }
+}

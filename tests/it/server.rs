@@ -13,14 +13,16 @@ use appcred::model::{
 use appcred::plan::{SetupState, Trouble, Why};
 use appcred::report::schema;
 use appcred::server::Access;
-use appcred::status::{AccessFault, ClientCheck, EntryStatus, Holding, Link, Status, TargetStatus};
+use appcred::status::{
+    AccessFault, ClientCheck, EntryStatus, ForgottenCredential, Holding, Link, Status, TargetStatus,
+};
 use jiff::civil::date;
 use serde_json::{Value, json};
 
 use crate::real::{Answer, send, visit};
 use crate::serving::{
-    Rules, Served, broken, consent, difference, down, entry, moment, nothing, read, refused, step,
-    up, waiting,
+    Rules, Served, broken, consent, difference, down, entry, moment, nothing, read, refused,
+    set_up, step, up, waiting,
 };
 
 const LINK: &str = "https://provider.example/authorize?client_id=c&state=the-state&redirect_uri=https%3A%2F%2Fx%2Fauth%2Fexternal%2Fcallback";
@@ -210,6 +212,52 @@ fn what_is_not_known_is_no_error_on_the_page() {
     ] {
         assert!(page.contains(&badge(tone, words)), "{words}: {page}");
     }
+}
+
+#[test]
+fn what_waits_for_a_window_or_is_suspended_needs_nobody() {
+    let why = || Why::OutsideWindows { next: "Sat 2026-11-28 02:00 CET".into() };
+    let withheld = EntryStatus { holding: Holding::Withheld(why()), ..entry("spotify", "Waits") };
+    let suspended = EntryStatus {
+        holding: Holding::Suspended,
+        set_ups: vec![set_up(SetupState::InProgress, None)],
+        ..entry("netatmo", "Rests")
+    };
+    let mut home = up(vec![withheld, suspended]);
+    let waits = ["create spotify \"Waits\"", "delete twitch \"Live\""];
+    home.differences = waits.map(|what| difference(what, Some(why()), false)).into();
+    let unseen = EntryStatus { holding: Holding::Unknown, ..entry("twitch", "Shed") };
+    let shed = TargetStatus { link: Link::Suspended, ..up(vec![unseen]) };
+    home.forgotten = vec![ForgottenCredential {
+        key: Key::new("old").unwrap(),
+        domain: Domain::new("fitbit"),
+        name: "Old".into(),
+    }];
+    let served = Served::start(read(vec![("home", home.clone()), ("shed", shed)]));
+    let page = visit(&served.url("/")).text;
+    for said in [
+        "1 waiting · appcred",
+        "1 target waits for its window.",
+        "2 changes wait for the window that begins on Sat 2026-11-28 02:00 CET",
+        "waits for its window</span>",
+        "Forgotten, and left alone: Old (fitbit, <code>old</code>).",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    for unsaid in
+        ["data-restless", "changes are made only in windows", "badge bad", "not known yet"]
+    {
+        assert!(!page.contains(unsaid), "{unsaid}: {page}");
+    }
+    let status = visit(&served.url("/api/v1/status")).value();
+    assert_eq!(status["targets"][1]["entries"][0]["credential"], "suspended");
+    assert_eq!(status["targets"][0]["forgotten"][0]["key"], "old");
+
+    // What is withheld for another reason is still a problem.
+    home.differences.push(difference("delete fitbit \"Old\"", Some(Why::NotOwned), false));
+    served.show(read(vec![("home", home)]));
+    let page = visit(&served.url("/")).text;
+    assert!(page.contains("1 problem · appcred"), "{page}");
 }
 
 fn get(served: &Served, path: &str, headers: &[(&str, &str)]) -> Answer {

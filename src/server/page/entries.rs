@@ -100,12 +100,17 @@ fn credential(entry: &ReportedEntry<'_>) -> Markup {
     let tone = match entry.credential {
         EntryCode::InSync => Tone::Ok,
         EntryCode::Drifted | EntryCode::Missing => Tone::Wait,
+        EntryCode::Withheld if entry.waits_for_window() => Tone::Idle,
         EntryCode::Withheld => Tone::Bad,
         EntryCode::Suspended | EntryCode::Unknown => Tone::Idle,
     };
     html! {
-        (badge(tone, words::entry(entry.credential)))
-        @if let Some(reason) = &entry.withheld { span .why { (reason.message) } }
+        @if entry.waits_for_window() {
+            (badge(tone, "waits for its window"))
+        } @else {
+            (badge(tone, words::entry(entry.credential)))
+            @if let Some(reason) = &entry.withheld { span .why { (reason.message) } }
+        }
         @if let Some(notice) = &entry.due_notice { span .why { (notice) } }
         @if let Some(limit) = &entry.limit { span .why { (limit) } }
         @if let Some(client) = &entry.client { (said_of(client)) }
@@ -137,15 +142,16 @@ fn set_ups(entry: &ReportedEntry<'_>) -> Markup {
         @if entry.set_ups().next().is_none() { span .soft { "–" } }
         @for (account, set_up) in entry.set_ups() {
             @match account {
-                Some(account) => { div { (account) " " (state(set_up)) } }
-                None => { (state(set_up)) }
+                Some(account) => { div { (account) " " (state(entry, set_up)) } }
+                None => { (state(entry, set_up)) }
             }
         }
     }
 }
 
-fn state(set_up: &SetUp<'_>) -> Markup {
+fn state(entry: &ReportedEntry<'_>, set_up: &SetUp<'_>) -> Markup {
     let tone = match set_up.state {
+        _ if entry.credential == EntryCode::Suspended => Tone::Idle,
         SetupCode::Loaded | SetupCode::Cloud => Tone::Ok,
         SetupCode::Failed => Tone::Bad,
         SetupCode::NotWanted => Tone::Idle,

@@ -5,7 +5,8 @@ use maud::{Markup, html};
 use crate::codes::{LinkCode, ModeCode, TargetCode};
 use crate::html::Tone;
 use crate::model::counted;
-use crate::report::status::{Differing, StatusReport, TargetState};
+use crate::report::differing::Differing;
+use crate::report::status::{StatusReport, TargetState};
 use crate::report::words;
 
 use super::entries::entries;
@@ -112,6 +113,16 @@ fn one(target: &TargetState<'_>, is_open: bool, rows: &mut usize) -> Markup {
                 (differences(target))
                 (entries(target, rows))
             }
+            @if !target.forgotten.is_empty() {
+                p .soft {
+                    "Forgotten, and left alone: "
+                    @for (nth, of) in target.forgotten.iter().enumerate() {
+                        @if nth > 0 { ", " }
+                        (of.name) " (" (of.domain) ", " code { (of.key) } ")"
+                    }
+                    "."
+                }
+            }
             @for (number, whose) in [(target.foreign, "no owner"), (target.of_other_owners, "other owners")] {
                 @if number > 0 {
                     p .soft { (counted(number, "more credential")) " there of " (whose) ", left alone." }
@@ -180,25 +191,42 @@ fn looks(target: &TargetState<'_>) -> Markup {
 }
 
 fn differences(target: &TargetState<'_>) -> Markup {
-    let more = target.differences.len().saturating_sub(MOST_DIFFERENCES);
+    let (postponed, others): (Vec<&Differing<'_>>, Vec<&Differing<'_>>) =
+        target.differences.iter().partition(|difference| difference.waits_for_window());
+    let id = format!("window-{}", id_part(target.name.as_str()));
     html! {
-        @if !target.differences.is_empty() {
+        @if !others.is_empty() {
             h4 { "Differences" }
-            ul .differences {
-                @for difference in target.differences.iter().take(MOST_DIFFERENCES) {
-                    (differing(difference))
-                }
+            (list(&others, differing))
+        }
+        @if let Some(line) = &target.postponed {
+            details .inner id=(id) {
+                summary id={ (id) "-summary" } { (line) }
+                (list(&postponed, |difference| html! { li { (difference.what) (drift(difference)) } }))
             }
-            @if more > 0 { p .soft { "… and " (more) " more: " code { "appcred plan" } " shows all." } }
         }
     }
+}
+
+fn list(differences: &[&Differing<'_>], item: impl Fn(&Differing<'_>) -> Markup) -> Markup {
+    let more = differences.len().saturating_sub(MOST_DIFFERENCES);
+    html! {
+        ul .differences {
+            @for difference in differences.iter().take(MOST_DIFFERENCES) { (item(difference)) }
+        }
+        @if more > 0 { p .soft { "… and " (more) " more: " code { "appcred plan" } " shows all." } }
+    }
+}
+
+fn drift(difference: &Differing<'_>) -> Markup {
+    html! { @if difference.is_drift { " " (badge(Tone::Wait, "drift")) } }
 }
 
 fn differing(difference: &Differing<'_>) -> Markup {
     html! {
         li {
             (difference.what)
-            @if difference.is_drift { " " (badge(Tone::Wait, "drift")) }
+            (drift(difference))
             @if difference.is_drift { p .soft { "Somebody has changed it there." } }
             @if let Some(reason) = &difference.withheld {
                 p .soft { "Not done: " (reason.message) "; " (reason.help) "." }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use crate::codes::{DueCode, SetupCode, SeverityCode, TargetCode};
 use crate::html::Tone;
 use crate::model::counted;
-use crate::report::status::{ReportedEntry, StatusReport, WaitingSetUp};
+use crate::report::status::{ReportedEntry, StatusReport, TargetState, WaitingSetUp};
 
 use super::{time, tone};
 
@@ -100,16 +100,28 @@ fn concerns(report: &StatusReport<'_>) -> Vec<Concern> {
     of_manifests.into_iter().chain(of_targets(report)).chain(of_entries(report)).flatten().collect()
 }
 
+/// It is no fault.
+fn waits(concern: Option<Concern>) -> Option<Concern> {
+    concern.map(|it| Concern { is_waiting: true, ..it })
+}
+
 fn said(count: usize, one: &str, many: &str) -> Option<Concern> {
     let words = if count == 1 { one } else { many };
     (count > 0).then(|| Concern { count, words: format!("{count} {words}"), is_waiting: false })
 }
 
-fn of_targets(report: &StatusReport<'_>) -> [Option<Concern>; 7] {
+fn of_targets(report: &StatusReport<'_>) -> [Option<Concern>; 8] {
+    let waits_for_window = |target: &&TargetState<'_>| {
+        target.state == TargetCode::Differs
+            && target.differences.iter().all(|difference| difference.waits_for_window())
+    };
+    let waiting = report.targets.iter().filter(waits_for_window).count();
     let said = |state, one, many| {
-        said(report.targets.iter().filter(|target| target.state == state).count(), one, many)
+        let targets = report.targets.iter().filter(|target| !waits_for_window(target));
+        said(targets.filter(|target| target.state == state).count(), one, many)
     };
     [
+        waits(self::said(waiting, "target waits for its window", "targets wait for their windows")),
         said(TargetCode::Unreachable, "target cannot be reached", "targets cannot be reached"),
         said(
             TargetCode::TokenRefused,
@@ -140,7 +152,6 @@ fn of_entries(report: &StatusReport<'_>) -> [Option<Concern>; 7] {
     let set_ups = entries().flat_map(|entry| entry.set_ups());
     let failed = set_ups.filter(|(_, set_up)| set_up.state == SetupCode::Failed).count();
     let due = |code| clients(report, |entry| entry.due == Some(code));
-    let waits = |concern: Option<Concern>| concern.map(|it| Concern { is_waiting: true, ..it });
     [
         said(failed, "set-up has failed", "set-ups have failed"),
         said(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use appcred::model::{MaxDeletes, Policy, Prune, TargetName};
-use appcred::plan::Why;
+use appcred::plan::{Reason, Why};
 use appcred::status::{Holding, Mode};
 use appcred::watch::WakeRequest;
 
@@ -129,6 +129,9 @@ async fn drift_is_repaired_as_soon_as_the_target_reports_it() {
     engine.pass(1).await;
     assert_eq!(engine.home().secrets().len(), 1);
     assert_eq!(engine.target(HOME).totals.drifts, 1);
+    let status = engine.statuses.subscribe().borrow().clone();
+    let reasons: Vec<_> = status.history.newest().map(|step| step.reasons.clone()).collect();
+    assert_eq!(reasons, [[Reason::DeletedThere], [Reason::NotObserved]]);
     engine.end().await;
 }
 

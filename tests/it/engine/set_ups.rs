@@ -1,5 +1,6 @@
 //! Accounts that are to be linked.
 
+use appcred::codes::{ActionCode, OutcomeCode};
 use appcred::model::{ConfigEntry, EntryId, EntryState};
 use appcred::plan::{SetupState, Wanted};
 
@@ -37,6 +38,9 @@ async fn an_account_that_waits_for_consent_is_pending_and_no_error() {
     let target = engine.target(HOME);
     assert_eq!(target.pending_consents().count(), 1);
     assert!(target.is_in_sync());
+    let status = engine.statuses.subscribe().borrow().clone();
+    let newest = status.history.newest().next().unwrap();
+    assert_eq!((newest.action, newest.outcome), (ActionCode::SetUp, OutcomeCode::Waiting));
     engine.end().await;
 }
 
