@@ -189,7 +189,7 @@ impl GitSource {
     fn id_in_force(&self) -> Option<String> {
         let target = fs::read_link(self.link()).ok()?;
         let id = target.file_name()?.to_str()?.to_owned();
-        self.commits().join(&id).is_dir().then_some(id)
+        self.is_whole(&id).then_some(id)
     }
 
     fn lock(&self, is_stopped: &(dyn Fn() -> bool + Sync)) -> Result<FileLock, FetchError> {
@@ -253,7 +253,7 @@ impl GitSource {
     /// Checks a commit out, unless it is already.
     fn check_out(&self, id: &str, patience: Patience<'_>) -> Result<FileLock, FetchError> {
         let (root, whole) = (self.commits().join(id), self.whole(id));
-        if !(whole.exists() && root.is_dir()) {
+        if !self.is_whole(id) {
             let begun = remove(&root).map_err(|why| not_written(&root, &why));
             let made = begun.and_then(|()| {
                 let mut add = self.git(&[]);
@@ -268,6 +268,18 @@ impl GitSource {
                 .map_err(|why| FetchError::NotWritten(format!("{}: {why}", whole.visible())))?;
         }
         Ok(FileLock::shared(&whole)?)
+    }
+
+    /// Whether a commit is checked out whole, and belongs to the repository where that is now: its folder may have been
+    /// moved, and the owner of a project is derived from the repository.
+    fn is_whole(&self, id: &str) -> bool {
+        let text = files::read_text(&self.commits().join(id).join(".git"), files::TEXT_LIMIT);
+        let own = text
+            .ok()
+            .and_then(|text| Path::new(text.trim().strip_prefix("gitdir: ")?).canonicalize().ok());
+        let repository = self.repository().canonicalize();
+        self.whole(id).exists()
+            && own.zip(repository.ok()).is_some_and(|(own, all)| own.starts_with(all))
     }
 
     /// The file that is there when a commit is checked out whole.

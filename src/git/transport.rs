@@ -54,6 +54,7 @@ impl GitAccess {
         command.env("GIT_ALLOW_PROTOCOL", PROTOCOLS).env("GIT_SSH_COMMAND", self.ssh());
         command.env("GIT_SSH_VARIANT", "ssh").env("SSH_ASKPASS_REQUIRE", "never");
         if let Some(token) = &self.token {
+            let token = std::path::absolute(token).unwrap_or_else(|_| token.clone());
             command.env(TOKEN_FILE, token).env(USER, &self.user);
         }
     }

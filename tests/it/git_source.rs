@@ -540,6 +540,25 @@ fn two_watchers_and_a_plan_share_one_folder_of_ten_thousand_files() {
 }
 
 #[test]
+fn a_state_folder_that_was_moved_changes_no_owner() {
+    let scene = Scene::new();
+    let watch = || scene.by_path("watch");
+    let watched = Watched::start(watch());
+    watched.says("create spotify \"First\"");
+    watched.stop();
+    scene.by_path("apply").args(["--yes"]).run();
+    let moved = tempfile::tempdir().unwrap();
+    let state = moved.path().join("state");
+    fs::create_dir(&state).unwrap();
+    fs::rename(scene.state.path().join("appcred"), state.join("appcred")).unwrap();
+    let watched = Watched::start(watch().env("XDG_STATE_HOME", &state));
+    watched.says("the status page is at");
+    eventually("it is in sync", || watched.status()["targets"][0]["state"] == "in_sync");
+    let ran = watched.stop();
+    assert!(!ran.stderr.contains("to do"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_commit_may_be_signed_by_a_key_of_gnupg() {
     let scene = Scene::new();
     let keys = tempfile::tempdir().unwrap();
