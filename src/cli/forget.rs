@@ -1,6 +1,7 @@
 //! `forget`
 
 use crate::codes::ChangeCode;
+use crate::files::FileChange;
 use crate::model::{Key, Visible};
 use crate::report::changes::MadeChange;
 use crate::yaml_edit::{forget_keys, remove_entry};
@@ -37,12 +38,13 @@ pub(super) fn run(
     // Targets may hold something that is still under an earlier key.
     let keys: Vec<&str> = entries.iter().flat_map(|entry| entry.keys()).map(Key::as_str).collect();
     let _lock = lock_project(global)?;
-    let mut changes = of_manifests(global, &loaded, &entries, |text, entry| {
+    let removed = of_manifests(global, &loaded, &entries, |text, entry| {
         remove_entry(text, (entry.place.line, entry.place.column))
     })?;
     let project = of_project(global, &loaded, |text| forget_keys(text, &keys))?;
     let project_file = project.path.visible().to_string();
-    changes.push(project);
+    // First: what no manifest has and is not forgotten is deleted.
+    let changes: Vec<FileChange> = [project].into_iter().chain(removed).collect();
     write(global, &changes)?;
     for entry in &entries {
         let (key, file) = (&entry.key.value, entry.key.spot.file.path());

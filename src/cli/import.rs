@@ -81,6 +81,7 @@ impl ImportArgs {
             only_foreign: self.foreign,
             other_owners: self.other_owners,
             custom: project.policy.custom_integrations.clone(),
+            forgotten: project.policy.forgotten.clone(),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! `rm`
 
+use std::sync::Arc;
+
 use anyhow::bail;
 
 use crate::codes::ChangeCode;
-use crate::model::{Key, PROJECT_FILE, Visible};
+use crate::manifest::Entry;
+use crate::model::{Key, PROJECT_FILE, Policy, Prune, Visible};
 use crate::report::changes::MadeChange;
+use crate::suggest::listed;
 use crate::yaml_edit::remove_entry;
 
 use super::change::{ThenApply, change, entries, in_order};
@@ -63,7 +67,25 @@ pub(super) async fn run(
         let all: Vec<Key> = entries.iter().flat_map(|entry| entry.keys()).cloned().collect();
         return verb.then.run(global, &all).await;
     }
-    let of = if entries.len() == 1 { "it" } else { "them" };
-    console::message(format_args!("`appcred apply` deletes what targets hold of {of}."));
+    console::message(what_becomes_of(&entries, &loaded.project.policy));
     Ok(ExitStatus::Success)
+}
+
+fn what_becomes_of(entries: &[Arc<Entry>], policy: &Policy) -> String {
+    let of = if entries.len() == 1 { "it" } else { "them" };
+    let is_forgotten = |entry: &&Arc<Entry>| entry.keys().any(|key| policy.forgotten.contains(key));
+    let forgotten: Vec<&str> =
+        entries.iter().filter(is_forgotten).map(|entry| entry.key.value.as_str()).collect();
+    if policy.prune == Prune::Nothing {
+        format!(
+            "`appcred apply` keeps what targets hold of {of}, since the policy says `prune: none`: pass it --prune managed to delete that."
+        )
+    } else if forgotten.is_empty() {
+        format!("`appcred apply` deletes what targets hold of {of}.")
+    } else {
+        format!(
+            "What targets hold of {} stays, since the policy says so under `forgotten`; `appcred apply` deletes the rest.",
+            listed(forgotten)
+        )
+    }
 }

@@ -105,6 +105,8 @@ codes! {
         PlainSecret = "plain-secret",
         /// A secret was committed in plain text.
         PlainSecretInHistory = "plain-secret-in-history",
+        /// A key that the policy names is not what it is taken for.
+        PolicyKey = "policy-key",
         /// A project that was fetched names a program, which is not allowed here.
         ProgramNotAllowed = "program-not-allowed",
         /// A provider allows a client less than what the targets hold.

@@ -177,6 +177,7 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
     }
     problems.append(checks::together(&entries));
     project.keep_entries(&entries);
+    problems.append(project.check_forgotten(&entries));
     Loaded {
         project,
         manifests,

@@ -10,7 +10,7 @@ use super::entry::{Entry, given};
 use super::notify::Notify;
 use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
-use crate::diagnostic::{Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
 use crate::field::{Days, Field, FieldRefusal, NAME_HELP, Pairs, Raw, Text, Texts};
 use crate::model::{Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::secret::seal::{MIXED, mixture, shown};
@@ -51,6 +51,10 @@ pub struct Project {
     pub allow_outside_files: bool,
     /// Whether values may look like placeholders.
     pub allow_placeholders: bool,
+    /// The keys that it protects, whatever entries say.
+    pub protected_keys: Vec<Located<Key>>,
+    /// The keys that it has forgotten.
+    pub(super) forgotten_keys: Vec<Located<Key>>,
     /// Where it names each target, those with problems too.
     pub(super) target_spots: BTreeMap<TargetName, Spot>,
     /// Where it names programs that are started for secrets.
@@ -83,7 +87,33 @@ impl Project {
             entries.flat_map(|entry| entry.keys()).cloned()
         };
         self.policy.protected.extend(keys(|entry| entry.protect));
+        // A key that the policy protects is followed to the entry's present one.
+        let followed = entries.iter().filter(|entry| {
+            self.protected_keys.iter().any(|key| entry.keys().any(|of| *of == key.value))
+        });
+        self.policy.protected.extend(followed.flat_map(|entry| entry.keys()).cloned());
         self.policy.suspended.extend(keys(|entry| entry.suspend));
+    }
+
+    /// What is forgotten and declared again is forgotten again once its entry is gone, which nobody expects.
+    pub(super) fn check_forgotten(&self, entries: &[Arc<Entry>]) -> Diagnostics {
+        let mut problems = Diagnostics::default();
+        for key in &self.forgotten_keys {
+            let Some(entry) = entries.iter().find(|entry| entry.keys().any(|of| *of == key.value))
+            else {
+                continue;
+            };
+            let message = format!(
+                "`{}` is forgotten, and an entry has this key ({}): once that is removed, what targets hold of it stays",
+                key.value, entry.place
+            );
+            let problem = Diagnostic::warning(ProblemCode::PolicyKey, message);
+            let problem = problem.at(&key.spot.file, key.spot.span);
+            problems.push(
+                problem.help("remove it under `forgotten`: the entry manages the credential again"),
+            );
+        }
+        problems
     }
 
     pub(super) fn handling(&self) -> Handling {
@@ -173,11 +203,6 @@ impl<'n> Decoder<'n> {
                 .and_then(|age| age.value)
                 .map(|age| self.age(age, paths))
                 .unwrap_or_default(),
-            policy: input
-                .policy
-                .and_then(|policy| policy.value)
-                .map(|policy| self.policy(policy))
-                .unwrap_or_default(),
             expiring_within: self.days(input.expiring_within),
             notify: input.notify.map(|notify| self.notify(self.site(&notify))).unwrap_or_default(),
             sources: input.sources.map(|sources| self.sources(sources)).unwrap_or_default(),
@@ -186,6 +211,9 @@ impl<'n> Decoder<'n> {
             allow_outside_files: given(input.allow_outside_files, false).unwrap_or_default(),
             ..Project::default()
         };
+        if let Some(policy) = input.policy.and_then(|policy| policy.value) {
+            project.policy = self.policy(policy, &mut project);
+        }
         project.policy.custom_integrations = self.each(input.custom_integrations).collect();
         self.targets(input.targets, paths, &mut project);
         project
@@ -264,7 +292,11 @@ impl<'n> Decoder<'n> {
         }
     }
 
-    fn policy(&self, input: PolicyInput) -> Policy {
+    fn policy(&self, input: PolicyInput, project: &mut Project) -> Policy {
+        let keys = |list: Option<Texts<Key>>| list.and_then(|list| self.texts(list));
+        project.protected_keys = keys(input.protect).unwrap_or_default();
+        project.forgotten_keys = keys(input.forgotten).unwrap_or_default();
+        let values = |keys: &[Located<Key>]| keys.iter().map(|key| key.value.clone()).collect();
         Policy {
             prune: given(input.prune, Prune::default()).unwrap_or_default(),
             max_deletes: input.max_deletes.and_then(|limit| {
@@ -272,8 +304,8 @@ impl<'n> Decoder<'n> {
                 self.accept(site, max_deletes(site.node)).map(unlocated)
             }),
             allow_empty: given(input.allow_empty, false).unwrap_or_default(),
-            protected: self.each(input.protect).collect(),
-            forgotten: self.each(input.forgotten).collect(),
+            protected: values(&project.protected_keys),
+            forgotten: values(&project.forgotten_keys),
             windows: input.windows.map(|windows| self.windows(&windows)).unwrap_or_default(),
             on_drift: given(input.on_drift, OnDrift::default()).unwrap_or_default(),
             ..Policy::default()

@@ -37,6 +37,11 @@ impl Credential {
         self.auth_domain.as_deref().and_then(Claim::parse)
     }
 
+    /// The mark in its `auth_domain`, of the entry that it is for or that claims another one by it.
+    pub fn own_mark(&self) -> Option<Mark> {
+        self.mark().or_else(|| Some(self.claim()?.mark))
+    }
+
     /// Whether its `auth_domain` begins like a mark and is neither a mark nor a claim: another version
     /// of appcred may have written it, or a person.
     pub fn has_unreadable_mark(&self) -> bool {

@@ -26,6 +26,8 @@ pub struct Scope {
     pub other_owners: bool,
     /// Integrations that are known beside those that the target knows.
     pub custom: BTreeSet<Domain>,
+    /// The keys of entries that are forgotten.
+    pub forgotten: BTreeSet<Key>,
 }
 
 /// What becomes of a target's credentials.
@@ -87,6 +89,8 @@ pub enum WhyLeftOut {
     UnreadableMark,
     /// Others of its client that were made by hand have the same `auth_domain`.
     SharedByHand,
+    /// This owner has forgotten the entry of this key that it is of.
+    Forgotten(Key),
     /// An entry for it would be refused, for this reason.
     Refused(String),
 }
@@ -180,6 +184,14 @@ impl ImportPlanner<'_> {
         }
         if let Some(owner) = claimed {
             own.iter().for_each(|at| self.leave_out(*at, WhyLeftOut::OtherOwner(owner.clone())));
+            return;
+        }
+        let forgotten = own.iter().find_map(|at| {
+            let key = &self.index.ownership(*at)?.mark.key;
+            self.scope.forgotten.contains(key).then(|| key.clone())
+        });
+        if let Some(key) = forgotten {
+            own.iter().for_each(|at| self.leave_out(*at, WhyLeftOut::Forgotten(key.clone())));
             return;
         }
         let candidates = if takes_others { &others } else { &own };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Claim, Key};
+use crate::model::{Claim, Key, Mark};
 
 use super::action::{Action, ComparedCredential, Step};
 use super::context::PlanContext;
@@ -63,7 +63,8 @@ pub(super) fn keep(context: &PlanContext<'_>, whole: &mut WholePlan) {
     });
 }
 
-/// The keys by which a credential can be meant: that of its entry, and the one that is written at the target.
+/// The keys by which a credential can be meant: that of its entry, that of the claim by which it is ours, and that in
+/// its own `auth_domain`. A claim takes a credential over; it takes no protection away that has the earlier key.
 struct HeldKeys {
     all: BTreeSet<Key>,
     is_ours: bool,
@@ -71,10 +72,13 @@ struct HeldKeys {
 
 impl HeldKeys {
     fn new(of: &ComparedCredential, PlanContext { index, desired, .. }: &PlanContext<'_>) -> Self {
-        let written = index.position(&of.held).and_then(|at| Some(&index.ownership(at)?.mark));
-        let written = written.filter(|mark| *desired.present_name(&mark.owner) == desired.owner);
-        let keys = of.state.key().into_iter().chain(written.map(|mark| &mark.key));
-        Self { all: keys.cloned().collect(), is_ours: written.is_some() }
+        let is_ours = |mark: &Mark| *desired.present_name(&mark.owner) == desired.owner;
+        let at = index.position(&of.held);
+        let owned = at.and_then(|at| Some(index.ownership(at)?.mark.clone())).filter(is_ours);
+        let own = at.and_then(|at| index.get(at).own_mark()).filter(is_ours);
+        let (all, is_ours) = (of.state.key().cloned(), owned.is_some());
+        let written = owned.into_iter().chain(own).map(|mark| mark.key);
+        Self { all: all.into_iter().chain(written).collect(), is_ours }
     }
 }
 

@@ -96,6 +96,9 @@ fn reason(why: &WhyLeftOut) -> Option<String> {
             "it has a mark that cannot be read, so it may be another owner's".to_owned()
         }
         WhyLeftOut::SharedByHand => "another of this client has the same `auth_domain`: delete one of them in Home Assistant".to_owned(),
+        WhyLeftOut::Forgotten(key) => format!(
+            "the policy has `{key}` under `forgotten`: remove it there to manage this credential again"
+        ),
         WhyLeftOut::NoSecret => "it has no client secret".to_owned(),
         WhyLeftOut::Refused(why) => format!("an entry for it would be refused: {}", why.visible()),
     })

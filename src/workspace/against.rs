@@ -10,7 +10,7 @@ use url::Url;
 use super::Workspace;
 use super::evaluate::{Evaluation, EvaluationError, Observation};
 use super::limits;
-use super::selected::check_views;
+use super::selected::KnownKeys;
 use super::targets::{pick, take_out_suspended};
 use crate::desired;
 use crate::diagnostic::Diagnostics;
@@ -132,6 +132,7 @@ impl Workspace {
         let basis = format!("snapshot of {}, {}", shown(taken_at), age(taken_at, against.now));
         let completeness = loaded.completeness();
         let Loaded { project, entries, .. } = loaded;
+        let elsewhere = entries.clone();
         let sealing = move || desired::seal(entries, completeness);
         let resolved = spawn_blocking(sealing).await?;
         let policy = project.policy.with(overrides);
@@ -143,8 +144,9 @@ impl Workspace {
             let observation = recorded(name, &mut snapshot, &basis, &against.source);
             targets.push(observation.compare(&project, &resolved, &policy, &mut problems));
         }
-        if suspended.is_empty() {
-            check_views(overrides, &project.policy, &targets)?;
+        let elsewhere = if suspended.is_empty() { &[][..] } else { &elsewhere };
+        if let Some(known) = KnownKeys::new(&targets, elsewhere) {
+            known.check(overrides, &project.policy)?;
         }
         problems.append(suspended);
         problems.append(limits::check(&targets));

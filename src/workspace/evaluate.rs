@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::against::StaleSnapshot;
-use super::selected::{NoSuchEntry, check_views};
+use super::selected::{KnownKeys, NoSuchEntry};
 use super::targets::{SelectionError, select, take_out_suspended};
 use super::{Workspace, limits};
 use crate::desired::{self, Needed, Resolved};
@@ -210,8 +210,14 @@ impl Workspace {
             resolved = resolve(Arc::clone(&also)).await?;
             observations = targets.into_iter().map(Observation::again).collect();
         };
-        if !is_stopped(&problems) && suspended.is_empty() {
-            check_views(overrides, &project.policy, &targets)?;
+        let elsewhere = if suspended.is_empty() { &[][..] } else { &loaded.entries };
+        if let Some(known) = KnownKeys::new(&targets, elsewhere)
+            && !is_stopped(&problems)
+        {
+            known.check(overrides, &project.policy)?;
+            if names.is_empty() && suspended.is_empty() {
+                problems.append(known.check_protected(&project));
+            }
         }
         problems.append(suspended);
         problems.append(limits::check(&targets));

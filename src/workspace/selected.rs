@@ -1,15 +1,19 @@
 //! Which entries are meant: by patterns, or each by what people call it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::TargetView;
-use crate::manifest::Entry;
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode};
+use crate::manifest::{Entry, Project};
 use crate::model::{
     ClientId, Domain, Glob, Key, Policy, PolicyOverrides, Reference, Selection, is_id_of_client,
 };
 use crate::suggest::{self, listed};
+
+const NAMED: &str = "entry or credential with the key";
 
 /// Why no entry is meant.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -78,39 +82,68 @@ pub fn check_selection<'k, K: IntoIterator<Item = &'k Key> + Clone>(
     }
 }
 
-/// The same for the targets that were looked at, and that each key of `--allow-protected` is there. What targets
-/// hold is selected as well, such as what no entry declares any more. Where one is not known, that is what is
-/// wrong.
-pub(super) fn check_views(
-    run: &PolicyOverrides,
-    project: &Policy,
-    views: &[TargetView],
-) -> Result<(), NoSuchEntry> {
-    if views.iter().any(|view| view.comparison.is_err()) {
-        return Ok(());
+/// The keys that mean something: of entries, each with its earlier ones, and of what the targets hold, such as what no
+/// entry declares any more.
+pub(super) struct KnownKeys<'v> {
+    all: Vec<(Vec<Key>, &'v Domain)>,
+}
+
+impl<'v> KnownKeys<'v> {
+    /// Of the targets that were looked at, and of all entries where some target was not; none where one of those is
+    /// not known.
+    pub(super) fn new(views: &'v [TargetView], elsewhere: &'v [Arc<Entry>]) -> Option<Self> {
+        let of_entry = |entry: &'v Entry| (entry.keys().cloned().collect(), &entry.domain.value);
+        let mut all: Vec<(Vec<Key>, &Domain)> =
+            elsewhere.iter().map(Arc::as_ref).map(of_entry).collect();
+        for view in views {
+            let known = view.comparison.as_ref().ok()?;
+            all.extend(view.entries.values().map(Arc::as_ref).map(of_entry));
+            let held = known.observed.credentials.iter();
+            all.extend(held.map(|held| {
+                (held.own_mark().map(|mark| mark.key).into_iter().collect(), &held.domain)
+            }));
+        }
+        Some(Self { all })
     }
-    let entries = views.iter().flat_map(|view| view.entries.values());
-    let entries = entries.map(|entry| (entry.keys().collect::<Vec<&Key>>(), &entry.domain.value));
-    let known = views.iter().filter_map(|view| view.comparison.as_ref().ok());
-    let held = known.flat_map(|known| &known.observed.credentials);
-    let held: Vec<(Option<Key>, &Domain)> = held
-        .map(|held| {
-            (held.mark().or_else(|| Some(held.claim()?.mark)).map(|mark| mark.key), &held.domain)
-        })
-        .collect();
-    let held = held.iter().map(|(key, domain)| (key.iter().collect(), *domain));
-    let known: Vec<(Vec<&Key>, &Domain)> = entries.chain(held).collect();
-    let is_known = |key: &Key| known.iter().any(|(keys, _)| keys.contains(&key));
-    let mut allowed = run.allow_protected.iter();
-    if let Some(key) = allowed.find(|key| !is_known(key) && !project.protected.contains(key)) {
-        let known = known.iter().filter_map(|(keys, _)| keys.first().copied());
-        return Err(NoSuchEntry::Unknown {
-            kind: "entry or credential with the key",
-            name: key.to_string(),
-            known: known.chain(&project.protected).map(ToString::to_string).collect(),
-        });
+
+    /// Checks the selection of a run, and that each key of `--allow-protected` is there.
+    ///
+    /// # Errors
+    /// Where one means nothing, or nothing is selected.
+    pub(super) fn check(&self, run: &PolicyOverrides, project: &Policy) -> Result<(), NoSuchEntry> {
+        let mut allowed = run.allow_protected.iter();
+        if let Some(key) = allowed.find(|key| !self.has(key) && !project.protected.contains(key)) {
+            return Err(NoSuchEntry::Unknown {
+                kind: NAMED,
+                name: key.to_string(),
+                known: self.offered().chain(&project.protected).map(Key::to_string).collect(),
+            });
+        }
+        check_selection(&run.selection, self.all.iter().map(|(keys, domain)| (keys, *domain)))
     }
-    check_selection(&run.selection, known.into_iter())
+
+    /// The keys that the project protects and that nothing has: one that is mistyped protects nothing.
+    pub(super) fn check_protected(&self, project: &Project) -> Diagnostics {
+        let unknown = project.protected_keys.iter().filter(|key| !self.has(&key.value));
+        let report = |key: &Located<Key>| {
+            let known = self.offered().map(Key::as_str);
+            let message = suggest::missing(NAMED, key.value.as_str(), known);
+            let message = format!("`protect` protects nothing by this key: {message}");
+            Diagnostic::warning(ProblemCode::PolicyKey, message).at(&key.spot.file, key.spot.span)
+        };
+        let mut problems = Diagnostics::default();
+        unknown.map(report).for_each(|problem| problems.push(problem));
+        problems
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        self.all.iter().any(|(keys, _)| keys.contains(key))
+    }
+
+    /// Earlier keys follow the present one; who has mistyped one is led to that.
+    fn offered(&self) -> impl Iterator<Item = &Key> {
+        self.all.iter().filter_map(|(keys, _)| keys.first())
+    }
 }
 
 /// The key of the one entry that is called so: by its key, or else by its name or by the id that Home

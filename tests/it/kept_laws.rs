@@ -36,7 +36,7 @@ proptest! {
         }
         assert_eq!(plan(&desired, &shelf.observed(), &policy).steps, []);
         for credential in &before.credentials {
-            let mark = credential.mark().or_else(|| Some(credential.claim()?.mark));
+            let mark = credential.own_mark();
             let Some(mark) = mark else { continue };
             if mark.owner != desired.owner || !protected.contains(&mark.key) {
                 continue;
@@ -68,7 +68,7 @@ proptest! {
         run(&mut shelf, &desired, &policy);
         run(&mut shelf, &desired, &policy);
         let of_suspended = |credential: &&appcred::model::Credential| {
-            let mark = credential.mark().or_else(|| Some(credential.claim()?.mark));
+            let mark = credential.own_mark();
             mark.is_some_and(|mark| mark.owner == desired.owner && suspended.contains(&mark.key))
         };
         let [was, is] = [&before, &shelf].map(|shelf| {

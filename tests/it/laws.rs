@@ -260,7 +260,7 @@ fn owners_of(credential: &Credential, shelf: &Shelf) -> BTreeSet<Owner> {
                 .is_some_and(|claim| claim.implementation == credential.implementation())
     });
     let claimed: BTreeSet<Owner> = claims.flat_map(|claim| owners_of(claim, shelf)).collect();
-    let own = || credential.mark().or_else(|| Some(credential.claim()?.mark));
+    let own = || credential.own_mark();
     if claimed.is_empty() { own().map(|mark| mark.owner).into_iter().collect() } else { claimed }
 }
 

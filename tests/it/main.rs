@@ -45,6 +45,7 @@ mod identities;
 mod import;
 mod integration_facts;
 mod kept;
+mod kept_keys;
 mod kept_laws;
 mod killed;
 mod laws;

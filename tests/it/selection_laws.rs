@@ -43,7 +43,7 @@ fn selections() -> impl Strategy<Value = Selection> {
 
 /// All keys under which a credential is written down at the target, or is of an entry by the plan.
 fn keys_of(credential: &Credential, shelf: &Shelf, whole: &Plan) -> BTreeSet<Key> {
-    let own = credential.mark().or_else(|| Some(credential.claim()?.mark)).map(|mark| mark.key);
+    let own = credential.own_mark().map(|mark| mark.key);
     let is_claim = |other: &&Credential| {
         other.domain == credential.domain
             && other.client_id == credential.client_id
