@@ -82,6 +82,8 @@ fn what_becomes_of(entries: &[Arc<Entry>], policy: &Policy) -> String {
         )
     } else if forgotten.is_empty() {
         format!("`appcred apply` deletes what targets hold of {of}.")
+    } else if forgotten.len() == entries.len() {
+        format!("What targets hold of {of} stays, since the policy says so under `forgotten`.")
     } else {
         format!(
             "What targets hold of {} stays, since the policy says so under `forgotten`; `appcred apply` deletes the rest.",

@@ -63,7 +63,7 @@ impl<'n> Decoder<'n> {
         if command.is_empty() {
             let why = "must name the program";
             let refusal = FieldRefusal::new(ProblemCode::BadValue, why);
-            self.refuse(at, refusal.help("write `[sops]`"));
+            self.refuse(at, refusal.help("write `command: [sops]`"));
             return None;
         }
         Some(SecretProgram {

@@ -30,6 +30,15 @@ const MAX_BYTES: usize = 64 * 1024;
 const AT_ONCE: usize = 8;
 /// How much of what a program says of its failure is shown.
 const SHOWN: usize = 300;
+/// The same of SOPS, which gives its reason after a list of keys.
+const SHOWN_OF_SOPS: usize = 1500;
+/// What runs a text as a script, on this machine or on another one.
+const SHELLS: [&str; 13] = [
+    "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox", "ssh", "rsh", "su",
+    "eval",
+];
+/// What a shell does not take as it stands, quoted or not.
+const SHELL_MARKS: &str = ";&|$`\\\"'<>(){}[]*?!#~^";
 /// What is shown in place of what may be secret.
 const MASK: &str = "********";
 /// What a secret may follow, in lower case.
@@ -186,6 +195,12 @@ impl<'q> SourceQuestion<'q> {
         if hidden_character(asked).is_some() || asked.contains(char::is_control) {
             return Err(SourceProblem::Asked("has a character that cannot be seen"));
         }
+        let is_marked = asked.contains(|mark: char| SHELL_MARKS.contains(mark));
+        if may_reach_shell(&program.command) && (is_marked || asked.contains(" -")) {
+            return Err(SourceProblem::Asked(
+                "has characters that mean something to a shell, which the source's command may run",
+            ));
+        }
         Ok(Self { name, program, asked })
     }
 
@@ -233,7 +248,8 @@ impl Run<'_> {
         let Some((name, arguments)) = command.split_first() else {
             return Err(SourceProblem::NotRun(role, "has no name".to_owned()));
         };
-        let environment = env::passed(&program.environment);
+        let named = &program.environment;
+        let environment = env::passed(named);
         let timeout = program.timeout;
         let program = name;
         let asked = Capture { program, arguments, folder, input, limit, timeout, environment };
@@ -252,9 +268,12 @@ impl Run<'_> {
             return Err(SourceProblem::TooMuch { role, limit });
         }
         if !captured.status.success() {
-            // SOPS speaks of keys all the time, and never says what they are.
-            let may_announce = role != ProgramRole::Sops;
-            let stderr = masked(&captured.stderr, &captured.stdout, may_announce);
+            let variables = named.iter().map(|name| env::variable(name).unwrap_or_default());
+            let given: Vec<String> = variables
+                .filter_map(|value| value.into_string().ok())
+                .filter(|of| !of.is_empty())
+                .collect();
+            let stderr = masked(&captured.stderr, &captured.stdout, &given, &role);
             let status = captured.status.to_string();
             return Err(SourceProblem::Failed { role, status, stderr });
         }
@@ -303,23 +322,44 @@ pub fn is_from_program(reference: &Reference) -> bool {
     argument_of(reference).is_some()
 }
 
-/// The beginning of what a program says of its failure, without what it printed and without what could be a
-/// secret: where in doubt, less is shown. What follows a word that may announce a secret is one of these.
-fn masked(stderr: &[u8], stdout: &[u8], may_announce: bool) -> String {
-    let (stderr, stdout) = (String::from_utf8_lossy(stderr), String::from_utf8_lossy(stdout));
+/// Whether a shell may read the arguments of this command, such as that of a remote machine.
+fn may_reach_shell(command: &[String]) -> bool {
+    let is_shell = |word: &str| word.rsplit('/').next().is_some_and(|name| SHELLS.contains(&name));
+    command.iter().any(|word| word.split_whitespace().any(is_shell))
+}
+
+/// The beginning of what a program says of its failure, without what it printed or was given and without what could be
+/// a secret: where in doubt, less is shown. What follows a word that may announce a secret is one of these.
+fn masked(stderr: &[u8], stdout: &[u8], given: &[String], role: &ProgramRole) -> String {
+    // SOPS speaks of keys all the time, and never says what they are.
+    let is_sops = *role == ProgramRole::Sops;
+    let longest = if is_sops { SHOWN_OF_SOPS } else { SHOWN };
+    let (mut stderr, stdout) =
+        (String::from_utf8_lossy(stderr).into_owned(), String::from_utf8_lossy(stdout));
+    for value in given.iter().filter(|value| value.len() > 3 && !value.contains("://")) {
+        stderr = stderr.replace(value.as_str(), MASK);
+    }
     let parts = stdout.split(|mark: char| !mark.is_alphanumeric());
     let printed: BTreeSet<&str> =
         stdout.split_whitespace().chain(parts).filter(|part| !part.is_empty()).collect();
     let is_secret = |word: &str| {
         let bare = word.trim_matches(|mark: char| !mark.is_alphanumeric());
         let is_printed = |one: &&str| word.contains(*one) || (bare.len() > 3 && one.contains(bare));
-        may_be_token(bare) || holds_identity(word) || printed.iter().any(is_printed)
+        // An address tells which server did not answer, without what stands before its host.
+        let has_password = word.find("://").is_some_and(|at| word[at..].contains('@'));
+        let is_fingerprint =
+            is_sops && bare.len() == 40 && bare.bytes().all(|of| of.is_ascii_hexdigit());
+        (may_be_token(bare) && !is_fingerprint)
+            || holds_identity(word)
+            || has_password
+            || word.contains(MASK)
+            || printed.iter().any(is_printed)
     };
     let mut shown = String::new();
     let mut is_announced = false;
     for line in stderr.lines().filter(|line| !line.trim().is_empty()) {
         let line = line.trim_start_matches([' ', '-', '|']);
-        let end = if is_announced { Some(0) } else { announced(line).filter(|_| may_announce) };
+        let end = if is_announced { Some(0) } else { announced(line).filter(|_| !is_sops) };
         let (clear, secret) = line.split_at(end.unwrap_or(line.len()));
         // What follows may be on the next line.
         let is_last = !secret.contains(char::is_alphanumeric);
@@ -332,7 +372,7 @@ fn masked(stderr: &[u8], stdout: &[u8], may_announce: bool) -> String {
             .split_whitespace()
             .map(|word| if is_secret(word) { (true, MASK.into()) } else { (true, word.visible()) });
         for (is_apart, word) in words.chain(secret) {
-            if shown.len() + word.len() > SHOWN {
+            if shown.len() + word.len() > longest {
                 shown.push('…');
                 return shown;
             }

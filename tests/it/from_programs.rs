@@ -245,6 +245,50 @@ fn what_could_be_a_secret_in_what_a_program_says_is_not_shown() {
 }
 
 #[test]
+fn what_a_program_was_given_is_not_shown_again() {
+    let script = r#"echo "GET $ADDRESS/v1: 403 for $SAFE, asked by $USER_NAME" >&2; exit 3"#;
+    let scene = Scene::new(script, ", environment: [SAFE, ADDRESS, USER_NAME]");
+    scene.secrets(&["!from safe a"]);
+    let plan = scene.appcred().args(["plan"]).status(1);
+    let said = plan
+        .env("SAFE", "correct horse battery")
+        .env("ADDRESS", "https://vault:hunter2@vault.example")
+        .env("USER_NAME", "anna")
+        .run()
+        .stderr;
+    assert!(said.contains("exit status: 3: GET"), "{said}");
+    for given in ["correct", "horse", "battery", "hunter2", "anna"] {
+        assert!(!said.contains(given), "{said}");
+    }
+}
+
+/// `ssh` gives its arguments to the shell of the other machine; `eval` is one way among others.
+#[test]
+fn what_a_shell_may_read_has_none_of_its_marks() {
+    let scene = Scene::new("", "");
+    let ssh = scene.0.join("bin/ssh").display().to_string();
+    scene.0.write("bin/ssh", "#!/bin/sh\nshift\nexec sh -c \"$*\"\n");
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(scene.0.join("bin/ssh"), executable).unwrap();
+    for command in [
+        format!("['{ssh}', host, echo, \"got-{{}}\"]"),
+        "[sh, -c, --, \"echo got-{}\"]".to_owned(),
+        "[sh, -c, 'eval \"$0\"', \"echo got-{}\"]".to_owned(),
+        "[env, sh, -c, --, \"echo got-{}\"]".to_owned(),
+    ] {
+        scene.project(&format!("{{command: {command}}}"));
+        for asked in ["x; touch pwned", "$(touch pwned)", "x -o pwned", "x\"; touch pwned; \""] {
+            scene.secrets(&[&format!("!from safe {asked}")]);
+            let said = scene.refused();
+            assert!(said.contains("mean something to a shell"), "{command} {asked}: {said}");
+            assert!(!scene.0.join("pwned").exists(), "{command} {asked}");
+        }
+        scene.secrets(&["!from safe house/spotify"]);
+        assert!(scene.applied().contains("got-house/spotify"), "{command}");
+    }
+}
+
+#[test]
 fn a_manifest_names_a_program_and_never_says_what_it_is() {
     let scene = Scene::new("touch ran; echo hunter1", "");
     for (secret, told) in [

@@ -98,7 +98,7 @@ fn what_is_forgotten_is_neither_imported_nor_deleted_without_a_word() {
     house.declare(&entry("a"));
     says(house.appcred("validate"), "`a` is forgotten, and an entry has this key");
     house.appcred("validate --strict").status(1).run();
-    says(house.appcred("rm a"), "What targets hold of a stays");
+    says(house.appcred("rm a"), "What targets hold of it stays");
     house.appcred("apply --yes --allow-empty").run();
     assert_eq!(house.held().len(), 1);
 }
