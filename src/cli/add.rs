@@ -234,6 +234,11 @@ impl EntryDetails {
             None => Key::of_name(name.as_deref().unwrap_or(domain.as_str()))
                 .context("no key can be made from this name: choose one with --key")?,
         };
+        if verb.key.is_none() && loaded.project.policy.forgotten.contains(&key) {
+            bail!(
+                "the policy has `{key}` under `forgotten`, and an entry with this key would manage that credential again: choose another with --key, or this one if that is meant"
+            );
+        }
         let client_id = match client.map(|client| &client.client_id).or(verb.client_id.as_ref()) {
             Some(id) => id.trim().to_owned(),
             None if is_asking(verb) => line("Client id", "")?,

@@ -7,7 +7,7 @@ use crate::model::{Claim, Key, Mark};
 use super::action::{Action, ComparedCredential, Step};
 use super::context::PlanContext;
 use super::draft::{PlanDraft, WholePlan};
-use super::withheld::Why;
+use super::withheld::{Why, Withheld};
 
 /// Keeps credentials that no entry wants, all of one key. What is forgotten needs no word in each plan, and what
 /// is suspended is no error, also where it is protected as well.
@@ -61,6 +61,25 @@ pub(super) fn keep(context: &PlanContext<'_>, whole: &mut WholePlan) {
         let keys: BTreeSet<Key> = ours.cloned().collect();
         (!keys.is_empty()).then_some(Why::Protected { keys })
     });
+    // What is set up for a credential goes on as long as that stays.
+    let kept: Vec<(Key, Why)> = plan.withheld.iter().filter_map(kept).collect();
+    plan.withhold_steps(|step, _| match &step.action {
+        Action::Abandon { .. } => {
+            let key = of_step(step)?;
+            kept.iter().find(|(of, _)| of == key).map(|(_, why)| why.clone())
+        }
+        _ => None,
+    });
+}
+
+/// The entry whose credential stays since it is protected.
+fn kept(withheld: &Withheld) -> Option<(Key, Why)> {
+    match &withheld.why {
+        why @ Why::Protected { .. } => {
+            Some((withheld.action.for_entry()?.key.clone(), why.clone()))
+        }
+        _ => None,
+    }
 }
 
 /// The keys by which a credential can be meant: that of its entry, that of the claim by which it is ours, and that in

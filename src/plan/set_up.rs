@@ -379,6 +379,14 @@ mod tests {
             &plan,
             &["-/+ a for spotify_id_a [SecretDiffers]", "> a [NotSetUp]", "x f [LeftOver]"],
         );
+        let plan = planned(|desired, observed, policy| {
+            desired.credentials[0].client_secret = Secret::new("s2").into();
+            policy.protected.insert(desired.credentials[0].key.clone());
+            runs(observed, vec![ours("f", A)]);
+        });
+        let why = "Protected { keys: {Key(\"a\")} }";
+        let all = ["-/+ a for spotify_id_a", "> a", "x f"].map(|step| format!("! {step} {why}"));
+        check(&plan, &all.each_ref().map(String::as_str));
         let plan = planned(|_, observed, _| {
             observed.config_entries.push(linked(A));
             let flows = ["b", "gone"].map(|key| ours(key, &format!("appcred:house:{key}")));

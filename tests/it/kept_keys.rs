@@ -95,6 +95,9 @@ fn what_is_forgotten_is_neither_imported_nor_deleted_without_a_word() {
     says(house.appcred("import --yes"), forgotten);
     assert_eq!(house.text("credentials.yaml").trim(), NONE.trim());
 
+    let add = house.appcred("add --domain spotify --name A --client-id a --secret-stdin");
+    says(add.stdin("m4rk3d-new").status(1), "would manage that credential again");
+
     house.declare(&entry("a"));
     says(house.appcred("validate"), "`a` is forgotten, and an entry has this key");
     house.appcred("validate --strict").status(1).run();
