@@ -81,7 +81,10 @@ pub(super) async fn run(
     };
     if !is_new {
         console::say("Nothing was changed: it has that secret already.\n")?;
-        return Ok(ExitStatus::Success);
+        return match verb.then.is_wanted() {
+            true => verb.then.run(global, std::slice::from_ref(key)).await,
+            false => Ok(ExitStatus::Success),
+        };
     }
     console::say(&format!("Replaced the client secret of `{key}` in {}.\n", file.visible()))?;
     made.push(MadeChange::new(ChangeCode::SecretReplaced).key(key).file(file));

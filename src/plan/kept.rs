@@ -37,6 +37,8 @@ pub(super) fn keep(context: &PlanContext<'_>, whole: &mut WholePlan) {
     if policy.protected.is_empty() && policy.suspended.is_empty() {
         return;
     }
+    // Nobody is asked for anything by which a suspended entry would go on.
+    plan.setup_states.retain(|of| !policy.suspended.contains(&of.id.key));
     let keys: Vec<HeldKeys> =
         plan.credential_states.iter().map(|of| HeldKeys::new(of, context)).collect();
     for (of, keys) in plan.credential_states.iter_mut().zip(&keys) {

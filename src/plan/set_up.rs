@@ -359,6 +359,12 @@ mod tests {
         });
         check(&plan, &[]);
         assert_eq!(*of_a(&plan), SetupState::NotWanted);
+        let plan = planned(|desired, observed, policy| {
+            policy.suspended.insert(desired.credentials[0].key.clone());
+            runs(observed, vec![ours("f", A)]);
+        });
+        check(&plan, &["! > a by f Suspended"]);
+        assert!(plan.setup_states.iter().all(|of| of.id.key.as_str() != "a"));
         let plan = planned(|_, observed, policy| {
             policy.leave_integrations = true;
             runs(observed, vec![ours("f", "appcred:house:b")]);

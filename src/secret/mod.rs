@@ -127,7 +127,8 @@ pub fn may_be_secret(reference: &Reference, resolver: &SecretResolver) -> Option
         _ => return None,
     }
     match read(reference, resolver) {
-        Ok(_) => None,
+        // What is no secret has been found there.
+        Ok(_) | Err(Unreadable::Unfit(_)) => None,
         Err(NoSecret { .. } | NoValue(_) | NotSet(_) | File { .. }) => {
             Some("nothing has that name")
         }

@@ -193,6 +193,10 @@ fn a_secret_is_rotated_in_the_form_that_it_is_in() {
     let same = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new");
     same.stdout("Nothing was changed: it has that secret already.\n").run();
     assert_eq!(house.text("credentials.yaml"), after);
+    std::fs::remove_file(house.project.join("ha/.storage/application_credentials")).unwrap();
+    let same = house.appcred("rotate k --secret-stdin --apply --yes").stdin("m4rk3d-new");
+    assert!(same.run().stdout.starts_with("Nothing was changed: it has that secret already.\n"));
+    assert_eq!(house.held(), [("appcred:house:k".to_owned(), "m4rk3d-new".to_owned())]);
 
     let keep = |secret: &str| ONE.replace("AGE", secret);
     house.project.write("credentials.yaml", &keep("!secret name"));

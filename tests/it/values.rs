@@ -223,3 +223,15 @@ fn an_address_of_the_environment_is_read_as_one_of_the_project_file_and_never_sh
         assert!(!ran.stderr.contains("hush"), "{}", ran.stderr);
     }
 }
+
+#[test]
+fn a_name_behind_which_a_placeholder_was_found_is_taken_for_no_secret() {
+    let manifest = "application_credentials:\n  - {domain: spotify, client_id: a, client_secret: !secret p1}\n";
+    let project = Project::new()
+        .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n")
+        .file("secrets.yaml", "p1: changeme\n")
+        .file("credentials/a.yaml", manifest);
+    let said = Appcred::new().in_dir(project.path()).args(["validate"]).status(1).run().stderr;
+    assert!(said.contains("a placeholder"), "{said}");
+    assert!(!said.contains("could be the secret itself"), "{said}");
+}
