@@ -165,6 +165,8 @@ codes! {
         NotOwned = "not_owned",
         /// The integration's set-up needs Home Assistant's integration `cloud`.
         NeedsCloud = "needs_cloud",
+        /// The integration uses a client of its own, whatever the credential says.
+        IgnoresClient = "ignores_client",
         /// A linked account would be removed that may be linked through Home Assistant Cloud.
         MayBeCloud = "may_be_cloud",
         /// Several linked accounts may be the one that the entry names.

@@ -135,6 +135,12 @@ pub fn needing_cloud(release: Option<Release>) -> BTreeSet<Domain> {
     needing.map(|(domain, _)| domain.clone()).collect()
 }
 
+/// Those that use a client of their own, whatever the credentials say.
+pub fn ignoring_client(release: Option<Release>) -> BTreeSet<Domain> {
+    let ignoring = of(release).iter().filter(|(_, facts)| facts.ignores_client);
+    ignoring.map(|(domain, _)| domain.clone()).collect()
+}
+
 /// Whether all credentials of an integration collapse into the last one, in any release.
 pub fn collapses(domain: &Domain) -> bool {
     let facts = RELEASES.values().filter_map(|integrations| integrations.get(domain));

@@ -43,6 +43,8 @@ pub struct Live {
     pub redirect_uri: String,
     /// The integrations that cannot be set up, since HA runs without its integration `cloud`.
     pub need_cloud: BTreeSet<Domain>,
+    /// The integrations that use a client of their own, whatever the credentials say.
+    pub ignore_client: BTreeSet<Domain>,
     /// The accounts that HA could not set up, since it did not find the credential they use.
     pub missed: BTreeSet<EntryId>,
     /// The accounts of which HA does not show whether they use a credential or HA Cloud.

@@ -82,6 +82,7 @@ impl Why {
             Self::Unread => WithheldCode::Unread,
             Self::Emptied { .. } => WithheldCode::Emptied,
             Self::NeedsCloud => WithheldCode::NeedsCloud,
+            Self::IgnoresClient => WithheldCode::IgnoresClient,
             Self::SeveralAccounts { .. } => WithheldCode::SeveralAccounts,
             Self::OneAccount => WithheldCode::OneAccount,
             Self::UnknownIntegration { .. } => WithheldCode::UnknownIntegration,

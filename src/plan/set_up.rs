@@ -244,6 +244,8 @@ impl SetUpCase<'_> {
     ) {
         if self.context.live.need_cloud.contains(&self.entry.domain) {
             draft.withhold(action, Why::NeedsCloud);
+        } else if self.context.live.ignore_client.contains(&self.entry.domain) {
+            draft.withhold(action, Why::IgnoresClient);
         } else {
             draft.step(action, reason, coming.map(|coming| coming.step));
         }
@@ -313,6 +315,16 @@ mod tests {
 
     fn of_a(plan: &Plan) -> &SetupState {
         &plan.setup_states.iter().find(|of| of.id.key.as_str() == "a").unwrap().state
+    }
+
+    #[test]
+    fn what_uses_a_client_of_its_own_is_not_set_up_for_a_credential() {
+        let plan = planned(|_, observed, _| {
+            runs(observed, Vec::new());
+            let ignore_client = [wanted("a").domain].into();
+            observed.live = Some(Live { ignore_client, ..Live::default() });
+        });
+        check(&plan, &["! > a IgnoresClient"]);
     }
 
     #[test]

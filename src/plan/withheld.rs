@@ -139,6 +139,8 @@ pub enum Why {
     },
     /// The integration's set-up needs HA's integration `cloud`, which is not loaded.
     NeedsCloud,
+    /// The integration uses a client of its own, whatever the credential says.
+    IgnoresClient,
     /// Several linked accounts have the title of one that the entry names.
     SeveralAccounts {
         /// These.
@@ -281,6 +283,9 @@ impl fmt::Display for Why {
             Self::NeedsCloud => f.write_str(
                 "its set-up needs Home Assistant's integration `cloud`, which is not loaded there",
             ),
+            Self::IgnoresClient => f.write_str(
+                "the integration uses a client of its own, whatever this credential says",
+            ),
             Self::SeveralAccounts { accounts } => write!(
                 f,
                 "it may be any of {} ({})",
@@ -360,6 +365,9 @@ impl Why {
             Self::Unread => "fix the errors in the manifests first",
             Self::NeedsCloud => {
                 "add `cloud:` or `default_config:` to configuration.yaml and restart Home Assistant; no login to the cloud is needed"
+            }
+            Self::IgnoresClient => {
+                "remove the entry, and add the integration in Home Assistant: it needs no credential"
             }
             Self::SeveralAccounts { .. } => {
                 "give each of them a title of its own in Home Assistant: it must be the name that the entry has for it"

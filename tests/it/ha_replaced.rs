@@ -146,6 +146,44 @@ fn ha_reason_that_only_home_assistant_knows_is_reported_in_its_words(release: Re
     assert!(applied.contains("The moon of Jupiter is full. Wait (full_moon)"), "{applied}");
 }
 
+each_release!(ha_dependency_that_cannot_be_set_up_is_named);
+fn ha_dependency_that_cannot_be_set_up_is_named(release: Release) {
+    let folder = tempfile::Builder::new().prefix("appcred-ha-").tempdir().unwrap();
+    give_integrations(folder.path());
+    let components = folder.path().join("custom_components");
+    component("cloud", &components.join("broken"), "broken", &[]);
+    let fails = "async def async_setup(hass, config):\n    return False\n";
+    fs::write(components.join("broken/__init__.py"), fails).unwrap();
+    let needs_it = ["application_credentials", "linked_account", "broken"];
+    component(
+        "../custom_components/linked_account_device",
+        &components.join("linked_account_device"),
+        "linked_account_device",
+        &needs_it,
+    );
+    let linking = Linking::with(HomeAssistant::start_in(release, folder.path()));
+    let domain = "linked_account_device";
+    linking.house.declare(&[linking.entry(domain, "Anna", "anna", "first")]);
+    let applied = linking.appcred(APPLY).status(1).run().stdout;
+    let why = "cannot set up what the integration depends on: broken";
+    assert!(applied.contains(why), "{applied}");
+}
+
+/// `gentex_homelink` of 2026.11 does so.
+mod ha_integration_with_a_client_of_its_own_is_not_set_up {
+    use super::*;
+
+    #[test]
+    fn ha_2026_11() {
+        let linking = Linking::with(HomeAssistant::start(Release::Ha2026_11));
+        let entry = linking.entry("gentex_homelink", "Anna", "anna", "first");
+        linking.house.declare(&[entry]);
+        let planned = linking.appcred(PLAN).status(2).run().stdout;
+        assert!(planned.contains("the integration uses a client of its own"), "{planned}");
+        assert!(planned.contains("remove the entry, and add the integration"), "{planned}");
+    }
+}
+
 /// In 2024.3 no integration needs it.
 mod ha_set_up_that_needs_cloud_is_not_begun_without_it {
     use super::*;

@@ -158,6 +158,7 @@ impl HomeAssistant {
             true => BTreeSet::new(),
             false => integrations::needing_cloud(self.release),
         };
+        let ignore_client = integrations::ignoring_client(self.release);
         let redirect_uri = self.redirect_uri();
         let (accounts, cloud_or_own) =
             config_entries::linked(&self.connection, entries, &credentials, &kept, self.release)
@@ -165,7 +166,15 @@ impl HomeAssistant {
         let Accounts { items: config_entries, unreadable: unread } = accounts;
         self.unreadable.warn(self.address.frontend_base(), unreadable);
         let listed = flows::live(&kept, asked, self.release);
-        let live = Live { is_starting, need_cloud, missed, redirect_uri, cloud_or_own, ..listed };
+        let live = Live {
+            is_starting,
+            need_cloud,
+            ignore_client,
+            missed,
+            redirect_uri,
+            cloud_or_own,
+            ..listed
+        };
         Ok(Observed {
             version: self.version.clone(),
             is_new: false,

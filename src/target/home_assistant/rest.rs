@@ -120,6 +120,15 @@ impl Rest {
             StatusCode::NOT_FOUND => {
                 Err(refused(StatusCode::NOT_FOUND, "Home Assistant cannot load this integration"))
             }
+            StatusCode::BAD_REQUEST => Err(match failed_dependencies(&started.body) {
+                Some(failed) => refused(
+                    StatusCode::BAD_REQUEST,
+                    &format!(
+                        "Home Assistant cannot set up what the integration depends on: {failed}"
+                    ),
+                ),
+                None => unexpected(StatusCode::BAD_REQUEST),
+            }),
             other => Err(unexpected(other)),
         }
     }
@@ -253,6 +262,13 @@ async fn answered(call: RequestBuilder) -> Result<RestResponse, CommandError> {
         StatusCode::UNAUTHORIZED => Err(CommandError::Denied(Denial::Proxy)),
         _ => Ok(RestResponse { status, body }),
     }
+}
+
+/// The integrations that HA names as `Failed dependencies recorder, usb`.
+fn failed_dependencies(body: &[u8]) -> Option<&str> {
+    let failed = std::str::from_utf8(body).ok()?.strip_prefix("Failed dependencies ")?;
+    let is_of_names = |c: char| c.is_ascii_alphanumeric() || "_, ".contains(c);
+    failed.chars().all(is_of_names).then_some(failed)
 }
 
 fn unexpected(status: StatusCode) -> CommandError {
