@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    AccountName, Adopt, ClientId, Credential, CredentialId, Desired, Domain, Held, Key, Mark,
-    NotedAccount, Observed, Owner, SecretComparison,
+    AccountName, Adopt, ClientId, Credential, Desired, Domain, Held, Key, Mark, NotedAccount,
+    Observed, Owner, SecretComparison,
 };
 
 use super::accounts::names_of;
 use super::index::Index;
+use super::left_out::{LeftOut, WhyLeftOut};
 use super::ownership::{OwnedBy, Proof};
 
 /// What is asked for.
@@ -55,44 +56,6 @@ pub struct Imported {
     /// The accounts that are linked, where there are several, by their titles; none where these do not
     /// distinguish them.
     pub accounts: Vec<AccountName>,
-}
-
-/// A credential that becomes no entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftOut {
-    /// That one.
-    pub of: Held,
-    /// Why.
-    pub why: WhyLeftOut,
-}
-
-/// Why a credential becomes no entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WhyLeftOut {
-    /// There is an entry for its client already.
-    Declared(Key),
-    /// The new entry is made from another credential of its client.
-    SameClient(CredentialId),
-    /// Linked accounts use several credentials of its client, with different secrets.
-    SeveralInUse,
-    /// It is another owner's.
-    OtherOwner(Owner),
-    /// Accounts find another client's by its `auth_domain`, or by its id, too.
-    SharedName,
-    /// The target does not know its integration.
-    UnknownIntegration,
-    /// It has no client secret.
-    NoSecret,
-    /// This owner had entries of several keys for its client.
-    SeveralKeys,
-    /// It has a mark that cannot be read.
-    UnreadableMark,
-    /// Others of its client that were made by hand have the same `auth_domain`.
-    SharedByHand,
-    /// This owner has forgotten the entry of this key that it is of.
-    Forgotten(Key),
-    /// An entry for it would be refused, for this reason.
-    Refused(String),
 }
 
 /// Decides what becomes of each credential that is asked for. `taken` are the keys of all entries,

@@ -23,6 +23,7 @@ mod guard;
 mod import;
 mod index;
 mod kept;
+mod left_out;
 mod lost;
 mod others;
 mod owned_only;
@@ -50,7 +51,8 @@ pub use action::{
 pub use state::{Unknowable, Unknown};
 pub use withheld::{Why, Withheld, linked_accounts};
 
-pub use import::{ImportPlan, Imported, LeftOut, Scope, WhyLeftOut, import};
+pub use import::{ImportPlan, Imported, Scope, import};
+pub use left_out::{LeftOut, WhyLeftOut};
 pub use secret_comparison::found_same;
 pub use trouble::Trouble;
 
