@@ -1,5 +1,7 @@
 //! What a plan is made of. None of it holds a secret.
 
+use std::collections::BTreeMap;
+
 use smol_str::SmolStr;
 
 pub use super::reason::Reason;
@@ -7,7 +9,7 @@ use super::state::Unknown;
 pub use super::state::{
     ComparedCredential, CredentialState, EntrySetup, SetupState, UndeclaredAccount,
 };
-use super::withheld::Withheld;
+use super::withheld::{Why, Withheld};
 use crate::model::{
     AccountName, ClientId, ConfigEntry, DesiredCredential, Domain, FlowId, Held, Key, OpenFlow,
     SetUpId,
@@ -347,5 +349,25 @@ impl Action {
             Self::Delete { old, .. } => &old.domain,
             Self::Abandon { flow } => &flow.domain,
         }
+    }
+}
+
+impl Plan {
+    /// Withholds the steps for which there is a reason, and those that come after them.
+    pub(super) fn withhold_steps(&mut self, why: impl Fn(&Step, &[Step]) -> Option<Why>) {
+        let mut reasons: BTreeMap<StepId, Why> = BTreeMap::new();
+        for step in &self.steps {
+            let before = step.after.and_then(|after| reasons.get(&after)).cloned();
+            if let Some(why) = before.or_else(|| why(step, &self.steps)) {
+                reasons.insert(step.id, why);
+            }
+        }
+        self.steps.retain_mut(|step| match reasons.remove(&step.id) {
+            Some(why) => {
+                self.withheld.push(Withheld { action: step.action.clone(), why });
+                false
+            }
+            None => true,
+        });
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use smol_str::SmolStr;
 
-use super::action::{Action, Plan, Step, StepId};
+use super::action::Action;
 use crate::model::{ConfigEntry, Domain, Held, Key, Mark, Owner, UnreadAccounts, Visible, counted};
 
 /// Something that is not done, and why.
@@ -171,26 +171,6 @@ fn with_ids((key, held): (&Key, &Vec<Held>)) -> String {
 
 fn entry_of(mark: &Mark) -> String {
     format!("entry `{}` of owner `{}`", mark.key, mark.owner)
-}
-
-impl Plan {
-    /// Withholds the steps for which there is a reason, and those that come after them.
-    pub(super) fn withhold_steps(&mut self, why: impl Fn(&Step, &[Step]) -> Option<Why>) {
-        let mut reasons: BTreeMap<StepId, Why> = BTreeMap::new();
-        for step in &self.steps {
-            let before = step.after.and_then(|after| reasons.get(&after)).cloned();
-            if let Some(why) = before.or_else(|| why(step, &self.steps)) {
-                reasons.insert(step.id, why);
-            }
-        }
-        self.steps.retain_mut(|step| match reasons.remove(&step.id) {
-            Some(why) => {
-                self.withheld.push(Withheld { action: step.action.clone(), why });
-                false
-            }
-            None => true,
-        });
-    }
 }
 
 impl Withheld {

@@ -37,7 +37,7 @@ const SHELLS: [&str; 13] = [
     "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox", "ssh", "rsh", "su",
     "eval",
 ];
-/// What a shell does not take as it stands, quoted or not.
+/// What means something to a shell, in quotes or not.
 const SHELL_MARKS: &str = ";&|$`\\\"'<>(){}[]*?!#~^";
 /// What is shown in place of what may be secret.
 const MASK: &str = "********";
@@ -345,7 +345,7 @@ fn masked(stderr: &[u8], stdout: &[u8], given: &[String], role: &ProgramRole) ->
     let is_secret = |word: &str| {
         let bare = word.trim_matches(|mark: char| !mark.is_alphanumeric());
         let is_printed = |one: &&str| word.contains(*one) || (bare.len() > 3 && one.contains(bare));
-        // An address tells which server did not answer, without what stands before its host.
+        // An address without a password may be shown: it says which server did not answer.
         let has_password = word.find("://").is_some_and(|at| word[at..].contains('@'));
         let is_fingerprint =
             is_sops && bare.len() == 40 && bare.bytes().all(|of| of.is_ascii_hexdigit());
