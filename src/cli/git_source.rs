@@ -64,7 +64,7 @@ pub(super) struct GitArgs {
     #[arg(long, value_name = "FILE", requires = "git")]
     git_gpg_keys: Option<PathBuf>,
     /// How long a fetch may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "git", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "git", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     git_timeout: u64,
     /// Let the project name programs that print secrets, such as `sources`
     ///

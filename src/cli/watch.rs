@@ -64,11 +64,11 @@ pub(super) struct WatchArgs {
     #[arg(long)]
     dry_run: bool,
     /// Look at each target and at all files this often
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     resync: u64,
     /// Look at files this often instead of waiting for events; on network file systems that is done
     /// anyway
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     poll: Option<u64>,
     /// Ask the providers this often whether they still accept the clients, as in 1d; at least an hour
     ///
@@ -82,7 +82,7 @@ pub(super) struct WatchArgs {
     #[command(flatten)]
     pub(super) git: GitArgs,
     /// Fetch the repository this often; also when a Git host or a program asks for a round
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "git", help_heading = "Git", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "git", help_heading = "Git", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     git_interval: u64,
     #[command(flatten)]
     listen: ListenArgs,

@@ -29,7 +29,7 @@ impl FromStr for GitUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wanted = "write it as in https://host/me/house.git, ssh://git@host/me/house.git, git@host:me/house.git or /srv/house.git";
-        if text.starts_with('-') || text.contains("::") || text.chars().any(is_odd) {
+        if text.starts_with('-') || names_helper(text) || text.chars().any(is_odd) {
             return Err(format!("this is not the address of a repository: {wanted}"));
         }
         let known = match text.split_once("://") {
@@ -165,6 +165,12 @@ impl GitPath {
     }
 }
 
+/// Whether Git would run a program named after what is before `::`.
+fn names_helper(text: &str) -> bool {
+    let is_name = |name: &str| !name.contains(['/', '[', '@']);
+    text.split_once("::").is_some_and(|(before, _)| is_name(before))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{GitPath, GitRef, GitUrl, Transport};
@@ -176,6 +182,9 @@ mod tests {
             ("http://gitea.lan:3000/me/house", Transport::Http),
             ("ssh://git@git.example:2222/me/house.git", Transport::Ssh),
             ("git@git.example:me/house.git", Transport::Ssh),
+            ("https://[fd00::1]:3000/me/house.git", Transport::Https),
+            ("ssh://git@[::1]/srv/house", Transport::Ssh),
+            ("git@[::1]:srv/house", Transport::Ssh),
             ("house:me", Transport::Ssh),
             ("file:///srv/house.git", Transport::File),
             ("/srv/house.git", Transport::File),

@@ -1,8 +1,9 @@
 //! Runs Git where it may wait for a server: it is ended, with all that it has started, when its time is over or
 //! nobody waits for it any more.
 
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +14,9 @@ use super::fetch_error::FetchError;
 
 /// How often it is asked whether somebody still waits.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How much of an output is kept: what Git says, and no more of what a server makes it say.
+const KEPT: u64 = 256 * 1024;
 
 /// How long to wait for Git, and whether to go on.
 #[derive(Clone, Copy)]
@@ -33,7 +37,7 @@ pub(super) fn output(command: &mut Command, patience: Patience<'_>) -> Result<Ou
     let child = command.process_group(0).spawn().map_err(FetchError::NotRun)?;
     let group = Pid::from_child(&child);
     let (sender, ended) = mpsc::channel();
-    thread::spawn(move || drop(sender.send(child.wait_with_output())));
+    thread::spawn(move || drop(sender.send(read(child))));
     let why = loop {
         match ended.recv_timeout(LOOK) {
             Ok(output) => return output.map_err(FetchError::NotRun),
@@ -51,4 +55,23 @@ pub(super) fn output(command: &mut Command, patience: Patience<'_>) -> Result<Ou
     let _ended = kill_process_group(group, Signal::KILL);
     drop(ended.recv());
     Err(why)
+}
+
+/// Waits for a program, and reads all that it prints: the beginning is kept.
+fn read(mut child: Child) -> io::Result<Output> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let errors = thread::spawn(move || beginning(stderr));
+    let stdout = beginning(stdout)?;
+    let stderr = errors.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    Ok(Output { status: child.wait()?, stdout, stderr })
+}
+
+fn beginning(output: Option<impl Read>) -> io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    if let Some(output) = output {
+        let mut output = output.take(KEPT);
+        output.read_to_end(&mut kept)?;
+        io::copy(&mut output.into_inner(), &mut io::sink())?;
+    }
+    Ok(kept)
 }

@@ -24,7 +24,7 @@ use super::address::{GitPath, GitRef, GitUrl};
 use super::fetch_error::FetchError;
 use super::limited::{self, Patience};
 use super::transport::GitAccess;
-use super::{NOT_INHERITED, RUN_NOTHING, TRACES, signature};
+use super::{INDEX_FILE, NOT_INHERITED, RUN_NOTHING, TRACES, signature};
 use crate::files::{self, FileLock, NotLocked, wait_for};
 use crate::model::{Visible, hex};
 
@@ -85,16 +85,38 @@ impl GitSource {
         &self,
         is_stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<FetchedCommit, FetchError> {
-        let patience = self.patience(is_stopped);
         let _lock = self.lock(is_stopped)?;
+        self.fetch_alone(self.patience(is_stopped))
+    }
+
+    /// Fetches the newest commit and puts it in force, where it has the project's folder. Nobody else does so meanwhile,
+    /// or an older commit could come after a newer one.
+    ///
+    /// # Errors
+    /// Where it has not, or cannot be fetched; what was in force stays so.
+    pub fn fetch_into_force(
+        &self,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<FetchedCommit, FetchError> {
+        let _lock = self.lock(is_stopped)?;
+        let commit = self.fetch_alone(self.patience(is_stopped))?;
+        self.folder_in(&commit)?;
+        self.put_in_force(&commit)?;
+        Ok(commit)
+    }
+
+    /// Fetches while nobody else does.
+    fn fetch_alone(&self, patience: Patience<'_>) -> Result<FetchedCommit, FetchError> {
         let before = self.id_in_force();
+        remove_leftovers(&self.repository());
         self.prepare(patience)?;
         let refspec = format!("+{}:{FETCHED}", self.reference.as_str());
         let mut fetch = self.git(&self.access.settings(&self.url));
         fetch.args(["fetch", "--quiet", DEPTH, "--no-tags", "--no-recurse-submodules"]);
         fetch.args(["--no-write-fetch-head", "--", self.url.as_str(), &refspec]);
         self.access.prepare(&mut fetch);
-        succeeded(&mut fetch, patience)?;
+        // What came before it failed would fill the disk.
+        succeeded(&mut fetch, patience).inspect_err(|_| remove_leftovers(&self.repository()))?;
         let newest = format!("{FETCHED}^{{commit}}");
         let id = succeeded(self.git(&[]).args(["rev-parse", "--verify", &newest]), patience)?;
         let id = String::from_utf8_lossy(id.trim_ascii()).into_owned();
@@ -110,11 +132,7 @@ impl GitSource {
         Ok(FetchedCommit { id, root, rewritten_from, _reading: reading })
     }
 
-    /// Puts a commit in force: from now on [`Self::folder_in_force`] is of it.
-    ///
-    /// # Errors
-    /// Where nothing can be written.
-    pub fn put_in_force(&self, commit: &FetchedCommit) -> Result<(), FetchError> {
+    fn put_in_force(&self, commit: &FetchedCommit) -> Result<(), FetchError> {
         // Who watches the link reads everything when it changes.
         if self.id_in_force().as_deref() == Some(&*commit.id) {
             return Ok(());
@@ -166,11 +184,17 @@ impl GitSource {
         Patience { until, seconds: self.timeout.as_secs(), is_stopped }
     }
 
-    /// One folder for each repository and ref.
+    /// One folder for each repository and ref, and for those whose signatures are asked for: what is in force for who asks
+    /// for none is not for others.
     fn base(&self) -> PathBuf {
         let url = self.url.as_str().trim_end_matches('/').trim_end_matches(".git");
         let name = slug::slugify(url.rsplit(['/', ':']).next().unwrap_or_default());
-        let whole = Sha256::digest(format!("{}\n{}", self.url, self.reference.as_str()));
+        let signers = match &self.signers {
+            None => String::new(),
+            Some(Signers::Ssh(file)) => format!("\nssh {}", file.display()),
+            Some(Signers::Gpg(file)) => format!("\ngpg {}", file.display()),
+        };
+        let whole = Sha256::digest(format!("{}\n{}{signers}", self.url, self.reference.as_str()));
         self.folder.join(format!("{name}-{}", hex(&whole[..6])))
     }
 
@@ -210,6 +234,9 @@ impl GitSource {
             return Ok(());
         }
         let mut init = Command::new("git");
+        for variable in NOT_INHERITED.into_iter().chain([INDEX_FILE]) {
+            init.env_remove(variable);
+        }
         init.args(["init", "--quiet", "--bare", "--template=", "--"]).arg(&repository);
         succeeded(alone(&mut init), patience)?;
         let mut name = self.git(&[]);
@@ -223,7 +250,8 @@ impl GitSource {
     /// Git in the repository, whatever this process inherited.
     fn git(&self, settings: &[String]) -> Command {
         let mut command = Command::new("git");
-        for variable in NOT_INHERITED.into_iter().chain(TRACES) {
+        // The index, too: in a hook it is that of the commit that is being made.
+        for variable in NOT_INHERITED.into_iter().chain(TRACES).chain([INDEX_FILE]) {
             command.env_remove(variable);
         }
         command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
@@ -330,6 +358,28 @@ pub(super) fn succeeded(
         // A signal leaves no message, such as that of a file that became too large.
         FetchError::Git(said) if said.is_empty() => Err(FetchError::Git(format!("git {status}"))),
         other => Err(other),
+    }
+}
+
+/// Removes what a Git that was killed has left in a repository in which nobody else is at work: its locks, which would
+/// forbid each later fetch, and what it had received.
+fn remove_leftovers(repository: &Path) {
+    let mut folders = vec![repository.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let (name, path) = (entry.file_name(), entry.path());
+            let is_left = |name: &str| name.ends_with(".lock") || name.starts_with("tmp_");
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(path);
+            } else if name.to_str().is_some_and(is_left) {
+                match fs::remove_file(&path) {
+                    Ok(()) => {
+                        tracing::debug!("{} was left by a Git that was ended", path.visible())
+                    }
+                    Err(why) => tracing::debug!("{} is left: {why}", path.visible()),
+                }
+            }
+        }
     }
 }
 

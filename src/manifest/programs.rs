@@ -2,6 +2,8 @@
 
 use super::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
+use crate::files::{TEXT_LIMIT, read_text};
+use crate::model::Visible;
 
 const HELP: &str = "whoever writes to the repository could run any program on this machine; if they may, pass --git-allow-programs, and else keep what the program prints encrypted in the repository";
 
@@ -11,6 +13,19 @@ impl Project {
         let mut problems = Diagnostics::default();
         self.sources.clear();
         self.sops_program = None;
+        self.age.identities.retain(|file| {
+            let is_plugin = |text: &str| text.contains("AGE-PLUGIN-");
+            // One that cannot be read is reported by who reads it.
+            let starts_plugin = read_text(file, TEXT_LIMIT).is_ok_and(|text| is_plugin(&text));
+            if starts_plugin {
+                let message = format!(
+                    "the identities in {} are for a plugin of age, which is a program, and a project that was fetched from Git may start none here",
+                    file.visible()
+                );
+                problems.push(Diagnostic::error(ProblemCode::ProgramNotAllowed, message).help(HELP));
+            }
+            !starts_plugin
+        });
         // Of the fields of a target, that of a program alone may ask a person.
         let names: Vec<_> = self.targets.keys().cloned().collect();
         for name in names {

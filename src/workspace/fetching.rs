@@ -18,8 +18,6 @@ pub fn fetch_newest(
     source: &GitSource,
     is_stopped: &(dyn Fn() -> bool + Sync),
 ) -> Result<NewestCommit, FetchError> {
-    let commit = source.fetch(is_stopped)?;
-    source.folder_in(&commit)?;
-    source.put_in_force(&commit)?;
+    let commit = source.fetch_into_force(is_stopped)?;
     Ok(NewestCommit { id: commit.id, rewritten_from: commit.rewritten_from })
 }

@@ -496,7 +496,7 @@ fn fields_are_explained_and_verbs_have_their_names() {
     );
     for (arguments, expected) in [
         ("explain", "  client_secret (text, required)\n"),
-        ("explain targets", "  config_dir (text, required)\n"),
+        ("explain targets", "  config_dir (text)\n"),
         ("explain targets.home.token", "A long-lived access token of an administrator"),
         ("explain entry.integration.on_delete", "  remove_integration\n"),
         ("explain formerly", "formerly: list, each item: text\n"),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -391,16 +392,19 @@ fn only_a_commit_with_a_known_signature_is_used() {
     scene.declare("Unsigned");
     scene.push();
     watched.says("is not used");
-    assert!(watched.status()["source"]["commit"].as_str().unwrap().starts_with(&signed));
-    let ran = watched.stop();
-    assert!(!ran.stderr.contains("create spotify \"Unsigned\""), "{}", ran.stderr);
-    // Nobody trusts what was in force before signatures were asked for.
+    // What is in force for who asks for no signature is not for who does.
     let lax = Watched::start(scene.by_path("watch"));
     lax.says("create spotify \"Unsigned\"");
     lax.stop();
-    let strict = scene.by_path("watch").args(["--git-allowed-signers"]).args([&signers]);
-    let refused = strict.args(["--dry-run"]).status(1).run();
-    assert!(refused.stderr.contains("is not used"), "{}", refused.stderr);
+    assert!(watched.status()["source"]["commit"].as_str().unwrap().starts_with(&signed));
+    let ran = watched.stop();
+    assert!(!ran.stderr.contains("create spotify \"Unsigned\""), "{}", ran.stderr);
+    let again = scene.by_path("watch").args(["--git-allowed-signers"]).args([&signers]);
+    let again = Watched::start(again);
+    again.says("is not used");
+    again.says("create spotify \"Signed\"");
+    let ran = again.stop();
+    assert!(!ran.stderr.contains("create spotify \"Unsigned\""), "{}", ran.stderr);
     let missing = scene.by_path("plan").args(["--git-allowed-signers", "gone"]).status(1).run();
     assert!(missing.stderr.contains("cannot read gone"), "{}", missing.stderr);
 }
@@ -483,6 +487,60 @@ fn a_fetched_project_names_programs_only_where_this_machine_allows_it() {
     assert!(!ran.exists());
     let allowed = scene.by_path("plan").args(["--git-allow-programs"]).run();
     assert!(ran.exists() && allowed.stdout.contains("twitch"), "{}", allowed.stdout);
+}
+
+#[test]
+fn identities_of_a_fetched_project_start_no_plugin() {
+    let scene = Scene::new();
+    let programs = scene.state.path().join("bin");
+    fs::create_dir(&programs).unwrap();
+    let plugin = programs.join("age-plugin-foo");
+    let ran = scene.state.path().join("ran");
+    fs::write(&plugin, format!("#!/bin/sh\ntouch {}\n", ran.display())).unwrap();
+    fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();
+    let project = fs::read_to_string(scene.clone.join("appcred.yaml")).unwrap();
+    scene.clone.write("appcred.yaml", &format!("{project}age: {{identities: [id.txt]}}\n"));
+    scene.clone.write("id.txt", "AGE-PLUGIN-FOO-1QQQSYQCYQ5RQWZQF0Q7ZT6\n");
+    scene.push();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let refused = scene.by_path("plan").env("PATH", &path).status(1).run();
+    assert!(refused.stderr.contains("are for a plugin of age"), "{}", refused.stderr);
+    assert!(!ran.exists());
+}
+
+#[test]
+fn what_a_killed_git_has_left_is_in_nobodys_way() {
+    let scene = Scene::new();
+    scene.by_path("validate").run();
+    let sources = fs::read_dir(scene.state.path().join("appcred/git")).unwrap();
+    let repository = sources.map(|source| source.unwrap().path()).next().unwrap();
+    let left: Vec<PathBuf> =
+        ["shallow.lock", "refs/appcred/fetched.lock", "objects/pack/tmp_pack_1"]
+            .map(|name| repository.join("repository.git").join(name))
+            .into();
+    left.iter().for_each(|file| fs::write(file, "").unwrap());
+    scene.declare("Second");
+    scene.push();
+    let planned = scene.by_path("plan").run();
+    assert!(planned.stdout.contains("\"Second\""), "{}", planned.stdout);
+    assert!(left.iter().all(|file| !file.exists()));
+}
+
+/// As in a hook of a commit.
+#[test]
+fn the_index_of_whoever_runs_it_stays_as_it_is() {
+    let scene = Scene::new();
+    let index = scene.state.path().join("index");
+    scene.by_path("validate").env("GIT_INDEX_FILE", &index).run();
+    assert!(!index.exists());
+    git(scene.clone.path(), &["add", "--all"]);
+    let before = fs::read(scene.clone.join(".git/index")).unwrap();
+    scene.declare("Second");
+    scene.push();
+    let index = scene.clone.join(".git/index");
+    let pushed = fs::read(&index).unwrap();
+    scene.by_path("validate").env("GIT_INDEX_FILE", &index).run();
+    assert!(fs::read(&index).unwrap() == pushed && before != pushed);
 }
 
 #[test]

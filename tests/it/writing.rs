@@ -86,7 +86,7 @@ fn a_project_begins_with_init_add_and_apply() {
     let manifest = text("credentials/credentials.yaml");
     assert!(!manifest.contains("h1dden-secret") && manifest.starts_with("# yaml-language-server"));
     let ran = appcred().args(add).args(["--name", "Family"]).stdin("x\n").status(1).run();
-    assert!(ran.stderr.contains("key `family` is taken"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("key `family` is already used by another entry"), "{}", ran.stderr);
     assert_eq!(text("credentials/credentials.yaml"), manifest);
 
     project.write(
