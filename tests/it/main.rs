@@ -24,6 +24,7 @@ mod ha_access;
 mod ha_accounts;
 mod ha_apply;
 mod ha_authorize;
+mod ha_each_integration;
 mod ha_faults;
 mod ha_kept;
 mod ha_login;

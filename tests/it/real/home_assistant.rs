@@ -41,6 +41,7 @@ pub(crate) struct HomeAssistant {
     token: String,
     guest_token: String,
     folder: PathBuf,
+    libraries: Option<PathBuf>,
     _temporary: Option<TempDir>,
 }
 
@@ -58,6 +59,12 @@ impl HomeAssistant {
     /// that is there must take its port as [`CONFIGURATION`] does.
     #[track_caller]
     pub(crate) fn start_in(release: Release, folder: &Path) -> Self {
+        Self::start_with(release, folder, None)
+    }
+
+    /// The same, with a folder of Python's libraries beside its own.
+    #[track_caller]
+    pub(crate) fn start_with(release: Release, folder: &Path, libraries: Option<&Path>) -> Self {
         let folder = std::path::absolute(folder).unwrap();
         let configuration = folder.join("configuration.yaml");
         if !configuration.exists() {
@@ -71,6 +78,7 @@ impl HomeAssistant {
             token: String::new(),
             guest_token: String::new(),
             folder,
+            libraries: libraries.map(Path::to_owned),
             _temporary: None,
         };
         new.start_again();
@@ -317,6 +325,7 @@ impl HomeAssistant {
                 .env("HOME", &self.folder)
                 .env("LANG", "C.UTF-8")
                 .env("PATH", "/usr/bin:/bin")
+                .envs(self.libraries.iter().map(|libraries| ("PYTHONPATH", libraries)))
                 .stdout(output.try_clone().unwrap())
                 .stderr(output),
         );
