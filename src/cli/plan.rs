@@ -110,7 +110,7 @@ impl FailOn {
         selection: &Selection,
     ) -> usize {
         match self {
-            Self::Delete => plan.deletes() + plan.removed_accounts(),
+            Self::Delete => plan.deletes() + plan.removed_accounts() + plan.deferred_deletes(),
             Self::Foreign => plan.unmanaged(),
             Self::Drift => plan.drifted(),
             Self::Expiring => due(view, problems, selection),
@@ -120,7 +120,7 @@ impl FailOn {
     fn message(self, count: usize, plan: &Plan) -> String {
         let accounts = plan.removed_accounts();
         if self == Self::Delete && accounts > 0 {
-            let credentials = counted(plan.deletes(), "credential");
+            let credentials = counted(count - accounts, "credential");
             let accounts = counted(accounts, "linked account");
             return format!("--fail-on delete: {credentials} and {accounts} to delete");
         }

@@ -136,6 +136,16 @@ impl GitRef {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What it may be on a server, best first: a branch comes before a tag of the same name, whoever has made that.
+    pub(super) fn full_names(&self) -> Vec<String> {
+        let name = self.as_str();
+        let is_id = name.len() >= 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_id || name == "HEAD" || name.starts_with("refs/") {
+            return vec![name.to_owned()];
+        }
+        ["heads", "tags"].map(|kind| format!("refs/{kind}/{name}")).into()
+    }
 }
 
 /// A folder in a repository.

@@ -32,15 +32,18 @@ pub(super) struct Patience<'p> {
 /// # Errors
 /// Where it cannot be started, takes too long, or is to stop.
 pub(super) fn output(command: &mut Command, patience: Patience<'_>) -> Result<Output, FetchError> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // It and what it starts are one group, so that ssh does not outlive it.
-    let child = command.process_group(0).spawn().map_err(FetchError::NotRun)?;
+    let mut child = guarded(command).process_group(0).spawn().map_err(FetchError::NotRun)?;
+    let guard = child.stdin.take();
     let group = Pid::from_child(&child);
     let (sender, ended) = mpsc::channel();
     thread::spawn(move || drop(sender.send(read(child))));
     let why = loop {
         match ended.recv_timeout(LOOK) {
-            Ok(output) => return output.map_err(FetchError::NotRun),
+            Ok(output) => {
+                drop(guard);
+                return output.map_err(FetchError::NotRun);
+            }
             Err(RecvTimeoutError::Disconnected) => break FetchError::Stopped,
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -55,6 +58,27 @@ pub(super) fn output(command: &mut Command, patience: Patience<'_>) -> Result<Ou
     let _ended = kill_process_group(group, Signal::KILL);
     drop(ended.recv());
     Err(why)
+}
+
+/// The same command, which ends with this process, however that ends: a process beside it waits for the end of the
+/// input, and then kills the group.
+fn guarded(command: &Command) -> Command {
+    const GUARD: &str = "exec 3<&0 </dev/null
+( ( trap '' HUP INT TERM; read -r _ <&3; kill -s KILL -- \"-$$\" ) >/dev/null 2>&1 & )
+exec \"$@\" 3<&-";
+    let mut guarded = Command::new("/bin/sh");
+    guarded.args(["-c", GUARD, "sh"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => guarded.env(name, value),
+            None => guarded.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        guarded.current_dir(folder);
+    }
+    guarded.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    guarded
 }
 
 /// Waits for a program, and reads all that it prints: the beginning is kept.

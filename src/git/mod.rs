@@ -4,6 +4,7 @@
 mod address;
 mod fetch_error;
 mod history;
+mod leftovers;
 mod limited;
 mod signature;
 mod source;

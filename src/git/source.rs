@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::address::{GitPath, GitRef, GitUrl};
 use super::fetch_error::FetchError;
+use super::leftovers::remove_leftovers;
 use super::limited::{self, Patience};
 use super::transport::GitAccess;
 use super::{INDEX_FILE, NOT_INHERITED, RUN_NOTHING, TRACES, signature};
@@ -110,13 +111,15 @@ impl GitSource {
         let before = self.id_in_force();
         remove_leftovers(&self.repository());
         self.prepare(patience)?;
-        let refspec = format!("+{}:{FETCHED}", self.reference.as_str());
-        let mut fetch = self.git(&self.access.settings(&self.url));
-        fetch.args(["fetch", "--quiet", DEPTH, "--no-tags", "--no-recurse-submodules"]);
-        fetch.args(["--no-write-fetch-head", "--", self.url.as_str(), &refspec]);
-        self.access.prepare(&mut fetch);
+        let mut fetched = Err(FetchError::NoSuchRef);
+        for name in self.reference.full_names() {
+            fetched = self.fetch_ref(&name, patience);
+            if !matches!(fetched, Err(FetchError::NoSuchRef)) {
+                break;
+            }
+        }
         // What came before it failed would fill the disk.
-        succeeded(&mut fetch, patience).inspect_err(|_| remove_leftovers(&self.repository()))?;
+        fetched.inspect_err(|_| remove_leftovers(&self.repository()))?;
         let newest = format!("{FETCHED}^{{commit}}");
         let id = succeeded(self.git(&[]).args(["rev-parse", "--verify", &newest]), patience)?;
         let id = String::from_utf8_lossy(id.trim_ascii()).into_owned();
@@ -130,6 +133,15 @@ impl GitSource {
         let reading = self.check_out(&id, patience)?;
         let root = self.commits().join(&id);
         Ok(FetchedCommit { id, root, rewritten_from, _reading: reading })
+    }
+
+    fn fetch_ref(&self, name: &str, patience: Patience<'_>) -> Result<(), FetchError> {
+        let refspec = format!("+{name}:{FETCHED}");
+        let mut fetch = self.git(&self.access.settings(&self.url));
+        fetch.args(["fetch", "--quiet", DEPTH, "--no-tags", "--no-recurse-submodules"]);
+        fetch.args(["--no-write-fetch-head", "--", self.url.as_str(), &refspec]);
+        self.access.prepare(&mut fetch, &self.url);
+        succeeded(&mut fetch, patience).map(drop)
     }
 
     fn put_in_force(&self, commit: &FetchedCommit) -> Result<(), FetchError> {
@@ -172,7 +184,11 @@ impl GitSource {
     /// Where the commit has none.
     pub fn folder_in(&self, commit: &FetchedCommit) -> Result<PathBuf, FetchError> {
         let folder = commit.root.join(self.path.as_path());
-        if folder.is_dir() {
+        // What a link leads to elsewhere is in no commit, and signed by nobody.
+        let is_inside = folder
+            .canonicalize()
+            .is_ok_and(|real| commit.root.canonicalize().is_ok_and(|root| real.starts_with(root)));
+        if is_inside && folder.is_dir() {
             return Ok(folder);
         }
         let path = self.path.as_path().visible().into_owned();
@@ -355,31 +371,13 @@ pub(super) fn succeeded(
         return Ok(stdout);
     }
     match FetchError::of(&stderr) {
+        // The shell that becomes Git has not found it.
+        _ if status.code() == Some(127) => {
+            Err(FetchError::NotRun(io::Error::from(io::ErrorKind::NotFound)))
+        }
         // A signal leaves no message, such as that of a file that became too large.
         FetchError::Git(said) if said.is_empty() => Err(FetchError::Git(format!("git {status}"))),
         other => Err(other),
-    }
-}
-
-/// Removes what a Git that was killed has left in a repository in which nobody else is at work: its locks, which would
-/// forbid each later fetch, and what it had received.
-fn remove_leftovers(repository: &Path) {
-    let mut folders = vec![repository.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let (name, path) = (entry.file_name(), entry.path());
-            let is_left = |name: &str| name.ends_with(".lock") || name.starts_with("tmp_");
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                folders.push(path);
-            } else if name.to_str().is_some_and(is_left) {
-                match fs::remove_file(&path) {
-                    Ok(()) => {
-                        tracing::debug!("{} was left by a Git that was ended", path.visible())
-                    }
-                    Err(why) => tracing::debug!("{} is left: {why}", path.visible()),
-                }
-            }
-        }
     }
 }
 

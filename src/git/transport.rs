@@ -14,8 +14,15 @@ const USER: &str = "APPCRED_GIT_USER";
 /// is no argument of any process.
 const HELPER: &str = "!f() { test \"$1\" = get || exit 0; IFS= read -r t < \"$APPCRED_GIT_TOKEN_FILE\" || test -n \"$t\" || exit 0; printf 'username=%s\\npassword=%s\\n' \"$APPCRED_GIT_USER\" \"$t\"; }; f";
 
-/// Git starts no other helper, so that no address can name a program.
-const PROTOCOLS: &str = "https:http:ssh:file";
+/// What Git may use for an address: it starts no other helper, so that no address can name a program, and no server can
+/// lead it to one that is not encrypted. The settings of a person may lead from https to ssh.
+fn protocols(url: &GitUrl) -> &'static str {
+    match url.transport() {
+        Transport::Https | Transport::Ssh => "https:ssh",
+        Transport::Http => "https:ssh:http",
+        Transport::File => "file",
+    }
+}
 
 /// What a server is shown, and how it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,11 +54,11 @@ impl GitAccess {
     }
 
     /// What Git and ssh find in their environment.
-    pub(super) fn prepare(&self, command: &mut Command) {
+    pub(super) fn prepare(&self, command: &mut Command, url: &GitUrl) {
         for variable in ["GIT_ASKPASS", "SSH_ASKPASS", "GIT_SSH", "GIT_PROXY_COMMAND"] {
             command.env_remove(variable);
         }
-        command.env("GIT_ALLOW_PROTOCOL", PROTOCOLS).env("GIT_SSH_COMMAND", self.ssh());
+        command.env("GIT_ALLOW_PROTOCOL", protocols(url)).env("GIT_SSH_COMMAND", self.ssh());
         command.env("GIT_SSH_VARIANT", "ssh").env("SSH_ASKPASS_REQUIRE", "never");
         if let Some(token) = &self.token {
             let token = std::path::absolute(token).unwrap_or_else(|_| token.clone());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::{Action, ComparedCredential, CredentialState, Plan, Step, Wanted};
 use super::reason::Reason;
-use super::withheld::Why;
+use super::withheld::{Why, Withheld};
 use crate::model::{ClientId, Domain, Held, Key};
 
 impl Plan {
@@ -86,6 +86,22 @@ impl Plan {
         let why = Why::OutsideWindows { next: next.into() };
         self.withhold_steps(|step, _| (!is_open(&step.action)).then(|| why.clone()));
         self.steps.len() < count
+    }
+
+    /// How many credentials would be deleted once what keeps them for now is over: entries that could not be read,
+    /// empty manifests, a limit.
+    pub fn deferred_deletes(&self) -> usize {
+        let is_deferred = |withheld: &&Withheld| {
+            let is_for_now = matches!(
+                withheld.why,
+                Why::Unread
+                    | Why::Emptied { .. }
+                    | Why::NothingDesired
+                    | Why::TooManyDeletes { .. }
+            );
+            is_for_now && matches!(withheld.action, Action::Delete { .. })
+        };
+        self.withheld.iter().filter(is_deferred).count()
     }
 
     /// How many credentials it deletes with no other of this owner in their place, or that were

@@ -63,6 +63,8 @@ struct Decrypted {
     identities: Vec<(PathBuf, Option<Stamp>)>,
     /// Where secrets might come from.
     allowed: AllowedPaths,
+    /// Where the project's folder led: a link may lead to another folder since.
+    root: Option<PathBuf>,
 }
 
 impl<P: Ask + Clone> ProjectReader<P> {
@@ -148,6 +150,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
             (file, stamp)
         });
         let identities: Vec<(PathBuf, Option<Stamp>)> = stamped.collect();
+        let root = files::folder(&workspace.folder).canonicalize().ok();
         let now = (self.settings.clock)();
         let is_settled =
             |(_, stamp): &(PathBuf, Option<Stamp>)| stamp.is_none_or(|stamp| stamp.is_settled(now));
@@ -155,6 +158,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
             known.identities == identities
                 && identities.iter().all(is_settled)
                 && known.allowed == workspace.allowed(project)
+                && known.root == root
         });
         let (resolver, notes) = match &earlier {
             Some(known) => (known.resolver.renewed(now), known.notes.clone()),
@@ -170,7 +174,14 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let resolver = Arc::new(resolver);
         let earlier = earlier.as_ref().map(|known| &known.resolved);
         let resolved = desired::resolve_again(loaded, &resolver, earlier);
-        Decrypted { resolver, resolved, notes, identities, allowed: workspace.allowed(project) }
+        Decrypted {
+            resolver,
+            resolved,
+            notes,
+            identities,
+            allowed: workspace.allowed(project),
+            root,
+        }
     }
 
     fn specs(

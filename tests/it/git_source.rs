@@ -196,11 +196,16 @@ fn a_branch_a_tag_a_commit_and_a_folder_can_be_named() {
     scene.declare("Second");
     scene.clone.write("houses/cabin/appcred.yaml", "targets: {}\n");
     scene.clone.write("houses/cabin/credentials/all.yaml", "application_credentials: []\n");
+    std::os::unix::fs::symlink(scene.state.path(), scene.clone.join("away")).unwrap();
     scene.push();
     let plan = |arguments: &[&str]| scene.by_path("plan").args(arguments).run().stdout;
     assert!(plan(&[]).contains("\"Second\""));
     assert!(plan(&["--git-ref", "main"]).contains("\"Second\""));
     assert!(plan(&["--git-ref", "v1"]).contains("\"First\""));
+    // Who may only make tags cannot put a commit in the place of a branch.
+    git(scene.clone.path(), &["tag", "main", "v1"]);
+    git(scene.clone.path(), &["push", "--quiet", "origin", "refs/tags/main"]);
+    assert!(plan(&["--git-ref", "main"]).contains("\"Second\""));
     git(&scene.repository(), &["config", "uploadpack.allowAnySHA1InWant", "true"]);
     let mut whole = Command::new("git");
     whole.args(["rev-parse", &first]).current_dir(scene.clone.path());
@@ -211,6 +216,7 @@ fn a_branch_a_tag_a_commit_and_a_folder_can_be_named() {
     for (arguments, why) in [
         (["--git-ref", "gone"], "no such branch, tag or commit"),
         (["--git-path", "gone"], "has no folder gone"),
+        (["--git-path", "away"], "has no folder away"),
         (["--git-path", "../.."], "name a folder of the repository"),
         (["--git-ref", "--upload-pack=touch /tmp/x"], "write the name of a branch"),
     ] {
@@ -541,6 +547,50 @@ fn the_index_of_whoever_runs_it_stays_as_it_is() {
     let pushed = fs::read(&index).unwrap();
     scene.by_path("validate").env("GIT_INDEX_FILE", &index).run();
     assert!(fs::read(&index).unwrap() == pushed && before != pushed);
+}
+
+#[test]
+fn files_of_the_repository_are_read_in_the_commit_that_is_in_force() {
+    let scene = Scene::new();
+    let manifest = |id: &str| {
+        format!(
+            "application_credentials:\n  - {{domain: spotify, name: {id}, client_id: {id}, client_secret: !file s.age, integration: {{setup: false}}}}\n"
+        )
+    };
+    scene.clone.write("credentials/s.age", &encrypt("m4rk3d-secret", &scene.recipient));
+    scene.clone.write("credentials/all.yaml", &manifest("Uno"));
+    scene.push();
+    let watched = Watched::start(scene.by_path("watch"));
+    watched.says("create spotify \"Uno\"");
+    for id in ["Due", "Tre"] {
+        scene.clone.write("credentials/all.yaml", &manifest(id));
+        scene.push();
+        watched.says(&format!("create spotify \"{id}\""));
+    }
+    let ran = watched.stop();
+    assert!(!ran.stderr.contains("outside"), "{}", ran.stderr);
+}
+
+/// Nobody may be left with a Git that waits for ever, and that works in the repository while another one begins.
+#[test]
+fn git_ends_with_appcred_however_that_ends() {
+    let scene = Scene::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/me/house.git", silent.local_addr().unwrap());
+    let signers = scene.state.path().join("signers");
+    fs::write(&signers, "me@example.org ssh-ed25519 AAAA\n").unwrap();
+    let running = scene.appcred().args(["validate", "--git", &url, "--git-allowed-signers"]);
+    let running = running.args([&signers]).spawn();
+    let is_at_work = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let commands = processes.filter_map(|one| fs::read(one.path().join("cmdline")).ok());
+        let mut commands = commands.map(|line| String::from_utf8_lossy(&line).into_owned());
+        commands.any(|line| line.contains(&url) && line.starts_with("git"))
+    };
+    eventually("Git waits for the server", is_at_work);
+    running.signal(Signal::KILL);
+    running.finish();
+    eventually("Git has ended", || !is_at_work());
 }
 
 #[test]

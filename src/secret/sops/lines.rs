@@ -8,6 +8,10 @@ use crate::yaml::SOPS;
 const DEFAULT: &str = "DEFAULT";
 /// A list that SOPS writes is not longer.
 const LONGEST_LIST: usize = 1000;
+/// All lists together are not longer.
+const MOST_ITEMS: usize = 10_000;
+/// What SOPS says has no name of more parts.
+const MOST_PARTS: usize = 8;
 
 /// A document in dotenv form; nothing where SOPS says nothing of it.
 pub(super) fn dotenv(text: &str) -> Option<Json> {
@@ -16,12 +20,12 @@ pub(super) fn dotenv(text: &str) -> Option<Json> {
     {
         return None;
     }
-    let (mut tree, mut said) = (Map::new(), Json::Null);
+    let (mut tree, mut said, mut room) = (Map::new(), Json::Null, MOST_ITEMS);
     for line in text.split('\n').filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (key, value) = line.split_once('=')?;
         let value = value.replace("\\n", "\n");
         match key.strip_prefix(OWN) {
-            Some(name) => put(&mut said, name, value)?,
+            Some(name) => put(&mut said, &mut room, name, value)?,
             None => drop(tree.insert(key.to_owned(), value.into())),
         }
     }
@@ -35,7 +39,7 @@ pub(super) fn ini(text: &str) -> Option<Json> {
     if !lines().any(|line| line == "[sops]") {
         return None;
     }
-    let (mut tree, mut said) = (Map::new(), Json::Null);
+    let (mut tree, mut said, mut room) = (Map::new(), Json::Null, MOST_ITEMS);
     let mut section = DEFAULT;
     for line in lines().filter(|line| !line.is_empty() && !line.starts_with([';', '#'])) {
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
@@ -45,7 +49,7 @@ pub(super) fn ini(text: &str) -> Option<Json> {
         let (key, value) = line.split_once('=')?;
         let (key, value) = (bare(key), bare(value));
         if section == SOPS {
-            put(&mut said, key, value.replace("\\n", "\n"))?;
+            put(&mut said, &mut room, key, value.replace("\\n", "\n"))?;
             continue;
         }
         let values = tree.entry(section).or_insert_with(|| Map::new().into());
@@ -62,7 +66,11 @@ fn bare(text: &str) -> &str {
 }
 
 /// Puts what SOPS says where it is in a tree: `age__list_0__map_enc` is `enc` in the first item of `age`.
-fn put(said: &mut Json, name: &str, value: String) -> Option<()> {
+/// There is room for so many more items of lists.
+fn put(said: &mut Json, room: &mut usize, name: &str, value: String) -> Option<()> {
+    if name.split("__").count() > MOST_PARTS {
+        return None;
+    }
     let mut at = said;
     for (number, part) in name.split("__").enumerate() {
         if let (1.., Some(index)) = (number, part.strip_prefix("list_")) {
@@ -71,7 +79,9 @@ fn put(said: &mut Json, name: &str, value: String) -> Option<()> {
                 *at = Json::Array(Vec::new());
             }
             let items = at.as_array_mut()?;
-            items.resize(items.len().max(index + 1), Json::Null);
+            let added = (index + 1).saturating_sub(items.len());
+            *room = room.checked_sub(added)?;
+            items.resize(items.len() + added, Json::Null);
             at = items.get_mut(index)?;
             continue;
         }
@@ -94,6 +104,17 @@ mod tests {
     use serde_json::json;
 
     use super::{dotenv, ini};
+
+    #[test]
+    fn what_sops_says_is_neither_deep_nor_huge() {
+        let deep = format!("a{}", "__map_a".repeat(100_000));
+        let wide = "a__list_999".to_owned() + &"__list_999".repeat(6);
+        let many: String = (0..20).map(|at| format!("sops_l{at}__list_999=x\n")).collect();
+        for line in [format!("sops_{deep}=x\n"), format!("sops_{wide}__list_999=x\n"), many] {
+            assert_eq!(dotenv(&format!("A=x\nsops_version=3.8.0\n{line}")), None);
+        }
+        assert_eq!(ini(&format!("[a]\nb = c\n[sops]\n{deep} = x\n")), None);
+    }
 
     #[test]
     fn what_sops_says_is_a_tree_again() {
