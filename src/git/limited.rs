@@ -92,10 +92,9 @@ fn read(mut child: Child) -> io::Result<Output> {
 
 fn beginning(output: Option<impl Read>) -> io::Result<Vec<u8>> {
     let mut kept = Vec::new();
-    if let Some(output) = output {
-        let mut output = output.take(KEPT);
-        output.read_to_end(&mut kept)?;
-        io::copy(&mut output.into_inner(), &mut io::sink())?;
+    if let Some(mut output) = output {
+        io::copy(&mut output.by_ref().take(KEPT), &mut kept)?;
+        io::copy(&mut output, &mut io::sink())?;
     }
     Ok(kept)
 }

@@ -207,8 +207,8 @@ impl GitSource {
         let name = slug::slugify(url.rsplit(['/', ':']).next().unwrap_or_default());
         let signers = match &self.signers {
             None => String::new(),
-            Some(Signers::Ssh(file)) => format!("\nssh {}", file.display()),
-            Some(Signers::Gpg(file)) => format!("\ngpg {}", file.display()),
+            Some(Signers::Ssh(file)) => format!("\nssh {}", file.visible()),
+            Some(Signers::Gpg(file)) => format!("\ngpg {}", file.visible()),
         };
         let whole = Sha256::digest(format!("{}\n{}{signers}", self.url, self.reference.as_str()));
         self.folder.join(format!("{name}-{}", hex(&whole[..6])))

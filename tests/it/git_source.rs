@@ -391,8 +391,9 @@ fn only_a_commit_with_a_known_signature_is_used() {
     sign(&ours);
     assert!(run(0).stdout.contains("\"Signed\""));
 
-    let watched = scene.by_path("watch").args(["--git-allowed-signers"]).args([&signers]);
-    let watched = Watched::start(watched);
+    let strict =
+        || Watched::start(scene.by_path("watch").args(["--git-allowed-signers"]).args([&signers]));
+    let watched = strict();
     watched.says("create spotify \"Signed\"");
     let signed = scene.id();
     scene.declare("Unsigned");
@@ -405,12 +406,16 @@ fn only_a_commit_with_a_known_signature_is_used() {
     assert!(watched.status()["source"]["commit"].as_str().unwrap().starts_with(&signed));
     let ran = watched.stop();
     assert!(!ran.stderr.contains("create spotify \"Unsigned\""), "{}", ran.stderr);
-    let again = scene.by_path("watch").args(["--git-allowed-signers"]).args([&signers]);
-    let again = Watched::start(again);
+    let again = strict();
     again.says("is not used");
     again.says("create spotify \"Signed\"");
     let ran = again.stop();
     assert!(!ran.stderr.contains("create spotify \"Unsigned\""), "{}", ran.stderr);
+}
+
+#[test]
+fn signers_that_cannot_be_read_are_an_error() {
+    let scene = Scene::new();
     let missing = scene.by_path("plan").args(["--git-allowed-signers", "gone"]).status(1).run();
     assert!(missing.stderr.contains("cannot read gone"), "{}", missing.stderr);
 }
