@@ -26,7 +26,7 @@ const PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 32];
 /// Where notices are posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
-    /// The address, which may be a secret. An [`ID`] in it is filled in.
+    /// The address, which may be a secret. `{id}` in it is filled in.
     pub address: Secret,
     /// The method of HTTP.
     pub method: WebhookMethod,
