@@ -311,12 +311,25 @@ fn git(folder: &Path) -> Command {
     command
 }
 
-fn inheriting_index(folder: &Path) -> Command {
-    let here = files::folder(folder);
+/// Git, led to no other repository by what this process inherited.
+fn program() -> Command {
     let mut command = Command::new("git");
     for variable in NOT_INHERITED {
         command.env_remove(variable);
     }
+    command
+}
+
+/// The same without the index that it inherited: in a hook it is that of the commit that is being made.
+fn without_index() -> Command {
+    let mut command = program();
+    command.env_remove(INDEX_FILE);
+    command
+}
+
+fn inheriting_index(folder: &Path) -> Command {
+    let here = files::folder(folder);
+    let mut command = program();
     // What `git replace` puts in the place of a version is not what others clone.
     command.arg("--no-replace-objects");
     command.arg("-C").arg(here).args(RUN_NOTHING).stdin(Stdio::null());

@@ -25,7 +25,7 @@ use super::fetch_error::FetchError;
 use super::leftovers::remove_leftovers;
 use super::limited::{self, Patience};
 use super::transport::GitAccess;
-use super::{INDEX_FILE, NOT_INHERITED, RUN_NOTHING, TRACES, signature};
+use super::{RUN_NOTHING, TRACES, signature, without_index};
 use crate::files::{self, FileLock, NotLocked, wait_for};
 use crate::model::{Visible, hex};
 
@@ -249,10 +249,7 @@ impl GitSource {
         {
             return Ok(());
         }
-        let mut init = Command::new("git");
-        for variable in NOT_INHERITED.into_iter().chain([INDEX_FILE]) {
-            init.env_remove(variable);
-        }
+        let mut init = without_index();
         init.args(["init", "--quiet", "--bare", "--template=", "--"]).arg(&repository);
         succeeded(alone(&mut init), patience)?;
         let mut name = self.git(&[]);
@@ -265,9 +262,8 @@ impl GitSource {
 
     /// Git in the repository, whatever this process inherited.
     fn git(&self, settings: &[String]) -> Command {
-        let mut command = Command::new("git");
-        // The index, too: in a hook it is that of the commit that is being made.
-        for variable in NOT_INHERITED.into_iter().chain(TRACES).chain([INDEX_FILE]) {
+        let mut command = without_index();
+        for variable in TRACES {
             command.env_remove(variable);
         }
         command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");

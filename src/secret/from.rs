@@ -268,11 +268,8 @@ impl Run<'_> {
             return Err(SourceProblem::TooMuch { role, limit });
         }
         if !captured.status.success() {
-            let variables = named.iter().map(|name| env::variable(name).unwrap_or_default());
-            let given: Vec<String> = variables
-                .filter_map(|value| value.into_string().ok())
-                .filter(|of| !of.is_empty())
-                .collect();
+            let value = |name: &String| env::variable(name)?.into_string().ok();
+            let given: Vec<String> = named.iter().filter_map(value).collect();
             let stderr = masked(&captured.stderr, &captured.stdout, &given, &role);
             let status = captured.status.to_string();
             return Err(SourceProblem::Failed { role, status, stderr });
