@@ -51,8 +51,9 @@ pub(super) fn keep(context: &PlanContext<'_>, whole: &mut WholePlan) {
             changed(step, context).into_iter().map(|at| &keys[at]).collect();
         let claimed: Vec<&HeldKeys> =
             claimed(step, context).into_iter().map(|at| &keys[at]).collect();
-        let all = changed.iter().chain(&claimed).flat_map(|keys| &keys.all).chain(own);
-        if all.into_iter().any(|key| policy.suspended.contains(key)) {
+        let written = written(step, context);
+        let all = changed.iter().chain(&claimed).flat_map(|keys| &keys.all);
+        if all.chain(own).chain(&written).any(|key| policy.suspended.contains(key)) {
             return Some(Why::Suspended);
         }
         // What is claimed by another protected entry stays protected.
@@ -119,6 +120,12 @@ fn changed(step: &Step, PlanContext { index, .. }: &PlanContext<'_>) -> Vec<usiz
     old.chain(replaced.copied()).collect()
 }
 
+/// The key under which a step writes something: another one than its entry's where an account names the text of that.
+fn written(step: &Step, PlanContext { desired, .. }: &PlanContext<'_>) -> Option<Key> {
+    let mark = Mark::of_text(&step.action.created()?.auth_domain)?;
+    (*desired.present_name(&mark.owner) == desired.owner).then_some(mark.key)
+}
+
 /// The credentials of which a step writes that they are an entry's.
 fn claimed(step: &Step, PlanContext { index, .. }: &PlanContext<'_>) -> Vec<usize> {
     let Some(new) = step.action.created() else { return Vec::new() };
@@ -129,7 +136,7 @@ fn claimed(step: &Step, PlanContext { index, .. }: &PlanContext<'_>) -> Vec<usiz
 #[cfg(test)]
 mod tests {
     use crate::model::{Domain, Key, MaxDeletes, Policy, PolicyOverrides, Secret};
-    use crate::plan::tests::{check, planned};
+    use crate::plan::tests::{check, held, linked, planned};
     use crate::plan::{CredentialState, Plan, Why, Withheld};
 
     const A: &str = "a";
@@ -195,6 +202,22 @@ mod tests {
         for plan in [changed, gone, missing] {
             assert!(plan.blocked() == 0 && plan.is_in_sync());
         }
+    }
+
+    /// An account names a claim of `s` that is gone, and a claim of that says it was taken over by `a`.
+    #[test]
+    fn nothing_is_restored_under_a_suspended_key() {
+        let plan = |is_suspended: bool| {
+            planned(|desired, observed, policy| {
+                let lost = "appcred:house:s:spotify_id_a";
+                let claim = format!("appcred:house:a:{lost}");
+                observed.credentials[0] = held("claim", &desired.credentials[0], Some(&claim));
+                observed.config_entries = vec![linked(lost)];
+                policy.suspended.extend(is_suspended.then(|| Key::new("s").unwrap()));
+            })
+        };
+        check(&plan(false), &["+ a [NotObserved] reload"]);
+        check(&plan(true), &["! + a Suspended"]);
     }
 
     #[test]
