@@ -89,6 +89,11 @@ impl EntryCase<'_> {
                 let is_lost = self.index.implementing(&self.entry.domain, &name).is_empty();
                 if name != mark && is_used && is_lost {
                     is_linked = true;
+                    // What is written here must not make anything the entry's.
+                    if let Some(foreign) = self.newly_claimed(&name, &[]) {
+                        self.withhold(&name, &implementation, self.why_foreign(foreign), draft);
+                        continue;
+                    }
                     self.make_right(&name, Condition::Missing, None, draft);
                 }
                 left.push(LinkedBeside { members: Vec::new(), ..implementation });

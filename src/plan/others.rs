@@ -63,12 +63,12 @@ impl EntryCase<'_> {
         members.copied().find(is_others)
     }
 
-    /// Whether another entry of this owner deletes it anyway: a claim for a client that is not that
-    /// entry's any more, which no account uses.
+    /// Whether another entry of this owner deletes or replaces it anyway: it is for a client that is not that
+    /// entry's any more, and no account uses it.
     fn is_let_go(&self, at: usize) -> bool {
         let client = self.context.assignment.client_of(at);
         let is_of_other = client.is_some_and(|client| *client != self.index.get(at).client_id);
-        is_of_other && self.is_claim(at) && !self.index.is_in_use(at)
+        is_of_other && !self.index.is_in_use(at)
     }
 
     /// What is somebody else's and would be changed if what an account names were made right.

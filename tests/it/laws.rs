@@ -1159,3 +1159,40 @@ fn a_secret_that_does_not_work_leaves_the_old_one_in_force() {
     let told = plan(&desired("wrong"), &shelf.observed(), &Policy::default());
     assert!(matches!(told.steps[0].action, Action::Replace { .. }));
 }
+
+/// An account names this entry's claim of what a person made, which is gone; what another key's claim says of it is
+/// left.
+#[test]
+fn a_lost_claim_of_what_was_made_by_hand_comes_to_rest() {
+    let held = [
+        ("spotify_one", "one", None),
+        ("spotify_one_2", "one", Some("appcred:house:k2:appcred:house:k1:spotify_one")),
+        ("spotify_one_3", "one", None),
+    ];
+    let desired = one_entry("one", Adopt::No, Completeness::Whole);
+    comes_to_rest(
+        &held,
+        &["appcred:house:k1:spotify_one", "spotify_one"],
+        &desired,
+        &Policy::default(),
+    );
+}
+
+/// What has another entry's mark and the client of this one is replaced by that entry in the same run.
+#[test]
+fn what_another_entry_replaces_is_in_nobodys_way() {
+    let held = [
+        ("spotify_one", "one", None),
+        ("spotify_one_2", "one", Some("appcred:house:k1")),
+        ("spotify_two", "two", Some("appcred:house:k2:appcred:house:k1")),
+        ("spotify_one_3", "one", None),
+        ("spotify_one_4", "one", None),
+        ("spotify_one_5", "one", Some("appcred:house:k1:spotify_one")),
+    ];
+    let mut desired = one_entry("two", Adopt::No, Completeness::Whole);
+    let mut second = desired.credentials[0].clone();
+    second.key = key("k2");
+    second.client_id = ClientId::new("one");
+    desired.credentials.push(second);
+    comes_to_rest(&held, &["appcred:house:k2:appcred:house:k1"], &desired, &Policy::default());
+}
