@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::http::Network;
 use crate::model::{Secret, Visible, day};
 use crate::secret::{env, token};
 use crate::target::Endpoint;
-use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
+use crate::target::home_assistant::{AuthMethod, ConnectionSettings, HomeAssistantEndpoint};
 use crate::workspace::Environment;
 
 const HASS_SERVER: &str = "HASS_SERVER";
@@ -47,6 +48,12 @@ fn target() -> Option<Result<Endpoint, String>> {
     };
     let endpoint = HomeAssistantEndpoint::unwritten(&url, auth).map(Endpoint::HomeAssistant);
     Some(endpoint.map_err(|why| format!("the environment variable {HASS_SERVER} {why}")))
+}
+
+/// The Home Assistant that runs this as an app (add-on).
+pub(super) fn supervisor() -> Option<ConnectionSettings> {
+    let token = token::from_text(&variable(SUPERVISOR_TOKEN)?);
+    Some(ConnectionSettings { url: SUPERVISOR.to_owned(), token, network: Network::default() })
 }
 
 /// The address in `HASS_SERVER`.

@@ -9,12 +9,20 @@ use std::str::FromStr;
 use anyhow::{anyhow, bail};
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use url::Url;
 
-use crate::server::{Access, AccessError, TokenFile};
+use crate::server::{Access, AccessError, Ingress, TokenFile};
+use crate::target::home_assistant::ConnectionSettings;
+use crate::watch::AdministratorQuery;
+
+use super::environment;
 
 /// From where Home Assistant's Supervisor asks, as its documentation of add-ons says.
 const SUPERVISOR: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 30, 32, 2));
+
+/// Users about whom Home Assistant is asked at once.
+const QUERY_QUEUE: usize = 64;
 
 /// Where to listen, and whom to let in
 #[derive(Args, Clone, Debug)]
@@ -38,7 +46,10 @@ pub(super) struct ListenArgs {
     /// Accept requests for this host name, such as that of a reverse proxy on this machine
     #[arg(long, value_name = "NAME[:PORT]", help_heading = "Status page")]
     allow_host: Vec<String>,
-    /// Let in the users that Home Assistant lets in, when run as an app (add-on)
+    /// Let in the administrators of Home Assistant, when run as an app (add-on)
+    ///
+    /// Home Assistant lets any user who is signed in through to an app. So appcred asks it, with SUPERVISOR_TOKEN, who
+    /// is an administrator; any other user is shown a greeting.
     #[arg(long, help_heading = "Status page")]
     ingress: bool,
     /// Have providers send browsers back to this address, at which they reach the status page,
@@ -91,6 +102,9 @@ fn base(text: &str) -> Result<String, &'static str> {
     Ok(url.origin().ascii_serialization())
 }
 
+/// A Home Assistant, and who asks about its users.
+type HouseOfQueries = (ConnectionSettings, mpsc::Receiver<AdministratorQuery>);
+
 impl ListenArgs {
     /// Where browsers come back to after consent, if not to Home Assistant.
     pub(super) fn consent_base(&self) -> Option<String> {
@@ -109,23 +123,45 @@ impl ListenArgs {
         hook.map_err(|why| anyhow!("--hook-secret-file: {why}"))
     }
 
+    /// Whom the Supervisor lets in, and the questions who of them is an administrator, for the Home Assistant that is
+    /// to answer them.
+    ///
+    /// # Errors
+    /// Where this is no app.
+    pub(super) fn ingress(&self) -> anyhow::Result<Option<(Ingress, HouseOfQueries)>> {
+        if !self.ingress {
+            return Ok(None);
+        }
+        if let Listen::At(address) = self.listen
+            && address.ip().to_canonical().is_loopback()
+        {
+            bail!("Home Assistant cannot reach {address}: --ingress needs --listen 0.0.0.0:8099");
+        }
+        let Some(house) = environment::supervisor() else {
+            bail!(
+                "--ingress needs SUPERVISOR_TOKEN, which an app (add-on) of Home Assistant has if its config.yaml says `homeassistant_api: true`"
+            );
+        };
+        let (administrators, queries) = mpsc::channel(QUERY_QUEUE);
+        Ok(Some((Ingress { supervisor: SUPERVISOR, administrators }, (house, queries))))
+    }
+
     /// Takes the port, and knows who may ask; nothing where nobody may.
     ///
     /// # Errors
     /// Where everybody could come, or the token cannot be read, or the port is taken.
-    pub(super) async fn bind(&self) -> anyhow::Result<Option<(TcpListener, Access)>> {
+    pub(super) async fn bind(
+        &self,
+        ingress: Option<Ingress>,
+    ) -> anyhow::Result<Option<(TcpListener, Access)>> {
         let Listen::At(address) = self.listen else {
             if self.consent_base.is_some() {
                 bail!("--consent-base needs a listener: it cannot be used with --listen off");
             }
             return Ok(None);
         };
-        if self.ingress && address.ip().to_canonical().is_loopback() {
-            bail!("Home Assistant cannot reach {address}: --ingress needs --listen 0.0.0.0:8099");
-        }
         let token = self.token_file.clone().map(TokenFile::new).transpose();
         let token = token.map_err(|why| anyhow!("--token-file: {why}"))?;
-        let ingress = self.ingress.then_some(SUPERVISOR);
         // Refused before anybody could come.
         let access = Access::new(address, token, ingress, self.allow_host.clone());
         let mut access = access.map_err(refused)?;

@@ -16,8 +16,8 @@ use crate::server::{Serving, serve};
 use crate::status::SourceStatus;
 use crate::target::Stop;
 use crate::watch::{
-    self, ChangeDetection, Channels, Connector, Heartbeat, ReadSpecs, Reading, SnapshotStore,
-    SourceChannels, SourceTask, StatusStore, WakeRequest, Wakes, WatchSettings,
+    self, AdministratorsTask, ChangeDetection, Channels, Connector, Heartbeat, ReadSpecs, Reading,
+    SnapshotStore, SourceChannels, SourceTask, StatusStore, WakeRequest, Wakes, WatchSettings,
 };
 
 use crate::workspace::{ProjectReader, ReaderSettings, max_age};
@@ -101,7 +101,8 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     };
     let mut reader = ProjectReader::new(settings_of_reader, Terminal);
     check(reader.read()).await?;
-    let served = verb.listen.bind().await?;
+    let (ingress, house) = verb.listen.ingress()?.unzip();
+    let served = verb.listen.bind(ingress).await?;
     let hook = verb.listen.hook()?;
     let stop = Stop::new();
     let reload = Arc::new(Notify::new());
@@ -121,6 +122,9 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
         let task = fetching(source, interval, statuses.clone(), stop.clone());
         tasks.spawn(after_fetch(task, &mut wakes, hang_up, Arc::clone(&reload)));
     }
+    if let Some((house, queries)) = house {
+        tasks.spawn(AdministratorsTask { house, queries, stop: stop.clone() }.run());
+    }
     if let Some((listener, access)) = served {
         let serving = Serving {
             status: statuses.subscribe(),
@@ -134,12 +138,7 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
         };
         tasks.spawn(serve(listener, serving, stop.clone().cancelled_owned()));
     }
-    let connector = Connector {
-        resolver: reader.resolvers(),
-        sessions: environment::read().sessions(),
-        consent_base: verb.listen.consent_base(),
-        reached: Default::default(),
-    };
+    let connector = connector(&reader, verb.listen.consent_base());
     let wakes = Wakes::new(wakes);
     let channels = Channels { statuses, snapshots, callbacks, wakes, reload, heartbeat, stop };
     tasks.spawn(watch::run(settings, reader, connector, channels));
@@ -148,6 +147,15 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
         () = over => {}
     }
     Ok(ExitStatus::Success)
+}
+
+fn connector(reader: &ProjectReader<Terminal>, consent_base: Option<String>) -> Connector {
+    Connector {
+        resolver: reader.resolvers(),
+        sessions: environment::read().sessions(),
+        consent_base,
+        reached: Default::default(),
+    }
 }
 
 /// What keeps a project as its repository has it, after the first fetch.

@@ -3,7 +3,7 @@
 //! - On loopback anybody on this machine, but by a name of this machine: a page elsewhere whose name
 //!   was made to lead here (DNS rebinding) sends its own.
 //! - With a token whoever knows it, from wherever: a program as a bearer, a browser by its session.
-//! - Home Assistant's Supervisor for whom it has let in, by the one address that it asks from.
+//! - Home Assistant's Supervisor for its administrators, by the one address that it asks from (`ingress.rs`).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use url::Url;
 use crate::listener::Peer;
 
 use super::consent::Binding;
+use super::ingress::Ingress;
 use super::sessions::{Fingerprint, Sessions};
 use super::throttle::Throttle;
 use super::token_file::TokenFile;
@@ -44,7 +45,7 @@ pub struct Access {
     port: u16,
     hosts: Vec<String>,
     token: Option<TokenFile>,
-    ingress: Option<IpAddr>,
+    ingress: Option<Ingress>,
     pub(super) sessions: Sessions,
     throttle: Throttle,
     pub(super) binding: Binding,
@@ -79,7 +80,7 @@ impl Access {
     pub fn new(
         address: SocketAddr,
         token: Option<TokenFile>,
-        ingress: Option<IpAddr>,
+        ingress: Option<Ingress>,
         hosts: Vec<String>,
     ) -> Result<Self, AccessError> {
         if token.is_none() && ingress.is_none() && !address.ip().to_canonical().is_loopback() {
@@ -95,9 +96,15 @@ impl Access {
         self.port = port;
     }
 
+    /// What the Supervisor lets in; nothing where it is not the one that asks.
+    pub(super) fn ingress_of(&self, request: &Request) -> Option<&Ingress> {
+        let peer = Peer::of(request).map(Peer::ip)?;
+        self.ingress.as_ref().filter(|ingress| ingress.supervisor == peer)
+    }
+
     /// Whether the Supervisor asks.
     pub(super) fn is_ingress(&self, request: &Request) -> bool {
-        self.ingress.is_some() && Peer::of(request).map(Peer::ip) == self.ingress
+        self.ingress_of(request).is_some()
     }
 
     /// Before what the addresses of our own pages are written, for whoever asks.
@@ -151,7 +158,7 @@ impl Access {
             return None;
         }
         let refused = |why| Some(reply::words(StatusCode::FORBIDDEN, why));
-        match (&self.token, self.ingress) {
+        match (&self.token, &self.ingress) {
             (None, Some(_)) => refused(NOT_DIRECTLY),
             (None, None) if !host(headers).is_some_and(|host| self.is_own(&host)) => {
                 refused(NOT_BY_THIS_NAME)

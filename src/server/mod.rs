@@ -3,7 +3,8 @@
 //! ```text
 //!  crate::listener (bounded connections) ──▶ access.rs (who may ask: Host, token, ingress)
 //!                                                    │        └─ login.rs, sessions.rs (browsers),
-//!                                                    │           token_file.rs, throttle.rs (wrong tokens)
+//!                                                    │           token_file.rs, throttle.rs (wrong tokens),
+//!                                                    │           ingress.rs (users of HA) ──▶ watch/
 //!                                                    ▼
 //!  Status ─▶ report::status ─▶ page/, metrics.rs, probes.rs, /api/v1/status
 //!  shared.rs = what is rendered once for each status
@@ -19,6 +20,7 @@
 mod access;
 mod callback;
 mod consent;
+mod ingress;
 mod login;
 mod metrics;
 mod page;
@@ -44,6 +46,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 pub use access::{Access, AccessError};
+pub use ingress::Ingress;
 pub use token_file::TokenFile;
 
 use crate::callback::Consents;
@@ -173,6 +176,7 @@ fn router(server: ServerState) -> Router {
         // A Git host has no token: its signature is the proof.
         .route(HOOK_PATH, post(wake::hook))
         .fallback(async || reply::words(StatusCode::NOT_FOUND, "There is nothing here."))
+        .layer(from_fn_with_state(Arc::clone(&server.access), ingress::guard))
         .layer(from_fn_with_state(Arc::clone(&server.access), reply::harden))
         .with_state(server)
 }

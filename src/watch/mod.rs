@@ -14,6 +14,7 @@
 //! manifest_notices.rs: notices about the manifests
 //! wakes.rs: rounds that programs ask for
 //! source.rs: fetches the manifests again and again, where they are in a repository elsewhere
+//! administrators.rs: whether somebody administers Home Assistant, for whom it lets in to the status page
 //! clients.rs: asks providers regularly whether they still accept clients
 //! ```
 //!
@@ -22,6 +23,7 @@
 //! error nothing new is given out: the last good state stays in force. A task that crashes starts
 //! again, a reader that crashes reads again, and both are reported.
 
+mod administrators;
 mod clients;
 mod conflict;
 mod connection;
@@ -69,6 +71,7 @@ use retry::Schedule;
 use target_tasks::TargetTasks;
 use trigger::Trigger;
 
+pub use administrators::{AdministratorQuery, AdministratorsTask};
 pub use connection::{
     Connect, ConnectedTarget, Connector, ReachedTargets, TargetEvent, WatchedTarget,
 };

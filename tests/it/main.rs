@@ -26,6 +26,7 @@ mod ha_apply;
 mod ha_authorize;
 mod ha_each_integration;
 mod ha_faults;
+mod ha_ingress;
 mod ha_kept;
 mod ha_login;
 mod ha_ownership;

@@ -569,13 +569,14 @@ fn the_supervisor_alone_may_ask_by_its_ingress() {
     let here = IpAddr::from(Ipv4Addr::LOCALHOST);
     let path = ("X-Ingress-Path", "/api/hassio_ingress/t0k-en_1");
     let served = Served::with(busy(), Rules { ingress: Some(here), ..Rules::default() });
-    let page = get(&served, "/", &[path, ("Host", "ha.example:8123")]);
+    let anna = ("X-Remote-User-Id", "anna");
+    let page = get(&served, "/", &[path, anna, ("Host", "ha.example:8123")]);
     assert_eq!(page.status, 200);
     for link in ["api/v1/status", "fragment", "metrics"] {
         let link = format!("\"/api/hassio_ingress/t0k-en_1/{link}\"");
         assert!(page.text.contains(&link), "{link} in {}", page.text);
     }
-    let forged = get(&served, "/", &[("X-Ingress-Path", "//evil.example/\"><script>")]);
+    let forged = get(&served, "/", &[anna, ("X-Ingress-Path", "//evil.example/\"><script>")]);
     assert!(!forged.text.contains("evil"), "{}", forged.text);
 
     let elsewhere = Some(IpAddr::from([172, 30, 32, 2]));
@@ -589,6 +590,42 @@ fn the_supervisor_alone_may_ask_by_its_ingress() {
     let served = Served::with(busy(), rules);
     let links = get(&served, "/", &[("Authorization", &format!("Bearer {TOKEN}")), path]);
     assert!(links.text.contains("\"./fragment\""), "a path is taken from the Supervisor alone");
+}
+
+#[test]
+fn whom_the_supervisor_lets_in_sees_nothing_unless_an_administrator() {
+    let here = IpAddr::from(Ipv4Addr::LOCALHOST);
+    // A token is no way around it, as from elsewhere.
+    let rules = Rules { ingress: Some(here), token: Some(TOKEN), ..Rules::default() };
+    let mut served = Served::with(busy(), rules);
+    let paths = ["/", "/fragment", "/consent?target=home&key=climate", "/metrics", "/readyz"];
+    let programs = ["/api/v1/status", "/api/v1/snapshot", "/login", "/nowhere", CALLBACK];
+    let bearer = format!("Bearer {TOKEN}");
+    for path in paths.into_iter().chain(programs) {
+        for (users, status, why) in [
+            (&["ben"][..], 403, "shown to administrators only"),
+            (&[], 403, "does not say who you are"),
+            (&[""], 403, "does not say who you are"),
+            (&["anna", "ben"], 403, "does not say who you are"),
+            (&["ben", "anna"], 403, "does not say who you are"),
+            (&["cleo"], 503, "could not be asked whether you are"),
+        ] {
+            let mut headers: Vec<_> =
+                users.iter().map(|user| ("X-Remote-User-Id", *user)).collect();
+            headers.extend([("Authorization", &*bearer), ("X-Remote-User-Name", "anna")]);
+            let refused = get(&served, path, &headers);
+            assert_eq!(refused.status, status, "{path} {users:?}");
+            assert!(refused.text.contains(why), "{path} {users:?}: {}", refused.text);
+            assert!(!refused.text.contains("limate"), "{path} {users:?}: {}", refused.text);
+        }
+    }
+    let ben = ("X-Remote-User-Id", "ben");
+    let wake = send("POST", &served.url("/api/v1/reconcile"), &[ben], None).unwrap();
+    assert_eq!((wake.status, served.woken()), (403, None));
+    let anna = ("X-Remote-User-Id", "anna");
+    let wake = send("POST", &served.url("/api/v1/reconcile"), &[anna], None).unwrap();
+    assert_eq!((wake.status, served.woken().is_some()), (202, true));
+    assert_eq!(get(&served, "/healthz", &[]).status, 200, "the Supervisor's watchdog has no user");
 }
 
 #[test]

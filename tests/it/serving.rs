@@ -13,12 +13,16 @@ use appcred::model::{
 };
 use appcred::plan::{Reason, SetupState, Why};
 use appcred::report::FileNames;
-use appcred::server::{Access, Serving, TokenFile, serve};
+use appcred::server::{Access, Ingress, Serving, TokenFile, serve};
 use appcred::status::{
     AccessFault, Difference, EntryStatus, Holding, Link, ManifestStatus, Mode, RecordedStep,
     SetUpStatus, Status, TargetStatus,
 };
-use appcred::watch::{CallbackRequest, Heartbeat, WakeRequest};
+use appcred::target::Stop;
+use appcred::target::home_assistant::ConnectionSettings;
+use appcred::watch::{
+    AdministratorQuery, AdministratorsTask, CallbackRequest, Heartbeat, WakeRequest,
+};
 use jiff::Timestamp;
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
@@ -30,7 +34,10 @@ use tokio::task::JoinHandle;
 #[derive(Default)]
 pub(crate) struct Rules {
     pub(crate) token: Option<&'static str>,
+    /// Where the Supervisor asks from.
     pub(crate) ingress: Option<IpAddr>,
+    /// Who knows the administrators; where it is none, `anna` is one, `ben` is not, and of others nothing is said.
+    pub(crate) house: Option<ConnectionSettings>,
     pub(crate) hosts: &'static [&'static str],
     /// What a Git host signs with.
     pub(crate) hook: Option<&'static str>,
@@ -65,7 +72,19 @@ impl Served {
         let token = NamedTempFile::new().unwrap();
         fs::write(token.path(), rules.token.unwrap_or_default()).unwrap();
         let token_file = rules.token.map(|_| TokenFile::new(token.path().to_owned()).unwrap());
-        let access = Access::new(address, token_file, rules.ingress, hosts);
+        let (administrators, mut queries) = mpsc::channel::<AdministratorQuery>(4);
+        let ingress = rules.ingress.map(|supervisor| Ingress { supervisor, administrators });
+        if let Some(house) = rules.house {
+            runtime.spawn(AdministratorsTask { house, queries, stop: Stop::new() }.run());
+        } else {
+            runtime.spawn(async move {
+                while let Some(query) = queries.recv().await {
+                    let known = matches!(&*query.user, "anna" | "ben");
+                    query.answer.send(known.then_some(query.user == "anna")).unwrap();
+                }
+            });
+        }
+        let access = Access::new(address, token_file, ingress, hosts);
         let (status, seen) = watch::channel(Arc::new(first));
         let (snapshot, newest) = watch::channel(None);
         let (taker, consents) = mpsc::channel(4);

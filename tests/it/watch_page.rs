@@ -139,6 +139,7 @@ fn nobody_is_let_in_by_mistake() {
         (&["--listen", "0.0.0.0:0"][..], "--token-file, or run behind Home Assistant"),
         (&["--listen", "[::]:0"], "can be reached from other machines"),
         (&["--listen", "127.0.0.1:0", "--ingress"], "needs --listen 0.0.0.0:8099"),
+        (&["--listen", "0.0.0.0:0", "--ingress"], "--ingress needs SUPERVISOR_TOKEN"),
         (&["--listen", "127.0.0.1:0", "--token-file", "none"], "cannot read none"),
         (&["--listen", "127.0.0.1:0", "--token-file", "short"], "is too short"),
         (&["--listen", "203.0.113.1:1", "--token-file", "token"], "has no such address"),

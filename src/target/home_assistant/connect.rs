@@ -21,6 +21,7 @@ use crate::target::unreadable::UnreadableLog;
 pub(super) const CONNECT_TIMEOUT_SECONDS: u64 = 20;
 
 /// What is needed to reach HA.
+#[derive(Clone, Debug)]
 pub struct ConnectionSettings {
     /// As in `https://ha.example:8123`, or `http://supervisor/core` within an add-on.
     pub url: String,

@@ -65,6 +65,8 @@ pub(super) enum Command {
     SupportedFeatures { features: Features },
     #[serde(rename = "auth/current_user")]
     CurrentUser,
+    #[serde(rename = "config/auth/list")]
+    ListUsers,
     #[serde(rename = "get_config")]
     Configuration,
     #[serde(rename = "application_credentials/config")]

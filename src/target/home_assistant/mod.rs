@@ -6,6 +6,7 @@
 //!  connect.rs, address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
 //!  endpoint.rs = where it is and how to authenticate; network.rs = the way to it; session.rs = stored logins
 //!  sign_in.rs = how to get a token; flow_notes.rs, account_notes.rs = what is noted in HA of flows and accounts
+//!  administrators.rs = who may do everything in HA
 //!  examine.rs = what is seen on the way to it, step by step
 //!  unreachable.rs = why there is no answer there, and what to do
 //! ```
@@ -13,6 +14,7 @@
 
 mod account_notes;
 mod address;
+mod administrators;
 mod changes;
 mod config_entries;
 mod connect;
@@ -39,6 +41,7 @@ mod sign_in;
 mod turns;
 mod unreachable;
 
+pub use administrators::administrators;
 pub use connect::{ConnectionSettings, connect};
 pub use endpoint::{AuthMethod, HomeAssistantEndpoint, HomeAssistantInput, TokenCommand};
 pub use examine::{Examination, NotWelcome, SeenServer, Welcome};
