@@ -126,7 +126,7 @@ fn summary(status: &Status) -> String {
             line.push_str(", which does not match");
         }
     }
-    if !status.manifests.are_in_force() {
+    if !status.manifests.are_in_force() || status.problems().has_errors() {
         line.push_str(", manifests in error");
     }
     line

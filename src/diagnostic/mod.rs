@@ -187,6 +187,24 @@ impl Diagnostics {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
+    /// Adds those that say something else, or of another place.
+    pub fn merge(&mut self, other: &Self) {
+        for problem in &other.0 {
+            let is_same =
+                |one: &Diagnostic| one.spot == problem.spot && one.message == problem.message;
+            if !self.0.iter().any(is_same) {
+                self.0.push(problem.clone());
+            }
+        }
+    }
+
+    /// How many errors and how many warnings there are.
+    pub fn errors_and_warnings(&self) -> (usize, usize) {
+        let is_error = |problem: &&Diagnostic| problem.severity == Severity::Error;
+        let errors = self.0.iter().filter(is_error).count();
+        (errors, self.0.len() - errors)
+    }
+
     /// Whether there is nothing at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -264,7 +264,7 @@ pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<
             entries: manifests.entries,
             selection: manifests.selection.as_ref().map(ReportedSelection::from),
             blocker: manifests.blocker.as_deref(),
-            problems: problems_of(&manifests.problems, names),
+            problems: problems_of(&status.problems(), names),
         },
         source: status.source.as_ref().map(Into::into),
         targets: targets.collect(),

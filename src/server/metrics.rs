@@ -277,7 +277,7 @@ impl Numbers {
     }
 
     fn problems(&self) -> [([(&'static str, &'static str); 1], i64); 2] {
-        let (errors, warnings) = self.0.manifests.errors_and_warnings();
+        let (errors, warnings) = self.0.problems().errors_and_warnings();
         [("error", errors), ("warning", warnings)]
             .map(|(severity, count)| ([("severity", severity)], number(count)))
     }

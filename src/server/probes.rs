@@ -31,7 +31,7 @@ fn unready(status: &Status) -> Option<String> {
     if status.manifests.read_at.is_none() {
         return Some("the manifests were not read yet".to_owned());
     }
-    if !status.manifests.are_in_force() {
+    if !status.manifests.are_in_force() || status.problems().has_errors() {
         return Some("the manifests are in error".to_owned());
     }
     let waiting: Vec<&str> = status

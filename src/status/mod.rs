@@ -21,7 +21,7 @@ pub use history::{History, MOST_RECORDED, RecordedStep};
 pub use source::SourceStatus;
 pub use totals::{BUCKETS, Durations, Totals};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
 use crate::model::{ClientId, Commit, Domain, Held, Key, Mark, TargetName, counted};
 use crate::plan::{Plan, Why, Withheld};
 
@@ -41,6 +41,13 @@ pub struct Status {
 }
 
 impl Status {
+    /// All that is wrong with the manifests, also by what targets know.
+    pub fn problems(&self) -> Diagnostics {
+        let mut problems = Diagnostics::clone(&self.manifests.problems);
+        self.targets.values().for_each(|target| problems.merge(&target.problems));
+        problems
+    }
+
     /// The accounts that are linked at all targets: each client, and the title of an account.
     pub fn linked(&self) -> impl Iterator<Item = (&Domain, &ClientId, &str)> {
         let linked = self.targets.values().flat_map(|target| &target.linked);
@@ -61,7 +68,7 @@ pub struct ManifestStatus {
     pub entries: usize,
     /// What is watched, where that is not all of them.
     pub selection: Option<SelectionStatus>,
-    /// What is wrong with them. While there is an error, what was read before stays in force.
+    /// What is wrong with them, whatever targets hold. While there is an error, what was read before stays in force.
     pub problems: Arc<Diagnostics>,
     /// What else keeps them from being applied, such as a missing target.
     pub blocker: Option<String>,
@@ -82,14 +89,6 @@ impl ManifestStatus {
     /// Whether what was read last is in force.
     pub fn are_in_force(&self) -> bool {
         self.read_at.is_some() && self.blocker.is_none() && !self.problems.has_errors()
-    }
-
-    /// How many problems keep them from that, and how many do not.
-    pub fn errors_and_warnings(&self) -> (usize, usize) {
-        let problems = self.problems.sorted();
-        let is_error = |problem: &&&Diagnostic| problem.severity == Severity::Error;
-        let errors = problems.iter().filter(is_error).count();
-        (errors, problems.len() - errors)
     }
 }
 
@@ -121,6 +120,8 @@ pub struct TargetStatus {
     pub linked: BTreeSet<(Domain, ClientId, String)>,
     /// What is not as wanted there, and stays so for now.
     pub differences: Vec<Difference>,
+    /// What is wrong with entries by what the target knows. All else is done.
+    pub problems: Diagnostics,
     /// What was to be done when somebody had changed it last.
     pub drift: Vec<String>,
     /// The credentials that stay there although no entry wants them.
@@ -152,6 +153,7 @@ impl TargetStatus {
             clients: BTreeMap::new(),
             linked: BTreeSet::new(),
             differences: Vec::new(),
+            problems: Diagnostics::default(),
             drift: Vec::new(),
             forgotten: Vec::new(),
             foreign: 0,
@@ -321,4 +323,22 @@ pub fn differences(plan: &Plan, is_left: bool, is_drift: bool) -> Vec<Difference
         is_drift: is_drift && matches!(why, Why::OutsideWindows { .. }) && !action.is_set_up(),
     });
     steps.chain(withheld).collect()
+}
+
+/// The entries whose integration the target does not have, each where that is written.
+pub fn unknown_integrations(
+    target: &TargetName,
+    plan: &Plan,
+    domains: &BTreeMap<Key, Spot>,
+) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for Withheld { action, why } in &plan.withheld {
+        let spot = action.for_entry().and_then(|wanted| domains.get(&wanted.key));
+        if let (Why::UnknownIntegration { .. }, Some(spot)) = (why, spot) {
+            let problem = Diagnostic::error(ProblemCode::UnknownIntegration, why.to_string());
+            let problem = problem.at(&spot.file, spot.span).help(why.help());
+            problems.push(problem.label(format!("not known to target `{target}`")));
+        }
+    }
+    problems
 }

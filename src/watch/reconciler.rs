@@ -276,6 +276,8 @@ impl<C: Connect> TargetReconciler<C> {
         let is_repaired = is_drift && !is_left && !is_postponed;
         let differences = status::differences(plan, is_left, is_drift);
         self.log.unread(&observed.unread_accounts);
+        let problems = status::unknown_integrations(&self.name, plan, &spec.domains);
+        self.log.problems(&problems);
         self.log.found(&differences, is_repaired, plan, &spec.policy.selection);
         let mut entries = spec.dated(status::entries(&spec.desired, plan, &spec.policy));
         entries.iter_mut().for_each(|entry| self.set_ups.write(entry));
@@ -287,6 +289,7 @@ impl<C: Connect> TargetReconciler<C> {
             target.entries = entries;
             target.linked = status::linked(plan);
             target.differences = differences;
+            target.problems = problems;
             target.forgotten = status::forgotten(plan);
             target.foreign = plan.foreign();
             target.of_other_owners = plan.of_other_owners();

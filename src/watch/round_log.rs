@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::integrations::{TOO_MANY_ACCOUNTS_HELP, too_many_accounts};
 use crate::model::{
     Desired, DesiredCredential, Key, Selection, TargetName, UnreadAccounts, Visible,
@@ -24,12 +25,14 @@ pub(super) struct RoundLog {
     failing: BTreeMap<StepIdentity, String>,
     /// The entries with whose client too many accounts are linked.
     limits: BTreeMap<Key, String>,
+    /// What is wrong with entries by what the target knows.
+    problems: BTreeSet<String>,
 }
 
 impl RoundLog {
     pub(super) fn new(target: TargetName) -> Self {
-        let (last, unread, failing, limits) = Default::default();
-        Self { target, last, unread, failing, limits }
+        let (last, unread, failing, limits, problems) = Default::default();
+        Self { target, last, unread, failing, limits, problems }
     }
 
     pub(super) fn connected(&mut self, version: Option<&str>) {
@@ -39,6 +42,15 @@ impl RoundLog {
 
     pub(super) fn waits_for_writer(&self, holder: &str, place: &str) {
         tracing::info!(target = %self.target, "waiting for {holder}, which is changing {place}");
+    }
+
+    /// Logs what is wrong with entries by what the target knows, each problem once.
+    pub(super) fn problems(&mut self, problems: &Diagnostics) {
+        let lines: BTreeSet<String> = problems.sorted().into_iter().map(Diagnostic::line).collect();
+        for line in lines.difference(&self.problems) {
+            tracing::error!(target = %self.target, "{line}");
+        }
+        self.problems = lines;
     }
 
     /// Logs what was found. What is about to be done is logged when it is done.

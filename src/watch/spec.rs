@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::diagnostic::Spot;
 use crate::files::Stamp;
 use crate::lock::{TargetLock, WriteLock};
 use crate::model::{Desired, Key, Lifetime, Policy, Seals, TargetName};
@@ -25,6 +26,8 @@ pub struct TargetSpec {
     pub seals: Arc<BTreeMap<Key, Seals>>,
     /// Until when the clients of its entries may be used. What is due changes with the day.
     pub lifetimes: BTreeMap<Key, Lifetime>,
+    /// Where the integration of each entry is written.
+    pub domains: BTreeMap<Key, Spot>,
     /// What a plan may do.
     pub policy: Policy,
     /// Whether nothing is done there: it is not even connected to.

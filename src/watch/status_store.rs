@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
+use crate::diagnostic::Spot;
 use crate::model::{Commit, TargetName};
 use crate::plan::Step;
 use crate::reconcile::Outcome;
@@ -97,6 +98,10 @@ impl StatusStore {
         };
         self.target(name, |target| {
             target.entries = spec.dated(unseen(&spec.desired, &target.entries));
+            // What is written elsewhere by now may be right.
+            let is_written = |spot: &Spot| spec.domains.values().any(|written| written == spot);
+            let problems = std::mem::take(&mut target.problems);
+            target.problems = problems.only(|one| one.spot.as_ref().is_some_and(is_written));
             relink(target, link);
         });
     }

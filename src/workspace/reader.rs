@@ -215,8 +215,10 @@ impl<P: Ask + Clone> ProjectReader<P> {
             let entries = known.resolved.entries_of(&name);
             let lifetime =
                 |entry: &Arc<Entry>| (entry.key.value.clone(), entry.lifetime(project, today));
+            let domain = |entry: &Arc<Entry>| (entry.key.value.clone(), entry.domain.spot.clone());
             let spec = TargetSpec {
                 lifetimes: entries.map(lifetime).collect(),
+                domains: known.resolved.entries_of(&name).map(domain).collect(),
                 inputs: stamped.collect(),
                 lock: self.lock(project, &endpoint),
                 writing: WriteLock::of(&endpoint, state_folder),

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::ha_apply::House;
 use crate::ha_faults::open;
-use crate::real::{HomeAssistant, Release, each_release};
+use crate::real::{HomeAssistant, Release, each_release, free_port, send};
 use crate::shell::{Appcred, Project, age_identity, encrypt};
 
 /// The longest that anything may take here before it counts as never.
@@ -309,10 +309,32 @@ fn a_mistyped_integration_is_guessed() {
         "credentials/b.yaml",
         "application_credentials:\n  - {domain: spotfy, client_id: z, client_secret: !env_var S}\n",
     );
-    let running = scene.appcred(&["watch"]).env("S", "first").spawn();
+    let port = free_port();
+    let listen = format!("--listen=127.0.0.1:{port}");
+    let running = scene.appcred(&["watch", &listen]).env("S", "first").spawn();
     let guessed =
         "not done: create spotfy \"spotfy\": unknown integration `spotfy`: did you mean `spotify`?";
     eventually("it is guessed", || running.stderr().contains(guessed));
+    let error =
+        "ERROR credentials/b.yaml:2:14: unknown integration `spotfy`: did you mean `spotify`? (";
+    assert!(running.stderr().contains(error), "{}", running.stderr());
+
+    let get = |path: &str| send("GET", &format!("http://127.0.0.1:{port}{path}"), &[], None);
+    let counted = "appcred_manifest_problems{severity=\"error\"} 1";
+    let metrics = get("/metrics").unwrap().text;
+    assert!(metrics.contains(counted), "{metrics}");
+    let ready = get("/readyz").unwrap();
+    assert_eq!((ready.status, ready.text.as_str()), (503, "the manifests are in error\n"));
+    let status = get("/api/v1/status").unwrap().value();
+    let problem = &status["manifests"]["problems"][0];
+    assert_eq!(problem["code"], "unknown-integration", "{status}");
+    assert_eq!(status["manifests"]["in_force"], true, "all else is done");
+    let page = get("/").unwrap().text;
+    assert!(page.contains("credentials/b.yaml:2:14"), "{page}");
+    assert!(page.contains("1 problem keeps an entry from being applied"), "{page}");
+
+    scene.project.write("credentials/b.yaml", "application_credentials: []\n");
+    eventually("it is ready", || get("/readyz").is_ok_and(|answer| answer.status == 200));
     running.signal(Signal::TERM);
     running.finish();
 }

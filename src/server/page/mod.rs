@@ -112,7 +112,7 @@ pub(super) async fn fragment(State(server): State<ServerState>, request: Request
 
 fn main(status: &Status, names: &FileNames) -> (PageSummary, Markup) {
     let report = report(status, names);
-    let excerpts = problems::excerpts(&status.manifests.problems, manifests::MOST_PROBLEMS);
+    let excerpts = problems::excerpts(&status.problems(), manifests::MOST_PROBLEMS);
     let verdict = PageSummary::of(&report);
     let main = markup! {
         (verdict::section(&report, &verdict))

@@ -88,11 +88,18 @@ fn concerns(report: &StatusReport<'_>) -> Vec<Concern> {
     let hindered = manifests.blocker.is_some() && errors == 0;
     let one = |words: &str| Concern { count: 1, words: words.to_owned(), is_waiting: false };
     let of_manifests = [
-        said(
-            errors,
-            "problem keeps the manifests from being applied",
-            "problems keep the manifests from being applied",
-        ),
+        match manifests.in_force {
+            true => said(
+                errors,
+                "problem keeps an entry from being applied",
+                "problems keep entries from being applied",
+            ),
+            false => said(
+                errors,
+                "problem keeps the manifests from being applied",
+                "problems keep the manifests from being applied",
+            ),
+        },
         hindered.then(|| one("the manifests are not applied")),
         is_stale.then(|| one("the repository cannot be fetched")),
         is_unmatched.then(|| one("a part of the selection matches no entry")),

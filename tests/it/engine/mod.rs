@@ -289,6 +289,7 @@ fn spec_at(address: &str, credentials: Vec<DesiredCredential>) -> TargetSpec {
             completeness: Completeness::Whole,
         },
         seals: Arc::default(),
+        domains: BTreeMap::new(),
         policy: Policy::default(),
         is_suspended: false,
         mode: Mode::Repair,
