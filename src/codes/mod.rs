@@ -187,6 +187,8 @@ codes! {
         NothingDesired = "nothing_desired",
         /// An entry that could not be read or planned may want it.
         Unread = "unread",
+        /// An entry whose client id is not known may want it.
+        Unidentified = "unidentified",
         /// Manifests are empty or missing, as after an accident.
         Emptied = "emptied",
         /// The target has no such integration.

@@ -345,8 +345,6 @@ impl Resolved {
                     domain: entry.domain.value.clone(),
                     name: entry.name.value.clone(),
                 });
-                // It may want any credential of its integration.
-                desired.completeness = Completeness::Partial;
                 continue;
             };
             // Client ids in plain text were compared when the manifests were read.

@@ -261,7 +261,7 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, FieldRefusal
     }
     if text.starts_with(SOPS_HEADER) {
         return Err(FieldRefusal::new(ProblemCode::SopsValue, "is encrypted by SOPS, but must be readable without a key")
-            .help("let SOPS encrypt secrets only: `encrypted_regex: ^(client_id|client_secret|token|headers)$` in .sops.yaml"));
+            .help("let SOPS encrypt secrets only: `encrypted_regex: ^(client_secret|token|headers)$` in .sops.yaml"));
     }
     match hidden_character(text) {
         Some(which) => Err(FieldRefusal::new(ProblemCode::HiddenCharacter, format!("has {which}"))

@@ -19,7 +19,8 @@ pub struct Desired {
     pub previous_owners: BTreeSet<Owner>,
     /// The entries; keys are unique, and so are pairs of domain and client id.
     pub credentials: Vec<DesiredCredential>,
-    /// Entries whose client is not known here: its id is encrypted, and nobody decrypts.
+    /// Entries whose client is not known here: its id is encrypted, and nobody decrypts. Each may want any
+    /// credential of its integration.
     pub unidentified: Vec<Unidentified>,
     /// Whether these are all entries.
     pub completeness: Completeness,

@@ -80,6 +80,7 @@ impl Why {
             Self::TooManyDeletes { .. } => WithheldCode::TooManyDeletes,
             Self::NothingDesired => WithheldCode::NothingDesired,
             Self::Unread => WithheldCode::Unread,
+            Self::Unidentified { .. } => WithheldCode::Unidentified,
             Self::Emptied { .. } => WithheldCode::Emptied,
             Self::NeedsCloud => WithheldCode::NeedsCloud,
             Self::IgnoresClient => WithheldCode::IgnoresClient,

@@ -8,6 +8,7 @@ use super::action::{Action, Adoption, CredentialState, Reason, StepId, Wanted};
 use super::case::{Adoptable, EntryCase};
 use super::condition::Condition;
 use super::draft::PlanDraft;
+use super::guard;
 use super::ownership::{OwnedBy, Proof};
 use super::withheld::Why;
 
@@ -82,7 +83,7 @@ impl EntryCase<'_> {
     /// What keeps the entry from a credential of its own.
     fn why_not_created(&self, is_linked: bool) -> Option<Why> {
         if self.context.assignment.is_unsure(self.number) {
-            return Some(Why::Unread);
+            return guard::may_want(self.context.desired, &self.entry.domain);
         }
         if let doubtful @ [_, ..] = self.context.assignment.doubtful(self.number) {
             let mut keys: BTreeMap<Key, Vec<Held>> = BTreeMap::new();

@@ -233,15 +233,25 @@ impl<'a> PlanDraft<'a> {
         }
     }
 
+    /// Withholds those deletes of an integration for which there is a reason.
     /// The set-ups need no word of their own: what is said of their credentials holds for them.
-    pub(super) fn withhold_all_prunes(&mut self, why: &Why) {
-        self.pruned_set_ups.clear();
+    pub(super) fn withhold_prunes(&mut self, why: impl Fn(&Domain) -> Option<Why>) {
+        self.pruned_set_ups.retain(|flow| why(&flow.domain).is_none());
         for removal in std::mem::take(&mut self.removals) {
-            self.withhold(removal, why.clone());
+            match why(removal.domain()) {
+                Some(why) => self.withhold(removal, why),
+                None => self.removals.push(removal),
+            }
         }
-        for PlannedPrune { group, mut remove, .. } in std::mem::take(&mut self.pruned) {
-            for at in group {
-                let (old, remove) = (self.index.get(at).held(), std::mem::take(&mut remove));
+        for mut prune in std::mem::take(&mut self.pruned) {
+            // All of a group are of one integration.
+            let domain = prune.group.first().map(|at| &self.index.get(*at).domain);
+            let Some(why) = domain.and_then(&why) else {
+                self.pruned.push(prune);
+                continue;
+            };
+            for at in prune.group {
+                let (old, remove) = (self.index.get(at).held(), std::mem::take(&mut prune.remove));
                 self.withhold(Action::Delete { old, remove }, why.clone());
             }
         }

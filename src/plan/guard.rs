@@ -1,6 +1,8 @@
 //! What the policy forbids. Guards withhold; they never add.
 
-use crate::model::{Completeness, Desired, Policy, Prune};
+use std::collections::BTreeSet;
+
+use crate::model::{Completeness, Desired, Domain, Key, Policy, Prune};
 
 use super::context::PlanContext;
 use super::draft::PlanDraft;
@@ -8,18 +10,39 @@ use super::withheld::Why;
 
 pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
     let PlanContext { desired, policy, .. } = context;
-    let guards = [unread(context), prune_off(policy), nothing_desired(desired, policy)];
-    if let Some(why) = guards.into_iter().flatten().next() {
-        draft.withhold_all_prunes(&why);
+    let guards = [all_unread(context), prune_off(policy), nothing_desired(desired, policy)];
+    match guards.into_iter().flatten().next() {
+        Some(why) => draft.withhold_prunes(|_| Some(why.clone())),
+        None => draft.withhold_prunes(|domain| unidentified(desired, domain)),
     }
     if let Some(why) = too_many(context, draft.planned_deletes()) {
-        draft.withhold_all_prunes(&why);
+        draft.withhold_prunes(|_| Some(why.clone()));
         draft.withhold_foreign(&why);
     }
 }
 
+/// What keeps a credential of this integration that no known entry wants.
+pub(super) fn unread(context: &PlanContext<'_>, domain: &Domain) -> Option<Why> {
+    all_unread(context).or_else(|| unidentified(context.desired, domain))
+}
+
+/// Whether an entry that is not known may want a credential of this integration.
+pub(super) fn may_want(desired: &Desired, domain: &Domain) -> Option<Why> {
+    match desired.completeness {
+        Completeness::Partial => Some(Why::Unread),
+        _ => unidentified(desired, domain),
+    }
+}
+
+/// An entry whose client is not known may want any credential of its own integration.
+fn unidentified(desired: &Desired, domain: &Domain) -> Option<Why> {
+    let of_domain = desired.unidentified.iter().filter(|entry| entry.domain == *domain);
+    let keys: BTreeSet<Key> = of_domain.map(|entry| entry.key.clone()).collect();
+    (!keys.is_empty()).then_some(Why::Unidentified { keys })
+}
+
 /// What was not understood may want any credential, as an entry with a mistyped integration does.
-pub(super) fn unread(context: &PlanContext<'_>) -> Option<Why> {
+fn all_unread(context: &PlanContext<'_>) -> Option<Why> {
     match &context.desired.completeness {
         _ if !context.of_unknown_integrations.is_empty() => Some(Why::Unread),
         Completeness::Partial => Some(Why::Unread),
@@ -33,7 +56,8 @@ fn prune_off(policy: &Policy) -> Option<Why> {
 }
 
 fn nothing_desired(desired: &Desired, policy: &Policy) -> Option<Why> {
-    (desired.credentials.is_empty() && !policy.allow_empty).then_some(Why::NothingDesired)
+    let is_empty = desired.credentials.is_empty() && desired.unidentified.is_empty();
+    (is_empty && !policy.allow_empty).then_some(Why::NothingDesired)
 }
 
 fn too_many(context: &PlanContext<'_>, planned: usize) -> Option<Why> {

@@ -53,7 +53,7 @@ impl EntryCase<'_> {
             // What `prune: all` deletes is in nobody's way, unless it stays for now.
             let is_pruned = self.index.is_nobodys(*at)
                 && !self.by_hand.contains(at)
-                && guard::unread(self.context).is_none();
+                && guard::unread(self.context, &self.entry.domain).is_none();
             self.index.get(*at).client_id == self.entry.client_id
                 && !self.owned.contains(at)
                 && !is_asked_for

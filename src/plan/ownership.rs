@@ -6,10 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use smol_str::SmolStr;
 
-use crate::model::{
-    ClientId, Completeness, Credential, Desired, DesiredCredential, Domain, Key, Mark, Owner,
-};
+use crate::model::{ClientId, Credential, Desired, DesiredCredential, Domain, Key, Mark, Owner};
 
+use super::guard;
 use super::index::Index;
 
 /// What a target says of whose a credential is.
@@ -212,7 +211,7 @@ impl Assignment {
         index: &Index<'_>,
     ) {
         let Some(groups) = undeclared.get(&(&entry.domain, &entry.client_id)) else { return };
-        if desired.completeness == Completeness::Partial {
+        if guard::may_want(desired, &entry.domain).is_some() {
             self.unsure.insert(number);
             return;
         }

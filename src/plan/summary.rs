@@ -95,6 +95,7 @@ impl Plan {
             let is_for_now = matches!(
                 withheld.why,
                 Why::Unread
+                    | Why::Unidentified { .. }
                     | Why::Emptied { .. }
                     | Why::NothingDesired
                     | Why::TooManyDeletes { .. }

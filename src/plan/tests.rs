@@ -6,7 +6,7 @@ use super::{Action, Adoption, CredentialState, Plan, Why, plan};
 use crate::model::{
     Adopt, ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired,
     DesiredCredential, Domain, EntryId, EntryState, Key, KnownDomains, Live, MaxDeletes, Observed,
-    Owner, Policy, Prune, Secret, UnreadAccounts,
+    Owner, Policy, Prune, Secret, Unidentified, UnreadAccounts,
 };
 
 pub(super) fn wanted(key: &str) -> DesiredCredential {
@@ -1350,6 +1350,36 @@ fn nothing_is_deleted_while_a_manifest_is_unread() {
     check(&plan, &["! - spotify_id_b Unread"]);
     let unknown = CredentialState::Unknown(Key::new("b").unwrap());
     assert_eq!(plan.credential_states[1].state, unknown);
+}
+
+#[test]
+fn an_encrypted_client_id_keeps_what_its_entry_may_want_and_nothing_else() {
+    let of = |domain: &str| {
+        planned(|desired, _, _| {
+            desired.credentials.remove(1);
+            let key = Key::new("c").unwrap();
+            let domain = Domain::new(domain);
+            desired.unidentified.push(Unidentified { key, domain, name: "C".into() });
+        })
+    };
+    let keys = r#"keys: {Key("c")}"#;
+    check(&of("spotify"), &[&format!("! - spotify_id_b Unidentified {{ {keys} }}")]);
+    check(&of("twitch"), &["- spotify_id_b [NotDesired]"]);
+    let alone = planned(|desired, _, _| {
+        desired.credentials.clear();
+        let (key, domain) = (Key::new("c").unwrap(), Domain::new("twitch"));
+        desired.unidentified.push(Unidentified { key, domain, name: "C".into() });
+    });
+    check(&alone, &["- spotify_id_a [NotDesired]", "- spotify_id_b [NotDesired]"]);
+    // What may have been renamed to the entry is not taken for the one that is known.
+    let renamed = planned(|desired, _, _| {
+        desired.credentials[1] = DesiredCredential { key: Key::new("n").unwrap(), ..wanted("b") };
+        let (key, domain) = (Key::new("c").unwrap(), Domain::new("spotify"));
+        desired.unidentified.push(Unidentified { key, domain, name: "C".into() });
+    });
+    let stay =
+        ["! + n", "! - spotify_id_b"].map(|what| format!("{what} Unidentified {{ {keys} }}"));
+    check(&renamed, &stay.each_ref().map(String::as_str));
 }
 
 #[test]

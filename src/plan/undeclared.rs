@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use smol_str::ToSmolStr;
 
-use crate::model::{
-    Completeness, ConfigEntry, Credential, Desired, Domain, Key, Live, Mark, OnDelete, Prune,
-};
+use crate::model::{ConfigEntry, Credential, Desired, Domain, Key, Live, Mark, OnDelete, Prune};
 
 use super::action::{Action, Adoption, CredentialState, Reason, Wanted};
 use super::context::PlanContext;
 use super::draft::PlanDraft;
+use super::guard;
 use super::kept;
 use super::ownership::{OwnedBy, Ownership};
 use super::withheld::Why;
@@ -32,10 +31,10 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
             OwnedBy::One(Ownership { mark, .. }) if mark.owner == desired.owner => {
                 gone.entry((&credential.domain, &mark.key)).or_default().push(at);
                 // A manifest that could not be read may declare it.
-                let state = match desired.completeness {
+                let state = match guard::may_want(desired, &credential.domain) {
                     _ if policy.forgotten.contains(&mark.key) => CredentialState::Forgotten,
-                    Completeness::Partial => CredentialState::Unknown(mark.key.clone()),
-                    _ => CredentialState::Undeclared,
+                    Some(_) => CredentialState::Unknown(mark.key.clone()),
+                    None => CredentialState::Undeclared,
                 };
                 draft.set_state(at, state);
             }

@@ -132,6 +132,11 @@ pub enum Why {
     NothingDesired,
     /// Some entry could not be read or planned; it may want this credential.
     Unread,
+    /// An entry of the integration may want this credential: its client id is not known.
+    Unidentified {
+        /// The keys of such entries.
+        keys: BTreeSet<Key>,
+    },
     /// Manifests or folders are empty or missing, which is more often an accident than a wish.
     Emptied {
         /// These.
@@ -260,6 +265,13 @@ impl fmt::Display for Why {
             Self::Unread => {
                 f.write_str("an entry that could not be read or planned may want this one")
             }
+            Self::Unidentified { keys } => {
+                let keys = listed(keys.iter().map(|key| format!("`{key}`")), " and ");
+                write!(
+                    f,
+                    "the client id of {keys} is not known here, and that entry may want this one"
+                )
+            }
             Self::NeedsCloud => f.write_str(
                 "its set-up needs Home Assistant's integration `cloud`, which is not loaded there",
             ),
@@ -343,6 +355,9 @@ impl Why {
             }
             Self::NothingDesired => "if everything is meant to go, pass --allow-empty",
             Self::Unread => "fix the errors in the manifests first",
+            Self::Unidentified { .. } => {
+                "a run that can read it decides; so does a snapshot that is taken after the entry is applied, or a client id in plain text"
+            }
             Self::NeedsCloud => {
                 "add `cloud:` or `default_config:` to configuration.yaml and restart Home Assistant; no login to the cloud is needed"
             }

@@ -194,7 +194,7 @@ pub(super) fn unknowable(what: Unknowable) -> (&'static str, &'static str) {
             "a snapshot shows it for entries that are age-encrypted and were in sync when the snapshot was taken",
         ),
         Unknowable::ClientId => (
-            "its client id is encrypted in the manifest, and the snapshot has no record of this ciphertext",
+            "its client id is not in plain text in the manifest, and the snapshot has no record of it",
             "a client id is not a secret: write it in plain text, or take a new snapshot after it is applied",
         ),
     }
