@@ -31,7 +31,7 @@ use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show, workspace};
 use super::locks::lock_project;
 use super::new_entries::with_entries;
-use super::recipients::{Recipients, recipients};
+use super::recipients::{Recipients, recipients, refuse_name_of_sops};
 use super::{ChangesArgs, Global, candidates, console, environment, interrupt};
 
 /// Nothing shorter is a part of another text by more than chance.
@@ -179,7 +179,10 @@ fn add(
     let document = document.with_context(|| format!("cannot add to {}", file.visible()))?;
     let recipients = match document {
         Some(_) => Recipients::default(),
-        None => recipients(global, &loaded.project, &[], &file)?,
+        None => {
+            refuse_name_of_sops(&file)?;
+            recipients(global, &loaded.project, &[], &file)?
+        }
     };
     let secret = match client {
         Some(client) => checked(&client.client_secret, &loaded.project)?,

@@ -23,7 +23,7 @@ use super::exit::ExitStatus;
 use super::gather::{load, non_interactive_resolver, request, show};
 use super::init::FIRST_MANIFEST;
 use super::locks::lock_project;
-use super::recipients::{Recipients, recipients};
+use super::recipients::{Recipients, recipients, refuse_name_of_sops};
 use super::{ChangesArgs, Global, OutputFormat, console};
 
 /// Encrypt the plain-text secrets of manifests
@@ -217,7 +217,10 @@ fn encrypt(
     let slots = slots(&text)?;
     // Where nothing is to be encrypted, nobody need be named.
     let recipients = match slots.iter().any(|slot| slot.plain().is_some()) {
-        true => recipients(global, project, asked, file)?,
+        true => {
+            refuse_name_of_sops(file)?;
+            recipients(global, project, asked, file)?
+        }
         false => Recipients::default(),
     };
     let (mut new, mut left) = (Vec::new(), Vec::new());

@@ -31,7 +31,7 @@ use super::init::FIRST_MANIFEST;
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
 use super::new_entries::with_entries;
-use super::recipients::{Recipients, recipients};
+use super::recipients::{Recipients, recipients, refuse_name_of_sops};
 use super::selection::TargetArgs;
 use super::{ChangesArgs, Global, OutputFormat, candidates, console, environment};
 
@@ -262,6 +262,7 @@ fn recipients_for(
     if named.is_some_and(|text| is_sops_document(&text)) {
         return Ok(resolver.recipients().to_vec().into());
     }
+    verb.output.as_deref().map_or(Ok(()), refuse_name_of_sops)?;
     let usual = global.folder.join(FIRST_MANIFEST);
     recipients(global, project, &[], verb.output.as_deref().unwrap_or(&usual))
 }

@@ -128,6 +128,11 @@ fn say_what_is_next(url: Option<&str>) {
             "There is no target yet. Add one to appcred.yaml: `targets: {home: {url: https://ha.example:8123}}` for a running Home Assistant, or `targets: {home: {config_dir: ./config}}` for its configuration folder; or set HASS_SERVER and HASS_TOKEN.",
         );
     }
+    if url.is_some() && environment::has_token() {
+        console::message(
+            "appcred.yaml says `token: !env_var HASS_TOKEN`, since that variable is set: the token is read from it, and is in no file. `appcred login` would store one of its own instead, without that line.",
+        );
+    }
     let login = match url {
         Some(url) if !environment::has_token() => {
             format!("`appcred login` signs in to {}, ", url.visible())

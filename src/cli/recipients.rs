@@ -104,3 +104,19 @@ pub(super) fn of_new_project(folder: &Path) -> anyhow::Result<Option<Vec<String>
     }
     Ok(None)
 }
+
+/// Refuses to encrypt with age in a file that by its name is one of SOPS, as `credentials.sops.yaml`, and is no SOPS
+/// document: `sops` could not read it then.
+///
+/// # Errors
+/// Where the name is such a one.
+pub(super) fn refuse_name_of_sops(file: &Path) -> anyhow::Result<()> {
+    let last = file.file_stem().map(Path::new).and_then(Path::extension);
+    if last.is_some_and(|last| last == "sops") {
+        let shown = file.visible();
+        bail!(
+            "{shown} is by its name a file of SOPS, and no SOPS document: write its entries in plain text, and `sops encrypt --in-place {shown}` encrypts them by the rules in .sops.yaml; or take a name without `.sops`"
+        );
+    }
+    Ok(())
+}

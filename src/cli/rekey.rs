@@ -94,6 +94,11 @@ pub(super) fn run(
             ));
         }
     }
+    if changed > 0 {
+        console::message(
+            "Whoever could decrypt them until now still can from Git's history. If a recipient was removed, make new secrets at the providers: `appcred rotate KEY` enters each.",
+        );
+    }
     if changed == 0 && is_whole {
         console::say("All encrypted secrets are already encrypted to the project's recipients.\n")?;
     }

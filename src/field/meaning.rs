@@ -143,10 +143,12 @@ fn web(text: &str) -> Result<Url, FieldRefusal> {
             let help = "write the name of that machine, or an address of it without a zone";
             return Err(FieldRefusal::new(ProblemCode::BadUrl, why).help(help));
         }
-        return refused("is not a URL, as in `https://ha.example:8123`");
+        let why = "is not a URL, as in `https://ha.example:8123`";
+        return Err(without_scheme(FieldRefusal::new(ProblemCode::BadUrl, why), text));
     };
     if !matches!(url.scheme(), "http" | "https") {
-        return refused("must begin with `http://` or `https://`");
+        let why = "must begin with `http://` or `https://`";
+        return Err(without_scheme(FieldRefusal::new(ProblemCode::BadUrl, why), text));
     }
     if !url.has_host() {
         return refused("names no host");
@@ -158,6 +160,15 @@ fn web(text: &str) -> Result<Url, FieldRefusal> {
         return refused("cannot have a `#`");
     }
     Ok(url)
+}
+
+/// Says what is missing where that is the scheme alone, as in `ha.local:8123`.
+fn without_scheme(refusal: FieldRefusal, text: &str) -> FieldRefusal {
+    let is_address = Url::parse(&format!("http://{text}")).is_ok_and(|url| url.has_host());
+    match is_address && !text.contains("//") {
+        true => refusal.help("write `http://` before it, or `https://` where that is served there"),
+        false => refusal,
+    }
 }
 
 /// A number of days.

@@ -19,6 +19,7 @@ type ErrorOf = fn(String) -> FetchError;
 const KNOWN: &[(&str, ErrorOf)] = &[
     ("REMOTE HOST IDENTIFICATION HAS CHANGED", |_| FetchError::OtherHostKey),
     ("Host key verification failed", |_| FetchError::UnknownHostKey),
+    ("UNPROTECTED PRIVATE KEY FILE", |_| FetchError::OpenKey),
     ("find remote ref", |_| FetchError::NoSuchRef),
     ("No space left on device", FetchError::NoSpace),
     ("File too large", FetchError::NoSpace),
@@ -52,6 +53,19 @@ pub enum FetchError {
     /// There is no folder for what is fetched, or nothing can be written there.
     #[error("cannot write {0}")]
     NotWritten(String),
+    /// A file that is named for it cannot be read.
+    #[error("cannot read {file}, which {option} names: {why}")]
+    NoFile {
+        /// The argument that names it.
+        option: &'static str,
+        /// The file.
+        file: String,
+        /// Why not.
+        why: String,
+    },
+    /// Other users may read the private key.
+    #[error("ssh does not use the private key, since other users may read it")]
+    OpenKey,
     /// The host has another key than the one that is known.
     #[error("the host key of the server has changed")]
     OtherHostKey,
@@ -125,6 +139,8 @@ impl FetchError {
             Self::Stopped => "run it again",
             Self::Locked(_) => "wait until the other appcred is done",
             Self::NotWritten(_) | Self::NoSpace(_) => "make room or give the right to write there",
+            Self::NoFile { .. } => "correct the path, or let this user read it",
+            Self::OpenKey => "`chmod 600` makes it readable for its owner alone",
             Self::OtherHostKey => {
                 "make sure that this is your server; if it was set up anew, put its new key into the file of known hosts"
             }
@@ -152,7 +168,7 @@ impl FetchError {
 fn shown(line: &str) -> String {
     let line = line.trim();
     let line = FATAL.iter().find_map(|word| line.strip_prefix(word)).unwrap_or(line);
-    line.chars().take(LONGEST).collect::<String>().visible().to_string()
+    line.trim_end_matches('.').chars().take(LONGEST).collect::<String>().visible().to_string()
 }
 
 #[cfg(test)]
@@ -168,7 +184,7 @@ mod tests {
         let refused = of("git@h: Permission denied (publickey).\nfatal: Could not read");
         assert_eq!(
             refused.to_string(),
-            "the server refuses access: git@h: Permission denied (publickey)."
+            "the server refuses access: git@h: Permission denied (publickey)"
         );
         assert_eq!(of("fatal: odd\u{1b}[2J\nmore").to_string(), "odd\\u{1b}[2J");
         assert_eq!(of("").to_string(), "");

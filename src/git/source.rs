@@ -24,7 +24,7 @@ use super::address::{GitPath, GitRef, GitUrl};
 use super::fetch_error::FetchError;
 use super::leftovers::remove_leftovers;
 use super::limited::{self, Patience};
-use super::transport::GitAccess;
+use super::transport::{GitAccess, readable};
 use super::{RUN_NOTHING, TRACES, signature, without_index};
 use crate::files::{self, FileLock, NotLocked, wait_for};
 use crate::model::{Visible, hex};
@@ -108,6 +108,12 @@ impl GitSource {
 
     /// Fetches while nobody else does.
     fn fetch_alone(&self, patience: Patience<'_>) -> Result<FetchedCommit, FetchError> {
+        self.access.check()?;
+        match &self.signers {
+            Some(Signers::Ssh(file)) => readable("--git-allowed-signers", file)?,
+            Some(Signers::Gpg(file)) => readable("--git-gpg-keys", file)?,
+            None => {}
+        }
         let before = self.id_in_force();
         remove_leftovers(&self.repository());
         self.prepare(patience)?;

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::address::{GitUrl, Transport};
+use super::fetch_error::FetchError;
+use crate::files::{self, TEXT_LIMIT};
+use crate::model::Visible;
 
 /// Which file the helper reads, and who is asked for.
 const TOKEN_FILE: &str = "APPCRED_GIT_TOKEN_FILE";
@@ -38,6 +41,22 @@ pub struct GitAccess {
 }
 
 impl GitAccess {
+    /// That the files which are named can be read: neither Git nor ssh says which one cannot.
+    ///
+    /// # Errors
+    /// Where one cannot.
+    pub(super) fn check(&self) -> Result<(), FetchError> {
+        let named = [
+            ("--git-key", &self.key),
+            ("--git-known-hosts", &self.known_hosts),
+            ("--git-token-file", &self.token),
+        ];
+        named.into_iter().try_for_each(|(option, file)| match file {
+            Some(file) => readable(option, file),
+            None => Ok(()),
+        })
+    }
+
     /// Settings of Git for this server.
     pub(super) fn settings(&self, url: &GitUrl) -> Vec<String> {
         // Who hears nothing for a minute waits for nothing.
@@ -85,6 +104,20 @@ impl GitAccess {
             option("IdentityAgent=none".to_owned());
         }
         shell_words::join(words)
+    }
+}
+
+/// Whether a file can be read that this argument names.
+///
+/// # Errors
+/// Where it cannot.
+pub(super) fn readable(option: &'static str, file: &Path) -> Result<(), FetchError> {
+    match files::read(file, TEXT_LIMIT) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let why = files::reason(file, &error);
+            Err(FetchError::NoFile { option, file: file.visible().to_string(), why })
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn parse(text: &str) -> Parsed<'_> {
         let broken = match parser.next_event() {
             None | Some(Ok((Event::StreamEnd, _))) => break,
             Some(Ok((event, span))) => builder.take(event, &span).err(),
-            Some(Err(error)) => Some(builder.syntax(&error)),
+            Some(Err(error)) => Some(builder.syntax(text, &error)),
         };
         let Some(fault) = broken else { continue };
         builder.abandon(fault);
@@ -292,9 +292,9 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn syntax(&self, error: &granit_parser::ScanError) -> YamlFault {
+    fn syntax(&self, text: &str, error: &granit_parser::ScanError) -> YamlFault {
         let at = *error.marker();
-        let fault = YamlFault::syntax(error, span_of(&granit_parser::Span::empty(at)));
+        let fault = YamlFault::syntax(error, text, span_of(&granit_parser::Span::empty(at)));
         match self.open.last() {
             Some(open) if open.flow && at.line() > open.span.line as usize => {
                 fault.related(open.span, "opened here, and not closed before")

@@ -8,6 +8,9 @@ use super::{MAX_DEPTH, MAX_DOCUMENTS};
 use crate::diagnostic::{Diagnostic, ProblemCode, SourceFile, Span, Spot};
 use crate::model::FieldName;
 
+/// How an age file and a key begin.
+const BLOCK_BEGINS: &str = "-----BEGIN ";
+
 /// A problem in a text of which only the text is known, not yet the file.
 #[derive(Clone, Debug)]
 pub(crate) struct YamlFault {
@@ -105,14 +108,50 @@ impl YamlFault {
     }
 
     /// The parser's error, in words for users.
-    pub(super) fn syntax(error: &ScanError, span: Span) -> Self {
+    pub(super) fn syntax(error: &ScanError, text: &str, span: Span) -> Self {
         if *error.kind() == ErrorKind::RecursionLimitExceeded {
             return Self::too_deep(span);
+        }
+        let span = match is_tab(error.kind()) {
+            true => indenting_tab(text, span.start).unwrap_or(span),
+            false => span,
+        };
+        if text.get(span.start..).is_some_and(|rest| rest.starts_with(BLOCK_BEGINS)) {
+            let message =
+                "not valid YAML: this block of text is not indented deeper than its field";
+            return Self::new(ProblemCode::YamlSyntax, span, message)
+                .help("indent each of its lines by two spaces more than the field, and end that one with `|`");
         }
         let (message, help) = explain(error.kind());
         let fault = Self::new(ProblemCode::YamlSyntax, span, format!("not valid YAML: {message}"));
         Self { help: help.map(str::to_owned), ..fault }
     }
+}
+
+fn is_tab(kind: &ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::TabInBlockIndentation
+            | ErrorKind::TabInIndentation
+            | ErrorKind::TabNotAllowed
+            | ErrorKind::TabInPlainScalar
+            | ErrorKind::TabAtBlockScalarStart
+    )
+}
+
+/// The first tab that indents from the line on in which the parser noticed it: it names the text before, which the tab
+/// would go on.
+fn indenting_tab(text: &str, noticed: usize) -> Option<Span> {
+    let before = text.get(..noticed)?;
+    let mut start = before.rfind('\n').map_or(0, |at| at + 1);
+    for line in text[start..].split_inclusive('\n') {
+        let indent = line.find(|sign: char| !matches!(sign, ' ' | '\t')).unwrap_or(0);
+        if let Some(tab) = line[..indent].find('\t') {
+            return Some(Span::of(text, start + tab..start + tab + 1));
+        }
+        start += line.len();
+    }
+    None
 }
 
 fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
@@ -135,11 +174,7 @@ fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
                 "check the indentation: the fields of one entry begin in the same column, and so do the `- ` of one list",
             ),
         ),
-        ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation
-        | ErrorKind::TabNotAllowed
-        | ErrorKind::TabInPlainScalar
-        | ErrorKind::TabAtBlockScalarStart => ("a tab cannot indent", Some("indent with spaces")),
+        kind if is_tab(kind) => ("a tab cannot indent", Some("indent with spaces")),
         ErrorKind::UnexpectedCharacter { character } => {
             return (
                 format!("text cannot begin with `{}`", character.escape_debug()),

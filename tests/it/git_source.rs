@@ -421,6 +421,20 @@ fn signers_that_cannot_be_read_are_an_error() {
 }
 
 #[test]
+fn a_file_of_the_access_that_is_missing_is_named() {
+    let scene = Scene::new();
+    scene.declare("a");
+    scene.push();
+    for option in ["--git-key", "--git-known-hosts", "--git-token-file", "--git-allowed-signers"] {
+        let ran = scene.by_path("validate").args([option, "none/file"]).status(1).run();
+        let said =
+            format!("cannot read none/file, which {option} names: there is no such file or folder");
+        assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("refuses access"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_repository_runs_no_program_of_its_own_or_of_this_machine() {
     let scene = Scene::new();
     let ran = scene.state.path().join("ran");

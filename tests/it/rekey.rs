@@ -203,9 +203,10 @@ fn where_one_file_cannot_be_opened_none_is_changed() {
     assert_eq!(house.held(), before);
     // A file that is named twice is changed once.
     let twice = ["rekey", "credentials/a.yaml", "./credentials/a.yaml"];
-    house
+    let ran = house
         .appcred(&ours.0)
         .args(twice)
         .stdout("credentials/a.yaml: 1 secret encrypted again\n")
         .run();
+    assert!(ran.stderr.contains("still can from Git's history"), "{}", ran.stderr);
 }

@@ -218,3 +218,28 @@ fn a_rule_that_asks_for_more_than_recipients_of_age_is_refused() {
         assert_eq!(fs::read_to_string(scene.project.join("credentials/a.yaml")).unwrap(), PLAIN);
     }
 }
+
+#[test]
+fn no_age_file_is_written_into_a_file_of_sops() {
+    let scene = Scene::new();
+    scene.rules(r"credentials/.*\.yaml$");
+    scene.project.write("appcred.yaml", "targets: {lab: {config_dir: ha}}\n");
+    let file = "credentials/x.sops.yaml";
+    let text = "application_credentials:\n  - {domain: spotify, client_id: a1, client_secret: Zq7m4rk3dKx2}\n";
+    scene.project.write(file, text);
+    let advice =
+        format!("`sops encrypt --in-place {file}` encrypts them by the rules in .sops.yaml");
+    let add = ["add", "--domain=netatmo", "--client-id=b1", "--secret-stdin", "--file", file];
+    let import = ["import", "--no-adopt", "--output", file];
+    for verb in [&["encrypt"][..], &["encrypt", file], &add, &import] {
+        // What is in plain text keeps `add` from anything.
+        if verb[0] == "add" {
+            scene.project.write(file, "application_credentials: []\n");
+        }
+        let appcred = scene.appcred().env("SOPS_AGE_KEY", &scene.identity).stdin("Vw8n4rk3dQy5\n");
+        let ran = appcred.args(verb).status(1).run();
+        assert!(ran.stderr.contains(&advice), "{verb:?}: {}", ran.stderr);
+    }
+    let text = fs::read_to_string(scene.project.join(file)).unwrap();
+    assert_eq!(text, "application_credentials: []\n");
+}
