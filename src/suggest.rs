@@ -38,9 +38,11 @@ const MOST_LISTED: usize = 10;
 /// That there is no such thing, with the ones that were most likely meant, or some of all.
 pub fn missing<'c>(kind: &str, name: &str, known: impl IntoIterator<Item = &'c str>) -> String {
     let known: BTreeSet<&str> = known.into_iter().collect();
-    let near: Vec<String> = match nearest(name, known.iter().copied()) {
-        Some(near) => vec![near.to_owned()],
-        None => begun(name, &known),
+    let nearest = || nearest(name, known.iter().copied()).map(str::to_owned);
+    let near: Vec<String> = match begun(name, &known) {
+        // A pattern was meant as one.
+        pattern if name.ends_with('*') && !pattern.is_empty() => pattern,
+        begun => nearest().map_or(begun, |near| vec![near]),
     };
     let help = match &near[..] {
         [] if known.is_empty() => String::new(),

@@ -13,8 +13,8 @@ use crate::diagnostic::{Diagnostics, ProblemCode};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{self, Loaded, Project};
 use crate::model::{
-    AccountName, Adopt, ClientPart, Domain, Key, Secret, Visible, client_fault, day,
-    hidden_character,
+    AccountName, Adopt, ClientPart, Domain, Key, Secret, TargetSelection, Visible, client_fault,
+    day, hidden_character,
 };
 use crate::report::changes::MadeChange;
 use crate::secret::OpenedSopsDocument;
@@ -117,7 +117,11 @@ pub(super) async fn run(
     verb.domain = verb.domain.map(|domain| domain_called(&domain, &loaded));
     // A target says what is to be registered.
     let offered = match is_asking(&verb) {
-        true => workspace(&global).offered(&loaded.project, &verb.targets).await,
+        true => {
+            workspace(&global)
+                .offered(&loaded.project, &TargetSelection::of_names(verb.targets.clone()))
+                .await
+        }
         false => Offered::default(),
     };
     let asking = tokio::task::spawn_blocking(move || add(&global, &verb, loaded, &offered));

@@ -9,7 +9,7 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::model::{Key, Windows, counted};
+use crate::model::{Key, TargetSelection, Windows, counted};
 use crate::plan_file::PlanFile;
 use crate::reconcile::{self, Verdicts, unchecked_line};
 use crate::report::{Report, Verb, text};
@@ -51,7 +51,7 @@ pub(super) struct ApplyArgs {
     ///
     /// Plans again, and goes on only if the result is what `plan --out FILE` saved. The file remembers
     /// what was selected, `--no-setup` and `--prune none`; arguments that allow more are given here as well.
-    #[arg(value_name = "FILE", conflicts_with_all = ["targets", "keys", "domains", "excluded"])]
+    #[arg(value_name = "FILE", conflicts_with_all = ["targets", "selector", "keys", "domains", "excluded"])]
     plan: Option<PathBuf>,
     #[command(flatten)]
     selection: TargetArgs,
@@ -89,8 +89,8 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     let earlier = saved.as_ref().map_or(&[][..], PlanFile::arguments);
     let policy = verb.policy.overrides(&verb.entries).held_back_by(earlier);
     let selection = match &saved {
-        None => &verb.selection,
-        Some(saved) => &TargetArgs { targets: saved.targets().map(str::to_owned).collect() },
+        None => &verb.selection.selection(),
+        Some(saved) => &TargetSelection::of_names(saved.targets().map(str::to_owned).collect()),
     };
     // Two runs that plan at once would both create what is missing.
     let _lock = lock_targets(global, selection).await?;

@@ -73,10 +73,10 @@ pub(super) async fn run(
     made: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
     let loaded = load(global);
-    let locks = write_locks(&loaded.project, &verb.selection);
+    let locks = write_locks(&loaded.project, &verb.selection.selection());
     let policy = PolicyOverrides { selection: verb.entries.selection(), ..Default::default() };
     let mut gathered =
-        gather_loaded(global, loaded, &verb.selection, &policy, OnError::Stop).await?;
+        gather_loaded(global, loaded, &verb.selection.selection(), &policy, OnError::Stop).await?;
     ask_about_troubles(&mut gathered.targets).await;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     verb.find_entries(&views)?;

@@ -24,6 +24,16 @@ pub(super) fn targets() -> ArgValueCandidates {
     })
 }
 
+/// The labels of the targets, each with a value that it has.
+pub(super) fn labels() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let (project, _) = load_project(&request());
+        let labels = project.labels.values().flatten();
+        let all: BTreeSet<_> = labels.map(|(label, value)| format!("{label}={value}")).collect();
+        plain(all.into_iter().map(|label| (label, None)))
+    })
+}
+
 /// The keys of the entries, each with its name.
 pub(super) fn keys() -> ArgValueCandidates {
     of_entries(|loaded| {

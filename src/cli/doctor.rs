@@ -34,7 +34,7 @@ pub(super) struct Doctor {
 pub(super) async fn run(global: &Global, verb: Doctor) -> anyhow::Result<ExitStatus> {
     let checks = examine(DoctorRequest {
         workspace: workspace(global),
-        targets: verb.selection.targets,
+        targets: verb.selection.selection(),
         program_folders: environment::program_folders(),
     })
     .await?;

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use crate::desired::Resolved;
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, LoadRequest, Loaded, Project, secret_values};
-use crate::model::{Key, PolicyOverrides, Windows};
+use crate::model::{Key, PolicyOverrides, TargetSelection, Windows};
 use crate::reconcile::{self, Verdicts};
 use crate::report::{EntryPlaces, TargetReport, notices, problems};
 use crate::secret::{IdentityProblem, SecretResolver, env};
@@ -19,7 +19,6 @@ use crate::workspace::{
 };
 
 use super::ask::Terminal;
-use super::selection::TargetArgs;
 use super::{Global, console, environment, pager};
 
 /// The workspace that the command runs in.
@@ -92,7 +91,7 @@ pub(super) struct Gathered {
 /// Where there is no such target.
 pub(super) async fn gather(
     global: &Global,
-    selection: &TargetArgs,
+    selection: &TargetSelection,
     policy: &PolicyOverrides,
 ) -> anyhow::Result<Gathered> {
     gather_loaded(global, load(global), selection, policy, OnError::Stop).await
@@ -105,7 +104,7 @@ pub(super) async fn gather(
 pub(super) async fn gather_loaded(
     global: &Global,
     loaded: Loaded,
-    selection: &TargetArgs,
+    selection: &TargetSelection,
     policy: &PolicyOverrides,
     on_error: OnError,
 ) -> anyhow::Result<Gathered> {
@@ -114,8 +113,7 @@ pub(super) async fn gather_loaded(
     let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
     let workspace = workspace(global);
     let windows = workspace.environment.windows(&loaded.project);
-    let evaluation =
-        workspace.evaluate(loaded, &selection.targets, policy, on_error, Terminal).await?;
+    let evaluation = workspace.evaluate(loaded, selection, policy, on_error, Terminal).await?;
     warn_of_running(evaluation.targets.iter().flatten()).await?;
     Ok(Gathered { windows, ..gathered(manifests, problems, evaluation) })
 }
@@ -126,7 +124,7 @@ pub(super) async fn gather_loaded(
 /// Where the snapshot cannot be read or is too old, or there is no such target.
 pub(super) async fn gather_snapshot(
     global: &Global,
-    selection: &TargetArgs,
+    selection: &TargetSelection,
     policy: &PolicyOverrides,
     against: &Against,
 ) -> anyhow::Result<Gathered> {
@@ -141,7 +139,7 @@ pub(super) async fn gather_snapshot(
         let windows = Windows::default();
         return Ok(Gathered { manifests, problems, windows, targets: None });
     }
-    let names = &selection.targets;
+    let names = selection;
     let evaluation = workspace.evaluate_snapshot(loaded, snapshot?, names, policy, against).await?;
     Ok(gathered(manifests, problems, evaluation))
 }
@@ -232,6 +230,7 @@ pub(super) fn reported(targets: &[TargetView]) -> Vec<TargetReport<'_>> {
         let live = observed.and_then(|observed| observed.live.as_ref());
         TargetReport {
             name: &target.name,
+            labels: &target.labels,
             address: &target.address,
             version: observed.and_then(|observed| observed.version.as_deref()),
             basis: target.basis.as_deref(),

@@ -10,7 +10,7 @@ use crate::diagnostic::ProblemCode;
 use crate::files::change_all;
 use crate::integrations;
 use crate::manifest::{self, LoadRequest, Project};
-use crate::model::{Domain, Held, Key, Observed, Visible, counted};
+use crate::model::{Domain, Held, Key, Observed, TargetSelection, Visible, counted};
 use crate::plan::{self, Scope, Withheld};
 use crate::reconcile::Verdicts;
 use crate::report::changes::MadeChange;
@@ -32,7 +32,6 @@ use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
 use super::new_entries::with_entries;
 use super::recipients::{Recipients, recipients, refuse_name_of_sops};
-use super::selection::TargetArgs;
 use super::{ChangesArgs, Global, OutputFormat, candidates, console, environment};
 
 /// Write manifests for what a target holds, and take it over
@@ -91,7 +90,7 @@ pub(super) async fn run(
     verb: &ImportArgs,
     changes: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
-    let selection = TargetArgs { targets: verb.target.clone().into_iter().collect() };
+    let selection = TargetSelection::of_names(verb.target.clone().into_iter().collect());
     let _targets =
         if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection).await? };
     let _project = lock_project(global)?;
@@ -242,8 +241,8 @@ fn refuse_unknown(scope: &Scope, observed: &Observed) -> anyhow::Result<()> {
     }
 }
 
-fn one_target(project: &Project, selection: &TargetArgs) -> anyhow::Result<()> {
-    let targets = select(project, &environment::read(), &selection.targets)?;
+fn one_target(project: &Project, selection: &TargetSelection) -> anyhow::Result<()> {
+    let targets = select(project, &environment::read(), selection)?;
     if targets.len() > 1 {
         let names: Vec<_> = targets.keys().map(ToString::to_string).collect();
         bail!("there are several targets: name one with --target: {}", names.join(", "));

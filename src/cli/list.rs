@@ -62,7 +62,7 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
     let mut gathered = gather_loaded(
         global,
         loaded,
-        &verb.selection,
+        &verb.selection.selection(),
         &PolicyOverrides { selection: verb.entries.selection(), ..Default::default() },
         OnError::Continue,
     )

@@ -10,11 +10,10 @@ use anyhow::anyhow;
 use crate::files::{FileLock, NotLocked, wait_for, when_free};
 use crate::lock::{HeldLock, LockError, WriteLock};
 use crate::manifest::{Project, load_project};
-use crate::model::{TargetName, Visible};
+use crate::model::{TargetName, TargetSelection, Visible};
 use crate::workspace::select;
 
 use super::gather::request;
-use super::selection::TargetArgs;
 use super::{Global, console, environment};
 
 /// Files are read and written within moments, but a person may be asked in between.
@@ -59,7 +58,7 @@ fn not_locked(folder: &Path, refused: NotLocked) -> anyhow::Error {
 /// Where another run does not end, or a lock file cannot be made.
 pub(super) async fn lock_targets(
     global: &Global,
-    selection: &TargetArgs,
+    selection: &TargetSelection,
 ) -> anyhow::Result<Vec<HeldLock>> {
     let (project, _) = load_project(&request(global));
     let mut held = Vec::new();
@@ -75,10 +74,10 @@ pub(super) async fn lock_targets(
 /// What keeps other runs from changing each of these targets.
 pub(super) fn write_locks(
     project: &Project,
-    selection: &TargetArgs,
+    selection: &TargetSelection,
 ) -> BTreeMap<TargetName, WriteLock> {
     // Whoever goes on to plan says what is wrong with the project or the selection.
-    let targets = select(project, &environment::read(), &selection.targets).unwrap_or_default();
+    let targets = select(project, &environment::read(), selection).unwrap_or_default();
     let folder = environment::state_folder();
     let lock = |(name, endpoint)| (name, WriteLock::of(&endpoint, folder.as_deref()));
     targets.into_iter().map(lock).collect()

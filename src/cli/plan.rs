@@ -149,7 +149,7 @@ fn due(view: &TargetView, problems: &Diagnostics, selection: &Selection) -> usiz
 pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<ExitStatus> {
     let policy = verb.policy.overrides(&verb.entries);
     let mut gathered = match &verb.against {
-        None => gather(global, &verb.selection, &policy).await?,
+        None => gather(global, &verb.selection.selection(), &policy).await?,
         Some(source) => {
             let against = Against {
                 source: source.clone(),
@@ -158,7 +158,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
                 max_age: verb.max_age,
                 now: environment::now(),
             };
-            gather_snapshot(global, &verb.selection, &policy, &against).await?
+            gather_snapshot(global, &verb.selection.selection(), &policy, &against).await?
         }
     };
     ask_about_troubles(&mut gathered.targets).await;

@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use clap::{Args, ValueEnum};
 
 use crate::integrations;
-use crate::model::{Glob, Key, MaxDeletes, PolicyOverrides, Prune, Selection};
+use crate::model::{
+    Glob, Key, LabelSelector, MaxDeletes, PolicyOverrides, Prune, Selection, TargetSelection,
+};
 
 use super::candidates;
 
@@ -15,6 +17,20 @@ pub(super) struct TargetArgs {
     /// Only this target; `*` and `?` as for --key. Several with commas between, or given several times
     #[arg(short, long = "target", value_name = "GLOB", value_delimiter = ',', value_parser = trimmed, add = candidates::targets())]
     pub(super) targets: Vec<String>,
+    /// Only targets with these labels, as kubectl selects: ring=1, site!=oslo, 'ring in (1,2)', ring or '!ring', several
+    /// with commas between
+    #[arg(long, value_name = "LABELS", value_parser = LabelSelector::parse, add = candidates::labels())]
+    pub(super) selector: Option<LabelSelector>,
+}
+
+impl TargetArgs {
+    /// What was asked for on the command line.
+    pub(super) fn selection(&self) -> TargetSelection {
+        TargetSelection {
+            names: self.targets.clone(),
+            labels: self.selector.clone().unwrap_or_default(),
+        }
+    }
 }
 
 /// Which entries, with what targets hold of them.

@@ -34,7 +34,7 @@ pub(super) struct SnapshotArgs {
 }
 
 pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<ExitStatus> {
-    let gathered = gather(global, &verb.selection, &PolicyOverrides::default()).await?;
+    let gathered = gather(global, &verb.selection.selection(), &PolicyOverrides::default()).await?;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let known = views.iter().filter_map(|view| Some((view, view.comparison.as_ref().ok()?)));
     let targets: Vec<_> = known.map(|(view, comparison)| recorded(view, comparison)).collect();

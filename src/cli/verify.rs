@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::desired;
 use crate::integrations::Release;
 use crate::manifest::Entry;
-use crate::model::{Key, TargetName};
+use crate::model::{Key, TargetName, TargetSelection};
 use crate::reconcile::Verdicts;
 use crate::report::verified;
 use crate::verify::{Checked, RedirectUri, check, confirm};
 use crate::workspace::{
-    Offered, TargetView, check_selection, check_targets, find_entry, limit_warnings,
+    Offered, TargetView, check_selection, find_entry, limit_warnings, selected_names,
 };
 
 use super::exit::ExitStatus;
@@ -63,21 +63,25 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
         return Ok(ExitStatus::Failure);
     }
     let project = loaded.project.clone();
-    check_targets(&project, &verb.selection.targets)?;
+    let selected = verb.selection.selection();
+    let targets = selected_names(&project, &selected)?;
+    let is_everywhere = selected == TargetSelection::default();
     let entries = || loaded.entries.iter().map(Arc::as_ref);
     let named = verb.named.iter().map(|name| find_entry(name, entries()));
     let named: BTreeSet<Key> = named.collect::<Result<_, _>>()?;
     let selection = verb.entries.selection();
     check_selection(&selection, entries().map(|entry| (entry.keys(), &entry.domain.value)))?;
     let is_wanted = |entry: &&Entry| {
-        selection.includes(entry.keys(), &entry.domain.value) && verb.wants(entry, &named)
+        selection.includes(entry.keys(), &entry.domain.value)
+            && (named.is_empty() || named.contains(&entry.key.value))
+            && (is_everywhere || targets.iter().any(|name| entry.targets.include(name)))
     };
     let wanted = entries().filter(is_wanted).map(|entry| entry.key.value.clone()).collect();
     let Some(resolved) = resolved(global, loaded, wanted).await? else {
         return Ok(ExitStatus::Failure);
     };
     let Offered { redirect_uris, linked, .. } =
-        workspace(global).offered(&project, &verb.selection.targets).await;
+        workspace(global).offered(&project, &selected).await;
     let spots = resolved.clients();
     let spots = spots.map(|(entry, id, _)| ((&entry.domain.value, id), &entry.client_id.spot));
     let linked = linked.iter().map(|(domain, id, title)| (domain, id, title.as_str()));
@@ -90,15 +94,6 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
     let checked = confirmed(check(wanted).await).await;
     console::print(&verb.format.of(|| verified::text(&checked), || verified::json(&checked))?)?;
     Ok(if passes(&checked, verb.strict) { ExitStatus::Success } else { ExitStatus::Failure })
-}
-
-impl Verify {
-    fn wants(&self, entry: &Entry, named: &BTreeSet<Key>) -> bool {
-        let targets = &self.selection.targets;
-        (named.is_empty() || named.contains(&entry.key.value))
-            && (targets.is_empty()
-                || targets.iter().any(|name| entry.targets.include(&TargetName::new(name.clone()))))
-    }
 }
 
 /// The redirect URIs of an entry's targets, as far as these say them.

@@ -94,7 +94,7 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     let source = verb.git.source()?.zip(global.fetched.as_ref());
     let settings_of_reader = ReaderSettings {
         workspace: workspace(&global),
-        targets: verb.selection.targets,
+        targets: verb.selection.selection(),
         policy: verb.policy.overrides(&verb.entries),
         is_dry_run: verb.dry_run,
         clock: environment::now,

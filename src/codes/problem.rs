@@ -147,6 +147,8 @@ codes! {
         UnknownField = "unknown-field",
         /// There is no such integration.
         UnknownIntegration = "unknown-integration",
+        /// No target has this label or this value of it, or no entry asks for it.
+        UnknownLabel = "unknown-label",
         /// There is no such YAML tag.
         UnknownTag = "unknown-tag",
         /// The project has no such target.

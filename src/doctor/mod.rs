@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 
 pub use check::HealthCheck;
 
+use crate::model::TargetSelection;
 use crate::workspace::{EvaluationError, Workspace};
 
 /// What to look at.
@@ -25,8 +26,8 @@ use crate::workspace::{EvaluationError, Workspace};
 pub struct DoctorRequest {
     /// The project, and the environment that it is used in.
     pub workspace: Workspace,
-    /// The names of the targets; all where there is none.
-    pub targets: Vec<String>,
+    /// Which targets.
+    pub targets: TargetSelection,
     /// The folders in which programs are looked for.
     pub program_folders: Vec<PathBuf>,
 }

@@ -12,14 +12,11 @@ use super::lifetime;
 use super::project::Project;
 use super::reference::{id_fault, secret_fault};
 use super::schema::{DateInput, EntryInput, ManifestInput};
-use super::targets::Targets;
+use super::targets::{AskedLabels, TargetChoice, Targets};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
-use crate::field::{Field, FieldRefusal, Raw, Texts};
+use crate::field::{Field, FieldRefusal, Raw};
 use crate::integrations;
-use crate::model::{
-    Adopt, CredentialId, Domain, Integration, Key, Place, Reference, TargetName, is_name,
-};
-use crate::suggest::{self, listed};
+use crate::model::{Adopt, CredentialId, Domain, Integration, Key, Place, Reference, is_name};
 use crate::yaml;
 
 /// Nothing shorter is a secret worth hiding.
@@ -54,6 +51,8 @@ pub struct Entry {
     pub integration: Integration,
     /// Where it is wanted.
     pub targets: Targets,
+    /// The labels by which it chooses them.
+    pub(super) asked_labels: AskedLabels,
     /// Where the entry begins.
     pub place: Place,
 }
@@ -192,8 +191,9 @@ impl<'n> ManifestReader<'n, '_> {
         let accounts = input.accounts.map_or(Some(Vec::new()), |accounts| {
             decoder.accounts(accounts, domain.as_ref().map(|domain| &domain.value))
         });
-        let targets = input.targets.map_or(Some(Targets::All), |targets| self.targets(targets));
+        let targets = TargetChoice { decoder, project: self.project }.of(input.targets);
         let whole = || {
+            let (targets, asked_labels) = targets?;
             Some(Entry {
                 domain: domain.clone()?,
                 name: name?,
@@ -207,7 +207,8 @@ impl<'n> ManifestReader<'n, '_> {
                 expires: expires?,
                 rotate_after: rotate_after?,
                 integration: Integration { accounts: accounts?, ..integration? },
-                targets: targets?,
+                targets,
+                asked_labels,
                 place: decoder.place(site.start()),
             })
         };
@@ -247,37 +248,6 @@ impl<'n> ManifestReader<'n, '_> {
             "name the integration; if it is a custom one, list it under `custom_integrations` in appcred.yaml",
         ));
         false
-    }
-
-    fn targets(&self, list: Texts<TargetName>) -> Option<Targets> {
-        if list.value.as_ref()?.is_empty() {
-            let why = "is empty, so no target gets the entry";
-            let refusal = FieldRefusal::new(ProblemCode::NoTarget, why);
-            self.decoder.refuse(
-                self.decoder.site(&list),
-                refusal.help("leave it out if the entry is for every target"),
-            );
-            return None;
-        }
-        let names = self.decoder.texts(list)?;
-        for name in &names {
-            if !self.project.broken && !self.project.target_spots.contains_key(&name.value) {
-                self.unknown_target(name);
-            }
-        }
-        Some(Targets::Only(names.into_iter().map(|name| name.value).collect()))
-    }
-
-    fn unknown_target(&self, target: &Located<TargetName>) {
-        let known = || self.project.target_spots.keys().map(TargetName::as_str);
-        let message = suggest::unknown("target", target.value.as_str(), known());
-        let help = if self.project.target_spots.is_empty() {
-            "appcred.yaml names no targets: name them there, or leave `targets` out here".to_owned()
-        } else {
-            format!("appcred.yaml has {}", listed(known()))
-        };
-        let problem = self.decoder.error(ProblemCode::UnknownTarget, target.spot.span, message);
-        self.decoder.report(problem.help(help));
     }
 }
 

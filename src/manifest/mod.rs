@@ -176,6 +176,7 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
         problems.append(decoded.problems.clone());
     }
     problems.append(checks::together(&entries));
+    problems.append(targets::check_labels(&project, &entries));
     project.keep_entries(&entries);
     problems.append(project.check_forgotten(&entries));
     Loaded {

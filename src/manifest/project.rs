@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::comments;
 use super::decode::{Decoder, Site};
 use super::entry::{Entry, given};
@@ -12,7 +14,7 @@ use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
 use crate::field::{Days, Field, FieldRefusal, NAME_HELP, Pairs, Raw, Text, Texts};
-use crate::model::{Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
+use crate::model::{Key, Labels, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::secret::seal::{MIXED, mixture, shown};
 use crate::secret::{SecretProgram, SecretPrograms};
 use crate::target::{Endpoint, TargetInput};
@@ -33,6 +35,8 @@ pub struct Project {
     pub targets: BTreeMap<TargetName, Endpoint>,
     /// Those of the targets at which nothing is changed for now, and where that is said.
     pub suspended: BTreeMap<TargetName, Spot>,
+    /// The labels of each target.
+    pub labels: BTreeMap<TargetName, Labels>,
     /// How secrets are encrypted.
     pub age: AgeConfig,
     /// What a plan may do.
@@ -57,6 +61,8 @@ pub struct Project {
     pub(super) forgotten_keys: Vec<Located<Key>>,
     /// Where it names each target, those with problems too.
     pub(super) target_spots: BTreeMap<TargetName, Spot>,
+    /// Where it names each label.
+    pub(super) label_spots: BTreeMap<(TargetName, SmolStr), Spot>,
     /// Where it names programs that are started for secrets.
     pub(super) program_spots: Vec<Spot>,
     /// Whether the file names the owner.
@@ -256,6 +262,12 @@ impl<'n> Decoder<'n> {
             if let Some(spot) = self.suspended(site) {
                 project.suspended.insert(name.clone(), spot);
             }
+            let labels = self.labels(site);
+            let values = labels.iter().map(|(label, of)| (label.clone(), of.value.clone()));
+            project.labels.insert(name.clone(), values.collect());
+            project
+                .label_spots
+                .extend(labels.into_iter().map(|(label, of)| ((name.clone(), label), of.spot)));
             project.targets.extend(target.map(|target| (name.clone(), target)));
             project.target_spots.insert(name, self.spot(site.key_span()));
         }

@@ -18,7 +18,7 @@ use crate::field::{
 };
 use crate::model::{
     AccountName, Adopt, Domain, Implementation, Key, MaxDeletes, NotifyAction, OnDelete, OnDrift,
-    Owner, Prune, TargetName, WebhookMethod,
+    Owner, Prune, WebhookMethod,
 };
 use crate::schema::of_input;
 use crate::target::TargetInput;
@@ -47,6 +47,7 @@ pub(super) fn mapping_with(field: &str) -> Option<&'static str> {
         described::<PolicyInput>(),
         described::<WindowInput>(),
         described::<EntryInput>(),
+        described::<LabelledInput>(),
         described::<IntegrationInput>(),
         described::<ActionInput>(),
         described::<WebhookInput>(),
@@ -108,8 +109,40 @@ pub(super) struct EntryInput {
     /// What to do with the integration once its credential exists.
     pub(super) integration: Option<Field<IntegrationInput>>,
     /// The targets on which the credential is wanted. All of them where it is left out.
+    pub(super) targets: Option<Field<Raw<TargetsInput>>>,
+}
+
+/// The targets on which a credential is wanted.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum TargetsInput {
+    /// By their names; `*` in one means any characters, and `?` any one.
+    Named(#[schemars(length(min = 1))] Vec<String>),
+    /// By their labels.
+    Labelled(LabelledInput),
+}
+
+/// Targets by their labels.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "`targets`", deny_unknown_fields)]
+#[schemars(rename = "LabelledInput")]
+pub(super) struct LabelledInput {
+    /// The value that each of these labels must have, or several of which it must have one, as in
+    /// `{ring: "1", site: [oslo, bergen]}`.
     #[schemars(length(min = 1))]
-    pub(super) targets: Option<Texts<TargetName>>,
+    pub(super) r#match: Field<Pairs<Raw<LabelValuesInput>>>,
+}
+
+/// The values that a label may have.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum LabelValuesInput {
+    /// One.
+    One(Text<Key>),
+    /// One of these.
+    OneOf(#[schemars(length(min = 1))] Vec<Text<Key>>),
 }
 
 /// A day.

@@ -1,14 +1,17 @@
 //! One target of the project file: which kind it is, and what that kind asks of its fields.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::decode::{Decoder, Site};
+use smol_str::SmolStr;
+
+use super::decode::{Decoder, Site, plain_text};
 use super::project::Paths;
 use super::reference::Handling;
 use crate::diagnostic::{Located, ProblemCode, Spot};
-use crate::field::{Field, FieldRefusal, Raw, SecretText, Text};
+use crate::field::{Field, FieldRefusal, Meaning, NAME_HELP, Raw, SecretText, Text};
 use crate::files;
-use crate::model::{Reference, header_fault, value_fault};
+use crate::model::{Key, Reference, header_fault, value_fault};
 use crate::target::{
     Description, Endpoint, FieldContext, HeaderContext, KINDS, ReadTarget, TARGET, TargetKind,
 };
@@ -65,6 +68,29 @@ impl<'n> Decoder<'n> {
         let Value::Scalar(scalar) = &pair.value.value else { return None };
         let is_suspended = scalar.boolean() == Some(true);
         is_suspended.then(|| self.spot(Site::of_pair(pair).key_span()))
+    }
+
+    /// The labels of a target, each located where its name is. What is no text is reported with the other fields.
+    pub(super) fn labels(&self, site: Site<'n>) -> BTreeMap<SmolStr, Located<SmolStr>> {
+        let field = |pairs: &'n [Pair<'n>]| pairs.iter().find(|pair| pair.key.text == "labels");
+        let labels = site.pairs().ok().and_then(field).map(Site::of_pair);
+        let labels = labels.and_then(|labels| labels.pairs().ok()).unwrap_or_default();
+        let mut read = BTreeMap::new();
+        for label in labels.iter().map(Site::of_pair) {
+            if Key::new(label.key_text()).is_none() {
+                let message = "this is not a valid name for a label";
+                let problem = self.error(ProblemCode::BadName, label.key_span(), message);
+                self.report(problem.help(NAME_HELP));
+                continue;
+            }
+            let Ok(value) = plain_text(label.node) else { continue };
+            if let Some(value) = self.accept(label, Key::of(value)) {
+                let value = SmolStr::new(value.value.as_str());
+                let spot = self.spot(label.key_span());
+                read.insert(label.key_text().into(), Located { value, spot });
+            }
+        }
+        read
     }
 }
 

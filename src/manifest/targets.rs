@@ -1,8 +1,19 @@
-//! Which targets want an entry.
+//! Which targets want an entry: it names them, by patterns too, or says what labels they have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::model::TargetName;
+use smol_str::SmolStr;
+
+use super::decode::{Decoder, Site, plain_text, wrong_kind};
+use super::entry::Entry;
+use super::project::Project;
+use super::schema::{LabelledInput, TargetsInput};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode};
+use crate::field::{Field, FieldRefusal, Meaning, Raw, Text};
+use crate::model::{Glob, Key, LabelSelector, Labels, TargetName, is_name};
+use crate::suggest::{self, listed, nearest};
+use crate::yaml::Value;
 
 /// On which targets an entry is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,4 +40,258 @@ impl Targets {
             _ => true,
         }
     }
+}
+
+/// The values that an entry asks for, by their labels.
+pub(super) type AskedLabels = BTreeMap<SmolStr, BTreeSet<SmolStr>>;
+
+/// What chooses targets in a manifest.
+pub(super) struct TargetChoice<'d, 'n, 'p> {
+    pub(super) decoder: &'d Decoder<'n>,
+    pub(super) project: &'p Project,
+}
+
+impl<'n> TargetChoice<'_, 'n, '_> {
+    /// The targets that a field names or describes, or all where it is left out, and the labels by which it does.
+    pub(super) fn of(
+        &self,
+        field: Option<Field<Raw<TargetsInput>>>,
+    ) -> Option<(Targets, AskedLabels)> {
+        match field {
+            Some(field) => self.read(self.decoder.raw(&field)?),
+            None => Some((Targets::All, AskedLabels::new())),
+        }
+    }
+
+    fn read(&self, site: Site<'n>) -> Option<(Targets, AskedLabels)> {
+        match &site.node.value {
+            Value::Mapping(_) if site.node.tag.is_none() => self.labelled(site),
+            Value::Sequence(_) if site.node.tag.is_none() => {
+                self.named(site).map(|targets| (targets, AskedLabels::new()))
+            }
+            _ => {
+                self.decoder.refuse(site, wrong_kind(site.node, "a list"));
+                None
+            }
+        }
+    }
+
+    fn named(&self, site: Site<'n>) -> Option<Targets> {
+        let items: Vec<Field<Text<TargetName>>> = self.decoder.read(site)?;
+        if items.is_empty() {
+            let why = "is empty, so no target gets the entry";
+            let refusal = FieldRefusal::new(ProblemCode::NoTarget, why);
+            let help = "leave it out if the entry is for every target";
+            self.decoder.refuse(site, refusal.help(help));
+            return None;
+        }
+        let mut all = BTreeSet::new();
+        for name in items.into_iter().filter_map(|item| self.decoder.text(item)) {
+            if self.project.target_spots.contains_key(&name.value) || self.project.broken {
+                all.insert(name.value);
+                continue;
+            }
+            let glob =
+                Glob::new(name.value.as_str()).filter(|glob| glob.as_str().contains(['*', '?']));
+            let matched: Vec<_> = glob.iter().flat_map(|glob| self.matched(glob)).collect();
+            if matched.is_empty() {
+                self.unknown_target(&name, glob.is_some());
+            }
+            all.extend(matched);
+        }
+        Some(Targets::Only(all))
+    }
+
+    fn matched(&self, glob: &Glob) -> impl Iterator<Item = TargetName> {
+        let names = self.project.target_spots.keys();
+        names.filter(|name| glob.matches(name.as_str())).cloned()
+    }
+
+    fn unknown_target(&self, target: &Located<TargetName>, is_glob: bool) {
+        let known = || self.project.target_spots.keys().map(TargetName::as_str);
+        let name = target.value.as_str();
+        // What is left without the pattern has the form of a name, or is not repeated.
+        let mut words = name.split(['*', '?', '-', '.', '_']);
+        let is_shown = words.all(|word| word.is_empty() || is_name(word));
+        let message = match is_glob {
+            true if is_shown => suggest::missing("target", name, known()),
+            true => "no target has a name like this".to_owned(),
+            false => suggest::unknown("target", name, known()),
+        };
+        let help = match self.project.target_spots.is_empty() {
+            true => "appcred.yaml names no targets: name them there, or leave `targets` out here"
+                .to_owned(),
+            false if is_glob && is_shown => "`*` means any characters, and `?` any one".to_owned(),
+            false => format!("appcred.yaml has {}", some(known())),
+        };
+        let problem = self.decoder.error(ProblemCode::UnknownTarget, target.spot.span, message);
+        self.decoder.report(problem.help(help));
+    }
+
+    fn labelled(&self, site: Site<'n>) -> Option<(Targets, AskedLabels)> {
+        let decoder = self.decoder;
+        let labels = decoder.read::<LabelledInput>(site)?.r#match;
+        let at = decoder.site(&labels);
+        let labels = labels.value?.0;
+        if labels.is_empty() {
+            let refusal = FieldRefusal::new(ProblemCode::NoTarget, "names no label");
+            let help = "name one, as in `match: {ring: \"1\"}`; leave `targets` out if the entry is for every target";
+            decoder.refuse(at, refusal.help(help));
+            return None;
+        }
+        let number = labels.len();
+        let mut asked = AskedLabels::new();
+        for label in labels.iter().filter_map(|label| decoder.raw(label)) {
+            if let Some(values) = self.values(label) {
+                asked.insert(label.key_text().into(), values);
+            }
+        }
+        if asked.len() < number {
+            return None;
+        }
+        if self.project.broken {
+            return Some((Targets::Only(BTreeSet::new()), asked));
+        }
+        let selector = LabelSelector::from_iter(asked.clone());
+        let chosen = self.project.labels.iter().filter(|(_, labels)| selector.matches(labels));
+        let chosen: BTreeSet<TargetName> = chosen.map(|(name, _)| name.clone()).collect();
+        if chosen.is_empty() {
+            let refusal = FieldRefusal::new(
+                ProblemCode::NoTarget,
+                "matches no target: none has all of these labels",
+            );
+            decoder.refuse(
+                at,
+                refusal.help("give a target in appcred.yaml these labels, or remove the entry"),
+            );
+            return None;
+        }
+        Some((Targets::Only(chosen), asked))
+    }
+
+    /// The values that a label may have. One that no target has is reported.
+    fn values(&self, label: Site<'n>) -> Option<BTreeSet<SmolStr>> {
+        let decoder = self.decoder;
+        let items: Vec<Site<'n>> = match label.items() {
+            Some(items) => items.collect(),
+            None => vec![label],
+        };
+        if items.is_empty() {
+            let refusal = FieldRefusal::new(
+                ProblemCode::NoTarget,
+                "is empty, so no target has one of its values",
+            );
+            decoder.refuse(label, refusal.help("name a value, as in `ring: \"1\"`"));
+            return None;
+        }
+        let read = |item: &Site<'n>| decoder.accept(*item, plain_text(item.node).and_then(Key::of));
+        let values: Vec<_> = items.iter().filter_map(read).collect();
+        if values.len() < items.len() || self.project.broken {
+            return (values.len() == items.len()).then(|| texts(values));
+        }
+        let name = label.key_text();
+        let all = || self.project.labels.values();
+        let known: BTreeSet<&str> =
+            all().filter_map(|labels| labels.get(name)).map(SmolStr::as_str).collect();
+        if known.is_empty() {
+            let names: BTreeSet<&str> = all().flat_map(Labels::keys).map(SmolStr::as_str).collect();
+            let help = match names.is_empty() {
+                true => "no target in appcred.yaml has `labels`".to_owned(),
+                false => format!("targets have {}", some(names.iter().copied())),
+            };
+            let message = no_such("label", name, &names);
+            decoder.report(
+                decoder.error(ProblemCode::UnknownLabel, label.key_span(), message).help(help),
+            );
+            return None;
+        }
+        let unknown: Vec<_> =
+            values.iter().filter(|value| !known.contains(value.value.as_str())).collect();
+        for value in &unknown {
+            let message =
+                no_such(&format!("label `{name}` with the value"), value.value.as_str(), &known);
+            let problem = decoder.error(ProblemCode::UnknownLabel, value.spot.span, message);
+            decoder.report(problem.help(format!("targets have {}", some(known.iter().copied()))));
+        }
+        unknown.is_empty().then(|| texts(values))
+    }
+}
+
+fn texts(values: Vec<Located<Key>>) -> BTreeSet<SmolStr> {
+    values.into_iter().map(|value| value.value.as_str().into()).collect()
+}
+
+fn no_such(kind: &str, name: &str, known: &BTreeSet<&str>) -> String {
+    let is_shown = is_name(name) || name.bytes().all(|byte| byte.is_ascii_digit());
+    let shown = if is_shown { format!(" `{name}`") } else { String::new() };
+    match nearest(name, known.iter().copied()) {
+        Some(near) => format!("no target has the {kind}{shown}: did you mean `{near}`?"),
+        None => format!("no target has the {kind}{shown}"),
+    }
+}
+
+/// So many names are listed.
+const MOST_LISTED: usize = 20;
+
+fn some<'c>(names: impl Iterator<Item = &'c str>) -> String {
+    let names: Vec<&str> = names.collect();
+    match names.len().checked_sub(MOST_LISTED) {
+        None | Some(0) => listed(names),
+        Some(more) => {
+            let shown: Vec<_> =
+                names[..MOST_LISTED].iter().map(|name| format!("`{name}`")).collect();
+            format!("{} and {more} more", shown.join(", "))
+        }
+    }
+}
+
+/// Finds labels of targets that are most likely mistyped: no entry asks for them, no other target has them, and they
+/// are almost what an entry asks for. Such a target would lose what that entry gave it.
+pub(super) fn check_labels(project: &Project, entries: &[Arc<Entry>]) -> Diagnostics {
+    let mut asked = AskedLabels::new();
+    for (label, values) in entries.iter().flat_map(|entry| &entry.asked_labels) {
+        asked.entry(label.clone()).or_default().extend(values.iter().cloned());
+    }
+    let mut problems = Diagnostics::default();
+    if asked.is_empty() {
+        return problems;
+    }
+    let is_alone = |label: &str, value: Option<&SmolStr>| {
+        let has = |labels: &&Labels| match (labels.get(label), value) {
+            (Some(of), Some(value)) => of == value,
+            (of, _) => of.is_some(),
+        };
+        project.labels.values().filter(has).nth(1).is_none()
+    };
+    for ((target, label), spot) in &project.label_spots {
+        let Some(labels) = project.labels.get(target) else { continue };
+        let Some(value) = labels.get(label) else { continue };
+        let (written, meant) = match asked.get(label) {
+            None => {
+                let others = asked.keys().filter(|asked| !labels.contains_key(*asked));
+                let near = nearest(label, others.map(SmolStr::as_str));
+                (label.clone(), near.filter(|_| is_alone(label, None)))
+            }
+            // Numbers are near each other, and each is meant.
+            Some(values) if !values.contains(value) && !has_digit(value) => {
+                let near = nearest(value, values.iter().map(SmolStr::as_str));
+                let near = near.filter(|near| !has_digit(near) && is_alone(label, Some(value)));
+                (format!("{label}: {value}").into(), near)
+            }
+            Some(_) => continue,
+        };
+        if let Some(meant) = meant {
+            let message = format!(
+                "the target `{target}` alone has the label `{written}`, for which no entry asks: did you mean `{meant}`?"
+            );
+            let problem =
+                Diagnostic::error(ProblemCode::UnknownLabel, message).at(&spot.file, spot.span);
+            problems.push(problem.help("entries choose targets by their labels, and what a target gets no more is deleted there; if it is right, name it less alike"));
+        }
+    }
+    problems
+}
+
+fn has_digit(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_digit())
 }

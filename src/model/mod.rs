@@ -10,6 +10,7 @@ mod document;
 mod flow;
 mod integration;
 mod known_secret;
+mod label;
 mod lifetime;
 mod link;
 mod mark;
@@ -51,6 +52,7 @@ pub use flow::{
 };
 pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};
+pub use label::{LabelSelector, Labels, TargetSelection, UnmetLabel};
 pub use lifetime::{Due, Lifetime, begin_of, day};
 pub use link::{ConsentLink, HiddenLink, Links, has_zone, is_loopback, is_web, web_page};
 pub use mark::{Claim, Key, Mark, Owner};

@@ -49,7 +49,7 @@ pub use file_names::FileNames;
 pub use format::Format;
 
 use crate::diagnostic::Diagnostics;
-use crate::model::{Held, Key, Lifetime, Mark, Place, Selection, TargetName};
+use crate::model::{Held, Key, Labels, Lifetime, Mark, Place, Selection, TargetName};
 use crate::plan::{Action, Adoption, Plan, Step};
 use crate::reconcile::StepOutcome;
 
@@ -149,6 +149,8 @@ pub struct EntryPlaces {
 pub struct TargetReport<'a> {
     /// Its name in the project file.
     pub name: &'a TargetName,
+    /// Its labels.
+    pub labels: &'a Labels,
     /// Its address or folder.
     pub address: &'a str,
     /// HA's version there, where it is known.

@@ -292,7 +292,7 @@ mod tests {
     use crate::codes::CredentialCode;
     use crate::model::{
         AccountName, ClientId, ConfigEntry, CredentialId, Domain, EntryId, EntryState, FlowId,
-        Held, Key, Links, Mark, OpenFlow, Owner, Purpose, SetUpId, TargetName,
+        Held, Key, Labels, Links, Mark, OpenFlow, Owner, Purpose, SetUpId, TargetName,
     };
     use crate::plan::{
         Action, ComparedCredential, CredentialState, EntrySetup, Plan, Reason, SetupState, Step,
@@ -324,6 +324,8 @@ mod tests {
         }
     }
 
+    static NO_LABELS: Labels = Labels::new();
+
     fn report<'a>(
         name: &'a TargetName,
         plan: Result<&'a Plan, &'a str>,
@@ -331,6 +333,7 @@ mod tests {
     ) -> TargetReport<'a> {
         TargetReport {
             name,
+            labels: &NO_LABELS,
             address: "http://ha",
             version: None,
             is_new: false,

@@ -13,8 +13,8 @@ use super::{
     ChangeEvents, ConnectError, Done, Execute, FieldContext, LiveTarget, Observe, Operation,
     Refusal, Stop, TargetError, TargetKind, meaning,
 };
-use crate::field::{Field, Text};
-use crate::model::{Credential, Domain, KnownDomains, Observed, generate_id};
+use crate::field::{Field, Pairs, Text};
+use crate::model::{Credential, Domain, Key, KnownDomains, Observed, generate_id};
 use crate::secret::SecretResolver;
 
 type Stored = watch::Sender<Vec<Credential>>;
@@ -36,6 +36,9 @@ pub struct MemoryInput {
     /// Whether nothing is changed there for now: it is not even connected to. `false` where it is left out.
     #[expect(dead_code, reason = "the manifest reads it for targets of all kinds")]
     suspend: Option<Field<bool>>,
+    /// Names with a value each, by which entries and `--selector` choose targets, as in `{site: oslo, ring: "1"}`.
+    #[expect(dead_code, reason = "the manifest reads it for targets of all kinds")]
+    labels: Option<Field<Pairs<Text<Key>>>>,
 }
 
 /// A store that is open.
@@ -140,7 +143,7 @@ mod tests {
     use tokio::sync::{Notify, mpsc};
 
     use super::stored;
-    use crate::model::PolicyOverrides;
+    use crate::model::{PolicyOverrides, TargetSelection};
     use crate::reconcile;
     use crate::secret::Nobody;
     use crate::target::Stop;
@@ -163,7 +166,9 @@ mod tests {
         let policy = PolicyOverrides::default();
         let loaded = workspace.load();
         assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
-        let evaluated = workspace.evaluate(loaded, &[], &policy, OnError::Stop, Nobody).await;
+        let evaluated = workspace
+            .evaluate(loaded, &TargetSelection::default(), &policy, OnError::Stop, Nobody)
+            .await;
         evaluated.unwrap().targets.unwrap().pop().unwrap()
     }
 
@@ -191,7 +196,7 @@ mod tests {
         let reader = ProjectReader::new(
             ReaderSettings {
                 workspace,
-                targets: Vec::new(),
+                targets: TargetSelection::default(),
                 policy: PolicyOverrides::default(),
                 is_dry_run: false,
                 clock: Timestamp::now,

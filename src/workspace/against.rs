@@ -16,7 +16,7 @@ use crate::desired;
 use crate::diagnostic::Diagnostics;
 use crate::http::Network;
 use crate::manifest::{Loaded, Project};
-use crate::model::{PolicyOverrides, SealedClients, Secret, TargetName};
+use crate::model::{PolicyOverrides, SealedClients, Secret, TargetName, TargetSelection};
 use crate::secret::Ask;
 use crate::target::home_assistant::HomeAssistantEndpoint;
 use crate::target::snapshot::{self, Recorded, Snapshot, SnapshotLocation};
@@ -115,7 +115,7 @@ impl Workspace {
         endpoint.network.read(&self.resolver(&project, person).0)
     }
 
-    /// Plans for the targets of these names, or for all, as a snapshot recorded them.
+    /// Plans for the selected targets, or for all, as a snapshot recorded them.
     ///
     /// # Errors
     /// Where the snapshot is too old, or there is no such target.
@@ -123,7 +123,7 @@ impl Workspace {
         &self,
         loaded: Loaded,
         mut snapshot: Snapshot,
-        names: &[String],
+        selection: &TargetSelection,
         overrides: &PolicyOverrides,
         against: &Against,
     ) -> Result<Evaluation, EvaluationError> {
@@ -138,7 +138,7 @@ impl Workspace {
         let policy = project.policy.with(overrides);
         let mut problems = Diagnostics::default();
         let mut targets = Vec::new();
-        let mut selected = pick(targets_of(&project, &snapshot), names)?;
+        let mut selected = pick(targets_of(&project, &snapshot), &project, selection)?;
         let suspended = take_out_suspended(&project, &mut selected);
         for name in selected.into_keys() {
             let observation = recorded(name, &mut snapshot, &basis, &against.source);

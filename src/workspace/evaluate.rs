@@ -15,8 +15,8 @@ use crate::desired::{self, Needed, Resolved};
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project};
 use crate::model::{
-    Desired, DesiredCredential, Key, KnownSecret, Observed, Policy, PolicyOverrides, SealedClients,
-    Seals, Selection, TargetName,
+    Desired, DesiredCredential, Key, KnownSecret, Labels, Observed, Policy, PolicyOverrides,
+    SealedClients, Seals, Selection, TargetName, TargetSelection,
 };
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
@@ -28,6 +28,8 @@ use crate::target::{Endpoint, Observe, Target, TargetError};
 pub struct TargetView {
     /// Its name in the project file.
     pub name: TargetName,
+    /// Its labels.
+    pub labels: Labels,
     /// Its address or folder.
     pub address: String,
     /// What was looked at instead of the target, such as a snapshot.
@@ -152,14 +154,14 @@ pub enum EvaluationError {
 }
 
 impl Workspace {
-    /// Plans for the targets of these names, or for all.
+    /// Plans for the selected targets, or for all.
     ///
     /// # Errors
     /// Where there is no such target.
     pub async fn evaluate(
         &self,
         loaded: Loaded,
-        names: &[String],
+        selection: &TargetSelection,
         overrides: &PolicyOverrides,
         on_error: OnError,
         person: impl Ask,
@@ -171,7 +173,7 @@ impl Workspace {
         }
         let project = loaded.project.clone();
         let policy = project.policy.with(overrides);
-        let mut endpoints = select(&project, &self.environment, names)?;
+        let mut endpoints = select(&project, &self.environment, selection)?;
         let suspended = take_out_suspended(&project, &mut endpoints);
         let (resolver, identity_problems) = self.resolver(&project, person);
         let (resolver, sessions) = (Arc::new(resolver), self.environment.sessions());
@@ -215,7 +217,7 @@ impl Workspace {
             && !is_stopped(&problems)
         {
             known.check(overrides, &project.policy)?;
-            if names.is_empty() && suspended.is_empty() {
+            if *selection == TargetSelection::default() && suspended.is_empty() {
                 problems.append(known.check_protected(&project));
             }
         }
@@ -328,6 +330,8 @@ impl Observation {
         });
         let entries = resolved.entries_of(&name);
         let entries = entries.map(|entry| (entry.key.value.clone(), Arc::clone(entry))).collect();
-        TargetView { name, address, basis, target, comparison, entries, outcomes: Vec::new() }
+        let labels = project.labels.get(&name).cloned().unwrap_or_default();
+        let outcomes = Vec::new();
+        TargetView { name, labels, address, basis, target, comparison, entries, outcomes }
     }
 }

@@ -237,7 +237,7 @@ mod tests {
     use super::{ImportDraft, ManifestDraft, import_policy};
     use crate::integrations;
     use crate::manifest::check_domains;
-    use crate::model::Key;
+    use crate::model::{Key, TargetSelection};
     use crate::plan::{self, Scope, WhyLeftOut};
     use crate::reconcile;
     use crate::secret::Nobody;
@@ -270,7 +270,7 @@ mod tests {
     async fn view(workspace: &Workspace) -> TargetView {
         let policy = import_policy();
         let evaluated = workspace
-            .evaluate(workspace.load(), &[], &policy, OnError::Stop, Nobody)
+            .evaluate(workspace.load(), &TargetSelection::default(), &policy, OnError::Stop, Nobody)
             .await
             .unwrap();
         evaluated.targets.unwrap_or_else(|| panic!("{:?}", evaluated.problems)).pop().unwrap()

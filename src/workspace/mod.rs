@@ -31,7 +31,7 @@ pub use offered::Offered;
 pub use reader::{ProjectReader, ReaderSettings};
 pub use saved::{NotSaved, planned};
 pub use selected::{NoSuchEntry, check_selection, find_entry};
-pub use targets::{SelectionError, check_targets, one_home_assistant, select};
+pub use targets::{SelectionError, one_home_assistant, select, selected_names};
 
 /// A project's folder, and the environment that it is used in.
 #[derive(Clone, Debug, Default)]

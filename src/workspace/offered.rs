@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{Workspace, select};
 use crate::manifest::Project;
-use crate::model::{ClientId, ConfigEntry, Domain, Observed, TargetName};
+use crate::model::{ClientId, ConfigEntry, Domain, Observed, TargetName, TargetSelection};
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::SessionStore;
 use crate::target::{Endpoint, LiveTarget};
@@ -27,9 +27,9 @@ pub struct Offered {
 }
 
 impl Workspace {
-    /// What the targets of these names, else all, offer; nothing where none can be asked.
-    pub async fn offered(&self, project: &Project, targets: &[String]) -> Offered {
-        let Ok(endpoints) = select(project, &self.environment, targets) else {
+    /// What the selected targets offer, or all; nothing where none can be asked.
+    pub async fn offered(&self, project: &Project, selection: &TargetSelection) -> Offered {
+        let Ok(endpoints) = select(project, &self.environment, selection) else {
             return Offered::default();
         };
         let (resolver, sessions) =

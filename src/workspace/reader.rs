@@ -18,7 +18,8 @@ use crate::manifest::{
     self, Cache, Entry, Loaded, Project, WebhookSetting, check_lifetimes, load_again,
 };
 use crate::model::{
-    Commit, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day, is_web,
+    Commit, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, TargetSelection,
+    Visible, day, is_web,
 };
 use crate::secret::{self, AllowedPaths, Ask, SecretResolver, Unreadable};
 use crate::status::{ManifestStatus, Mode, SelectionStatus};
@@ -31,8 +32,8 @@ use super::{Workspace, check_selection, select};
 pub struct ReaderSettings {
     /// The project.
     pub workspace: Workspace,
-    /// The names of the targets; all where there is none.
-    pub targets: Vec<String>,
+    /// Which targets.
+    pub targets: TargetSelection,
     /// What is asked for instead of the project's policy.
     pub policy: PolicyOverrides,
     /// Whether nothing is changed at the targets.

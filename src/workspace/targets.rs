@@ -1,13 +1,13 @@
 //! Which targets a project has, and which of them are asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
 use super::Environment;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::manifest::Project;
-use crate::model::{Glob, TargetName};
+use crate::model::{Glob, Labels, TargetName, TargetSelection, UnmetLabel};
 use crate::suggest;
 use crate::target::Endpoint;
 use crate::target::home_assistant::HomeAssistantEndpoint;
@@ -27,13 +27,18 @@ pub enum SelectionError {
     #[error("{0}")]
     Environment(String),
     /// One that does not exist.
-    #[error("{}", suggest::missing("target", .name, .known.iter().map(String::as_str)))]
+    #[error("{}", suggest::missing(.kind, .name, .known.iter().map(String::as_str)))]
     Unknown {
+        /// What is called so.
+        kind: String,
         /// Its name.
         name: String,
         /// Those that exist.
         known: Vec<String>,
     },
+    /// Each part of a selection means something, and no target has all of them.
+    #[error("no target has all of {0}")]
+    Nothing(String),
     /// Several, where one is meant.
     #[error("there are several targets: name one of {}", .0.join(", "))]
     Several(Vec<String>),
@@ -42,14 +47,14 @@ pub enum SelectionError {
     NotHomeAssistant,
 }
 
-/// The targets of these names, or all of them.
+/// The selected targets, or all of them.
 ///
 /// # Errors
-/// Where there is none, or none of such a name.
+/// Where there is none, or none of such a name or label.
 pub fn select(
     project: &Project,
     environment: &Environment,
-    names: &[String],
+    selection: &TargetSelection,
 ) -> Result<BTreeMap<TargetName, Endpoint>, SelectionError> {
     let all: BTreeMap<TargetName, Endpoint> = if project.targets.is_empty() {
         let target = environment.target.clone().ok_or(SelectionError::NoTarget)?;
@@ -58,7 +63,7 @@ pub fn select(
     } else {
         project.targets.iter().map(|(name, target)| (name.clone(), target.clone())).collect()
     };
-    pick(all, names)
+    pick(all, project, selection)
 }
 
 /// Takes out the targets that are suspended, and says so of each: nobody looks at them.
@@ -78,38 +83,75 @@ pub(super) fn take_out_suspended<T>(
     problems
 }
 
-/// Those of these names or patterns, or all where none is given.
+/// Those that are selected, or all where nothing is.
 ///
 /// # Errors
-/// Where there is none of such a name.
+/// Where a part of the selection means none, or all of them together.
 pub(super) fn pick<T>(
     mut all: BTreeMap<TargetName, T>,
-    names: &[String],
+    project: &Project,
+    TargetSelection { names, labels: selector }: &TargetSelection,
 ) -> Result<BTreeMap<TargetName, T>, SelectionError> {
     let matches = |name: &String, target: &TargetName| {
         Glob::new(name).is_some_and(|glob| glob.matches(target.as_str()))
     };
     if let Some(name) = names.iter().find(|name| !all.keys().any(|target| matches(name, target))) {
         let known = all.keys().map(ToString::to_string).collect();
-        return Err(SelectionError::Unknown { name: name.clone(), known });
+        return Err(SelectionError::Unknown {
+            kind: "target".to_owned(),
+            name: name.clone(),
+            known,
+        });
     }
-    if !names.is_empty() {
-        all.retain(|target, _| names.iter().any(|name| matches(name, target)));
+    if let Some(unmet) = selector.unmet(project.labels.values()) {
+        return Err(unknown_label(unmet, project));
+    }
+    let none = Labels::new();
+    let has_labels =
+        |target: &TargetName| selector.matches(project.labels.get(target).unwrap_or(&none));
+    all.retain(|target, _| {
+        (names.is_empty() || names.iter().any(|name| matches(name, target))) && has_labels(target)
+    });
+    if all.is_empty() && !selector.is_whole() {
+        let names = names.iter().map(|name| format!("--target={name} "));
+        return Err(SelectionError::Nothing(
+            names.collect::<String>() + &format!("--selector='{selector}'"),
+        ));
     }
     Ok(all)
 }
 
-/// Whether a project has targets of these names; the environment's where it names none.
+fn unknown_label(unmet: UnmetLabel, project: &Project) -> SelectionError {
+    let labels = || project.labels.values().flatten();
+    match unmet {
+        UnmetLabel::Name(name) => {
+            let known = labels().map(|(label, _)| label.to_string()).collect();
+            let kind = "target with the label".to_owned();
+            SelectionError::Unknown { kind, name: name.into(), known }
+        }
+        UnmetLabel::Value(label, value) => {
+            let values = labels().filter(|(other, _)| **other == label);
+            let known = values.map(|(_, value)| value.to_string()).collect();
+            let kind = format!("target whose label `{label}` is");
+            SelectionError::Unknown { kind, name: value.into(), known }
+        }
+    }
+}
+
+/// The names of the selected targets; the environment's where the project names none.
 ///
 /// # Errors
-/// Where there is none of such a name.
-pub fn check_targets(project: &Project, names: &[String]) -> Result<(), SelectionError> {
+/// Where there is none of such a name or label.
+pub fn selected_names(
+    project: &Project,
+    selection: &TargetSelection,
+) -> Result<BTreeSet<TargetName>, SelectionError> {
     let mut known: BTreeMap<TargetName, ()> =
         project.targets.keys().map(|name| (name.clone(), ())).collect();
     if known.is_empty() {
         known.insert(TargetName::new(FROM_ENVIRONMENT), ());
     }
-    pick(known, names).map(drop)
+    Ok(pick(known, project, selection)?.into_keys().collect())
 }
 
 /// The one running HA that is meant.
@@ -121,9 +163,9 @@ pub fn one_home_assistant(
     environment: &Environment,
     name: Option<&str>,
 ) -> Result<(TargetName, HomeAssistantEndpoint), SelectionError> {
-    let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
+    let selection = TargetSelection::of_names(name.map(str::to_owned).into_iter().collect());
     let mut found = Vec::new();
-    for (name, endpoint) in select(project, environment, &names)? {
+    for (name, endpoint) in select(project, environment, &selection)? {
         if let Endpoint::HomeAssistant(endpoint) = endpoint {
             found.push((name, endpoint));
         }
@@ -145,7 +187,7 @@ mod tests {
 
     use super::{SelectionError, one_home_assistant, select};
     use crate::manifest::Project;
-    use crate::model::TargetName;
+    use crate::model::{LabelSelector, TargetName, TargetSelection};
     use crate::target::Endpoint;
     use crate::target::config_dir::ConfigDirEndpoint;
     use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint, NetworkSettings};
@@ -174,14 +216,43 @@ mod tests {
     fn targets_are_selected_by_name_and_a_wrong_name_lists_them() {
         let environment = Environment::default();
         let selected = |names: &[&str]| {
-            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            let selected = select(&project(), &environment, &names)?;
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            let selection = TargetSelection::of_names(names);
+            let selected = select(&project(), &environment, &selection)?;
             Ok(selected.keys().map(ToString::to_string).collect::<Vec<_>>())
         };
         assert_eq!(selected(&[]).unwrap(), ["cabin", "home", "lab"]);
         assert_eq!(selected(&["lab", "cabin", "lab"]).unwrap(), ["cabin", "lab"]);
         let error: SelectionError = selected(&["lab", "hut"]).unwrap_err();
         assert_eq!(error.to_string(), "there is no target `hut`; there are: cabin, home, lab");
+    }
+
+    #[test]
+    fn targets_are_selected_by_labels_and_a_wrong_one_is_suggested() {
+        let mut project = project();
+        for (name, ring) in [("cabin", "canary"), ("home", "stable")] {
+            let labels = [("ring".into(), ring.into())].into();
+            project.labels.insert(TargetName::new(name), labels);
+        }
+        let selected = |names: &[&str], labels: &str| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            let selection =
+                TargetSelection { names, labels: LabelSelector::parse(labels).unwrap() };
+            let selected = select(&project, &Environment::default(), &selection);
+            match selected {
+                Ok(selected) => selected.into_keys().map(|name| name.to_string()).collect(),
+                Err(error) => vec![error.to_string()],
+            }
+        };
+        assert_eq!(selected(&[], "ring=canary"), ["cabin"]);
+        assert_eq!(selected(&[], "ring!=canary"), ["home", "lab"]);
+        assert_eq!(selected(&["*b*"], "!ring"), ["lab"]);
+        let error = "there is no target with the label `rign`: did you mean `ring`?";
+        assert_eq!(selected(&[], "rign=canary"), [error]);
+        let error = "there is no target whose label `ring` is `canry`: did you mean `canary`?";
+        assert_eq!(selected(&[], "ring!=canry"), [error]);
+        let error = "no target has all of --target=lab --selector='ring=canary'";
+        assert_eq!(selected(&["lab"], "ring=canary"), [error]);
     }
 
     #[test]
@@ -194,9 +265,9 @@ mod tests {
         let environment =
             Environment { target: Some(Ok(endpoint.clone())), ..Environment::default() };
         let project = Project::default();
-        let selected = select(&project, &environment, &[]).unwrap();
+        let selected = select(&project, &environment, &TargetSelection::default()).unwrap();
         assert_eq!(selected.into_iter().collect::<Vec<_>>(), [(TargetName::new("home"), endpoint)]);
-        let none = select(&project, &Environment::default(), &[]);
+        let none = select(&project, &Environment::default(), &TargetSelection::default());
         assert_eq!(none.unwrap_err(), SelectionError::NoTarget);
     }
 

@@ -50,6 +50,7 @@ mod kept;
 mod kept_keys;
 mod kept_laws;
 mod killed;
+mod labels;
 mod laws;
 mod linking;
 mod listener;

@@ -3,6 +3,7 @@
 
 mod list;
 mod problems;
+mod target;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,6 +13,7 @@ pub use list::list;
 pub(crate) use problems::Problem;
 pub(super) use problems::Validated;
 pub(super) use problems::of as problems_of;
+use target::{ReportedTarget, target_reports};
 
 use crate::codes::{ActionCode, OutcomeCode, ReasonCode, UnknownCode, WithheldCode};
 use crate::model::{
@@ -54,36 +56,6 @@ pub(super) struct PlanReport<'a> {
     selection: Vec<String>,
     /// The targets; none where the manifests are in error.
     targets: Vec<ReportedTarget<ReportedPlan<'a>>>,
-}
-
-/// One target.
-#[derive(Serialize, JsonSchema)]
-struct ReportedTarget<T> {
-    /// Its name in the project file.
-    name: String,
-    /// Its address or folder.
-    address: String,
-    /// What was looked at instead of the target.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    basis: Option<String>,
-    /// The version of Home Assistant there, where it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    home_assistant_version: Option<String>,
-    /// The redirect URI that must be registered with providers, where Home Assistant runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    redirect_uri: Option<String>,
-    #[serde(flatten)]
-    content: ReportedContent<T>,
-}
-
-#[derive(Serialize, JsonSchema)]
-#[serde(untagged)]
-enum ReportedContent<T> {
-    Known(T),
-    Unknown {
-        /// Why nothing is known of it.
-        error: String,
-    },
 }
 
 /// What is to be done at a target.
@@ -268,26 +240,6 @@ fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
     let selection = report.selection.arguments();
     let commit = report.commit;
     to_json(&PlanReport { format_version: FORMAT_VERSION, commit, problems, selection, targets })
-}
-
-fn target_reports<'a, T>(
-    targets: &'a [TargetReport<'a>],
-    content: impl Fn(&'a TargetReport<'a>, &'a Plan) -> T,
-) -> Vec<ReportedTarget<T>> {
-    targets
-        .iter()
-        .map(|target| ReportedTarget {
-            name: target.name.to_string(),
-            address: target.address.to_owned(),
-            basis: target.basis.map(str::to_owned),
-            home_assistant_version: target.version.map(str::to_owned),
-            redirect_uri: target.redirect_uri.map(str::to_owned),
-            content: match target.plan {
-                Ok(plan) => ReportedContent::Known(content(target, plan)),
-                Err(why) => ReportedContent::Unknown { error: why.to_owned() },
-            },
-        })
-        .collect()
 }
 
 fn summary(plan: &Plan) -> Summary {

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{CREDENTIALS, ConfigDir, STORAGE};
-use crate::field::{Field, Text};
+use crate::field::{Field, Pairs, Text};
 use crate::files;
-use crate::model::Visible;
+use crate::model::{Key, Visible};
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::SessionStore;
 use crate::target::{ConnectError, FieldContext, LiveTarget, TargetKind};
@@ -27,6 +27,10 @@ pub struct ConfigDirInput {
     /// Whether nothing is changed there for now: it is not even connected to. `false` where it is left out.
     #[expect(dead_code, reason = "the manifest reads it for targets of all kinds")]
     suspend: Option<Field<bool>>,
+    /// Names with a value each, by which entries and `--selector` choose targets, as in `{site: oslo, ring: "1"}`.
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
+    #[expect(dead_code, reason = "the manifest reads it for targets of all kinds")]
+    labels: Option<Field<Pairs<Text<Key>>>>,
 }
 
 impl TargetKind for ConfigDirEndpoint {

@@ -13,7 +13,9 @@ use super::{ConnectionSettings, HomeAssistant, canonical, connect};
 use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{BaseUrl, Field, FieldRefusal, Meaning, Pairs, Raw, SecretText, Text, Texts};
 use crate::http::Network;
-use crate::model::{Reference, Secret, SecretField, TOKEN, Visible, is_loopback, may_be_token};
+use crate::model::{
+    Key, Reference, Secret, SecretField, TOKEN, Visible, is_loopback, may_be_token,
+};
 use crate::secret::{self, SecretResolver, token};
 use crate::target::{ConnectError, FieldContext, TargetError, TargetKind, meaning, meanings};
 
@@ -65,6 +67,10 @@ pub struct HomeAssistantInput {
     /// Whether nothing is changed there for now: it is not even connected to. `false` where it is left out.
     #[expect(dead_code, reason = "the manifest reads it for targets of all kinds")]
     suspend: Option<Field<bool>>,
+    /// Names with a value each, by which entries and `--selector` choose targets, as in `{site: oslo, ring: "1"}`.
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
+    #[expect(dead_code, reason = "the manifest reads it for targets of all kinds")]
+    labels: Option<Field<Pairs<Text<Key>>>>,
     /// A long-lived access token of an administrator: an armored age file behind `|`, or `!env_var
     /// NAME`, `!secret NAME`, `!file PATH` or `!from SOURCE WHAT`. Where no token is named, `appcred login`
     /// opens a session.
@@ -124,6 +130,7 @@ impl TargetKind for HomeAssistantEndpoint {
             headers,
             proxy,
             suspend: _,
+            labels: _,
         } = input;
         let url = meaning(url, context).map(|BaseUrl(url)| url);
         let auth = auth(token, token_file, token_command, context);
