@@ -215,7 +215,7 @@ impl Project {
 
     /// Decrypts the secrets of all entries as every run of appcred does.
     fn resolve(&self, loaded: Loaded) {
-        let files = [self.folder().join("identity.txt")];
+        let files = [self.folder().join("identity.txt").into()];
         let (identities, problems) =
             Identities::gather(&files, &IdentitySources::default(), Nobody);
         assert!(problems.is_empty());

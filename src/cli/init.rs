@@ -13,7 +13,7 @@ use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest;
 use crate::model::{Owner, PROJECT_FILE, Visible};
 use crate::report::changes::MadeChange;
-use crate::secret::{Identities, Nobody, env};
+use crate::secret::{Identities, IdentityFile, Nobody, env};
 use crate::yaml_edit::{document, new_manifest};
 
 use super::exit::ExitStatus;
@@ -171,6 +171,7 @@ fn own_recipients(folder: &Path, changes: &mut Vec<MadeChange>) -> anyhow::Resul
         ));
         return Ok(vec![recipient]);
     }
+    let files: Vec<IdentityFile> = files.into_iter().map(Into::into).collect();
     let (identities, problems) = Identities::gather(&files, &named, Nobody);
     if let Some(problem) = problems.first() {
         bail!("{problem}: name recipients with --recipient");

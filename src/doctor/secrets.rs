@@ -65,7 +65,8 @@ fn identities(
 
 fn identity_file(file: &Path) -> HealthCheck {
     let code = CheckCode::Identities;
-    let (found, _) = Identities::gather(&[file.to_owned()], &IdentitySources::default(), Nobody);
+    let (found, _) =
+        Identities::gather(&[file.to_owned().into()], &IdentitySources::default(), Nobody);
     let mode = file.metadata().map(|data| data.permissions().mode() & 0o777).unwrap_or_default();
     let seen = format!("{} (mode {mode:03o}) holds {}", file.visible(), described(&found));
     match mode & 0o077 {

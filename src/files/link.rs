@@ -17,9 +17,7 @@ const NEW: &str = ".appcred-new-link";
 /// Where the link cannot be made.
 pub fn put_link(link: &Path, target: &Path) -> io::Result<()> {
     let folder = folder_of(link);
-    let opened = File::open(folder)?;
-    #[cfg(target_os = "linux")]
-    rustix::fs::syncfs(&opened)?;
+    let opened = sync_file_system(folder)?;
     let new = folder.join(NEW);
     match fs::remove_file(&new) {
         Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
@@ -28,6 +26,17 @@ pub fn put_link(link: &Path, target: &Path) -> io::Result<()> {
     symlink(target, &new)?;
     fs::rename(&new, link)?;
     opened.sync_all()
+}
+
+/// Waits until all that was written on the file system of a folder is on the disk, and gives the folder.
+///
+/// # Errors
+/// Where that fails.
+pub fn sync_file_system(folder: &Path) -> io::Result<File> {
+    let opened = File::open(folder)?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(&opened)?;
+    Ok(opened)
 }
 
 #[cfg(test)]

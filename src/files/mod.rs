@@ -17,7 +17,7 @@ mod stamp;
 mod write;
 
 pub use inherited::inherited;
-pub use link::put_link;
+pub use link::{put_link, sync_file_system};
 pub use lock::{FileLock, NotLocked, wait_for, when_free};
 pub use read::{
     Replaced, from_utf16, open_folder, optional, read, read_bytes, read_stream, read_text,

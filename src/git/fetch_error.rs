@@ -24,6 +24,11 @@ const KNOWN: &[(&str, ErrorOf)] = &[
     ("No space left on device", FetchError::NoSpace),
     ("File too large", FetchError::NoSpace),
     ("Disk quota exceeded", FetchError::NoSpace),
+    ("unable to write", FetchError::NoSpace),
+    ("failed to write", FetchError::NoSpace),
+    ("failed writing", FetchError::NoSpace),
+    ("mismatched algorithms: client sha1; server sha256", |_| FetchError::OtherHash(Hash::Sha256)),
+    ("mismatched algorithms: client sha256; server sha1", |_| FetchError::OtherHash(Hash::Sha1)),
     ("dubious ownership", |_| FetchError::OtherOwner),
     ("unsafe repository", |_| FetchError::OtherOwner),
     ("Permission denied", FetchError::Refused),
@@ -34,6 +39,38 @@ const KNOWN: &[(&str, ErrorOf)] = &[
     ("The requested URL returned error: 403", FetchError::Refused),
     ("certificate", FetchError::Certificate),
 ];
+
+/// What Git says of a server, or of the way to it. The repository on this machine is not the reason.
+const OF_SERVER: [&str; 9] = [
+    "Connection ",
+    "Could not read from remote repository",
+    "Could not resolve host",
+    "does not appear to be a git repository",
+    "early EOF",
+    "hung up",
+    "connect to ",
+    "unable to access ",
+    "not found",
+];
+
+/// How a repository names what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// By 40 digits, as nearly all do.
+    Sha1,
+    /// By 64 digits.
+    Sha256,
+}
+
+impl Hash {
+    /// Makes a repository of this kind. A Git that is older than the others knows no such argument.
+    pub(super) fn argument(self) -> Option<&'static str> {
+        match self {
+            Self::Sha1 => None,
+            Self::Sha256 => Some("--object-format=sha256"),
+        }
+    }
+}
 
 /// Why the newest commit is not used.
 #[derive(Debug, Error)]
@@ -49,7 +86,7 @@ pub enum FetchError {
     Stopped,
     /// Another appcred works in the same folder.
     #[error("the folder of the repository is locked: {0}")]
-    Locked(#[from] NotLocked),
+    Locked(NotLocked),
     /// There is no folder for what is fetched, or nothing can be written there.
     #[error("cannot write {0}")]
     NotWritten(String),
@@ -103,6 +140,29 @@ pub enum FetchError {
         /// The folder.
         path: String,
     },
+    /// The commit is larger than what is checked out.
+    #[error(
+        "commit {id} has {files} files of {megabytes} MB, and at most 100000 files of 256 MB are checked out"
+    )]
+    TooLarge {
+        /// Its id.
+        id: String,
+        /// How many files it has.
+        files: usize,
+        /// How large they are.
+        megabytes: u64,
+    },
+    /// A symbolic link of the commit leads elsewhere.
+    #[error("commit {id} has a symbolic link that leads out of the repository: {path}")]
+    LinkOut {
+        /// Its id.
+        id: String,
+        /// The link.
+        path: String,
+    },
+    /// The server's repository has ids of another kind than the copy on this machine.
+    #[error("the repository has ids of another kind ({0:?})")]
+    OtherHash(Hash),
     /// Whatever else Git says.
     #[error("{0}")]
     Git(String),
@@ -127,6 +187,11 @@ impl FetchError {
     /// Whether it may be over soon without anybody's doing.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::TooSlow(_) | Self::Locked(_) | Self::NoSpace(_) | Self::Git(_))
+    }
+
+    /// Whether Git says this of the server, or of the way to it.
+    pub(super) fn is_of_server(&self) -> bool {
+        matches!(self, Self::Git(said) if OF_SERVER.iter().any(|words| said.contains(words)))
     }
 
     /// What to do about it.
@@ -159,7 +224,23 @@ impl FetchError {
                 "have the commit signed by somebody whose key is in the file"
             }
             Self::NoFolder { .. } => "name another folder by --git-path",
+            Self::TooLarge { .. } => "keep the project in a repository of its own",
+            Self::LinkOut { .. } => "remove the link, or put what it leads to into the repository",
+            Self::OtherHash(_) => "install a git that knows repositories of this kind",
             Self::Git(_) => "`git ls-remote URL` as this user shows whether Git can read it",
+        }
+    }
+}
+
+impl From<NotLocked> for FetchError {
+    fn from(why: NotLocked) -> Self {
+        match why {
+            NotLocked::Io(why) if why.kind() == io::ErrorKind::StorageFull => {
+                Self::NoSpace(why.to_string())
+            }
+            NotLocked::Io(why) => Self::NotWritten(format!("a lock: {why}")),
+            NotLocked::Stopped => Self::Stopped,
+            why @ NotLocked::Held { .. } => Self::Locked(why),
         }
     }
 }

@@ -32,12 +32,24 @@ pub(super) struct Patience<'p> {
 /// # Errors
 /// Where it cannot be started, takes too long, or is to stop.
 pub(super) fn output(command: &mut Command, patience: Patience<'_>) -> Result<Output, FetchError> {
+    output_up_to(KEPT, command, patience)
+}
+
+/// The same of a command that prints more.
+///
+/// # Errors
+/// As above.
+pub(super) fn output_up_to(
+    kept: u64,
+    command: &mut Command,
+    patience: Patience<'_>,
+) -> Result<Output, FetchError> {
     // It and what it starts are one group, so that ssh does not outlive it.
     let mut child = guarded(command).process_group(0).spawn().map_err(FetchError::NotRun)?;
     let guard = child.stdin.take();
     let group = Pid::from_child(&child);
     let (sender, ended) = mpsc::channel();
-    thread::spawn(move || drop(sender.send(read(child))));
+    thread::spawn(move || drop(sender.send(read(child, kept))));
     let why = loop {
         match ended.recv_timeout(LOOK) {
             Ok(output) => {
@@ -63,7 +75,9 @@ pub(super) fn output(command: &mut Command, patience: Patience<'_>) -> Result<Ou
 /// The same command, which ends with this process, however that ends: a process beside it waits for the end of the
 /// input, and then kills the group.
 fn guarded(command: &Command) -> Command {
+    // A server may make it keep a message without an end: it gets two gigabytes.
     const GUARD: &str = "exec 3<&0 </dev/null
+ulimit -v 2097152 2>/dev/null
 ( ( trap '' HUP INT TERM; read -r _ <&3; kill -s KILL -- \"-$$\" ) >/dev/null 2>&1 & )
 exec \"$@\" 3<&-";
     let mut guarded = Command::new("/bin/sh");
@@ -82,18 +96,18 @@ exec \"$@\" 3<&-";
 }
 
 /// Waits for a program, and reads all that it prints: the beginning is kept.
-fn read(mut child: Child) -> io::Result<Output> {
+fn read(mut child: Child, kept: u64) -> io::Result<Output> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let errors = thread::spawn(move || beginning(stderr));
-    let stdout = beginning(stdout)?;
+    let errors = thread::spawn(move || beginning(stderr, KEPT));
+    let stdout = beginning(stdout, kept)?;
     let stderr = errors.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     Ok(Output { status: child.wait()?, stdout, stderr })
 }
 
-fn beginning(output: Option<impl Read>) -> io::Result<Vec<u8>> {
+fn beginning(output: Option<impl Read>, most: u64) -> io::Result<Vec<u8>> {
     let mut kept = Vec::new();
     if let Some(mut output) = output {
-        io::copy(&mut output.by_ref().take(KEPT), &mut kept)?;
+        io::copy(&mut output.by_ref().take(most), &mut kept)?;
         io::copy(&mut output, &mut io::sink())?;
     }
     Ok(kept)

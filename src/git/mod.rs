@@ -2,6 +2,7 @@
 //! which reads a repository however that is kept, and reaches a server as its user does.
 
 mod address;
+mod checkout;
 mod fetch_error;
 mod history;
 mod leftovers;
@@ -34,10 +35,12 @@ pub use transport::GitAccess;
 const LARGEST_WITH_IDENTITY: u64 = 1024 * 1024;
 
 /// Variables by which hooks and others point Git at another repository, or at none, or change what paths and objects mean.
-const NOT_INHERITED: [&str; 17] = [
+const NOT_INHERITED: [&str; 20] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_CEILING_DIRECTORIES",
     "GIT_COMMON_DIR",
+    "GIT_DEFAULT_HASH",
+    "GIT_DEFAULT_REF_FORMAT",
     "GIT_DIR",
     "GIT_EXTERNAL_DIFF",
     "GIT_GLOB_PATHSPECS",
@@ -49,21 +52,30 @@ const NOT_INHERITED: [&str; 17] = [
     "GIT_NOGLOB_PATHSPECS",
     "GIT_OBJECT_DIRECTORY",
     "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
     "GIT_REPLACE_REF_BASE",
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
 ];
 
 /// Variables by which Git writes more than its errors, which are read here.
-const TRACES: [&str; 8] = [
+const TRACES: [&str; 16] = [
     "GIT_CURL_VERBOSE",
     "GIT_TRACE",
     "GIT_TRACE2",
     "GIT_TRACE2_EVENT",
     "GIT_TRACE2_PERF",
+    "GIT_TRACE_BARE",
     "GIT_TRACE_CURL",
+    "GIT_TRACE_FSMONITOR",
     "GIT_TRACE_PACKET",
+    "GIT_TRACE_PACKFILE",
+    "GIT_TRACE_PACK_ACCESS",
+    "GIT_TRACE_PERFORMANCE",
+    "GIT_TRACE_REDACT",
+    "GIT_TRACE_REFS",
     "GIT_TRACE_SETUP",
+    "GIT_TRACE_SHALLOW",
 ];
 
 /// Names the index that a commit is made of, for its hooks.

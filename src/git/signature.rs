@@ -61,6 +61,10 @@ pub(super) fn verify(
     if output.status.success() {
         return Ok(());
     }
+    // Nothing is said of a signature that could not be looked at.
+    if let why @ FetchError::NoSpace(_) = FetchError::of(&output.stderr) {
+        return Err(why);
+    }
     let said = String::from_utf8_lossy(&output.stderr);
     let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let said: Vec<_> = lines.map(|line| line.visible().into_owned()).collect();
@@ -76,7 +80,10 @@ fn keyring_of(
     folder: &Path,
     patience: Patience<'_>,
 ) -> Result<tempfile::TempDir, FetchError> {
-    let not_made = |why: std::io::Error| FetchError::NotWritten(format!("a keyring: {why}"));
+    let not_made = |why: std::io::Error| match why.kind() {
+        std::io::ErrorKind::StorageFull => FetchError::NoSpace(format!("a keyring: {why}")),
+        _ => FetchError::NotWritten(format!("a keyring: {why}")),
+    };
     let keyring = tempfile::Builder::new()
         .prefix("keyring-")
         .permissions(Permissions::from_mode(0o700))

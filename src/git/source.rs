@@ -21,12 +21,13 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::address::{GitPath, GitRef, GitUrl};
-use super::fetch_error::FetchError;
+use super::checkout::remove;
+use super::fetch_error::{FetchError, Hash};
 use super::leftovers::remove_leftovers;
 use super::limited::{self, Patience};
 use super::transport::{GitAccess, readable};
 use super::{RUN_NOTHING, TRACES, signature, without_index};
-use crate::files::{self, FileLock, NotLocked, wait_for};
+use crate::files::{self, FileLock, wait_for};
 use crate::model::{Visible, hex};
 
 /// So many commits are fetched at most: enough to see whether a branch goes on from where it was.
@@ -115,17 +116,10 @@ impl GitSource {
             None => {}
         }
         let before = self.id_in_force();
-        remove_leftovers(&self.repository());
-        self.prepare(patience)?;
-        let mut fetched = Err(FetchError::NoSuchRef);
-        for name in self.reference.full_names() {
-            fetched = self.fetch_ref(&name, patience);
-            if !matches!(fetched, Err(FetchError::NoSuchRef)) {
-                break;
-            }
+        if let Err(why) = self.fetch_refs(Hash::Sha1, patience) {
+            let Some(hash) = self.needs_another(&why, patience)? else { return Err(why) };
+            self.fetch_anew(hash, patience)?;
         }
-        // What came before it failed would fill the disk.
-        fetched.inspect_err(|_| remove_leftovers(&self.repository()))?;
         let newest = format!("{FETCHED}^{{commit}}");
         let id = succeeded(self.git(&[]).args(["rev-parse", "--verify", &newest]), patience)?;
         let id = String::from_utf8_lossy(id.trim_ascii()).into_owned();
@@ -139,6 +133,57 @@ impl GitSource {
         let reading = self.check_out(&id, patience)?;
         let root = self.commits().join(&id);
         Ok(FetchedCommit { id, root, rewritten_from, _reading: reading })
+    }
+
+    /// Fetches what is asked for, whatever kind of name that is.
+    fn fetch_refs(&self, hash: Hash, patience: Patience<'_>) -> Result<(), FetchError> {
+        remove_leftovers(&self.repository());
+        self.prepare(hash, patience)?;
+        let mut fetched = Err(FetchError::NoSuchRef);
+        for name in self.reference.full_names() {
+            fetched = self.fetch_ref(&name, patience);
+            if !matches!(fetched, Err(FetchError::NoSuchRef)) {
+                break;
+            }
+        }
+        // What came before it failed would fill the disk.
+        fetched.inspect_err(|_| remove_leftovers(&self.repository()))
+    }
+
+    /// Whether the repository on this machine is what no fetch can succeed with: one with other ids than the server's, or
+    /// one that lost something, as when the power fails.
+    fn needs_another(
+        &self,
+        why: &FetchError,
+        patience: Patience<'_>,
+    ) -> Result<Option<Hash>, FetchError> {
+        match why {
+            FetchError::OtherHash(server) => Ok(Some(*server)),
+            FetchError::Git(_) if !why.is_of_server() => {
+                let mut check = self.git(&[]);
+                check.args(["fsck", "--connectivity-only", "--no-dangling"]);
+                let is_whole = limited::output(&mut check, patience)?.status.success();
+                Ok((!is_whole).then_some(Hash::Sha1))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Fetches into a new repository, which takes the place of that of before where it succeeds.
+    fn fetch_anew(&self, hash: Hash, patience: Patience<'_>) -> Result<(), FetchError> {
+        let (repository, before) = (self.repository(), self.base().join("repository.old"));
+        let moved = remove(&before).and_then(|()| fs::rename(&repository, &before));
+        moved.map_err(|why| not_written(&before, &why))?;
+        let fetched = self.fetch_refs(hash, patience);
+        let (kept, left) = match fetched {
+            Ok(()) => (Ok(()), &before),
+            Err(_) => {
+                (remove(&repository).and_then(|()| fs::rename(&before, &repository)), &repository)
+            }
+        };
+        let kept = kept.and_then(|()| if fetched.is_ok() { remove(left) } else { Ok(()) });
+        kept.map_err(|why| not_written(left, &why))?;
+        fetched
     }
 
     fn fetch_ref(&self, name: &str, patience: Patience<'_>) -> Result<(), FetchError> {
@@ -169,8 +214,14 @@ impl GitSource {
         &self,
         is_stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<String>, FetchError> {
-        let Some(id) = self.id_in_force() else { return Ok(None) };
-        self.verify(&id, self.patience(is_stopped))?;
+        let (Some(id), patience) = (self.id_in_force(), self.patience(is_stopped)) else {
+            return Ok(None);
+        };
+        // What is damaged is checked out again with the first fetch.
+        if !self.is_unchanged(&id, patience)? {
+            return Ok(None);
+        }
+        self.verify(&id, patience)?;
         Ok(Some(id))
     }
 
@@ -206,25 +257,30 @@ impl GitSource {
         Patience { until, seconds: self.timeout.as_secs(), is_stopped }
     }
 
-    /// One folder for each repository and ref, and for those whose signatures are asked for: what is in force for who asks
-    /// for none is not for others.
+    /// One folder for each repository, ref and folder in it, and for those whose signatures are asked for: what is in force
+    /// for who asks for less is not for others.
     fn base(&self) -> PathBuf {
         let url = self.url.as_str().trim_end_matches('/').trim_end_matches(".git");
         let name = slug::slugify(url.rsplit(['/', ':']).next().unwrap_or_default());
         let signers = match &self.signers {
             None => String::new(),
-            Some(Signers::Ssh(file)) => format!("\nssh {}", file.visible()),
-            Some(Signers::Gpg(file)) => format!("\ngpg {}", file.visible()),
+            Some(Signers::Ssh(file)) => format!("\nssh {}", whole_path(file).visible()),
+            Some(Signers::Gpg(file)) => format!("\ngpg {}", whole_path(file).visible()),
         };
-        let whole = Sha256::digest(format!("{}\n{}{signers}", self.url, self.reference.as_str()));
+        let path = match self.path.as_path().visible() {
+            path if path.is_empty() => String::new(),
+            path => format!("\npath {path}"),
+        };
+        let (url, reference) = (&self.url, self.reference.as_str());
+        let whole = Sha256::digest(format!("{url}\n{reference}{path}{signers}"));
         self.folder.join(format!("{name}-{}", hex(&whole[..6])))
     }
 
-    fn repository(&self) -> PathBuf {
+    pub(super) fn repository(&self) -> PathBuf {
         self.base().join("repository.git")
     }
 
-    fn commits(&self) -> PathBuf {
+    pub(super) fn commits(&self) -> PathBuf {
         self.base().join("commits")
     }
 
@@ -246,7 +302,7 @@ impl GitSource {
     }
 
     /// Makes the repository where there is none. Its name is that of a clone's, so that the owner is too.
-    fn prepare(&self, patience: Patience<'_>) -> Result<(), FetchError> {
+    fn prepare(&self, hash: Hash, patience: Patience<'_>) -> Result<(), FetchError> {
         let repository = self.repository();
         // Written last.
         let attributes = repository.join("info/attributes");
@@ -256,7 +312,8 @@ impl GitSource {
             return Ok(());
         }
         let mut init = without_index();
-        init.args(["init", "--quiet", "--bare", "--template=", "--"]).arg(&repository);
+        init.args(["init", "--quiet", "--bare", "--template="]);
+        init.args(hash.argument()).arg("--").arg(&repository);
         succeeded(alone(&mut init), patience)?;
         let mut name = self.git(&[]);
         succeeded(name.args(["config", "remote.origin.url", self.url.as_str()]), patience)?;
@@ -267,7 +324,7 @@ impl GitSource {
     }
 
     /// Git in the repository, whatever this process inherited.
-    fn git(&self, settings: &[String]) -> Command {
+    pub(super) fn git(&self, settings: &[String]) -> Command {
         let mut command = without_index();
         for variable in TRACES {
             command.env_remove(variable);
@@ -278,6 +335,8 @@ impl GitSource {
         command.arg("--no-replace-objects").arg(git_dir).args(RUN_NOTHING);
         // Garbage is collected before it ends, and not by a process that outlives it.
         command.args(["-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false"]);
+        // What it has fetched is on the disk before that is said.
+        command.args(["-c", "core.fsync=all"]);
         for setting in settings {
             command.args(["-c", setting]);
         }
@@ -295,73 +354,19 @@ impl GitSource {
         ask.args(["merge-base", "--is-ancestor", before, id]);
         Ok(limited::output(&mut ask, patience)?.status.success())
     }
-
-    /// Checks a commit out, unless it is already.
-    fn check_out(&self, id: &str, patience: Patience<'_>) -> Result<FileLock, FetchError> {
-        let (root, whole) = (self.commits().join(id), self.whole(id));
-        if !self.is_whole(id) {
-            let begun = remove(&root).map_err(|why| not_written(&root, &why));
-            let made = begun.and_then(|()| {
-                let mut add = self.git(&[]);
-                add.args(["worktree", "add", "--quiet", "--force", "--detach"]).arg(&root).arg(id);
-                succeeded(alone(&mut add), patience)
-            });
-            if let Err(why) = made {
-                // Of a full disk, so that there is room for the next attempt.
-                return Err(remove(&root).map_or_else(|left| not_written(&root, &left), |()| why));
-            }
-            files::write(&whole, "", 0o600)
-                .map_err(|why| FetchError::NotWritten(format!("{}: {why}", whole.visible())))?;
-        }
-        Ok(FileLock::shared(&whole)?)
-    }
-
-    /// Whether a commit is checked out whole, and belongs to the repository where that is now: its folder may have been
-    /// moved, and the owner of a project is derived from the repository.
-    fn is_whole(&self, id: &str) -> bool {
-        let text = files::read_text(&self.commits().join(id).join(".git"), files::TEXT_LIMIT);
-        let own = text
-            .ok()
-            .and_then(|text| Path::new(text.trim().strip_prefix("gitdir: ")?).canonicalize().ok());
-        let repository = self.repository().canonicalize();
-        self.whole(id).exists()
-            && own.zip(repository.ok()).is_some_and(|(own, all)| own.starts_with(all))
-    }
-
-    /// The file that is there when a commit is checked out whole.
-    fn whole(&self, id: &str) -> PathBuf {
-        self.commits().join(format!("{id}.lock"))
-    }
-
-    /// Removes the commits that nobody reads any more. One that is left is removed the next time.
-    fn remove_others(&self, kept: [Option<&str>; 2]) {
-        let Ok(entries) = fs::read_dir(self.commits()) else { return };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let Some(id) = name.to_str().filter(|name| !name.ends_with(".lock")) else { continue };
-            if kept.contains(&Some(id)) {
-                continue;
-            }
-            let whole = self.whole(id);
-            let reading = whole.exists().then(|| FileLock::file(&whole, ""));
-            if matches!(reading, Some(Err(NotLocked::Held { .. }))) {
-                continue;
-            }
-            if let Err(why) =
-                fs::remove_file(&whole).or_else(if_missing).and_then(|()| remove(&entry.path()))
-            {
-                tracing::debug!("{} is left: {why}", entry.path().visible());
-            }
-        }
-    }
 }
 
 /// Without the settings of this machine and this person: what is checked out runs no filter of theirs, and is the
 /// same everywhere.
-fn alone(command: &mut Command) -> &mut Command {
+pub(super) fn alone(command: &mut Command) -> &mut Command {
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
     command.env("GIT_CONFIG_NOSYSTEM", "1").env_remove("GIT_CONFIG_PARAMETERS");
     command.env("GIT_CONFIG_COUNT", "0").env("LC_ALL", "C")
+}
+
+/// The same file from every folder.
+fn whole_path(file: &Path) -> PathBuf {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }
 
 pub(super) fn succeeded(
@@ -383,14 +388,6 @@ pub(super) fn succeeded(
     }
 }
 
-fn remove(folder: &Path) -> io::Result<()> {
-    fs::remove_dir_all(folder).or_else(if_missing)
-}
-
-fn if_missing(why: io::Error) -> io::Result<()> {
-    if why.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(why) }
-}
-
-fn not_written(path: &Path, why: &io::Error) -> FetchError {
+pub(super) fn not_written(path: &Path, why: &io::Error) -> FetchError {
     FetchError::NotWritten(format!("{}: {}", path.visible(), files::reason(path, why)))
 }

@@ -2,10 +2,13 @@
 
 use super::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
-use crate::files::{TEXT_LIMIT, read_text};
+use crate::files::{TEXT_LIMIT, read};
 use crate::model::Visible;
 
 const HELP: &str = "whoever writes to the repository could run any program on this machine; if they may, pass --git-allow-programs, and else keep what the program prints encrypted in the repository";
+
+/// With this begins an identity that a plugin keeps.
+const PLUGIN: &[u8] = b"AGE-PLUGIN-";
 
 impl Project {
     /// Removes all programs that the project names, and reports each.
@@ -14,9 +17,9 @@ impl Project {
         self.sources.clear();
         self.sops_program = None;
         self.age.identities.retain(|file| {
-            let is_plugin = |text: &str| text.contains("AGE-PLUGIN-");
-            // One that cannot be read is reported by who reads it.
-            let starts_plugin = read_text(file, TEXT_LIMIT).is_ok_and(|text| is_plugin(&text));
+            let is_plugin = |text: &[u8]| text.windows(PLUGIN.len()).any(|part| part == PLUGIN);
+            // One that cannot be read, or that is encrypted, is reported by who reads it.
+            let starts_plugin = read(file, TEXT_LIMIT).is_ok_and(|text| is_plugin(&text));
             if starts_plugin {
                 let message = format!(
                     "the identities in {} are for a plugin of age, which is a program, and a project that was fetched from Git may start none here",

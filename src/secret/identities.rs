@@ -67,6 +67,16 @@ pub enum IdentityProblem {
         /// The program.
         program: String,
     },
+    /// A program keeps the identity, and whoever wrote the file may start none.
+    #[error(
+        "line {line} of {name} is for a plugin of age, which is a program, and may not start one here"
+    )]
+    PluginRefused {
+        /// The file.
+        name: String,
+        /// The line, from 1.
+        line: usize,
+    },
     /// An SSH key of a kind that age cannot use.
     #[error("the SSH key in {name} {why}")]
     Ssh {
@@ -99,6 +109,29 @@ impl IdentityProblem {
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::Missing { .. } | Self::Plugin { .. })
     }
+}
+
+/// A file of identities.
+pub struct IdentityFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it may name plugins.
+    pub plugins: Plugins,
+}
+
+impl From<PathBuf> for IdentityFile {
+    fn from(path: PathBuf) -> Self {
+        Self { path, plugins: Plugins::Allowed }
+    }
+}
+
+/// Whether an identity may be one that a plugin of age keeps, which is a program.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Plugins {
+    /// It may.
+    Allowed,
+    /// It may not: others can write the file.
+    Refused,
 }
 
 /// The identities that may decrypt, and the person who may be asked for a passphrase.
@@ -139,27 +172,27 @@ impl Identities {
     /// Reads identity files (age's own, encrypted or not, or OpenSSH keys) and what the environment
     /// holds or names. What can be read is taken; the rest is reported.
     pub fn gather(
-        files: &[PathBuf],
+        files: &[IdentityFile],
         environment: &IdentitySources,
         person: impl Ask,
     ) -> (Self, Vec<IdentityProblem>) {
         let mut identities = Self::none(person);
         let mut problems = Vec::new();
-        for file in files {
-            identities.add_file(file, &name_of(file), &mut problems);
+        for IdentityFile { path, plugins } in files {
+            identities.add_file(path, &name_of(path), *plugins, &mut problems);
         }
         for (variable, file) in &environment.files {
             let name = format!("the file that {variable} names");
-            identities.add_file(file, &name, &mut problems);
+            identities.add_file(file, &name, Plugins::Allowed, &mut problems);
         }
         for (name, text) in &environment.texts {
-            identities.add(text.expose().as_bytes(), name, &mut problems);
+            identities.add(text.expose().as_bytes(), name, Plugins::Allowed, &mut problems);
         }
         for (variable, command) in &environment.programs {
             match printed(command) {
                 Ok(bytes) => {
                     let name = format!("what the program that {variable} names prints");
-                    identities.add(&bytes, &name, &mut problems);
+                    identities.add(&bytes, &name, Plugins::Allowed, &mut problems);
                 }
                 Err(why) => problems.push(IdentityProblem::Program { variable, why }),
             }
@@ -168,7 +201,7 @@ impl Identities {
         // them without being asked for.
         let named = (identities.recipients.clone(), identities.asking_recipients.clone());
         for file in &environment.ssh_keys {
-            identities.add_file(file, &name_of(file), &mut Vec::new());
+            identities.add_file(file, &name_of(file), Plugins::Allowed, &mut Vec::new());
         }
         (identities.recipients, identities.asking_recipients) = named;
         (identities, problems)
@@ -224,9 +257,15 @@ impl Identities {
         self.bad_line.get().cloned()
     }
 
-    fn add_file(&mut self, file: &Path, name: &str, problems: &mut Vec<IdentityProblem>) {
+    fn add_file(
+        &mut self,
+        file: &Path,
+        name: &str,
+        plugins: Plugins,
+        problems: &mut Vec<IdentityProblem>,
+    ) {
         match files::read(file, TEXT_LIMIT) {
-            Ok(bytes) => self.add(&bytes, name, problems),
+            Ok(bytes) => self.add(&bytes, name, plugins, problems),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 problems.push(IdentityProblem::Missing { name: name.to_owned() });
             }
@@ -237,10 +276,16 @@ impl Identities {
         }
     }
 
-    fn add(&mut self, bytes: &[u8], name: &str, problems: &mut Vec<IdentityProblem>) {
+    fn add(
+        &mut self,
+        bytes: &[u8],
+        name: &str,
+        plugins: Plugins,
+        problems: &mut Vec<IdentityProblem>,
+    ) {
         let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         if super::age::is_file(bytes) {
-            match LockedFile::new(bytes, name, &self.person, &self.bad_line) {
+            match LockedFile::new(bytes, name, &self.person, plugins, &self.bad_line) {
                 Some(file) => self.asking.push(Box::new(file)),
                 None => problems.push(IdentityProblem::Encrypted { name: name.to_owned() }),
             }
@@ -258,7 +303,7 @@ impl Identities {
         for (line, identity) in words(&text) {
             // One problem of a line is enough, however many words it has.
             let is_of_line = |problem: &IdentityProblem| matches!(problem, IdentityProblem::Line { name: of, line: at, .. } if of == name && *at == line);
-            if let Err(problem) = self.add_line(identity, name, line)
+            if let Err(problem) = self.add_line(identity, name, line, plugins)
                 && !problems.iter().any(is_of_line)
             {
                 problems.push(problem);
@@ -269,8 +314,14 @@ impl Identities {
         }
     }
 
-    fn add_line(&mut self, word: &str, name: &str, line: usize) -> Result<(), IdentityProblem> {
-        match parse(word, &self.person) {
+    fn add_line(
+        &mut self,
+        word: &str,
+        name: &str,
+        line: usize,
+        plugins: Plugins,
+    ) -> Result<(), IdentityProblem> {
+        match parse(word, &self.person, plugins) {
             Ok(IdentityLine::Free { key, recipient }) => {
                 self.recipients.push(recipient.clone());
                 self.free.push((key, Some(recipient)));

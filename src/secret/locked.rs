@@ -13,7 +13,7 @@ use crate::files;
 
 use super::ask::Person;
 use super::hybrid::HybridIdentity;
-use super::identities::IdentityProblem;
+use super::identities::{IdentityProblem, Plugins};
 use super::key_text::identity_fault;
 use super::recipients::ssh_mark;
 
@@ -67,6 +67,7 @@ pub(super) struct LockedFile {
     bytes: Vec<u8>,
     name: String,
     person: Person,
+    plugins: Plugins,
     bad_line: BadLine,
     unlocked: OnceLock<DecryptedIdentities>,
 }
@@ -77,6 +78,7 @@ impl LockedFile {
         bytes: &[u8],
         name: &str,
         person: &Person,
+        plugins: Plugins,
         bad_line: &BadLine,
     ) -> Option<Self> {
         let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).ok()?;
@@ -84,6 +86,7 @@ impl LockedFile {
             bytes: bytes.to_vec(),
             name: name.to_owned(),
             person: person.clone(),
+            plugins,
             bad_line: Arc::clone(bad_line),
             unlocked: OnceLock::new(),
         })
@@ -99,7 +102,7 @@ impl LockedFile {
         let text = files::read_stream(&mut plain, self.bytes.len() as u64)?;
         let mut keys = Vec::new();
         for (line, word) in words(&text) {
-            match parse(word, &self.person) {
+            match parse(word, &self.person, self.plugins) {
                 Ok(IdentityLine::Free { key, .. } | IdentityLine::Asking(key)) => keys.push(key),
                 // The others may do.
                 Err(why) => drop(self.bad_line.set(why.at(&self.name, line))),
@@ -153,6 +156,8 @@ pub(super) enum NotTaken {
     NoIdentity(Option<&'static str>),
     /// The program that keeps it is not there.
     NoPlugin(String),
+    /// The program that keeps it may not be started.
+    PluginRefused,
 }
 
 impl NotTaken {
@@ -162,12 +167,17 @@ impl NotTaken {
         match self {
             Self::NoIdentity(why) => IdentityProblem::Line { name, line, why },
             Self::NoPlugin(program) => IdentityProblem::Plugin { name, line, program },
+            Self::PluginRefused => IdentityProblem::PluginRefused { name, line },
         }
     }
 }
 
 /// Reads one line of an identity file.
-pub(super) fn parse(line: &str, person: &Person) -> Result<IdentityLine, NotTaken> {
+pub(super) fn parse(
+    line: &str,
+    person: &Person,
+    plugins: Plugins,
+) -> Result<IdentityLine, NotTaken> {
     if let Ok(key) = x25519::Identity::from_str(line) {
         let recipient = key.to_public().to_string();
         return Ok(IdentityLine::Free { key: Box::new(key), recipient });
@@ -178,6 +188,9 @@ pub(super) fn parse(line: &str, person: &Person) -> Result<IdentityLine, NotTake
     }
     let none = |_| NotTaken::NoIdentity(identity_fault(line));
     let key = plugin::Identity::from_str(line).map_err(none)?;
+    if plugins == Plugins::Refused {
+        return Err(NotTaken::PluginRefused);
+    }
     let plugin = IdentityPluginV1::new(key.plugin(), std::slice::from_ref(&key), person.clone())
         .map_err(|_| NotTaken::NoPlugin(format!("age-plugin-{}", key.plugin())))?;
     Ok(IdentityLine::Asking(Box::new(Plugin { plugin, busy: Mutex::default() })))

@@ -41,7 +41,7 @@ pub use broken_file::BrokenFile;
 pub use env::holds_identity;
 pub use from::{ASKED, SecretProgram, SecretPrograms, SourceProblem, is_from_program};
 pub use hybrid::HybridIdentity;
-pub use identities::{Identities, IdentityProblem};
+pub use identities::{Identities, IdentityFile, IdentityProblem, Plugins};
 pub use recipient_mismatch::{RecipientMismatch, file_mismatch, sops_mismatch};
 pub use recipients::RecipientComparison;
 pub use resolver::{AllowedPaths, SecretResolver};

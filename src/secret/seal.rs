@@ -205,15 +205,18 @@ mod tests {
         let key = |name: &str| {
             PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases/keys").join(name)
         };
-        let (ssh, _) =
-            Identities::gather(&[key("ed25519"), key("rsa")], &IdentitySources::default(), Nobody);
+        let (ssh, _) = Identities::gather(
+            &[key("ed25519").into(), key("rsa").into()],
+            &IdentitySources::default(),
+            Nobody,
+        );
         let own = age::x25519::Identity::generate();
         let text = age::secrecy::ExposeSecret::expose_secret(&own.to_string()).to_owned();
         let sources = IdentitySources {
             texts: vec![("X", Secret::new(&text))],
             ..IdentitySources::default()
         };
-        let (both, _) = Identities::gather(&[key("ed25519")], &sources, Nobody);
+        let (both, _) = Identities::gather(&[key("ed25519").into()], &sources, Nobody);
         assert_eq!((ssh.recipients().len(), both.recipients().len()), (2, 2));
 
         let sealed = seal(b"the token", both.recipients()).unwrap();

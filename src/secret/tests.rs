@@ -32,7 +32,11 @@ fn gather(
 ) -> (SecretResolver, Vec<IdentityProblem>) {
     let texts = texts.iter().map(|text| ("SOPS_AGE_KEY", Secret::new(text))).collect();
     let sources = IdentitySources { texts, ..IdentitySources::default() };
-    let (identities, problems) = Identities::gather(files, &sources, person);
+    let (identities, problems) = Identities::gather(
+        &files.iter().cloned().map(Into::into).collect::<Vec<_>>(),
+        &sources,
+        person,
+    );
     (SecretResolver::new(identities, AllowedPaths::default()), problems)
 }
 
@@ -269,7 +273,7 @@ fn what_is_no_identity_is_named_and_not_repeated() {
         ("APPCRED_AGE_IDENTITY", Secret::new("# nothing")),
     ];
     let sources = IdentitySources { texts, ..IdentitySources::default() };
-    let (identities, problems) = Identities::gather(&[key_file("none")], &sources, Nobody);
+    let (identities, problems) = Identities::gather(&[key_file("none").into()], &sources, Nobody);
     assert!(identities.is_empty());
     let [IdentityProblem::Missing { .. }, line, empty] = problems.as_slice() else {
         panic!("{problems:?}");

@@ -19,7 +19,9 @@ use std::path::PathBuf;
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{self, LoadRequest, Loaded, Project, check_lifetimes};
 use crate::secret::env::IdentitySources;
-use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver};
+use crate::secret::{
+    AllowedPaths, Ask, Identities, IdentityFile, IdentityProblem, Nobody, Plugins, SecretResolver,
+};
 
 pub use against::{Against, StaleSnapshot, max_age};
 pub use environment::Environment;
@@ -109,7 +111,14 @@ impl Workspace {
         person: impl Ask,
         allowed: AllowedPaths,
     ) -> (SecretResolver, Vec<IdentityProblem>) {
-        let files = self.identity_files(project);
+        // Whoever writes a fetched project must not choose a program by an identity either.
+        let plugins_of = |file: &PathBuf| match self.no_programs {
+            true if project.age.identities.contains(file) => Plugins::Refused,
+            _ => Plugins::Allowed,
+        };
+        let files = self.identity_files(project).into_iter();
+        let files: Vec<_> =
+            files.map(|path| IdentityFile { plugins: plugins_of(&path), path }).collect();
         let (identities, problems) = Identities::gather(&files, sources, person);
         (SecretResolver::new(identities, allowed), problems)
     }

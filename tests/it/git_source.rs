@@ -103,6 +103,12 @@ impl Scene {
         self.appcred().args([verb, "--git"]).args([self.repository()])
     }
 
+    /// What is kept of the repository.
+    fn source(&self) -> PathBuf {
+        let mut sources = fs::read_dir(self.state.path().join("appcred/git")).unwrap();
+        sources.next().unwrap().unwrap().path()
+    }
+
     /// The work trees that are kept, by the ids of their commits.
     fn kept(&self) -> Vec<String> {
         let sources = fs::read_dir(self.state.path().join("appcred/git")).unwrap();
@@ -196,7 +202,6 @@ fn a_branch_a_tag_a_commit_and_a_folder_can_be_named() {
     scene.declare("Second");
     scene.clone.write("houses/cabin/appcred.yaml", "targets: {}\n");
     scene.clone.write("houses/cabin/credentials/all.yaml", "application_credentials: []\n");
-    std::os::unix::fs::symlink(scene.state.path(), scene.clone.join("away")).unwrap();
     scene.push();
     let plan = |arguments: &[&str]| scene.by_path("plan").args(arguments).run().stdout;
     assert!(plan(&[]).contains("\"Second\""));
@@ -216,7 +221,6 @@ fn a_branch_a_tag_a_commit_and_a_folder_can_be_named() {
     for (arguments, why) in [
         (["--git-ref", "gone"], "no such branch, tag or commit"),
         (["--git-path", "gone"], "has no folder gone"),
-        (["--git-path", "away"], "has no folder away"),
         (["--git-path", "../.."], "name a folder of the repository"),
         (["--git-ref", "--upload-pack=touch /tmp/x"], "write the name of a branch"),
     ] {
@@ -528,17 +532,157 @@ fn identities_of_a_fetched_project_start_no_plugin() {
     scene.clone.write("id.txt", "AGE-PLUGIN-FOO-1QQQSYQCYQ5RQWZQF0Q7ZT6\n");
     scene.push();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-    let refused = scene.by_path("plan").env("PATH", &path).status(1).run();
-    assert!(refused.stderr.contains("are for a plugin of age"), "{}", refused.stderr);
+    let refused = || scene.by_path("plan").env("PATH", &path).status(1).run().stderr;
+    assert!(refused().contains("are for a plugin of age"), "{}", refused());
+    // A letter that is not UTF-8 is before it.
+    fs::write(scene.clone.join("id.txt"), b"# caf\xe9\nAGE-PLUGIN-FOO-1QQQSYQCYQ5RQWZQF0Q7ZT6\n")
+        .unwrap();
+    scene.push();
+    assert!(refused().contains("are for a plugin of age"), "{}", refused());
     assert!(!ran.exists());
+}
+
+/// As file systems leave it where the power fails.
+#[test]
+fn a_copy_of_the_repository_that_is_damaged_is_made_anew() {
+    let scene = Scene::new();
+    scene.by_path("validate").run();
+    let repository = scene.source().join("repository.git");
+    let empty = |name: &str| fs::write(repository.join(name), "").unwrap();
+    let damages: [&dyn Fn(); 4] = [
+        &|| empty("refs/appcred/fetched"),
+        &|| empty("HEAD"),
+        &|| fs::write(repository.join("shallow"), "garbage").unwrap(),
+        &|| {
+            let found = Command::new("find")
+                .arg(repository.join("objects"))
+                .args(["-type", "f"])
+                .output()
+                .unwrap();
+            for file in String::from_utf8(found.stdout).unwrap().lines() {
+                fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+                fs::write(file, "").unwrap();
+            }
+        },
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        damage();
+        scene.declare(&format!("Number {number}"));
+        scene.push();
+        let planned = scene.by_path("plan").run();
+        assert!(
+            planned.stdout.contains(&format!("\"Number {number}\"")),
+            "{number} {}",
+            planned.stdout
+        );
+    }
+    assert!(!scene.source().join("repository.old").exists());
+}
+
+#[test]
+fn a_commit_that_lost_a_file_on_this_machine_is_checked_out_again() {
+    let scene = Scene::new();
+    scene.by_path("apply").args(["--yes"]).run();
+    let commits = fs::read_dir(scene.source().join("commits")).unwrap();
+    let mut commits = commits.map(|commit| commit.unwrap().path()).filter(|path| path.is_dir());
+    let file = commits.next().unwrap().join("credentials/all.yaml");
+    fs::remove_file(&file).unwrap();
+    let planned = scene.by_path("plan").run();
+    assert!(planned.stdout.contains("No changes"), "{}", planned.stdout);
+    assert!(file.exists());
+}
+
+#[test]
+fn a_commit_that_is_too_large_or_leads_elsewhere_is_not_used() {
+    let scene = Scene::new();
+    let refused = || scene.by_path("validate").status(1).run().stderr;
+    for number in 0..14 {
+        scene.clone.write(&format!("large/{number}"), &"a".repeat(20_000_000));
+    }
+    scene.push();
+    assert!(refused().contains("16 files of 267 MB"), "{}", refused());
+    fs::remove_dir_all(scene.clone.join("large")).unwrap();
+    fs::create_dir(scene.clone.join("more")).unwrap();
+    std::os::unix::fs::symlink("/", scene.clone.join("more/all")).unwrap();
+    scene.push();
+    assert!(refused().contains("leads out of the repository: more/all"), "{}", refused());
+    fs::remove_file(scene.clone.join("more/all")).unwrap();
+    std::os::unix::fs::symlink("../credentials/all.yaml", scene.clone.join("more/one.yaml"))
+        .unwrap();
+    scene.push();
+    scene.by_path("validate").run();
+}
+
+#[test]
+fn ids_of_sha256_are_ids_as_well() {
+    let scene = Scene::new();
+    let other = scene.server.path().join("sha256");
+    fs::create_dir(&other).unwrap();
+    git(&other, &["init", "--quiet", "--object-format=sha256"]);
+    for file in ["appcred.yaml", "credentials/all.yaml"] {
+        let to = other.join(file);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(scene.clone.join(file), to).unwrap();
+    }
+    git(&other, &["add", "--all"]);
+    git(&other, &["commit", "--quiet", "-m", "x"]);
+    for _ in 0..2 {
+        let planned = scene.appcred().args(["plan", "--git"]).args([&other]).run();
+        assert!(planned.stdout.contains("\"First\""), "{}", planned.stdout);
+    }
+    // What a person's settings say of new repositories is nothing to this one.
+    scene.by_path("validate").env("GIT_DEFAULT_HASH", "sha256").run();
+}
+
+#[test]
+fn one_name_of_a_file_of_signers_in_two_folders_is_two_files() {
+    let scene = Scene::new();
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    for folder in &folders {
+        fs::write(folder.path().join("signers"), "").unwrap();
+        let run = scene.by_path("validate").args(["--git-allowed-signers", "signers"]);
+        run.in_dir(folder.path()).status(1).run();
+    }
+    assert_eq!(fs::read_dir(scene.state.path().join("appcred/git")).unwrap().count(), 2);
+}
+
+/// Two projects of one repository: what has one of them need not have the other.
+#[test]
+fn what_one_folder_has_in_force_is_not_for_another() {
+    let scene = Scene::new();
+    for folder in ["a", "b"] {
+        let project = fs::read_to_string(scene.clone.join("appcred.yaml")).unwrap();
+        scene.clone.write(&format!("{folder}/appcred.yaml"), &project);
+        scene
+            .clone
+            .write(&format!("{folder}/credentials/all.yaml"), "application_credentials: []\n");
+    }
+    scene.push();
+    let of = |folder: &str| Watched::start(scene.by_path("watch").args(["--git-path", folder]));
+    let (a, b) = (of("a"), of("b"));
+    a.says("the status page is at");
+    b.says("the status page is at");
+    let first = scene.id();
+    fs::remove_dir_all(scene.clone.join("a")).unwrap();
+    scene.push();
+    let second = scene.id();
+    a.says("has no folder a");
+    let commit = |of: &Watched| of.status()["source"]["commit"].as_str().unwrap()[..12].to_owned();
+    eventually("b follows", || commit(&b) == second);
+    assert_eq!(commit(&a), first);
+    a.stop();
+    let again = of("a");
+    again.says("has no folder a");
+    assert_eq!(commit(&again), first);
+    again.stop();
+    b.stop();
 }
 
 #[test]
 fn what_a_killed_git_has_left_is_in_nobodys_way() {
     let scene = Scene::new();
     scene.by_path("validate").run();
-    let sources = fs::read_dir(scene.state.path().join("appcred/git")).unwrap();
-    let repository = sources.map(|source| source.unwrap().path()).next().unwrap();
+    let repository = scene.source();
     let left: Vec<PathBuf> =
         ["shallow.lock", "refs/appcred/fetched.lock", "objects/pack/tmp_pack_1"]
             .map(|name| repository.join("repository.git").join(name))

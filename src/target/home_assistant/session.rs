@@ -184,7 +184,7 @@ mod tests {
     fn resolver(name: &str) -> SecretResolver {
         let keys = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases/keys");
         let (identities, _) =
-            Identities::gather(&[keys.join(name)], &IdentitySources::default(), Nobody);
+            Identities::gather(&[keys.join(name).into()], &IdentitySources::default(), Nobody);
         SecretResolver::new(identities, AllowedPaths::default())
     }
 
