@@ -170,6 +170,7 @@ impl GitSource {
     }
 
     /// Fetches into a new repository, which takes the place of that of before where it succeeds.
+    #[expect(clippy::disallowed_methods, reason = "it is a folder that gets another name")]
     fn fetch_anew(&self, hash: Hash, patience: Patience<'_>) -> Result<(), FetchError> {
         let (repository, before) = (self.repository(), self.base().join("repository.old"));
         let moved = remove(&before).and_then(|()| fs::rename(&repository, &before));
