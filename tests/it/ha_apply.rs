@@ -13,7 +13,7 @@ use crate::shell::{Appcred, Project, Ran, age_identity, encrypt};
 /// A house in Git: its age key is in the environment, its target by `HASS_SERVER`.
 pub(crate) struct House {
     pub(crate) project: Project,
-    identity: String,
+    pub(crate) identity: String,
     recipient: age::x25519::Recipient,
 }
 

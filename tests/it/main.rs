@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make and read files in their own way")]
 
 mod account_laws;
+mod app;
 mod applying;
 mod architecture;
 mod build_script;
@@ -22,6 +23,7 @@ mod from_programs;
 mod git_source;
 mod ha_access;
 mod ha_accounts;
+mod ha_app;
 mod ha_apply;
 mod ha_authorize;
 mod ha_each_integration;

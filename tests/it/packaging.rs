@@ -116,7 +116,8 @@ fn the_workflow_of_a_release_runs_scripts_that_are_here_and_actions_that_cannot_
         .inspect(|script| assert!(!script.contains("${{"), "{script}"))
         .flat_map(|text| script.find_iter(text).map(|found| found.as_str()))
         .collect();
-    for needed in ["notes", "release", "container/build", "collect", "container/push"] {
+    for needed in ["notes", "release", "container/build", "app/build", "collect", "container/push"]
+    {
         assert!(named.contains(&format!("packaging/{needed}").as_str()), "{needed}: {named:?}");
     }
     for named in named {

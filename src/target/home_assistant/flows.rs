@@ -35,6 +35,7 @@ const REAUTH: &str = "reauth";
 pub(super) const PROGRESSED: &str = "data_entry_flow_progressed";
 /// Where a browser finds HA if HA itself has none.
 pub(super) const DEFAULT_BASE: &str = "http://homeassistant.local:8123";
+const NO_WAY_BACK: &str = "behind the Supervisor, Home Assistant cannot ask for consent without the integration `my`: add `my:` to configuration.yaml and restart Home Assistant";
 /// The release from which on every flow with an account's id links that account again.
 const RECONFIGURES_SINCE: Release = Release::new(2024, 11);
 
@@ -92,7 +93,8 @@ impl HomeAssistant {
     /// # Errors
     /// Where HA cannot.
     pub async fn start_flow(&self, side: &FlowSide<'_>) -> Result<(FlowId, FlowStep), Refusal> {
-        let step = self.rest.start_flow(side.domain, None, side.base).await?;
+        let step = self.rest.start_flow(side.domain, None, side.base).await;
+        let step = step.map_err(|fault| self.flow_refusal(fault))?;
         Ok((step.id(), side.read(step, self.release)))
     }
 
@@ -144,11 +146,24 @@ impl HomeAssistant {
         answers: &Map<String, Value>,
         side: &FlowSide<'_>,
     ) -> Result<FlowAnswer, Refusal> {
-        Ok(match self.rest.answer_flow(flow, answers, side.base).await? {
+        let answered = self.rest.answer_flow(flow, answers, side.base).await;
+        Ok(match answered.map_err(|fault| self.flow_refusal(fault))? {
             FlowAnswer::Step(step) => FlowAnswer::Step(side.read(*step, self.release)),
             FlowAnswer::Invalid(errors) => FlowAnswer::Invalid(errors),
             FlowAnswer::Gone => FlowAnswer::Gone,
         })
+    }
+
+    /// The Supervisor does not pass on where browsers come back to, without which HA fails at the first link.
+    fn flow_refusal(&self, fault: CommandError) -> Refusal {
+        match &fault {
+            CommandError::Refused { code, .. }
+                if code == "HTTP 500" && self.address.is_supervisor() && !self.has_my =>
+            {
+                Refusal::Failed(NO_WAY_BACK.to_owned())
+            }
+            _ => fault.into(),
+        }
     }
 
     /// Ends a flow.

@@ -49,6 +49,11 @@ impl Process {
         }
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.0)
     }
