@@ -14,6 +14,7 @@ mod concurrent;
 mod config_dir;
 mod crashed;
 mod doctor;
+mod documents;
 mod editing;
 mod engine;
 mod examples;

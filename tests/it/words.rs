@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::published::documents;
+use crate::documents::documents;
 use crate::source_code::{read, sources};
 
 /// What is not written here, and what is written instead.
