@@ -22,7 +22,9 @@ fn project_with(block: &str, project_file: &str) -> Project {
     let names: BTreeSet<&str> = all
         .split("!secret ")
         .skip(1)
-        .filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric() && !['_', '-'].contains(&c)).next())
+        .filter_map(|rest| {
+            rest.split(|c: char| !c.is_alphanumeric() && !['_', '-'].contains(&c)).next()
+        })
         .collect();
     // Those of notifications are addresses.
     let value = if block.contains("webhook:") { "https://one.example/" } else { "m4rk3d-" };
