@@ -85,11 +85,20 @@ pub(super) fn in_order(global: &Global) -> Option<Loaded> {
 /// The entry that is called so.
 ///
 /// # Errors
-/// Where none or several are.
+/// Where none or several are, also where several have that key.
 pub(super) fn entry(loaded: &Loaded, name: &str) -> anyhow::Result<Arc<Entry>> {
     let key = find_entry(name, loaded.entries.iter().map(Arc::as_ref))?;
-    let found = loaded.entries.iter().find(|entry| entry.key.value == key);
-    found.cloned().context("the entry is gone")
+    let mut found = loaded.entries.iter().filter(|entry| entry.key.value == key);
+    match (found.next(), found.next()) {
+        (Some(only), None) => Ok(Arc::clone(only)),
+        // They are for different targets, and a key does not say which one is meant.
+        (Some(first), Some(second)) => bail!(
+            "several entries have the key `{key}` ({} and {}): change them in the file",
+            first.place,
+            second.place
+        ),
+        (None, _) => bail!("the entry is gone"),
+    }
 }
 
 /// Changes the manifests that entries are in: `change` gets the text of one and the line and column at which the

@@ -132,3 +132,21 @@ fn the_command_line_selects_targets_by_labels_as_kubectl_does() {
     let list: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(list["targets"][0]["labels"], json!({"ring": "stable", "site": "town"}));
 }
+
+#[test]
+fn an_entry_that_is_written_once_for_each_site_is_not_changed_by_half() {
+    let written = "application_credentials:
+  - {domain: spotify, key: s, client_id: a, client_secret: xyzzy-a, targets: [cabin-*]}
+  - {domain: spotify, key: s, client_id: b, client_secret: xyzzy-b, targets: [home]}
+";
+    let project = Project::new().file("appcred.yaml", HOUSES).file("credentials.yaml", written);
+    appcred(&project, &["apply", "--yes"]).run();
+    assert_eq!(held(&project, "cabin-1").len() + held(&project, "home").len(), 2);
+    for arguments in [&["rotate", "s", "--secret-stdin"][..], &["rename", "s", "t"], &["rm", "s"]] {
+        let ran = appcred(&project, arguments).stdin("xyzzy-c").status(1).run();
+        let error =
+            "several entries have the key `s` (credentials.yaml:2:6 and credentials.yaml:3:6)";
+        assert!(ran.stderr.contains(error), "{}", ran.stderr);
+        assert_eq!(std::fs::read_to_string(project.join("credentials.yaml")).unwrap(), written);
+    }
+}
