@@ -5,7 +5,10 @@
 //! Markdown nor a mention counts. GitHub takes 65,536 characters in a comment, so each part has its
 //! own limit and says how much it leaves out.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
+
+use indexmap::IndexMap;
 
 use crate::diagnostic::Severity;
 use crate::model::{Key, Visible, counted};
@@ -27,7 +30,7 @@ pub(super) const FORMAT: Format = Format {
     write: |report, _| Ok(summary(report)),
 };
 
-/// Verdict, changes and details of each target; or what is wrong with the manifests.
+/// Verdict, changes and details of each target, once for those that are alike; or what is wrong with the manifests.
 pub fn summary(report: &Report<'_>) -> String {
     let folder = report.names.project_folder();
     let place = match folder.as_str() {
@@ -46,15 +49,18 @@ pub fn summary(report: &Report<'_>) -> String {
         let _ = writeln!(out, "Only what is selected: {}\n", code(&arguments));
     }
     problems_of(&mut out, report);
+    if report.verb == Verb::Plan && report.targets.len() > 1 {
+        let _ = writeln!(out, "{}\n", prose(&text::total(report.targets)));
+    }
     let mut budget = TABLES;
     let mut unsaid = 0;
-    for target in report.targets {
-        let head = head(target);
+    for (section, targets) in alike(report.targets) {
+        let head = head(&section, &targets);
         if take(&mut budget, &head) {
             out.push_str(&head);
-            changes(&mut out, target, &mut budget);
+            table(&mut out, &section.rows, &mut budget);
         } else {
-            unsaid += 1;
+            unsaid += targets.len();
         }
     }
     if unsaid > 0 {
@@ -90,20 +96,69 @@ fn problems_of(out: &mut String, report: &Report<'_>) {
     }
 }
 
-fn head(target: &TargetReport<'_>) -> String {
-    let name = code(target.name.as_str());
-    match target.plan {
-        Ok(plan) => format!("**{name}: {}**{}\n\n", verdict(target, plan), basis(target)),
-        Err(why) => format!("**{name}: not known.** {}\n\n", prose(why)),
+/// What there is to say of a target.
+#[derive(PartialEq, Eq, Hash)]
+struct Section {
+    urgency: Urgency,
+    verdict: String,
+    rows: Vec<String>,
+}
+
+/// What comes first.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Urgency {
+    Failed,
+    Changes,
+    InSync,
+}
+
+/// Sections with the targets that have them: what is not as it should be comes first, and what few have before what
+/// many have.
+fn alike<'a>(targets: &'a [TargetReport<'a>]) -> Vec<(Section, Vec<&'a TargetReport<'a>>)> {
+    let mut alike: IndexMap<Section, Vec<&TargetReport<'_>>> = IndexMap::new();
+    for target in targets {
+        alike.entry(Section::of(target)).or_default().push(target);
+    }
+    let mut alike: Vec<_> = alike.into_iter().collect();
+    alike.sort_by_key(|(section, targets)| (section.urgency, targets.len()));
+    alike
+}
+
+impl Section {
+    fn of(target: &TargetReport<'_>) -> Self {
+        let plan = match target.plan {
+            Ok(plan) => plan,
+            Err(why) => {
+                let verdict = format!("not known.** {}", prose(why));
+                return Self { urgency: Urgency::Failed, verdict, rows: Vec::new() };
+            }
+        };
+        let rows = rows(target, plan);
+        let is_undone = target.outcomes.iter().any(|outcome| !outcome.outcome.is_well());
+        let urgency = match () {
+            () if plan.is_stopped() || is_undone || plan.blocked() > 0 => Urgency::Failed,
+            () if rows.is_empty() => Urgency::InSync,
+            () => Urgency::Changes,
+        };
+        Self { urgency, verdict: format!("{}**", verdict(target, plan)), rows }
     }
 }
 
-fn changes(out: &mut String, target: &TargetReport<'_>, budget: &mut usize) {
-    let Ok(plan) = target.plan else { return };
-    if plan.steps.is_empty() && plan.withheld.is_empty() && plan.unknown.is_empty() {
-        return;
-    }
-    out.push_str("| | | Name | Why | Where |\n| --- | --- | --- | --- | --- |\n");
+fn head(section: &Section, targets: &[&TargetReport<'_>]) -> String {
+    let names = match targets {
+        [only] => code(only.name.as_str()),
+        _ => {
+            let names = text::Names(targets.iter().map(|target| target.name).collect());
+            format!("{} ({})", counted(targets.len(), "target"), prose(&names.to_string()))
+        }
+    };
+    let bases: BTreeSet<String> = targets.iter().map(|target| basis(target)).collect();
+    // Where they differ, nobody wants to read all of them.
+    let basis = bases.first().filter(|_| bases.len() == 1).map_or("", String::as_str);
+    format!("**{names}: {}{basis}\n\n", section.verdict)
+}
+
+fn rows(target: &TargetReport<'_>, plan: &Plan) -> Vec<String> {
     let steps = plan.steps.iter().map(|step| {
         let mut why: Vec<String> =
             step.reasons.iter().map(|reason| prose(words::reason(*reason))).collect();
@@ -128,10 +183,18 @@ fn changes(out: &mut String, target: &TargetReport<'_>, budget: &mut usize) {
         let (why, place) = (prose(words::unknowable(unknown.what).0), place(target, &unknown.key));
         format!("| ❔ unknown | {domain} | {name} | {why} | {place} |\n")
     });
+    withheld.chain(unknown).chain(steps).collect()
+}
+
+fn table(out: &mut String, rows: &[String], budget: &mut usize) {
+    if rows.is_empty() {
+        return;
+    }
+    out.push_str("| | | Name | Why | Where |\n| --- | --- | --- | --- | --- |\n");
     let mut unsaid = 0;
-    for row in withheld.chain(unknown).chain(steps) {
-        if unsaid == 0 && take(budget, &row) {
-            out.push_str(&row);
+    for row in rows {
+        if unsaid == 0 && take(budget, row) {
+            out.push_str(row);
         } else {
             unsaid += 1;
         }

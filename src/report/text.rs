@@ -241,7 +241,8 @@ fn named(targets: &[TargetReport<'_>], of: &[usize]) -> String {
     format!("{} ({names}){new}", counted(of.len(), "target"))
 }
 
-fn total(targets: &[TargetReport<'_>]) -> String {
+/// How many targets there are, and what is to be done at all of them.
+pub(super) fn total(targets: &[TargetReport<'_>]) -> String {
     let plans: Vec<&Plan> = targets.iter().filter_map(|target| target.plan.ok()).collect();
     let summary = PlanSummary::of(&plans);
     let unread = targets.iter().filter(|target| target.plan.is_err()).count();

@@ -185,6 +185,37 @@ fn names_that_look_like_markup_stay_names() {
 }
 
 #[test]
+fn a_thousand_houses_fit_into_one_comment_with_the_exceptions_first() {
+    let house = |number: usize| {
+        format!(
+            "  house-{number}: {{config_dir: house-{number}, labels: {{ring: \"{}\"}}}}\n",
+            number % 3
+        )
+    };
+    let houses: String = (0..1000).map(house).collect();
+    let project = project(
+        "application_credentials:
+  - {domain: spotify, client_id: a, client_secret: s}
+  - {domain: twitch, client_id: b, client_secret: s, targets: {match: {ring: \"0\"}}}
+  - {domain: netatmo, client_id: c, client_secret: s, targets: [house-12?]}
+",
+    );
+    project.write("appcred.yaml", &format!("allow_plaintext: true\ntargets:\n{houses}"));
+    project.write("house-7", "no folder");
+    let markdown = read(&written(project.path(), &["plan"], 1), "markdown");
+    let headings = markdown.lines().filter(|line| line.starts_with("**"));
+    let headings: Vec<&str> = headings.map(|line| line.split([':', '(']).next().unwrap()).collect();
+    assert_eq!(
+        headings,
+        ["**`house-7`", "**4 targets ", "**6 targets ", "**330 targets ", "**659 targets "]
+    );
+    assert!(markdown.contains("**`house-7`: not known.**"), "{markdown}");
+    assert!(markdown.contains("1000 targets in all. Plan: 1343 to create"), "{markdown}");
+    assert!(markdown.contains("house-120, house-123, house-126, house-129"), "{markdown}");
+    assert!(markdown.chars().count() < 10_000, "{}", markdown.chars().count());
+}
+
+#[test]
 fn large_plans_keep_within_the_limits_of_their_readers() {
     let entry = |number: usize| {
         format!(
