@@ -105,11 +105,8 @@ impl EntryCase<'_> {
             Condition::Right { spare, .. } => self.clear_away(spare, after, draft).or(after),
             Condition::Wrong { reasons, free, .. } => {
                 let action = Action::Claim { wanted: self.wanted(text), old: self.held(&free) };
-                let newly_claimed =
-                    || self.newly_claimed(text, claims).map(|at| self.why_foreign(at));
-                let newly_disputed = || self.newly_disputed(text, claims);
                 let others = self.claim_of_others(text);
-                if let Some(why) = others.or_else(newly_claimed).or_else(newly_disputed) {
+                if let Some(why) = others.or_else(|| self.why_no_claim(text, claims)) {
                     draft.withhold(action, why);
                     return after;
                 }

@@ -89,9 +89,8 @@ impl EntryCase<'_> {
                 let is_lost = self.index.implementing(&self.entry.domain, &name).is_empty();
                 if name != mark && is_used && is_lost {
                     is_linked = true;
-                    // What is written here must not make anything the entry's.
-                    if let Some(foreign) = self.newly_claimed(&name, &[]) {
-                        self.withhold(&name, &implementation, self.why_foreign(foreign), draft);
+                    if let Some(why) = self.why_no_claim(&name, &[]) {
+                        self.withhold(&name, &implementation, why, draft);
                         continue;
                     }
                     self.make_right(&name, Condition::Missing, None, draft);
@@ -103,7 +102,8 @@ impl EntryCase<'_> {
                 left.push(implementation);
                 continue;
             }
-            if let Some(why) = others.or_else(|| self.claim_of_others(&self.claim_text(&name))) {
+            let why = others.or_else(|| self.why_not_kept(&name, &implementation.members));
+            if let Some(why) = why {
                 is_linked = true;
                 self.withhold(&name, &implementation, why, draft);
                 continue;
@@ -121,8 +121,10 @@ impl EntryCase<'_> {
                 }
             }
         }
+        // A guess is not made again once the entry has something, so it is written down first.
+        let claimed = self.claim_what_stays(&left, draft);
         let (claims_in_use, kept) = self.keep_linked(linked, draft);
-        let last = self.decide_mark(left, is_linked, is_blocked, draft);
+        let last = self.decide_mark(left, claimed, is_linked, is_blocked, draft);
         self.keep_claims(claims_in_use, kept, last, draft);
     }
 
@@ -133,7 +135,7 @@ impl EntryCase<'_> {
         mut linked: Vec<(SmolStr, LinkedBeside)>,
         draft: &mut PlanDraft<'_>,
     ) -> (Vec<ClaimInUse>, BTreeMap<SmolStr, Option<StepId>>) {
-        // A guess is not made again once the entry has something, so it is written down first.
+        // Also here a guess comes first.
         linked.sort_by_key(|(_, of)| of.reason != Some(Reason::TakenForRenamed));
         let (mut claims_in_use, mut kept) = (Vec::new(), BTreeMap::new());
         let claimed: Vec<_> = linked.iter().map(|(name, of)| self.claim(name, of, draft)).collect();
@@ -286,17 +288,17 @@ impl EntryCase<'_> {
         last
     }
 
-    /// The mark is needed where no account names anything else, or where one names it; answers the
-    /// last step.
+    /// The mark is needed where no account names anything else, or where one names it; `claimed` is the
+    /// step by which what stays is claimed. Answers the last step.
     fn decide_mark(
         &self,
         mut unused: Vec<LinkedBeside>,
+        claimed: Option<StepId>,
         is_linked: bool,
         is_blocked: bool,
         draft: &mut PlanDraft<'_>,
     ) -> Option<StepId> {
         let mark = self.mark_text();
-        let claimed = self.claim_what_stays(&unused, draft);
         let claims = unused.iter().flat_map(|implementation| implementation.claims.iter().copied());
         // A claim can be chosen in Home Assistant as well.
         let chosen: BTreeSet<&str> = claims

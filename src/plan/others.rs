@@ -80,9 +80,22 @@ impl EntryCase<'_> {
             .or_else(|| self.newly_claimed(name, members))
     }
 
+    /// Why what an account names is not claimed and kept: another owner has claimed its claim, or what it would claim
+    /// itself where it has the form of a claim.
+    pub(super) fn why_not_kept(&self, name: &str, members: &[usize]) -> Option<Why> {
+        let others = self.claim_of_others(&self.claim_text(name));
+        others.or_else(|| self.newly_disputed(name, members))
+    }
+
+    /// Why a claim is not written with the client that the entry wants, beside `claims` with the same text.
+    pub(super) fn why_no_claim(&self, text: &str, claims: &[usize]) -> Option<Why> {
+        let foreign = self.newly_claimed(text, claims).map(|at| self.why_foreign(at));
+        foreign.or_else(|| self.newly_disputed(text, claims))
+    }
+
     /// Who has claimed for the client that the entry wants what its claim gets as well: writing it
     /// would begin a dispute.
-    pub(super) fn newly_disputed(&self, text: &str, claims: &[usize]) -> Option<Why> {
+    fn newly_disputed(&self, text: &str, claims: &[usize]) -> Option<Why> {
         let is_same = |at: &usize| self.index.get(*at).client_id == self.entry.client_id;
         let claim = Claim::parse(text).filter(|_| !claims.iter().any(is_same))?;
         self.claim_of_others(&claim.implementation)
@@ -90,7 +103,7 @@ impl EntryCase<'_> {
 
     /// What is not the entry's and would be, since a claim gets the client that the entry wants. For
     /// the same client a claim covers nothing that it does not cover now.
-    pub(super) fn newly_claimed(&self, text: &str, claims: &[usize]) -> Option<usize> {
+    fn newly_claimed(&self, text: &str, claims: &[usize]) -> Option<usize> {
         let is_same = |at: &usize| self.index.get(*at).client_id == self.entry.client_id;
         let claim = Claim::parse(text).filter(|_| !claims.iter().any(is_same))?;
         self.not_ours_to_claim(&claim.implementation)

@@ -823,7 +823,10 @@ proptest! {
             Why::UnreadableMark { .. } => false,
             // With the new entry there are two that an account may have been linked with.
             Why::SeveralEntries { .. } => false,
-            Why::Disputed { .. } => !withheld.action.for_entry().is_some_and(was_claimed),
+            // Nor is what would begin one written.
+            Why::Disputed { .. } | Why::OtherOwner { .. } => {
+                !withheld.action.for_entry().is_some_and(was_claimed)
+            }
             _ => true,
         });
         assert_eq!((left.steps, left.withheld), (Vec::new(), Vec::new()));
@@ -1195,4 +1198,39 @@ fn what_another_entry_replaces_is_in_nobodys_way() {
     second.client_id = ClientId::new("one");
     desired.credentials.push(second);
     comes_to_rest(&held, &["appcred:house:k2:appcred:house:k1"], &desired, &Policy::default());
+}
+
+/// What an older version shadowed is claimed beside a guess of a rename, which is not made again.
+#[test]
+fn a_guess_is_written_down_before_what_an_older_version_shadowed() {
+    let held = [
+        ("spotify_one", "one", Some("appcred:house:k2:appcred:house:k1")),
+        ("spotify_2", "2", Some("spotify_2_2")),
+        ("spotify_2_2", "2", Some("appcred:house:k2:appcred:cabin:k1")),
+    ];
+    let desired = one_entry("2", Adopt::No, Completeness::Whole);
+    comes_to_rest(&held, &["spotify_2_2"], &desired, &Policy::default());
+}
+
+/// An account names a claim of another key that is gone; another owner has claimed the same since.
+#[test]
+fn a_lost_claim_that_would_begin_a_dispute_is_not_restored() {
+    let made = |id: &str, auth_domain: &str| Credential {
+        id: CredentialId::new(id),
+        domain: Domain::new("spotify"),
+        client_id: ClientId::new("2"),
+        client_secret: Secret::new("s").into(),
+        name: Some("N".into()),
+        auth_domain: Some(auth_domain.into()),
+    };
+    let all = vec![
+        made("spotify_2", "appcred:house:k1:appcred:house:k2:my_import"),
+        made("spotify_2_2", "appcred:cabin:k1:my_import"),
+    ];
+    let mut shelf = Shelf::new(all, Vec::new());
+    shelf.link(&Domain::new("spotify"), "appcred:house:k2:my_import");
+    let desired = one_entry("2", Adopt::No, Completeness::Whole);
+    let planned = plan(&desired, &shelf.observed(), &Policy::default());
+    assert_eq!(planned.steps, []);
+    assert!(matches!(planned.withheld[..], [Withheld { why: Why::OtherOwner { .. }, .. }]));
 }
