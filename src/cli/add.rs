@@ -51,7 +51,7 @@ pub(super) struct Add {
     /// The integration, by its domain or by the name that Home Assistant shows
     #[arg(long, value_name = "DOMAIN|NAME", add = candidates::known_domains())]
     domain: Option<String>,
-    /// What Home Assistant shows; the integration's name where it is left out
+    /// What Home Assistant shows; the domain where it is left out
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// The entry's own key; made from the name where it is left out

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::files;
-use crate::model::{Key, PolicyOverrides, Visible};
+use crate::model::{Key, PolicyOverrides, Visible, counted};
 use crate::plan::found_same;
 use crate::target::snapshot::{self, SnapshotTarget};
 use crate::workspace::{Comparison, TargetView};
@@ -52,6 +52,11 @@ pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<
             // It holds no secret.
             files::write(file, &text, 0o644)
                 .with_context(|| format!("cannot write {}", file.visible()))?;
+            let targets = counted(targets.len(), "target");
+            console::message(format_args!(
+                "Wrote the snapshot of {targets} to {}.",
+                file.visible()
+            ));
         }
     }
     Ok(ExitStatus::Success)

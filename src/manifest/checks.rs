@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
+use url::Url;
+
 use super::entry::Entry;
 use super::{Loaded, Project, SecretValue, secret_values};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, Severity};
 use crate::integrations::{self, Limit};
-use crate::model::{Domain, Key, PlainText, Reference, without_number};
+use crate::model::{Domain, Key, PlainText, Reference, WEBHOOK, is_loopback, without_number};
 use crate::secret::{self, SecretResolver};
 use crate::suggest;
 
@@ -221,7 +223,13 @@ fn check_plain(project: &Project, entries: &[Arc<Entry>]) -> Diagnostics {
         return problems;
     }
     for SecretValue { field, value: Located { value, spot } } in secret_values(project, entries) {
-        if field.plain_text == PlainText::Accepted && matches!(value, Reference::Plain(_)) {
+        let is_plain = match value {
+            // No other machine takes what is sent to this one.
+            Reference::Plain(text) if field == WEBHOOK => !is_of_this_machine(text.expose()),
+            Reference::Plain(_) => true,
+            _ => false,
+        };
+        if field.plain_text == PlainText::Accepted && is_plain {
             let message = format!("this {} is in plain text, and may be a secret", field.noun());
             problems.push(
                 Diagnostic::warning(ProblemCode::PlainSecret, message)
@@ -231,6 +239,10 @@ fn check_plain(project: &Project, entries: &[Arc<Entry>]) -> Diagnostics {
         }
     }
     problems
+}
+
+fn is_of_this_machine(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| is_loopback(&url))
 }
 
 /// Warns of each file that a target names and that cannot be what it is for. Of those that hold a token, only

@@ -132,7 +132,7 @@ impl<'n> Decoder<'n> {
         }
         if !is_filled_in(&body) {
             let why =
-                "nothing is filled in for a text of this body, so that all notices are the same";
+                "this body has no field such as `{message}`, so all notices would be the same";
             let warning =
                 Diagnostic::warning(ProblemCode::BadNotify, why).at(self.file, site.span());
             let help = "write `{message}` where what has happened is to be; two braces, as in `{{`, are a brace of the text";

@@ -110,7 +110,7 @@ impl Project {
                 continue;
             };
             let message = format!(
-                "`{}` is forgotten, and an entry has this key ({}): once that is removed, what targets hold of it stays",
+                "`forgotten` has `{}`, and so has an entry ({}): when that entry is removed, its credential stays at the targets",
                 key.value, entry.place
             );
             let problem = Diagnostic::warning(ProblemCode::PolicyKey, message);

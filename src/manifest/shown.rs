@@ -47,6 +47,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("recipients", "age"),
     ("rotate_after", "application_credentials"),
     ("time_zone", "policy"),
+    ("timeout", "sops_program"),
+    ("timeout", "sources"),
     ("to", "policy"),
     ("token_url", "application_credentials"),
     ("url", "targets"),
@@ -96,7 +98,12 @@ fn is_harmless(key: &str, shown: &str) -> bool {
         }
         "recipients" => text.starts_with("age1") || text.starts_with("ssh-"),
         "max_deletes" | "expiring_within" => text.len() <= 4,
-        "from" | "to" => text.len() <= 5,
+        "timeout" => text.len() <= 6,
+        "from" | "to" => {
+            text.len() <= 8
+                && (text.len() <= 5
+                    || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':'))
+        }
         "time_zone" => text.split('/').all(is_name),
         "expires" | "rotate_after" => text.len() <= 4 || is_date(text),
         _ if PATHS.contains(&key) => is_argument(text),
@@ -156,6 +163,8 @@ fn end_of_value(key: &str, raw: &str) -> usize {
             cut(line[at + 3..].find('/').filter(|_| key == "name").map(|path| at + 3 + path));
             cut(line[at + 3..].find(": ").map(|colon| word_before(line, at + 3 + colon)));
         }
+        // A time of the day has one.
+        None if matches!(key, "from" | "to") => {}
         None => cut(line.find(':').map(|at| word_before(line, at))),
     }
     end

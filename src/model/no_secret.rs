@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::placeholder::{MISSING, Placeholder, rule};
+use super::placeholder::{MISSING, Placeholder, SHORT, parted, rule};
 
 /// The two halves of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +60,10 @@ const TOKENS: &[&str] = &[
 /// Words that are no secret, with those that say that something is missing.
 const WORDS: &str = "hidden|masked|removed|sensitive|private|confidential|stripped|omitted|deleted|encrypted|\
     protected|blank|empty|missing|unknown|unavailable|default|testing|test|demo|foo|bar|baz|qux|qwert[yz]|asdf|\
-    letmein|admin|passwords?|passwd|passphrase|passwort|p[a@]ssw[o0]rd|p[a@]ss|pwd|nan?|void|not|available|applicable|set|\
-    later|soon|coming|rotate|renew|update|edit|same|see|above|below|abc|lorem|ipsum|credentials?|some|any|no|yes|ok|off|on|unused|required|\
-    optional|provided|generated|issued|geheim|secreto|my|the|an?|me|it|this|that|in|with|from|by|of|to|and|or|as|\
-    is|oauth2?|api|apps?|application|client|customer|consumer|developer|user|id|identifier|key|secrets?|token|\
+    letmein|admin|passwords?|passwd|passphrase|passwort|p[a@]ssw[o0]rd|p[a@]ss|pwd|void|not|available|applicable|set|\
+    later|soon|coming|rotate|renew|update|edit|same|see|above|below|abc|lorem|ipsum|credentials?|some|any|yes|off|unused|required|\
+    optional|provided|generated|issued|geheim|secreto|my|the|this|that|with|from|and|\
+    oauth2?|api|apps?|application|client|customer|consumer|developer|user|id|identifier|key|secrets?|token|\
     access|value|string|real|actual|own|please|home|assistant|hass";
 
 /// Programs that keep secrets, by their names, and more words that are no secret.
@@ -122,7 +122,7 @@ impl HalfRules {
             elided: rule(&ELISIONS.join("|"))?,
             entity: rule(ENTITY)?,
             words: rule(&format!(
-                "(?i)^[^a-z0-9]*(?:(?:(?:{MISSING}|{WORDS}|{KEEPERS})[^a-z0-9]*)+|(?:{NUMBERED})\\d{{1,6}}[^a-z0-9]*)$"
+                "(?i)^[^a-z0-9]*(?:(?:(?:(?:{MISSING}|{WORDS}|{KEEPERS})(?:{SHORT}){{0,2}}|\\b(?:{SHORT})\\b)[^a-z0-9]*)+|(?:{NUMBERED})\\d{{1,6}}[^a-z0-9]*)$"
             ))?,
             sentence: rule(&format!(
                 "(?i)^[^a-z0-9]*(?:(?:{BEGINNING}|{POINTING})(?: +{WORD})+|(?:{WORD} +)+(?:{KEEPERS}|{SUBJECTS})(?: +{WORD})*|(?:{KEEPERS}|{SUBJECTS})(?: +{WORD})+)[^a-z0-9]*$"
@@ -154,7 +154,10 @@ pub(super) fn no_half(text: &str, part: ClientPart) -> Option<Placeholder> {
         return Some(Placeholder::LeftOver);
     }
     let is_word = part == ClientPart::Secret
-        && (is(&rules.elided) || is(&rules.words) || is(&rules.sentence) || is_counting(text));
+        && (is(&rules.elided)
+            || rules.words.is_match(&parted(text))
+            || is(&rules.sentence)
+            || is_counting(text));
     is_word.then_some(Placeholder::Unfilled)
 }
 
@@ -256,6 +259,9 @@ mod tests {
         "cfut_k3v9XwQz1mRt8YbNc5LdHs7AePz4Uy6Gf2Jo",
         "3MVG9.k3v9XwQz1mRt8YbNc5LdHs7AePz4Uy6Gf2Jo0Ti_8E51F3B22",
         "in4f5c0a88see12d0",
+        "a-s3cr3t-of-anna",
+        "anna-is-in-banana",
+        "no-nanana",
         "q*k**c&d;x...f~g.w",
     ];
 

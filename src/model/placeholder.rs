@@ -78,9 +78,13 @@ pub(super) const MISSING: &str = "your|insert|enter|replace|put|paste|change|fil
     placeholder|example|sample|dummy|censored|undefined|null|nil|none|unset|true|false|n/a|x{3,}";
 
 /// Words about credentials, and those between them.
-const NEUTRAL: &str = "my|the|an?|me|it|this|that|in|with|from|by|of|to|and|or|as|on|is|oauth2?|api|apps?|\
+const NEUTRAL: &str = "my|the|this|that|with|from|and|oauth2?|api|apps?|\
     application|client|customer|consumer|developer|user|id|identifier|key|secret|token|access|value|string|\
     password|real|actual|own|please|\\d{1,3}";
+
+/// Such words that are short, so that others are made of them, as a name of `an` and `na`: each counts where it
+/// is a word of its own or goes on with a longer one, as in `changeme`.
+pub(super) const SHORT: &str = "an?|me|it|in|by|of|to|or|as|on|is|no|ok|nan?";
 
 /// What comes before and after a value's own part at providers.
 const BEFORE: &[&str] = &["GOCSPX-", "amzn1.application-oa2-client.", "amzn1.oa2-cs.v1."];
@@ -116,7 +120,9 @@ impl PlaceholderRules {
             template: rule(&TEMPLATES.join("|"))?,
             elsewhere: rule(&ELSEWHERE.join("|"))?,
             tag: rule(TAG)?,
-            words: rule(&format!("(?i)^[^a-z0-9]*(?:(?:{MISSING}|{NEUTRAL})[^a-z0-9]*)+$"))?,
+            words: rule(&format!(
+                "(?i)^[^a-z0-9]*(?:(?:(?:{MISSING}|{NEUTRAL})(?:{SHORT}){{0,2}}|\\b(?:{SHORT})\\b)[^a-z0-9]*)+$"
+            ))?,
             missing: rule(&format!(
                 "(?i){MISSING}|(?:{owner}|my)[^a-z0-9]*(?:id|key|secret|token|value|password)"
             ))?,
@@ -144,7 +150,7 @@ impl PlaceholderRules {
             || is_marked(text)
             || self.template.is_match(own)
             || self.sentence.is_match(own)
-            || self.words.is_match(own) && self.missing.is_match(own);
+            || self.words.is_match(&parted(text)) && self.missing.is_match(own);
         is_unfilled.then_some(Placeholder::Unfilled)
     }
 }
@@ -152,6 +158,11 @@ impl PlaceholderRules {
 /// What kind of placeholder a text is; `None` where it may be a value.
 pub(super) fn placeholder(text: &str) -> Option<Placeholder> {
     RULES.as_ref()?.placeholder(text)
+}
+
+/// A text with its words parted where rules look for that: `_` is a part of a word there.
+pub(super) fn parted(text: &str) -> Vec<u8> {
+    text.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }).collect()
 }
 
 /// A value without what its provider puts around it.

@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 
-use crate::model::{Claim, Held};
+use crate::model::{Claim, Held, Key, Mark};
 use crate::plan::{Action, Adoption, Plan, Reason, Step, Unknown, Wanted, Why, Withheld};
 
 use super::text::{DIM, GREEN, RED, YELLOW};
@@ -163,7 +163,7 @@ fn notes(change: &mut Change, step: &Step) {
         );
     }
     for old in step.foreign.iter().filter(|_| step.action.created().is_some()) {
-        change.note(RED, format!("deletes {}, which was made by hand", old.id));
+        change.note(RED, format!("{}, made by hand, is deleted once this one is there", old.id));
     }
     if !step.reload.is_empty() {
         change.note(DIM, format!("reloads {}", words::accounts(&step.reload)));
@@ -241,9 +241,34 @@ fn of_withheld(target: &TargetReport<'_>, withheld: &Withheld) -> Change {
             _ => &written.entry,
         });
     }
+    if let Action::Replace { wanted, old } = &withheld.action {
+        replacing(&mut change, wanted, old);
+    }
     change.note(DIM, withheld.why.to_string());
     change.add(DIM, withheld.why.help().to_owned(), DetailKind::Help);
     change
+}
+
+/// What a replacement that is not done would change.
+fn replacing(change: &mut Change, wanted: &Wanted, old: &[Held]) {
+    let Some(old) = old.last() else { return };
+    let mark = old.auth_domain.as_deref().and_then(Mark::of_text);
+    let key = mark.map(|mark| mark.key).filter(|key| *key != wanted.key);
+    let client = Some(old.client_id.as_str()).filter(|id| *id != wanted.client_id.as_str());
+    let name = Some(old.label()).filter(|name| *name != wanted.name);
+    let changed = [
+        ("key", key.as_ref().map(Key::as_str), wanted.key.as_str()),
+        ("name", name, wanted.name.as_str()),
+        ("client_id", client, wanted.client_id.as_str()),
+    ];
+    for (field, old, new) in changed {
+        if let Some(old) = old {
+            change.field(field, &format!("\"{old}\" -> \"{new}\""));
+        }
+    }
+    if changed.iter().all(|(_, old, _)| old.is_none()) {
+        change.field("client_secret", "(sensitive) -> (sensitive)");
+    }
 }
 
 fn of_unknown(target: &TargetReport<'_>, unknown: &Unknown) -> Change {

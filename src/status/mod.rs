@@ -259,13 +259,17 @@ pub struct ForgottenCredential {
 pub fn forgotten(plan: &Plan) -> Vec<ForgottenCredential> {
     let of = |held: &Held| {
         let (domain, name) = (held.domain.clone(), held.label().into());
-        Some(ForgottenCredential {
-            key: Mark::parse(held.auth_domain.as_deref()?)?.key,
-            domain,
-            name,
-        })
+        let key = Mark::of_text(held.auth_domain.as_deref()?)?.key;
+        Some(ForgottenCredential { key, domain, name })
     };
-    plan.forgotten().filter_map(of).collect()
+    let mut all: Vec<ForgottenCredential> = Vec::new();
+    for forgotten in plan.forgotten().filter_map(of) {
+        // One of a key may have a claim beside its mark.
+        if !all.contains(&forgotten) {
+            all.push(forgotten);
+        }
+    }
+    all
 }
 
 /// Something at a target that is not as wanted.

@@ -99,7 +99,7 @@ fn what_is_forgotten_is_neither_imported_nor_deleted_without_a_word() {
     says(add.stdin("m4rk3d-new").status(1), "would manage that credential again");
 
     house.declare(&entry("a"));
-    says(house.appcred("validate"), "`a` is forgotten, and an entry has this key");
+    says(house.appcred("validate"), "`forgotten` has `a`, and so has an entry");
     house.appcred("validate --strict").status(1).run();
     says(house.appcred("rm a"), "What targets hold of it stays");
     house.appcred("apply --yes --allow-empty").run();

@@ -213,7 +213,12 @@ fn ha_pull_requests_are_planned_alike_with_and_without_keys(release: Release) {
     let mut ha = HomeAssistant::start(release);
     let (house, entries) = house(&ha);
     let folder = house.project.path().to_owned();
-    house.appcred(&ha).args(["snapshot", "-o", "snapshot.json"]).stdout("").stderr("").run();
+    house
+        .appcred(&ha)
+        .args(["snapshot", "-o", "snapshot.json"])
+        .stdout("")
+        .stderr("Wrote the snapshot of 1 target to snapshot.json.\n")
+        .run();
     let text = fs::read_to_string(folder.join("snapshot.json")).unwrap();
     let snapshot: Value = serde_json::from_str(&text).unwrap();
     check_own("snapshot.schema.json", &snapshot);

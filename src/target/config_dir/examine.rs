@@ -56,6 +56,9 @@ impl ConfigDirEndpoint {
 fn not_writable(folder: &Path) -> Option<String> {
     let storage = folder.join(STORAGE);
     let present = storage.ancestors().map(files::folder).find(|folder| folder.exists())?;
+    if !present.is_dir() {
+        return Some(format!("{} is no folder; correct `config_dir`", present.visible()));
+    }
     if access(present, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         return Some(format!(
             "{} cannot be written by this user; run appcred as its owner, or as root",
