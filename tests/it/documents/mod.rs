@@ -9,6 +9,7 @@
 //! - `<!-- test: writes PATH -->`, `<!-- test: shows PATH -->`: the next block is written to a file, or is in it
 //! - `<!-- test: is compose -->`: the next block of YAML is of another program
 
+mod book;
 mod console;
 mod generated;
 mod links;
