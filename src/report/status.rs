@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::codes::{ClientCode, DueCode, EntryCode, LinkCode, ModeCode, SetupCode, TargetCode};
 use crate::integrations::too_many_accounts;
-use crate::model::{AccountName, ClientId, Domain, Due, Key, SetUpId, TargetName, to_json};
+use crate::model::{AccountName, ClientId, Domain, Due, Key, Labels, SetUpId, TargetName, to_json};
 use crate::status::{
     AccessFault, EntryStatus, ForgottenCredential, Holding, Link, Mode, Status, TargetStatus,
     window_line,
@@ -81,6 +81,10 @@ pub(crate) struct TargetState<'a> {
     pub(crate) name: &'a TargetName,
     /// Its address or folder.
     pub(crate) address: &'a str,
+    /// Its labels in the project file.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub(crate) labels: Labels,
     /// Its state as a whole.
     pub(crate) state: TargetCode,
     /// What is done about differences.
@@ -296,6 +300,7 @@ fn of_target<'a>(
     TargetState {
         name,
         address: &target.address,
+        labels: target.labels.clone(),
         state: state(target, true),
         mode: match target.mode {
             Mode::Repair => ModeCode::Repair,

@@ -22,7 +22,7 @@ pub use source::SourceStatus;
 pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
-use crate::model::{ClientId, Commit, Domain, Held, Key, Mark, TargetName, counted};
+use crate::model::{ClientId, Commit, Domain, Held, Key, Labels, Mark, TargetName, counted};
 use crate::plan::{Plan, Why, Withheld};
 
 /// What a watcher knows, and what it is at.
@@ -108,6 +108,8 @@ pub enum Mode {
 pub struct TargetStatus {
     /// Its address or folder.
     pub address: String,
+    /// Its labels.
+    pub labels: Labels,
     /// What is done about differences there.
     pub mode: Mode,
     /// Whether it can be reached.
@@ -147,6 +149,7 @@ impl TargetStatus {
     pub fn new(address: String, mode: Mode) -> Self {
         Self {
             address,
+            labels: Labels::new(),
             mode,
             link: Link::Connecting,
             entries: Vec::new(),

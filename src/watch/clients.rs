@@ -269,7 +269,7 @@ mod tests {
     use super::{ClientChecks, ClientOf, Clients, RECHECK, next_moment};
     use crate::codes::EventCode;
     use crate::model::{
-        ClientAnswer, ClientId, DesiredCredential, Domain, Key, Secret, TargetName,
+        ClientAnswer, ClientId, DesiredCredential, Domain, Key, Labels, Secret, TargetName,
     };
     use crate::status::{ClientCheck, Mode};
     use crate::target::Stop;
@@ -311,7 +311,7 @@ mod tests {
 
     fn checks() -> ClientChecks {
         let statuses = StatusStore::new(|| at(0));
-        statuses.begin(&home(), "http://home", Mode::Repair);
+        statuses.begin(&home(), "http://home", (Mode::Repair, &Labels::new()));
         ClientChecks::new(DAY, statuses, Stop::new())
     }
 

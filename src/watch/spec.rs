@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::diagnostic::Spot;
 use crate::files::Stamp;
 use crate::lock::{TargetLock, WriteLock};
-use crate::model::{Desired, Key, Lifetime, Policy, Seals, TargetName};
+use crate::model::{Desired, Key, Labels, Lifetime, Policy, Seals, TargetName};
 use crate::status::{EntryStatus, ManifestStatus, Mode};
 use crate::target::Endpoint;
 
@@ -18,6 +18,8 @@ use super::Notices;
 pub struct TargetSpec {
     /// Where it is and how to authenticate there.
     pub endpoint: Endpoint,
+    /// Its labels.
+    pub labels: Labels,
     /// Every file and program that connecting reads, as it was when the project was read.
     pub inputs: BTreeMap<PathBuf, Option<Stamp>>,
     /// What it should hold.

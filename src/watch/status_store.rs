@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use crate::diagnostic::Spot;
-use crate::model::{Commit, TargetName};
+use crate::model::{Commit, Labels, TargetName};
 use crate::plan::Step;
 use crate::reconcile::Outcome;
 use crate::status::{
@@ -54,7 +54,7 @@ impl StatusStore {
     }
 
     /// A target that is watched from now on.
-    pub(super) fn begin(&self, name: &TargetName, address: &str, mode: Mode) {
+    pub(super) fn begin(&self, name: &TargetName, address: &str, (mode, labels): (Mode, &Labels)) {
         self.edit(|status| {
             let new = || TargetStatus::new(address.to_owned(), mode);
             let target = status.targets.entry(name.clone()).or_insert_with(new);
@@ -62,6 +62,7 @@ impl StatusStore {
             if target.address != address {
                 *target = TargetStatus::new(address.to_owned(), mode);
             }
+            target.labels.clone_from(labels);
         });
     }
 
@@ -113,8 +114,9 @@ impl StatusStore {
             let totals = std::mem::take(&mut target.totals);
             let address = std::mem::take(&mut target.address);
             let link = Link::Suspended;
-            *target =
-                TargetStatus { link, entries, totals, ..TargetStatus::new(address, spec.mode) };
+            let labels = spec.labels.clone();
+            let new = TargetStatus::new(address, spec.mode);
+            *target = TargetStatus { link, labels, entries, totals, ..new };
         });
     }
 

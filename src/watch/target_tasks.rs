@@ -81,14 +81,14 @@ impl<C: Connect> TargetTasks<C> {
             snapshots.watch(specs.keys().cloned().collect());
         }
         for (name, spec) in suspended {
-            self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);
+            self.statuses.begin(&name, &spec.endpoint.address(), (spec.mode, &spec.labels));
             if self.statuses.of(&name).is_none_or(|target| target.link != Link::Suspended) {
                 tracing::info!(target = %name, "suspended: nothing is done there");
             }
             self.statuses.suspended(&name, &spec);
         }
         for (name, (spec, other)) in twice {
-            self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);
+            self.statuses.begin(&name, &spec.endpoint.address(), (spec.mode, &spec.labels));
             let why = RoundError::SameTarget(other).to_string();
             if self.statuses.of(&name).and_then(|target| target.error).as_ref() != Some(&why) {
                 tracing::error!(target = %name, "{why}");
@@ -97,7 +97,7 @@ impl<C: Connect> TargetTasks<C> {
             self.statuses.not_watched(&name, &why, None);
         }
         for (name, spec) in specs {
-            self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);
+            self.statuses.begin(&name, &spec.endpoint.address(), (spec.mode, &spec.labels));
             let spec = Arc::new(spec);
             match self.handles.get(&name) {
                 Some(handle) => self.renew(&name, handle, spec, tries_again(&name)),

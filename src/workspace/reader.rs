@@ -227,6 +227,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
                 desired,
                 seals: Arc::clone(&seals),
                 policy: policy.clone(),
+                labels: project.labels.get(&name).cloned().unwrap_or_default(),
                 is_suspended: project.suspended.contains_key(&name),
                 mode,
                 notices: notices.clone(),

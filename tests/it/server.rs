@@ -271,6 +271,15 @@ fn log_in(served: &Served, token: &str, headers: &[(&str, &str)]) -> Answer {
 }
 
 #[test]
+fn the_labels_of_a_target_are_in_its_status_and_on_the_page() {
+    let labels = [("ring".into(), "1".into())].into();
+    let served = Served::start(read(vec![("home", TargetStatus { labels, ..up(Vec::new()) })]));
+    let value = visit(&served.url("/api/v1/status")).value();
+    assert_eq!(value["targets"][0]["labels"], json!({"ring": "1"}));
+    assert!(visit(&served.url("/")).text.contains(" · ring=1"));
+}
+
+#[test]
 fn the_status_is_as_its_schema_says() {
     let served = Served::start(busy());
     let schema = jsonschema::validator_for(&schema::status().into()).unwrap();

@@ -103,6 +103,9 @@ fn one(target: &TargetState<'_>, is_open: bool, rows: &mut usize) -> Markup {
                     @if let Some(version) = target.home_assistant_version {
                         " · Home Assistant " (version)
                     }
+                    @for (label, value) in &target.labels {
+                        " · " (label) "=" (value)
+                    }
                 }
             }
             (looks(target))

@@ -24,7 +24,7 @@ use appcred::callback::Delivery;
 use appcred::lock::{TargetLock, WriteLock};
 use appcred::model::{
     Adopt, ClientId, Completeness, Desired, DesiredCredential, Domain, HandOverError, Integration,
-    Key, Owner, Place, Policy, Secret, TargetName,
+    Key, Labels, Owner, Place, Policy, Secret, TargetName,
 };
 use appcred::status::{ManifestStatus, Mode, Status, TargetStatus};
 use appcred::target::Stop;
@@ -291,6 +291,7 @@ fn spec_at(address: &str, credentials: Vec<DesiredCredential>) -> TargetSpec {
         seals: Arc::default(),
         domains: BTreeMap::new(),
         policy: Policy::default(),
+        labels: Labels::new(),
         is_suspended: false,
         mode: Mode::Repair,
         notices: Notices::default(),
