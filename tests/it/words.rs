@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::documents::documents;
+use crate::documents::{documents, of_repository};
 use crate::source_code::{read, sources};
 
 /// What is not written here, and what is written instead.
@@ -57,9 +57,7 @@ fn texts_have_no_foreign_words() {
         let found = source.texts().into_iter().flat_map(|text| foreign(&text));
         all.extend(found.map(|found| format!("{}: {found}", source.path.display())));
     }
-    for document in
-        documents().into_iter().chain(["CONTRIBUTING.md", "CHANGELOG.md"].map(Into::into))
-    {
+    for document in documents().into_iter().chain(of_repository()) {
         let text = fs::read_to_string(root().join(&document)).unwrap();
         let found = text.lines().flat_map(foreign);
         all.extend(found.map(|found| format!("{}: {found}", document.display())));

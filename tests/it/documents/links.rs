@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use pulldown_cmark::{Event, Parser, Tag};
 use url::Url;
 
-use super::{documents, root};
+use super::{documents, of_repository, root};
 
 /// The repository, as pages of the book link to what is no page.
 const REPOSITORY: [&str; 2] = [
@@ -75,7 +75,7 @@ fn is_in_book(file: &Path) -> bool {
 fn links_of_documents_lead_somewhere() {
     let mut faults = Vec::new();
     let mut count = 0;
-    for document in documents() {
+    for document in documents().into_iter().chain(of_repository()) {
         for link in links(&document) {
             count += 1;
             let fault = fault(&document, &link);

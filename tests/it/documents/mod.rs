@@ -38,6 +38,13 @@ pub(crate) fn documents() -> Vec<PathBuf> {
     all
 }
 
+/// What is for those who work on it.
+pub(crate) fn of_repository() -> impl Iterator<Item = PathBuf> {
+    let files = ["CODE_OF_CONDUCT.md", "SECURITY.md", "pull_request_template.md"];
+    let of_github = files.map(|file| Path::new(".github").join(file));
+    ["CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into_iter().chain(of_github)
+}
+
 /// The fenced blocks of a language in a document.
 pub(crate) fn blocks(document: &str, language: &str) -> Vec<String> {
     let parts = parts(Path::new(document)).into_iter();

@@ -1,10 +1,13 @@
 //! Every block of YAML in README and docs is valid.
 
 use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::Value;
 
 use crate::shell::{Appcred, Project, age_identity, encrypt};
 
-use super::{documents, parts};
+use super::{documents, parts, root};
 
 /// What `is` may say: YAML of other programs, which is only read.
 const OTHERS: [&str; 3] = ["compose", "configuration.yaml", "workflow"];
@@ -90,4 +93,22 @@ fn yaml_of_documents_is_valid() {
         }
     }
     assert!(count > 5, "only {count} blocks are found");
+}
+
+#[test]
+fn forms_of_issues_ask_for_something() {
+    let folder = root().join(".github/ISSUE_TEMPLATE");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let form: Value = serde_yaml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        if !path.ends_with("config.yml") {
+            let has_text = |field: &str| form[field].as_str().is_some_and(|text| !text.is_empty());
+            assert!(has_text("name") && has_text("description"), "{}", path.display());
+            let fields = form["body"].as_array().unwrap().iter();
+            let asks = fields
+                .filter(|field| field["type"] != "markdown")
+                .all(|field| field["id"].is_string() && field["attributes"]["label"].is_string());
+            assert!(asks, "{}", path.display());
+        }
+    }
 }
