@@ -82,6 +82,7 @@ async fn apply_all(ha: &HomeAssistant, count: usize) -> Duration {
 fn desired(count: usize) -> Desired {
     let credential = |number: usize| DesiredCredential {
         key: Key::new(&format!("key-{number}")).unwrap(),
+        names_key: true,
         formerly: BTreeSet::new(),
         domain: Domain::new("spotify"),
         client_id: ClientId::new(format!("client-{number}")),

@@ -151,6 +151,8 @@ codes! {
         SeveralByHand = "several_by_hand",
         /// The entry may have had any of several keys that no entry has.
         SeveralRenamed = "several_renamed",
+        /// An account is linked under the entry's key with a client that another entry has now.
+        ReusedName = "reused_name",
         /// It has a mark that cannot be read.
         UnreadableMark = "unreadable_mark",
         /// Several owners have claimed it, this one too.

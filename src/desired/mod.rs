@@ -88,6 +88,7 @@ pub fn seals(entry: &Entry) -> Seals {
 pub fn wanted(entry: &Entry, client_id: ClientId, client_secret: KnownSecret) -> DesiredCredential {
     DesiredCredential {
         key: entry.key.value.clone(),
+        names_key: entry.names_key(),
         formerly: entry.formerly.clone(),
         domain: entry.domain.value.clone(),
         client_id,

@@ -110,6 +110,11 @@ struct ManifestReader<'n, 'p> {
 }
 
 impl Entry {
+    /// Whether the key is written, not made of the name.
+    pub fn names_key(&self) -> bool {
+        self.key.spot.span != self.name.spot.span
+    }
+
     /// Its key, and those that it had before.
     pub fn keys(&self) -> impl Iterator<Item = &Key> + Clone {
         std::iter::once(&self.key.value).chain(&self.formerly)

@@ -83,6 +83,8 @@ impl JsonSchema for Adopt {
 pub struct DesiredCredential {
     /// Stable and unique per owner.
     pub key: Key,
+    /// Whether its manifest writes the key, so that it says nothing of the name.
+    pub names_key: bool,
     /// Keys that it had before.
     pub formerly: BTreeSet<Key>,
     /// The integration.
@@ -112,6 +114,7 @@ impl DesiredCredential {
     pub(crate) fn example(key: &str) -> Self {
         Self {
             key: Key::new(key).unwrap(),
+            names_key: true,
             formerly: BTreeSet::new(),
             domain: Domain::new("spotify"),
             client_id: ClientId::new(key),

@@ -67,6 +67,7 @@ impl Why {
             Self::Foreign { .. } => WithheldCode::Foreign,
             Self::SeveralByHand { .. } => WithheldCode::SeveralByHand,
             Self::SeveralRenamed { .. } => WithheldCode::SeveralRenamed,
+            Self::ReusedName { .. } => WithheldCode::ReusedName,
             Self::UnreadableMark { .. } => WithheldCode::UnreadableMark,
             Self::Disputed { .. } => WithheldCode::Disputed,
             Self::OtherOwner { .. } => WithheldCode::OtherOwner,

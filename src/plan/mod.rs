@@ -30,6 +30,7 @@ mod owned_only;
 mod ownership;
 mod reason;
 mod reload;
+mod reused_name;
 mod secret_comparison;
 mod selected;
 mod set_up;
@@ -106,5 +107,6 @@ fn whole(context: &PlanContext<'_>) -> WholePlan {
     guard::decide(context, &mut draft);
     let mut plan = draft.finish();
     kept::keep(context, &mut plan);
+    reused_name::keep(context, &mut plan);
     plan
 }

@@ -138,6 +138,7 @@ fn ids(held: &[crate::model::Held]) -> String {
 fn why(why: &Why) -> String {
     match why {
         Why::InUse { by } => format!("in use by {}", by.len()),
+        Why::ReusedName { key, .. } => format!("{key} has its client"),
         Why::MayBeCloud { by } => format!("may be cloud {}", by.len()),
         Why::Foreign { held } => format!("foreign {}", held.id),
         Why::OwnerDiffers { held, owner } => format!("of {owner} {}", held.id),
@@ -291,6 +292,25 @@ fn a_key_that_a_renamed_entry_still_needs_cannot_be_used_again() {
         desired.credentials.push(again);
     });
     check(&plan, &["! + a claimed by appcred:house:c"]);
+}
+
+/// The entry of account `a` was renamed, and a new one has its old name.
+#[test]
+fn no_account_gets_the_client_of_a_new_entry_that_took_over_the_name_of_its_own() {
+    let plan = |names_key: bool, is_linked: bool| {
+        planned(|desired, observed, _| {
+            desired.credentials[0].key = Key::new("c").unwrap();
+            let client_id = ClientId::new("new");
+            desired.credentials.push(DesiredCredential { client_id, names_key, ..wanted("a") });
+            observed.config_entries.extend(is_linked.then(|| linked("appcred:house:a")));
+        })
+    };
+    let replaced = "-/+ a for spotify_id_a [ClientIdDiffers]";
+    check(&plan(false, false), &[replaced, "+ c [NotObserved]"]);
+    check(&plan(true, true), &[&format!("{replaced} reload"), "+ c [NotObserved]"]);
+    let withheld = plan(false, true);
+    check(&withheld, &["! -/+ a for spotify_id_a c has its client", "! + c c has its client"]);
+    assert_eq!(withheld.blocked(), 2);
 }
 
 #[test]

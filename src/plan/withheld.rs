@@ -75,6 +75,16 @@ pub enum Why {
         /// These.
         keys: BTreeMap<Key, Vec<Held>>,
     },
+    /// Accounts are linked under a key that was made of the name of an entry, with a client that another has: that
+    /// other one was most likely renamed.
+    ReusedName {
+        /// The key that the accounts name.
+        reused: Key,
+        /// The entry that has their client.
+        key: Key,
+        /// These.
+        by: Vec<ConfigEntry>,
+    },
     /// It has a text like a mark that cannot be read.
     UnreadableMark {
         /// This one.
@@ -214,6 +224,11 @@ impl fmt::Display for Why {
                 "the entry may have been renamed from any of these keys, which no entry has: {}",
                 listed(keys.iter().map(with_ids), " and ")
             ),
+            Self::ReusedName { reused, key, by } => write!(
+                f,
+                "{} uses `{reused}` with the client that the entry `{key}` has now",
+                linked_accounts(by)
+            ),
             Self::UnreadableMark { held } => write!(
                 f,
                 "{} has a mark that cannot be read, `{}`, so it may be another owner's",
@@ -322,6 +337,9 @@ impl Why {
             }
             Self::SeveralRenamed { .. } => {
                 "`formerly` in the entry says which it had; what belongs to the other is deleted then"
+            }
+            Self::ReusedName { .. } => {
+                "if the entry with that client was renamed, give the other one, which has its old name, a `key` of its own; if the account is to get another client, write the present key as `key`"
             }
             Self::UnreadableMark { .. } => {
                 "it is left alone; delete it in Home Assistant if nobody needs it"

@@ -107,6 +107,7 @@ fn desired() -> Desired {
         previous_owners: Default::default(),
         credentials: vec![DesiredCredential {
             key: Key::new("a").unwrap(),
+            names_key: true,
             formerly: Default::default(),
             domain: Domain::new("spotify"),
             client_id: ClientId::new("c"),

@@ -74,6 +74,7 @@ fn wanted_by(name: &'static str) -> impl Strategy<Value = Desired> {
         (domains(), clients(), secrets(), select(vec!["N", "M"]), adoptions(), formerly).prop_map(
             move |(domain, client_id, client_secret, shown, adopt, formerly)| DesiredCredential {
                 key: key(name),
+                names_key: true,
                 formerly: formerly.into_iter().map(key).collect(),
                 domain,
                 client_id,
@@ -798,6 +799,7 @@ proptest! {
             let of = shelf.credentials.iter().find(|held| held.id == entry.of.id).unwrap();
             desired.credentials.push(DesiredCredential {
                 key: entry.key.clone(),
+                names_key: true,
                 formerly: BTreeSet::new(),
                 domain: of.domain.clone(),
                 client_id: of.client_id.clone(),
@@ -859,6 +861,7 @@ proptest! {
 fn only(client_id: &str, secret: &str) -> Desired {
     let entry = DesiredCredential {
         key: key("k1"),
+        names_key: true,
         formerly: BTreeSet::new(),
         domain: Domain::new("spotify"),
         client_id: ClientId::new(client_id),

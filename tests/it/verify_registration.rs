@@ -32,6 +32,7 @@ const ELSEWHERE: &str = "https://elsewhere.example/back";
 fn entry(client_id: &str, authorize_url: &str) -> DesiredCredential {
     DesiredCredential {
         key: Key::new("anna").unwrap(),
+        names_key: true,
         formerly: [].into(),
         domain: Domain::new("linked_account"),
         client_id: ClientId::new(client_id),

@@ -309,6 +309,7 @@ fn spec(credentials: Vec<DesiredCredential>) -> TargetSpec {
 fn entry(key: &str, client_id: &str, secret: &str) -> DesiredCredential {
     DesiredCredential {
         key: Key::new(key).unwrap(),
+        names_key: true,
         formerly: BTreeSet::new(),
         domain: Domain::new("spotify"),
         client_id: ClientId::new(client_id),
