@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use url::Url;
@@ -11,10 +12,15 @@ use super::entry::Entry;
 use super::{Loaded, Project, SecretValue, secret_values};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, Severity};
+use crate::files;
 use crate::integrations::{self, Limit};
-use crate::model::{Domain, Key, PlainText, Reference, WEBHOOK, is_loopback, without_number};
+use crate::model::{
+    Domain, Key, PlainText, Reference, Visible, WEBHOOK, is_loopback, without_number,
+};
 use crate::secret::{self, SecretResolver};
 use crate::suggest;
+use crate::target::Endpoint;
+use crate::target::config_dir::ConfigDirEndpoint;
 
 /// A check over all entries of a project.
 type Check = fn(&[Arc<Entry>], &mut Diagnostics);
@@ -190,6 +196,7 @@ pub fn check_loaded(loaded: &Loaded, resolver: &SecretResolver) -> Diagnostics {
     problems.append(check_names(project, entries, resolver));
     problems.append(check_plain(project, entries));
     problems.append(check_target_files(project, resolver));
+    problems.append(check_new_folders(project));
     problems
 }
 
@@ -258,6 +265,40 @@ fn check_target_files(project: &Project, resolver: &SecretResolver) -> Diagnosti
                 None => problem,
             });
         }
+    }
+    problems
+}
+
+/// Warns of each configuration folder that would be made beside one that is there: its name may be mistyped.
+fn check_new_folders(project: &Project) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    let folders = || {
+        project.targets.iter().filter_map(|(name, target)| match target {
+            Endpoint::ConfigDir(ConfigDirEndpoint(folder)) => Some((name, folder.as_path())),
+            _ => None,
+        })
+    };
+    for (name, folder) in folders().filter(|(_, folder)| !folder.exists()) {
+        let above = files::folder(folder.parent().unwrap_or(folder));
+        let beside = above.read_dir().into_iter().flatten().filter_map(Result::ok);
+        let beside: Vec<PathBuf> = beside.map(|entry| entry.path()).collect();
+        let is_of_target = |path: &PathBuf| folders().any(|(_, of)| files::is_same(of, path));
+        let holds = |path: &&PathBuf| {
+            let has = |file: &str| path.join(file).exists();
+            (has("configuration.yaml") || has(".storage")) && !is_of_target(path)
+        };
+        let Some(other) = beside.iter().find(holds) else { continue };
+        let message = format!(
+            "target `{name}`: there is no folder {}, and `apply` would make it; {} is a configuration folder that no target has",
+            folder.visible(),
+            other.visible()
+        );
+        let problem = Diagnostic::warning(ProblemCode::Unreadable, message)
+            .help("correct `config_dir`, or make the folder if it is meant");
+        problems.push(match project.target_spots.get(name) {
+            Some(spot) => problem.at(&spot.file, spot.span),
+            None => problem,
+        });
     }
     problems
 }

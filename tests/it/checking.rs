@@ -373,3 +373,16 @@ fn git_is_asked_once_for_the_other_projects() {
     let asked = fs::read_to_string(&log).unwrap();
     assert_eq!(asked.matches("**/appcred.yaml").count(), 1, "{asked}");
 }
+
+#[test]
+fn a_folder_that_would_be_made_beside_one_of_home_assistant_is_warned_of() {
+    let project = Project::new().file("appcred.yaml", "targets: {lab: {config_dir: house/ha11}}\n");
+    let project = project.file("credentials/all.yaml", "application_credentials: []\n");
+    let project = project.file("house/ha1/configuration.yaml", "");
+    let said = "there is no folder house/ha11, and `apply` would make it; house/ha1 is a configuration folder";
+    check(appcred(&project, &["validate"]), 0, said);
+    // One after the other may be made.
+    let both = "targets: {lab: {config_dir: house/ha11}, den: {config_dir: house/ha1}}\n";
+    project.write("appcred.yaml", both);
+    appcred(&project, &["validate"]).stderr("").run();
+}
