@@ -85,6 +85,7 @@ fn desired(names: &[&str], on_delete: OnDelete) -> Desired {
         previous_owners: BTreeSet::new(),
         credentials: vec![DesiredCredential {
             key: Key::new("k").unwrap(),
+            names_key: true,
             formerly: BTreeSet::new(),
             domain: Domain::new("spotify"),
             client_id: ClientId::new("c"),
