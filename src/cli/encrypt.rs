@@ -8,10 +8,11 @@ use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
 use crate::codes::ChangeCode;
-use crate::diagnostic::{ProblemCode, SourceFile};
+use crate::diagnostic::{Diagnostics, ProblemCode, Severity, SourceFile, Spot};
 use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest::{
-    PlainSecrets, Project, check, check_in_clear, check_names, discover, load_project, mask,
+    PlainSecrets, Project, check, check_in_clear, check_names, discover, entries, load_project,
+    mask,
 };
 use crate::model::{Secret, ValueFault, Visible, counted, value_fault};
 use crate::report::changes::MadeChange;
@@ -73,6 +74,12 @@ pub(super) fn run(
     }
     let _lock = lock_project(global)?;
     let files = files(global, &project, &verb.files);
+    let unfit = unfit(&files, &project);
+    show(&unfit);
+    if !unfit.is_empty() {
+        console::message("Nothing was changed: correct the errors above first.");
+        return Ok(ExitStatus::Failure);
+    }
     let of_file = |file: &Path| encrypt(global, file, &verb.recipients, &project);
     let Some(mut all) = in_all(&files, of_file) else { return Ok(ExitStatus::Failure) };
     let changes: Vec<_> = all.iter_mut().filter_map(|of_file| of_file.change.take()).collect();
@@ -172,6 +179,25 @@ pub(super) fn distinct(files: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
 pub(super) fn has_plain_secret(global: &Global, file: &Path, text: &str) -> bool {
     let problems = check(&request(global), file, text, PlainSecrets::AsUsual);
     !problems.only(|problem| problem.code == ProblemCode::PlainSecret).is_empty()
+}
+
+/// What cannot be a secret in the places that would be encrypted: once it is, nobody sees that without an identity.
+fn unfit(files: &[PathBuf], project: &Project) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for file in files {
+        // What cannot be read or changed is reported where that is done.
+        let Ok(text) = files::read_text(file, TEXT_LIMIT) else { continue };
+        let slots = slots(&text).unwrap_or_default();
+        let is_slot = |at: &Spot| {
+            let mut plain = slots.iter().filter(|slot| slot.plain().is_some());
+            plain.any(|slot| slot.span.start == at.span.start)
+        };
+        let (_, found) = entries(file, &text, project);
+        problems.append(found.without(ProblemCode::PlainSecret).only(|problem| {
+            problem.severity == Severity::Error && problem.spot.as_ref().is_some_and(is_slot)
+        }));
+    }
+    problems
 }
 
 /// The files of the project, and those of the files asked for that are none of it. What cannot be read was

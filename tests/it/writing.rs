@@ -115,6 +115,46 @@ fn encrypt_changes_all_files_or_none() {
 }
 
 #[test]
+fn encrypt_refuses_what_validate_refuses_before_it_is_hidden() {
+    let kept = Kept::new();
+    let wrong = [
+        "'!secret sp'",
+        "YOUR_CLIENT_SECRET",
+        "${X}",
+        "<your client secret>",
+        "op://a/b/c",
+        "\"9f8a\\u200b7b6c5d\"",
+        "'\"9f8a7b6c5d4e\"'",
+        "Bearer 9f8a7b6c5d4e",
+        "SPOTIFY_SECRET=9f8a7b6c5d4e",
+        "1234567890",
+        "' 9f8a7b6c5d4e'",
+    ];
+    let entry = |at: usize, secret: &str| {
+        format!(
+            "  - domain: spotify\n    name: N{at}\n    client_id: c{at}x\n    client_secret: {secret}\n"
+        )
+    };
+    let entries: String = wrong.iter().enumerate().map(|(at, secret)| entry(at, secret)).collect();
+    let all = format!("application_credentials:\n{entries}");
+    let good = format!("application_credentials:\n{}", entry(99, "first-secret"));
+    kept.project.write("credentials/all.yaml", &all);
+    kept.project.write("credentials/good.yaml", &good);
+    let said = kept.appcred().args(["encrypt"]).status(1).stdout("").run().stderr;
+    for line in (0..wrong.len()).map(|at| 5 + 4 * at) {
+        let place = format!("credentials/all.yaml:{line}:");
+        assert_eq!(said.matches(&place).count(), 1, "{place} {said}");
+    }
+    assert!(said.ends_with("Nothing was changed: correct the errors above first.\n"), "{said}");
+    assert_eq!(kept.text("credentials/all.yaml"), all);
+    assert_eq!(kept.text("credentials/good.yaml"), good);
+    // What else is wrong in a file keeps nobody from encrypting the secrets in it.
+    kept.project.write("credentials/all.yaml", &good.replace("name: N99", "nmae: N"));
+    let ran = kept.appcred().args(["encrypt", "credentials/all.yaml"]).run();
+    assert_eq!(ran.stdout, "credentials/all.yaml: 1 secret encrypted\n");
+}
+
+#[test]
 fn encrypt_changes_secrets_in_clear_and_nothing_else() {
     let kept = Kept::new();
     let before = "# mine\napplication_credentials:\n  - {domain: spotify, client_id: a, client_secret: first-secret}   # flow\n  -   domain: twitch\n      client_secret:  'second-secret' # keep me\n      client_id: b\n";
