@@ -15,6 +15,8 @@ use crate::secret::{SecretResolver, files_of, is_plain_store, plain_file};
 
 const PLAIN_FILE_HELP: &str = "encrypt it with SOPS or age, or remove it from Git with `git rm --cached` and list it in .gitignore; then replace the secrets at the providers, since everybody with the repository has them";
 
+const TOKEN_HELP: &str = "remove it from Git with `git rm --cached` and list it in .gitignore, or write the token as `token`, which `appcred encrypt` encrypts; then replace the token in Home Assistant, since everybody with the repository has it";
+
 const STORAGE_HELP: &str = "list its folder `.storage` in .gitignore; if Git tracks it, remove it with `git rm -r --cached` and replace the secrets at the providers, since everybody with the repository has them";
 
 const LEFTOVER_HELP: &str = "remove it from Git with `git rm`, and replace the secret at the provider, since everybody with the repository has it";
@@ -140,6 +142,7 @@ fn plain_files(
     if project.allow_plaintext {
         return Ok(());
     }
+    token_files(project, resolver, problems)?;
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     for SecretValue { field, value } in secret_values(project, entries) {
         if field.plain_text == PlainText::Usual {
@@ -181,6 +184,29 @@ fn plain_files(
         problems.push(
             Diagnostic::warning(ProblemCode::PlainFileInRepository, message).help(PLAIN_FILE_HELP),
         );
+    }
+    Ok(())
+}
+
+/// Files with access tokens that Git tracks.
+fn token_files(
+    project: &Project,
+    resolver: &SecretResolver,
+    problems: &mut Diagnostics,
+) -> Result<(), GitError> {
+    for (name, target) in &project.targets {
+        // What cannot be resolved is reported by whoever reads it.
+        let Some(file) = target.token_file().and_then(|file| file.canonicalize().ok()) else {
+            continue;
+        };
+        if file.parent().is_some_and(git::is_repository) && git::stores_as_it_is(&file)? {
+            let message = format!(
+                "the target `{name}` reads its access token from `{}`, which is in plain text, and Git tracks it",
+                resolver.shown(&file)
+            );
+            let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message);
+            problems.push(problem.help(TOKEN_HELP));
+        }
     }
     Ok(())
 }

@@ -95,6 +95,11 @@ pub trait TargetKind: Sized {
         None
     }
 
+    /// The file from which it reads its access token.
+    fn token_file(&self) -> Option<&Path> {
+        None
+    }
+
     /// Whether connecting may ask a person for something, as a program for a token may.
     fn may_ask(&self) -> bool {
         false
@@ -217,6 +222,11 @@ macro_rules! kinds {
             /// The file that it keeps secrets in, in plain text.
             pub fn plain_file(&self) -> Option<PathBuf> {
                 match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.plain_file(),)+ }
+            }
+
+            /// The file from which it reads its access token, which is in plain text.
+            pub fn token_file(&self) -> Option<&Path> {
+                match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.token_file(),)+ }
             }
 
             /// Whether connecting may ask a person for something.

@@ -345,6 +345,26 @@ fn a_file_in_plain_text_that_git_tracks_is_warned_of() {
 }
 
 #[test]
+fn a_token_in_a_file_that_git_tracks_is_found() {
+    let target = "targets: {home: {url: 'http://127.0.0.1:1', token_file: keys/token}}\n";
+    let project = Project::new()
+        .file("appcred.yaml", target)
+        .file("credentials/a.yaml", "application_credentials: []\n")
+        .file("keys/token", "m4rk3d.token\n");
+    git(project.path(), &["init", "--quiet"]);
+    validate(&project).stderr("").run();
+    commit(&project, "with the token");
+    let warning = "the target `home` reads its access token from `keys/token`, which is in plain text, and Git tracks it";
+    let said = validate(&project).args(["--strict"]).status(1).run().stderr;
+    assert!(said.contains(warning) && !said.contains("m4rk3d"), "{said}");
+    project.write(".gitattributes", "keys/token filter=git-crypt\n");
+    validate(&project).stderr("").run();
+    fs::remove_file(project.join(".gitattributes")).unwrap();
+    git(project.path(), &["rm", "--cached", "--quiet", "keys/token"]);
+    validate(&project).stderr("").run();
+}
+
+#[test]
 fn what_home_assistant_stores_is_found_where_git_has_it() {
     let (_, ours) = age_identity();
     let stored = "{\"version\": 1, \"data\": {\"items\": [{\"client_secret\": \"m4rk3d\"}]}}";

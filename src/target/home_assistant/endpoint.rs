@@ -1,6 +1,6 @@
 //! Where a running HA is, how to authenticate there, and what the project file says of both.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use schemars::{JsonSchema, Schema};
@@ -117,6 +117,13 @@ impl TargetKind for HomeAssistantEndpoint {
     const ABOUT: &'static str = "a running Home Assistant";
     type Input = HomeAssistantInput;
     type Target = HomeAssistant;
+
+    fn token_file(&self) -> Option<&Path> {
+        match &self.auth {
+            AuthMethod::File(file) => Some(file),
+            _ => None,
+        }
+    }
 
     fn new(input: HomeAssistantInput, context: &dyn FieldContext) -> Option<Self> {
         let HomeAssistantInput {
