@@ -74,10 +74,7 @@ pub(super) fn run(
     }
     let _lock = lock_project(global)?;
     let files = files(global, &project, &verb.files);
-    let unfit = unfit(&files, &project);
-    show(&unfit);
-    if !unfit.is_empty() {
-        console::message("Nothing was changed: correct the errors above first.");
+    if !all_fit(&files, &project) {
         return Ok(ExitStatus::Failure);
     }
     let of_file = |file: &Path| encrypt(global, file, &verb.recipients, &project);
@@ -181,8 +178,9 @@ pub(super) fn has_plain_secret(global: &Global, file: &Path, text: &str) -> bool
     !problems.only(|problem| problem.code == ProblemCode::PlainSecret).is_empty()
 }
 
-/// What cannot be a secret in the places that would be encrypted: once it is, nobody sees that without an identity.
-fn unfit(files: &[PathBuf], project: &Project) -> Diagnostics {
+/// Whether all can be secrets that would be encrypted: once they are, nobody sees that without an identity. What is
+/// wrong is shown.
+fn all_fit(files: &[PathBuf], project: &Project) -> bool {
     let mut problems = Diagnostics::default();
     for file in files {
         // What cannot be read or changed is reported where that is done.
@@ -197,7 +195,11 @@ fn unfit(files: &[PathBuf], project: &Project) -> Diagnostics {
             problem.severity == Severity::Error && problem.spot.as_ref().is_some_and(is_slot)
         }));
     }
-    problems
+    show(&problems);
+    if !problems.is_empty() {
+        console::message("Nothing was changed: correct the errors above first.");
+    }
+    problems.is_empty()
 }
 
 /// The files of the project, and those of the files asked for that are none of it. What cannot be read was
