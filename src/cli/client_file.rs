@@ -61,6 +61,7 @@ impl ClientFile {
     }
 
     fn parse(text: &str) -> Option<Self> {
+        let text = text.trim_start_matches('\u{feff}');
         let plain = serde_json::from_str(text);
         plain.or_else(|_| serde_json::from_str(text).map(|Wrapped { web }| web)).ok()
     }
@@ -79,6 +80,7 @@ mod tests {
             desktop,
             r#"{"client_id":"i","client_secret":"s"}"#,
             r#"{"clientId":"i","clientSecret":"s","name":"n"}"#,
+            "\u{feff}{\"client_id\":\"i\",\"client_secret\":\"s\"}\r\n",
         ] {
             let client = ClientFile::parse(text).unwrap();
             assert_eq!((client.client_id.as_str(), client.client_secret.as_str()), ("i", "s"));

@@ -257,10 +257,7 @@ fn take<'e>(
                 Unreadable::Unfit(fault) => {
                     (ProblemCode::UnfitValue, format!("the {field} of `{key}` {fault}"))
                 }
-                _ => (
-                    ProblemCode::UnreadableSecret,
-                    format!("cannot read the {field} of `{key}`: {why}"),
-                ),
+                _ => (why.code(), format!("cannot read the {field} of `{key}`: {why}")),
             };
             let problem = Diagnostic::error(code, message).at(&at.spot.file, at.spot.span);
             problems.push(problem.help(why.help()));

@@ -14,7 +14,10 @@ use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
 use crate::secret::seal::{AgeEncryptError, seal, seal_binary};
-use crate::secret::{OpenedSopsDocument, SecretResolver, SopsWriteError, Unreadable, is_age_file};
+use crate::secret::{
+    OpenedSopsDocument, SecretResolver, SopsWriteError, Unreadable, is_age_file,
+    is_armored_age_file,
+};
 use crate::yaml_edit::YamlEditError;
 
 use entries::Entries;
@@ -95,7 +98,7 @@ impl<'t> Opened<'t> {
         if is_age_file(bytes) {
             let plain = resolver.open(bytes)?;
             let clear = Zeroizing::new(std::str::from_utf8(&plain)?.to_owned());
-            let armored = bytes.trim_ascii_start().starts_with(b"-----BEGIN");
+            let armored = is_armored_age_file(bytes);
             return Ok(Self { form: FileFormat::Age { armored }, bytes, clear });
         }
         let text = std::str::from_utf8(bytes)?;

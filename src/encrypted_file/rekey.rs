@@ -4,7 +4,7 @@ use super::EncryptedFileError;
 use crate::secret::seal::{seal, seal_binary};
 use crate::secret::{
     OpenedSopsDocument, RecipientComparison, SecretResolver, Unreadable, file_mismatch,
-    is_age_file, is_changed_by_sops_alone, is_sops_document,
+    is_age_file, is_armored_age_file, is_changed_by_sops_alone, is_sops_document,
 };
 use crate::yaml_edit::{NewValue, Slot, SlotValue, put, slots};
 
@@ -37,8 +37,7 @@ pub fn rekeyed(
             return Ok(Rekeyed::default());
         }
         let plain = resolver.open(bytes)?;
-        let is_armored = bytes.trim_ascii_start().starts_with(b"-----BEGIN");
-        let sealed = if is_armored {
+        let sealed = if is_armored_age_file(bytes) {
             seal(&plain, recipients)?.into_bytes()
         } else {
             seal_binary(&plain, recipients)?

@@ -12,15 +12,13 @@ use thiserror::Error;
 /// What is in a file in place of its own content. Nothing that appcred reads is ever like this, so every
 /// reader refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{}: {}", self.what(), self.help())]
 pub enum Replaced {
     /// What git-crypt encrypted.
-    #[error("it is locked by git-crypt: unlock the repository with `git-crypt unlock`")]
     GitCrypt,
     /// What Git LFS stores in the repository.
-    #[error("it is a Git LFS pointer: fetch the file itself with `git lfs pull`")]
     LfsPointer,
     /// Text as some Windows programs save it.
-    #[error("it is UTF-16: save it as UTF-8")]
     Utf16,
 }
 
@@ -35,6 +33,24 @@ impl Replaced {
     fn of(bytes: &[u8]) -> Option<Self> {
         let beginnings = Self::BEGINNINGS.iter();
         beginnings.copied().find(|(start, _)| bytes.starts_with(start)).map(|(_, found)| found)
+    }
+
+    /// What is wrong with the file.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::GitCrypt => "it is locked by git-crypt",
+            Self::LfsPointer => "it is a Git LFS pointer",
+            Self::Utf16 => "it is UTF-16",
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::GitCrypt => "unlock the repository with `git-crypt unlock`",
+            Self::LfsPointer => "fetch the file itself with `git lfs pull`",
+            Self::Utf16 => "save it as UTF-8",
+        }
     }
 
     /// The one that an error of reading is about.

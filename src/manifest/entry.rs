@@ -16,7 +16,9 @@ use super::targets::{AskedLabels, TargetChoice, Targets};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
 use crate::field::{Field, FieldRefusal, Raw};
 use crate::integrations;
-use crate::model::{Adopt, CredentialId, Domain, Integration, Key, Place, Reference, is_name};
+use crate::model::{
+    Adopt, CLIENT_SECRET, CredentialId, Domain, Integration, Key, Place, Reference, is_name,
+};
 use crate::yaml;
 
 /// Nothing shorter is a secret worth hiding.
@@ -74,6 +76,7 @@ pub(super) struct Decoded {
 pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
     let parsed = yaml::parse(file.text());
     let mut reader = ManifestReader {
+        file,
         decoder: Decoder::new(file, &parsed),
         project,
         entries: Vec::new(),
@@ -101,7 +104,10 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
     Decoded { file: Some(Arc::clone(file)), entries, domains_of_broken, problems, is_emptied }
 }
 
+const OTHER_FILE_HELP: &str = "move it out of the folder of the manifests: `!file PATH#NAME` reads a value of it there; `!secret NAME` reads secrets.yaml and secrets.sops.yaml, which may lie beside manifests";
+
 struct ManifestReader<'n, 'p> {
+    file: &'p Arc<SourceFile>,
     decoder: Decoder<'n>,
     project: &'p Project,
     entries: Vec<Arc<Entry>>,
@@ -134,6 +140,11 @@ impl<'n> ManifestReader<'n, '_> {
                 ));
             }
         }
+        if let Some(what) = self.other_file(site) {
+            let message = format!("this is {what}, and no manifest");
+            let problem = Diagnostic::error(ProblemCode::NotAManifest, message);
+            return self.decoder.report(problem.at(&self.file, site.start()).help(OTHER_FILE_HELP));
+        }
         let manifest = self.decoder.read::<ManifestInput>(site);
         let Some(list) = manifest.and_then(|manifest| manifest.application_credentials) else {
             return;
@@ -147,6 +158,26 @@ impl<'n> ManifestReader<'n, '_> {
         match list.list() {
             Ok(items) => items.for_each(|item| self.item(item)),
             Err(refusal) => self.decoder.refuse(list, refusal),
+        }
+    }
+
+    /// What a document is that holds secrets and lists no entries.
+    fn other_file(&self, site: Site<'n>) -> Option<&'static str> {
+        let yaml::Value::Mapping(pairs) = &site.node.value else { return None };
+        let is_list = |pair: &yaml::Pair<'_>| {
+            pair.key.text == CLIENT_SECRET.section
+                || matches!(pair.value.value, yaml::Value::Sequence(_))
+        };
+        if pairs.iter().any(is_list) {
+            None
+        } else if self.decoder.sops.is_some() {
+            Some("a SOPS document without `application_credentials`")
+        } else {
+            let name = self.file.path().file_name()?.to_string_lossy().to_lowercase();
+            let is_of_secrets = name.split('.').any(|part| {
+                part.split(['_', '-']).any(|word| matches!(word, "secret" | "secrets"))
+            });
+            is_of_secrets.then_some("a file of secrets by its name")
         }
     }
 

@@ -9,16 +9,27 @@ use rustix::io::Errno;
 use super::mask::mask;
 use crate::diagnostic::{Diagnostic, ProblemCode, SourceFile, Span};
 use crate::files::{self, Replaced, TEXT_LIMIT};
-use crate::model::Visible;
+use crate::model::{Document, Visible, encrypted_file};
 
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
     let mut bytes =
         files::read(path, TEXT_LIMIT).map_err(|error| Box::new(unreadable(path, &error)))?;
+    if let Some(kind) = encrypted_file(&bytes) {
+        return Err(Box::new(encrypted(path, &kind)));
+    }
     match String::from_utf8(std::mem::take(&mut *bytes)) {
         Ok(text) => Ok(Arc::new(SourceFile::new(path.to_owned(), text, mask))),
         Err(error) => Err(Box::new(not_utf8(path, &error))),
     }
+}
+
+/// A file that is encrypted as a whole.
+fn encrypted(path: &Path, kind: &Document) -> Diagnostic {
+    let message = format!("`{}` is {kind}, and is not read", path.visible());
+    Diagnostic::error(ProblemCode::NotAManifest, message).help(
+        "decrypt the file, and encrypt only the values in it with `appcred encrypt`; if `!file` names it, move it out of the folder of the manifests",
+    )
 }
 
 /// A file or folder that could not be read.

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::shown::shown_of;
-use crate::model::{HEADERS, is_name};
+use crate::model::{HEADERS, conflict_marker, is_name};
 use crate::secret::{is_argument, tags};
 use crate::suggest::nearest;
-use crate::yaml::{self, Node, Value, conflict_marker};
+use crate::yaml::{self, Node, Value};
 
 /// The bytes that may be secret, for [`SourceFile::new`](crate::diagnostic::SourceFile::new).
 ///

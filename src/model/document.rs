@@ -6,7 +6,10 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::merge_conflict::has_merge_conflict;
 use super::placeholder::rule;
+
+const CONFLICT: &str = "a text with an unresolved merge conflict";
 
 /// What a text looks like that is no single value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,12 @@ pub struct Document {
     kind: &'static str,
     /// The fields in it that hold a client, as in `web.client_secret`.
     fields: Vec<String>,
+}
+
+impl Document {
+    pub(super) fn has_merge_conflict(&self) -> bool {
+        self.kind == CONFLICT
+    }
 }
 
 impl fmt::Display for Document {
@@ -39,7 +48,8 @@ const ENCRYPTED: &[(&str, &str)] = &[
     ("AQICAH", "a value that AWS KMS encrypted"),
     ("hQEMA", "a file that GPG encrypted"),
     ("hQIMA", "a file that GPG encrypted"),
-    ("U2FsdGVkX1", "a file that OpenSSL encrypted"),
+    ("U2FsdGVkX1", "a file that OpenSSL encrypted, as transcrypt does"),
+    ("Salted__", "a file that OpenSSL encrypted, as transcrypt does"),
     ("YWdlLWVuY3J5cHRpb24", "an age file in base64"),
     ("-----BEGIN AGE ENCRYPTED FILE", "an age file"),
     ("age-encryption.org/", "an age file"),
@@ -123,6 +133,12 @@ pub(super) fn document_in_header(text: &str) -> Option<Document> {
     encrypted(text).or_else(lines)
 }
 
+/// What a file is that is encrypted as a whole.
+pub fn encrypted_file(bytes: &[u8]) -> Option<Document> {
+    let text = String::from_utf8_lossy(bytes);
+    beginning(text.trim_start_matches('\u{feff}').trim_start(), ENCRYPTED)
+}
+
 fn encrypted(text: &str) -> Option<Document> {
     let sealed = || {
         let kind = "a value that Sealed Secrets encrypted for a cluster";
@@ -181,6 +197,9 @@ fn of_line(line: &str) -> Option<&'static str> {
 }
 
 fn of_lines(text: &str) -> &'static str {
+    if has_merge_conflict(text) {
+        return CONFLICT;
+    }
     let lines = text.lines().map(str::trim);
     let lines = || lines.clone().filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
     let is_sops = text.contains("sops_version=") || text.contains("sops_mac=");
@@ -223,10 +242,35 @@ fn named_value(line: &str) -> Option<&'static str> {
     (has_value && (is_telling || is_variable)).then_some(kind)
 }
 
+/// What a file is that has one value under a name, as in `sp: x` and `SP=x`, where one value alone is meant.
+/// Elsewhere only names that say what they are for count.
+pub fn named_in_file(text: &str) -> Option<&'static str> {
+    let line = text.trim();
+    if line.lines().nth(1).is_some() {
+        return None;
+    }
+    let (name, value) = line.split_once([':', '='])?;
+    // What ends with `=` alone is a value in base64.
+    if value.trim_matches(['=', ' ']).is_empty() {
+        return None;
+    }
+    let name = name.strip_prefix("export ").unwrap_or(name).trim();
+    if is_pair(line, ':') {
+        Some("a YAML mapping")
+    } else if is_pair(line, '=') && name.len() > 1 && is_upper(name) {
+        Some("an environment variable with its name")
+    } else {
+        None
+    }
+}
+
 /// Whether a variable of the environment is called so: no value in base64 has that before a `=`.
 fn is_variable(name: &str) -> bool {
-    name.len() >= 3
-        && name.starts_with(|first: char| first.is_ascii_uppercase())
+    name.len() >= 3 && is_upper(name)
+}
+
+fn is_upper(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_uppercase())
         && name
             .bytes()
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')

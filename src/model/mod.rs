@@ -14,6 +14,7 @@ mod label;
 mod lifetime;
 mod link;
 mod mark;
+mod merge_conflict;
 mod name;
 mod no_secret;
 mod notify_action;
@@ -45,7 +46,7 @@ pub use commit::Commit;
 pub use credential::{Credential, Held, NewCredential};
 pub use credential_id::{first_id, first_ids, generate_id, is_alike, is_id_of_client};
 pub use desired::{Adopt, Completeness, Desired, DesiredCredential, Unidentified};
-pub use document::Document;
+pub use document::{Document, encrypted_file, named_in_file};
 pub use flow::{
     DeviceCode, FieldKind, FlowAbort, FlowField, FlowForm, FlowStep, HandOverError, OpenFlow,
     Purpose,
@@ -56,6 +57,9 @@ pub use label::{LabelSelector, Labels, TargetSelection, UnmetLabel};
 pub use lifetime::{Due, Lifetime, begin_of, day};
 pub use link::{ConsentLink, HiddenLink, Links, has_zone, is_loopback, is_web, web_page};
 pub use mark::{Claim, Key, Mark, Owner};
+pub(crate) use merge_conflict::{
+    CONFLICT_MARKERS, MERGE_CONFLICT_HELP, conflict_marker, has_merge_conflict,
+};
 pub use name::{FieldName, Named, is_name, may_be_token, named, without_number};
 pub use no_secret::{ClientPart, is_client_secret};
 pub use notify_action::NotifyAction;

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::document::{Document, document, document_in_header};
+use super::merge_conflict::MERGE_CONFLICT_HELP;
 use super::no_secret::{ClientPart, half, no_half};
 use super::placeholder::{Placeholder, placeholder};
 use super::visible::hidden;
@@ -74,6 +75,7 @@ impl ValueFault {
     /// What to do about it.
     pub fn help(&self) -> &'static str {
         match self {
+            Self::Document(document) if document.has_merge_conflict() => MERGE_CONFLICT_HELP,
             Self::Document(_) => {
                 "write only the value itself, in one line; `!secret NAME` reads one value of secrets.yaml or secrets.sops.yaml"
             }

@@ -7,7 +7,7 @@ use age::{DecryptError, Decryptor, Identity};
 use secrecy::zeroize::Zeroizing;
 
 use crate::files;
-use crate::model::AGE_HEADER;
+use crate::model::{AGE_HEADER, has_merge_conflict};
 
 use super::locked::with_passphrase;
 use super::recipients::{StanzaRecorder, is_grease};
@@ -21,12 +21,21 @@ const BINARY: &[u8] = b"age-encryption.org/";
 
 /// Whether this is an age file, whole or not.
 pub(super) fn is_file(bytes: &[u8]) -> bool {
-    bytes.starts_with(BINARY) || bytes.trim_ascii_start().starts_with(AGE_HEADER.as_bytes())
+    bytes.starts_with(BINARY) || is_armored(bytes)
 }
 
-/// White space around an armored file is none of it.
-fn trimmed(file: &[u8]) -> &[u8] {
-    if file.starts_with(BINARY) { file } else { file.trim_ascii() }
+/// Whether this is an armored age file, whole or not.
+pub(super) fn is_armored(bytes: &[u8]) -> bool {
+    trimmed(bytes).starts_with(AGE_HEADER.as_bytes())
+}
+
+/// White space around an armored file is none of it, and neither is the byte order mark that editors of
+/// Windows put first.
+pub(super) fn trimmed(file: &[u8]) -> &[u8] {
+    match file {
+        binary if binary.starts_with(BINARY) => binary,
+        text => text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text).trim_ascii(),
+    }
 }
 
 /// Whether an age file has more recipients than are tried. They are counted before age reads the header,
@@ -48,6 +57,9 @@ pub(super) fn decrypt(
     bytes: &[u8],
     identities: &Identities,
 ) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
+    if !bytes.starts_with(BINARY) && has_merge_conflict(&String::from_utf8_lossy(bytes)) {
+        return Err(Unreadable::MergeConflict);
+    }
     if !is_file(bytes) {
         return Err(Unreadable::Damaged("it does not start with the header of one"));
     }

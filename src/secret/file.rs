@@ -8,7 +8,7 @@ use secrecy::zeroize::Zeroizing;
 use super::resolver::SecretResolver;
 use super::source::{SecretSource, is_argument};
 use super::{Unreadable, age, named, sops};
-use crate::files::{self, TEXT_LIMIT};
+use crate::files::{self, Replaced, TEXT_LIMIT};
 use crate::model::{self, Secret, Visible};
 
 pub(super) const SOURCE: SecretSource = SecretSource {
@@ -70,7 +70,11 @@ fn found<'a>(
 /// The one secret that a file holds.
 fn single(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let within = |why| Unreadable::within(resolver.shown(path), why);
-    super::checked(document(path, resolver)?, resolver).map_err(within)
+    let secret = document(path, resolver)?;
+    if let Some(kind) = model::named_in_file(secret.expose()) {
+        return Err(within(Unreadable::NamedValue(kind)));
+    }
+    super::checked(secret, resolver).map_err(within)
 }
 
 /// The text of a file, or the only value of a SOPS document.
@@ -80,6 +84,9 @@ fn document(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable
     let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotUtf8))?;
     // Windows' editors put a byte order mark at the beginning.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if model::has_merge_conflict(text) {
+        return Err(within(Unreadable::MergeConflict));
+    }
     if let Some(parts) = sops::in_text(text) {
         return sops::only_value(text, parts, resolver).map_err(within);
     }
@@ -154,5 +161,9 @@ fn is_plain(path: &Path) -> bool {
 }
 
 fn cannot_read(path: &Path, error: &io::Error, resolver: &SecretResolver) -> Unreadable {
-    Unreadable::File { file: resolver.shown(path), why: files::reason(path, error) }
+    let file = resolver.shown(path);
+    match Replaced::of_error(error) {
+        Some(found) => Unreadable::Replaced { file, found },
+        None => Unreadable::File { file, why: files::reason(path, error) },
+    }
 }

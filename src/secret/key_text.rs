@@ -3,6 +3,8 @@
 use age_core::primitives::bech32_decode;
 use bech32::primitives::decode::{CharError, CheckedHrpstringError, UncheckedHrpstringError};
 
+use crate::model::conflict_marker;
+
 /// Whether a text begins like one of age's own identities, in whatever case.
 fn begins_as_identity(text: &str) -> bool {
     text.get(..15).is_some_and(|start| start.eq_ignore_ascii_case("AGE-SECRET-KEY-"))
@@ -10,6 +12,9 @@ fn begins_as_identity(text: &str) -> bool {
 
 /// Why a text is no age identity.
 pub(super) fn identity_fault(text: &str) -> Option<&'static str> {
+    if conflict_marker(text).is_some() {
+        return Some("Git could not merge the file and has left both versions in it");
+    }
     if begins_as_identity(text) {
         let is_lower = text.bytes().any(|byte| byte.is_ascii_lowercase());
         return Some(bech32_fault(text).unwrap_or(match is_lower {

@@ -141,6 +141,11 @@ pub fn is_age_file(bytes: &[u8]) -> bool {
     age::is_file(bytes)
 }
 
+/// Whether this is an age file in armor, whole or not.
+pub fn is_armored_age_file(bytes: &[u8]) -> bool {
+    age::is_armored(bytes)
+}
+
 /// Whether this is a SOPS document, whole or not.
 pub fn is_sops_document(text: &str) -> bool {
     sops::is_document(text)

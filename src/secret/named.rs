@@ -266,11 +266,30 @@ fn add(
     }
 }
 
+fn text<'n, 't>(node: &'n Node<'t>) -> Result<&'n yaml::Scalar<'t>, Unreadable> {
+    let (what, help) = match &node.value {
+        _ if node.tag.is_some() => (
+            "a value with a tag",
+            "write the secret itself; text that begins with `!` needs quotes",
+        ),
+        yaml::Value::Scalar(scalar) if scalar.kind() == Kind::Text => return Ok(scalar),
+        yaml::Value::Scalar(scalar) if scalar.kind() != Kind::Null => {
+            (scalar.kind().name(), "quote it")
+        }
+        yaml::Value::Mapping(_) => (
+            "a mapping",
+            "name one value of it, as in `!secret spotify/client_secret`; text that begins with `{` needs quotes",
+        ),
+        yaml::Value::Sequence(_) => ("a list", "text that begins with `[` or `-` needs quotes"),
+        yaml::Value::Null | yaml::Value::Lost | yaml::Value::Scalar(_) => {
+            ("empty", "write the secret; text that begins with `#`, `&` or `*` needs quotes")
+        }
+    };
+    Err(Unreadable::NotText { line: node.span.line, what, help })
+}
+
 fn value(node: &Node<'_>, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
-    let yaml::Value::Scalar(scalar) = &node.value else { return Err(Unreadable::WrongKind) };
-    if node.tag.is_some() || scalar.kind() != Kind::Text {
-        return Err(Unreadable::WrongKind);
-    }
+    let scalar = text(node)?;
     if scalar.text.starts_with(sops::SEALED) {
         return Err(sops::SopsProblem::Metadata("is missing").into());
     }

@@ -62,7 +62,8 @@ pub(super) fn compare(
         return Err(Unreadable::TooManyRecipients);
     }
     let damaged = |_| Unreadable::Damaged("its header is incomplete");
-    let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).map_err(damaged)?;
+    let file =
+        Decryptor::new_buffered(ArmoredReader::new(age_file::trimmed(bytes))).map_err(damaged)?;
     if !age_file::is_file(bytes) {
         return Err(Unreadable::Damaged("it does not start with the header of one"));
     }

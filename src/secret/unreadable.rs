@@ -3,7 +3,9 @@
 use thiserror::Error;
 
 use super::{BrokenFile, IdentityProblem, SopsProblem, SourceProblem, age};
-use crate::model::{ValueFault, counted, named};
+use crate::diagnostic::ProblemCode;
+use crate::files::Replaced;
+use crate::model::{MERGE_CONFLICT_HELP, ValueFault, counted, named};
 
 /// Why a secret could not be read. None of it repeats the secret or its ciphertext.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -49,6 +51,16 @@ pub enum Unreadable {
     /// A number, boolean, list or mapping.
     #[error("it is not text")]
     WrongKind,
+    /// A value in a file of secrets that is a number, boolean, list or mapping.
+    #[error("line {line}: it is {what}, and a secret is text")]
+    NotText {
+        /// Its line.
+        line: u32,
+        /// What it is.
+        what: &'static str,
+        /// What to do about it.
+        help: &'static str,
+    },
     /// A file of secrets that is not valid YAML.
     #[error(transparent)]
     Broken(#[from] BrokenFile),
@@ -62,6 +74,14 @@ pub enum Unreadable {
         file: String,
         /// The reason.
         why: String,
+    },
+    /// A file in whose place is something else.
+    #[error("cannot read {file}: {}", found.what())]
+    Replaced {
+        /// The file.
+        file: String,
+        /// What.
+        found: Replaced,
     },
     /// A file outside of the project.
     #[error("{0} is outside the project")]
@@ -90,6 +110,12 @@ pub enum Unreadable {
     /// It is no whole age file.
     #[error("the age file is damaged: {0}")]
     Damaged(&'static str),
+    /// Git has left both versions in it.
+    #[error("it has an unresolved merge conflict")]
+    MergeConflict,
+    /// A file with a value under a name, where one value alone is meant.
+    #[error("it is {0}, and one value is needed")]
+    NamedValue(&'static str),
     /// Bytes that are no text.
     #[error("it is not UTF-8 text")]
     NotUtf8,
@@ -126,7 +152,7 @@ impl Unreadable {
     pub(super) fn within(file: String, why: Self) -> Self {
         match why {
             // These name their file themselves.
-            Self::File { .. } | Self::Outside(_) | Self::Broken(_) => why,
+            Self::File { .. } | Self::Replaced { .. } | Self::Outside(_) | Self::Broken(_) => why,
             why => Self::Within { file, why: Box::new(why) },
         }
     }
@@ -144,6 +170,8 @@ impl Unreadable {
             | Self::File { .. }
             | Self::NoSecret { .. }
             | Self::NotSet(_) => true,
+            // Another clone has the file itself.
+            Self::Replaced { found, .. } => *found != Replaced::Utf16,
             Self::Within { why, .. } => why.is_lacking(),
             Self::Sops(SopsProblem::OtherKeys { has_age, .. }) => *has_age,
             Self::Source(_) => self.is_not_asked(),
@@ -151,10 +179,13 @@ impl Unreadable {
             | Self::TooManyRecipients
             | Self::Sops(_)
             | Self::WrongKind
+            | Self::NotText { .. }
             | Self::Broken(_)
             | Self::NotNames
             | Self::Outside(_)
             | Self::Damaged(_)
+            | Self::MergeConflict
+            | Self::NamedValue(_)
             | Self::NotUtf8
             | Self::Unfit(_)
             | Self::NotOneValue
@@ -172,6 +203,16 @@ impl Unreadable {
         }
     }
 
+    /// What kind of problem it is.
+    pub fn code(&self) -> ProblemCode {
+        match self {
+            Self::Replaced { found: Replaced::GitCrypt, .. } => ProblemCode::GitCrypt,
+            Self::Replaced { found: Replaced::LfsPointer, .. } => ProblemCode::LfsPointer,
+            Self::Replaced { found: Replaced::Utf16, .. } => ProblemCode::NotUtf8,
+            _ => ProblemCode::UnreadableSecret,
+        }
+    }
+
     /// What to do about it.
     pub fn help(&self) -> &'static str {
         match self {
@@ -186,6 +227,10 @@ impl Unreadable {
             }
             Self::Damaged(_) => {
                 "paste the whole file, from its BEGIN line to its END line, or encrypt it again"
+            }
+            Self::MergeConflict => MERGE_CONFLICT_HELP,
+            Self::NamedValue(_) => {
+                "write only the value into the file; `!file FILE#NAME` reads the value of a name from a YAML mapping"
             }
             Self::NotUtf8 => "store the client secret as the provider shows it, as UTF-8 text",
             Self::Unfit(fault) => fault.help(),
@@ -208,9 +253,11 @@ impl Unreadable {
             Self::Plugin(_) => "check that the plugin and its key are available",
             Self::Sops(problem) => problem.help(),
             Self::Source(problem) => problem.help(),
+            Self::NotText { help, .. } => help,
             Self::WrongKind => "quote it; in a SOPS document with `sops edit FILE`",
             Self::Broken(_) => "correct the file",
             Self::NotNames => "write one `name: secret` a line",
+            Self::Replaced { found, .. } => found.help(),
             Self::File { .. } => "check that the file exists and can be read",
             Self::Outside(_) => {
                 "move it into the project, use ${CREDENTIALS_DIRECTORY}, or set `allow_outside_files: true` in appcred.yaml"

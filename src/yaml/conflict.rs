@@ -2,20 +2,7 @@
 
 use super::YamlFault;
 use crate::diagnostic::Span;
-
-/// The lines around the versions of a conflict. Each has its mark and maybe a name behind it, but for the
-/// line between two versions.
-const MARKERS: [&str; 4] = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
-
-/// The mark with which a line of a conflict begins. One may be left of a conflict that was resolved by
-/// hand, and no YAML of ours has such a line.
-pub(crate) fn conflict_marker(line: &str) -> Option<&'static str> {
-    let (marker, rest) = MARKERS.into_iter().find_map(|marker| {
-        Some((marker, line.strip_prefix(marker)?.trim_end_matches(['\r', '\n'])))
-    })?;
-    let is_marker = rest.is_empty() || marker != "=======" && rest.starts_with(' ');
-    is_marker.then_some(marker)
-}
+use crate::model::{CONFLICT_MARKERS, conflict_marker};
 
 /// Where Git has left a merge to a person: the first line of each conflict that is there.
 pub(super) fn conflicts(text: &str) -> Vec<YamlFault> {
@@ -24,11 +11,11 @@ pub(super) fn conflicts(text: &str) -> Vec<YamlFault> {
     for line in text.split_inclusive('\n') {
         number += 1;
         if let Some(marker) = conflict_marker(line) {
-            if !is_open || marker == MARKERS[0] {
+            if !is_open || marker == CONFLICT_MARKERS[0] {
                 let end = start + marker.len();
                 found.push(YamlFault::merge_conflict(Span { start, end, line: number, column: 1 }));
             }
-            is_open = marker != MARKERS[3];
+            is_open = marker != CONFLICT_MARKERS[3];
         }
         start += line.len();
     }

@@ -6,7 +6,7 @@ use granit_parser::{ErrorKind, ScanError};
 
 use super::{MAX_DEPTH, MAX_DOCUMENTS};
 use crate::diagnostic::{Diagnostic, ProblemCode, SourceFile, Span, Spot};
-use crate::model::FieldName;
+use crate::model::{FieldName, MERGE_CONFLICT_HELP};
 
 /// How an age file and a key begin.
 const BLOCK_BEGINS: &str = "-----BEGIN ";
@@ -65,7 +65,7 @@ impl YamlFault {
 
     pub(super) fn merge_conflict(span: Span) -> Self {
         Self::new(ProblemCode::MergeConflict, span, "unresolved merge conflict")
-            .help("keep one of the two versions, and remove the lines that begin with `<<<<<<<`, `=======` and `>>>>>>>`")
+            .help(MERGE_CONFLICT_HELP)
     }
 
     pub(super) fn key_not_text(span: Span) -> Self {

@@ -18,7 +18,6 @@ use std::borrow::Cow;
 
 pub(crate) use build::{comments, parse};
 pub use commented::commented_secrets;
-pub(crate) use conflict::conflict_marker;
 pub(crate) use fault::YamlFault;
 pub(crate) use json::{from_json, to_json};
 pub(crate) use scalar::Kind;

@@ -386,3 +386,182 @@ fn a_folder_that_would_be_made_beside_one_of_home_assistant_is_warned_of() {
     project.write("appcred.yaml", both);
     appcred(&project, &["validate"]).stderr("").run();
 }
+
+#[test]
+fn a_value_of_a_file_of_secrets_that_is_no_text_is_named_with_its_line() {
+    let project = Project::new().file("appcred.yaml", PROJECT);
+    for (value, why, help) in [
+        ("0012345678", "it is a number", "quote it"),
+        ("yes", "it is a boolean", "quote it"),
+        ("#Zq7m4rk3dKx2", "it is empty", "text that begins with `#`"),
+        ("&Zq7m4rk3dKx2", "it is empty", "text that begins with `#`, `&`"),
+        ("{a: x}", "it is a mapping", "name one value of it"),
+        ("[Zq7m4rk3dKx2]", "it is a list", "needs quotes"),
+        ("!Zq7m4rk3dKx2 x", "it is a value with a tag", "needs quotes"),
+    ] {
+        project.write("secrets.yaml", &format!("other: x\nsp: {value}\n"));
+        project.write("credentials/a.yaml", &manifest("client_id: a, client_secret: !secret sp"));
+        let said = format!("secrets.yaml: line 2: {why}, and a secret is text");
+        let ran = check(appcred(&project, &["validate"]), 1, &said);
+        assert!(ran.stderr.contains(help), "{value}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_file_with_one_value_under_a_name_is_no_secret() {
+    let (identity, recipient) = age_identity();
+    let project = Project::new().file("appcred.yaml", &format!("{PROJECT}allow_plaintext: true\n"));
+    project.write("credentials/a.yaml", &manifest("client_id: a, client_secret: !file sp"));
+    for (text, kind) in [
+        ("sp: Zq7m4rk3dKx2\n", "a YAML mapping"),
+        ("\u{feff}SP=Zq7m4rk3dKx2\r\n", "an environment variable with its name"),
+        ("export SP=Zq7m4rk3dKx2", "an environment variable with its name"),
+    ] {
+        for text in [text.to_owned(), encrypt(text, &recipient)] {
+            project.write("credentials/sp", &text);
+            let said = format!("credentials/sp: it is {kind}, and one value is needed");
+            let validate = appcred(&project, &["validate"]).env("SOPS_AGE_KEY", &identity);
+            let ran = check(validate, 1, &said);
+            assert!(ran.stderr.contains("`!file FILE#NAME` reads"), "{}", ran.stderr);
+        }
+    }
+    project.write("credentials/sp", "sp: Zq7m4rk3dKx2\n");
+    project.write("credentials/a.yaml", &manifest("client_id: a, client_secret: !file sp#sp"));
+    appcred(&project, &["validate"]).stderr("").run();
+    project.write("credentials/a.yaml", &manifest("client_id: a, client_secret: !file sp"));
+    for secret in ["Zq7m4rk3dKx2=", "Zq7:m4rk3dKx2", "q=7m4rk3dKx2", "ZQ=="] {
+        project.write("credentials/sp", secret);
+        appcred(&project, &["validate"]).stderr("").run();
+    }
+}
+
+#[test]
+fn what_git_could_not_merge_is_named_wherever_a_secret_is_read() {
+    let (identity, recipient) = age_identity();
+    let conflict =
+        |one: &str, other: &str| format!("<<<<<<< HEAD\n{one}\n=======\n{other}\n>>>>>>> branch\n");
+    let project = Project::new().file("appcred.yaml", PROJECT);
+    let validate = || appcred(&project, &["validate"]).env("SOPS_AGE_KEY", &identity);
+    let armored = encrypt(SECRET, &recipient);
+    let both = conflict(armored.trim(), armored.trim());
+    let (head, body) = armored.split_once('\n').unwrap();
+    let inside = format!("{head}\n{}", conflict(body.trim(), body.trim()));
+    let said = "it has an unresolved merge conflict";
+    for (file, text) in [
+        ("s.age", &both),
+        ("s.age", &inside),
+        ("s.txt", &both),
+        ("s.txt", &inside),
+        ("s.txt", &conflict(SECRET, "other")),
+    ] {
+        project.write(&format!("credentials/{file}"), text);
+        let fields = format!("client_id: a, client_secret: !file {file}");
+        project.write("credentials/a.yaml", &manifest(&fields));
+        check(validate(), 1, said);
+    }
+    let lines: String = inside.lines().map(|line| format!("      {line}\n")).collect();
+    let entry = format!(
+        "application_credentials:\n  - domain: spotify\n    client_id: a\n    client_secret: |\n{lines}"
+    );
+    project.write("credentials/a.yaml", &entry);
+    let ran = check(validate(), 1, said);
+    assert!(ran.stderr.contains("remove the lines that begin with `<<<<<<<`"), "{}", ran.stderr);
+
+    project.write("credentials/a.yaml", "application_credentials: []\n");
+    project.write("id.txt", &conflict(&identity, &identity));
+    project.write("appcred.yaml", &format!("{PROJECT}age: {{identities: [id.txt]}}\n"));
+    check(validate(), 0, "Git could not merge the file");
+    project.write("token.txt", &conflict(SECRET, "other"));
+    let target = "targets: {home: {url: 'http://127.0.0.1:1', token_file: token.txt}}\n";
+    project.write("appcred.yaml", target);
+    let plan = appcred(&project, &["plan"]).status(1).run();
+    let said = plan.stdout + &plan.stderr;
+    assert!(said.contains("is a text with an unresolved merge conflict"), "{said}");
+}
+
+#[test]
+fn an_armored_age_file_may_have_a_byte_order_mark() {
+    let (identity, recipient) = age_identity();
+    let recipients = format!("age: {{recipients: [{recipient}]}}\n");
+    let project = Project::new().file("appcred.yaml", &format!("{PROJECT}{recipients}"));
+    let marked = format!("\u{feff}{}", encrypt(SECRET, &recipient)).replace('\n', "\r\n");
+    for file in ["s.age", "s.txt"] {
+        project.write(&format!("credentials/{file}"), &marked);
+        let fields = format!("client_id: a, client_secret: !file {file}");
+        project.write("credentials/a.yaml", &manifest(&fields));
+        let run = |verb: &str| appcred(&project, &[verb]).env("SOPS_AGE_KEY", &identity);
+        run("plan").run();
+        run("validate").stderr("").run();
+        run("rekey").args(["--force"]).run();
+        let after = fs::read_to_string(project.join(&format!("credentials/{file}"))).unwrap();
+        assert!(after.starts_with("-----BEGIN AGE ENCRYPTED FILE-----\n"), "{after}");
+    }
+}
+
+#[test]
+fn an_error_says_what_a_file_beside_manifests_is_that_is_none() {
+    let (_, recipient) = age_identity();
+    let project = Project::new().file("appcred.yaml", PROJECT);
+    project.write("credentials/a.yaml", "application_credentials: []\n");
+    let names = [
+        "secrets.enc.yaml",
+        "secret.sops.yaml",
+        "Secrets.yaml",
+        "secret.yaml",
+        "secrets.dec.yaml",
+        "fake_secrets.yaml",
+    ];
+    for name in names {
+        project.write(&format!("credentials/{name}"), "sp: Zq7m4rk3dKx2\n");
+        let said = "this is a file of secrets by its name, and no manifest";
+        let ran = check(appcred(&project, &["validate"]), 1, said);
+        let place = format!("credentials/{name}:1:1");
+        assert!(ran.stderr.contains(&place), "{}", ran.stderr);
+        assert!(ran.stderr.contains("`!file PATH#NAME` reads a value of it"), "{}", ran.stderr);
+        fs::remove_file(project.join(&format!("credentials/{name}"))).unwrap();
+    }
+    let plain = "sp: Zq7m4rk3dKx2\n";
+    by_sops(&project, "credentials/s.sops.yaml", plain, &recipient.to_string(), "sp");
+    let said = "this is a SOPS document without `application_credentials`, and no manifest";
+    check(appcred(&project, &["validate"]), 1, said);
+    fs::remove_file(project.join("credentials/s.sops.yaml")).unwrap();
+    // Whoever mistypes the list in a file of such a name is told of that.
+    project.write("credentials/my-secrets.yaml", "aplication_credentials: []\n");
+    check(appcred(&project, &["validate"]), 1, "did you mean `application_credentials`");
+    fs::remove_file(project.join("credentials/my-secrets.yaml")).unwrap();
+    let armored = encrypt("application_credentials: []\n", &recipient);
+    for (bytes, kind) in [
+        (armored.as_bytes(), "an age file"),
+        (b"age-encryption.org/v1\n\xff\xfe\0", "an age file"),
+        (b"$ANSIBLE_VAULT;1.1;AES256\n6162\n", "a value that Ansible encrypted"),
+        (b"U2FsdGVkX1+Zq7m4rk3dKx2\n", "a file that OpenSSL encrypted, as transcrypt does"),
+        (b"Salted__\xff\xfe", "a file that OpenSSL encrypted, as transcrypt does"),
+    ] {
+        fs::write(project.join("credentials/whole.yaml"), bytes).unwrap();
+        let said = format!("`credentials/whole.yaml` is {kind}, and is not read");
+        check(appcred(&project, &["validate"]), 1, &said);
+    }
+}
+
+#[test]
+fn a_locked_file_of_secrets_is_reported_where_it_is_named() {
+    let project = Project::new().file("appcred.yaml", PROJECT);
+    project.write("credentials/a.yaml", &manifest("client_id: a, client_secret: !secret sp"));
+    for (bytes, status, why, help) in [
+        (b"\0GITCRYPT\0x".as_slice(), 0, "it is locked by git-crypt", "`git-crypt unlock`"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4f\nsize 1\n",
+            0,
+            "it is a Git LFS pointer",
+            "`git lfs pull`",
+        ),
+        (b"\xff\xfes\0:\0 \0x\0", 1, "it is UTF-16", "save it as UTF-8"),
+    ] {
+        fs::write(project.join("secrets.yaml"), bytes).unwrap();
+        let said = format!("cannot read secrets.yaml: {why}\n");
+        let ran = check(appcred(&project, &["validate"]), status, &said);
+        assert!(ran.stderr.contains(help), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("check that the file exists"), "{}", ran.stderr);
+        appcred(&project, &["validate", "--strict"]).status(1).run();
+    }
+}

@@ -167,7 +167,12 @@ fn the_nearest_secrets_file_that_has_the_name_is_taken() {
     scene.gives("near", "far");
     scene.declare("!secret number", "!secret gone");
     let told = scene.told(scene.appcred());
-    assert!(told.contains("credentials/music/secrets.yaml: it is not text"), "{told}");
+    assert!(
+        told.contains(
+            "credentials/music/secrets.yaml: line 2: it is a number, and a secret is text"
+        ),
+        "{told}"
+    );
     assert!(
         told.contains("none of credentials/music/secrets.yaml, credentials/secrets.yaml, secrets.yaml has the secret `gone`"),
         "{told}"
@@ -419,7 +424,7 @@ fn names_lead_into_nested_files_of_secrets() {
     scene.declare("a", "!secret home/other");
     scene.gives("a", "hunter3");
     scene.declare("a", "!secret home/spotify");
-    scene.is_refused("it is not text");
+    scene.is_refused("secrets.yaml: line 2: it is a mapping, and a secret is text");
     fs::remove_file(scene.project.join("secrets.yaml")).unwrap();
     scene.project.write("secrets.sops.yaml", "home:\n  spotify: {client_secret: hunter4}\n");
     scene.sops("secrets.sops.yaml", &[]);
