@@ -124,7 +124,7 @@ impl EntryCase<'_> {
         // A guess is not made again once the entry has something, so it is written down first.
         let claimed = self.claim_what_stays(&left, draft);
         let (claims_in_use, kept) = self.keep_linked(linked, draft);
-        let last = self.decide_mark(left, claimed, is_linked, is_blocked, draft);
+        let last = self.decide_mark(&left, claimed, is_linked, is_blocked, draft);
         self.keep_claims(claims_in_use, kept, last, draft);
     }
 
@@ -244,7 +244,7 @@ impl EntryCase<'_> {
     }
 
     /// Makes an implementation right that a linked account names, behind a step if there is one; answers
-    /// the last step.
+    /// the step after which it is. Claims that are not needed go after it.
     fn keep(
         &self,
         name: &str,
@@ -257,7 +257,8 @@ impl EntryCase<'_> {
         let condition = self.condition(&implementation.members);
         let mut last = self.make_right(name, condition, after, draft).or(after);
         last = self.refresh_claim(&text, &current, last, draft);
-        self.clear_away(self.unneeded(stale), last, draft).or(last)
+        self.clear_away(self.unneeded(stale), last, draft);
+        last
     }
 
     /// What no account finds, and Home Assistant does not release since an account names its id,
@@ -292,7 +293,7 @@ impl EntryCase<'_> {
     /// step by which what stays is claimed. Answers the last step.
     fn decide_mark(
         &self,
-        mut unused: Vec<LinkedBeside>,
+        unused: &[LinkedBeside],
         claimed: Option<StepId>,
         is_linked: bool,
         is_blocked: bool,
@@ -311,33 +312,55 @@ impl EntryCase<'_> {
         let mut spare: Vec<usize> = members.copied().collect();
         // A shadow goes before what it shadows.
         spare.sort_unstable_by_key(|at| (self.index.get(*at).auth_domain.is_none(), *at));
+        let claims = unused.iter().flat_map(|implementation| implementation.claims.iter().copied());
+        let mut claims: Vec<usize> = claims.collect();
         let mut last = if is_linked && !self.index.is_used(&self.entry.domain, &mark) {
             let all = marks.into_iter().chain(spare.iter().copied()).collect();
             self.clear_away(all, claimed, draft).or(claimed)
         } else if is_blocked && marks.is_empty() {
-            unused.retain(|implementation| implementation.members.is_empty());
+            self.drop_claims_of(&spare, &mut claims);
             None
         } else if let Some(why) = self.claim_of_mark(&mark) {
             draft.withhold(Action::Create { wanted: self.wanted(&mark) }, why);
-            unused.retain(|implementation| implementation.members.is_empty());
+            self.drop_claims_of(&spare, &mut claims);
             None
         } else if marks.is_empty() {
             let created = self.create_mark(&spare, is_linked, claimed, draft);
-            unused.retain(|implementation| created.is_some() || implementation.members.is_empty());
+            if created.is_none() {
+                self.drop_claims_of(&spare, &mut claims);
+            }
             created
         } else {
             let condition = self.condition(&marks);
             let made = self.make_right(&mark, condition, claimed, draft).or(claimed);
             self.clear_away(spare.clone(), made, draft).or(made)
         };
-        let claims = unused.iter().flat_map(|implementation| implementation.claims.iter().copied());
-        let claims: Vec<usize> = claims.collect();
         for text in chosen {
             let mut group = self.with_text(&claims, text);
             group.retain(|at| !self.covers_with_other_client(*at));
             last = self.refresh_claim(text, &group, last, draft);
         }
         self.clear_away(self.unneeded(claims), last, draft).or(last)
+    }
+
+    /// Leaves out the claims of what stays, and the claims of those.
+    fn drop_claims_of(&self, stay: &[usize], claims: &mut Vec<usize>) {
+        let mut stay: BTreeSet<usize> = stay.iter().copied().collect();
+        let claims_one = |at: &usize, stay: &BTreeSet<usize>| {
+            self.index.get(*at).claim().is_some_and(|claim| {
+                let covered = self.index.implementing(&self.entry.domain, &claim.implementation);
+                covered.iter().any(|at| stay.contains(at))
+            })
+        };
+        // A claim of a claim is longer than that.
+        claims.sort_by_key(|at| self.index.get(*at).implementation().len());
+        claims.retain(|at| {
+            let stays = claims_one(at, &stay);
+            if stays {
+                stay.insert(*at);
+            }
+            !stays
+        });
     }
 
     fn withhold(&self, name: &str, of: &LinkedBeside, why: Why, draft: &mut PlanDraft<'_>) {

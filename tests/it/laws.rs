@@ -606,7 +606,13 @@ proptest! {
             assert_eq!(told(&without), told(&with));
         }
         // With its earlier name an owner gives up the disputes in which only that takes part.
-        if !with.withheld.iter().any(|withheld| matches!(withheld.why, Why::Disputed { .. })) {
+        // What it has not given up, since something else of that name is in force, is said.
+        let is_of_both = |withheld: &Withheld| match &withheld.why {
+            Why::Disputed { .. } => true,
+            Why::OtherOwner { by } => desired.previous_owners.contains(&by.owner),
+            _ => false,
+        };
+        if !with.withheld.iter().any(is_of_both) {
             assert_eq!(without.steps, []);
         }
         // No claim of the old name is on what an entry holds.
@@ -1236,4 +1242,17 @@ fn a_lost_claim_that_would_begin_a_dispute_is_not_restored() {
     let planned = plan(&desired, &shelf.observed(), &Policy::default());
     assert_eq!(planned.steps, []);
     assert!(matches!(planned.withheld[..], [Withheld { why: Why::OtherOwner { .. }, .. }]));
+}
+
+/// Another owner has claimed the entry's mark. What the entry had for another client stays, with all that says so.
+#[test]
+fn claims_of_what_stays_stay_as_well() {
+    let held = [
+        ("spotify_one", "one", Some("appcred:cabin:k1:appcred:house:k1")),
+        ("spotify_2", "2", None),
+        ("spotify_2_2", "2", Some("appcred:house:k1:appcred:house:k4:spotify_2")),
+        ("spotify_2_3", "2", Some("appcred:house:k4:spotify_2")),
+    ];
+    let desired = one_entry("one", Adopt::No, Completeness::Whole);
+    comes_to_rest(&held, &[], &desired, &Policy::default());
 }
