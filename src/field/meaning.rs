@@ -5,11 +5,11 @@ use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 use url::Url;
 
-use super::{FieldRefusal, Meaning};
+use super::{FieldRefusal, Meaning, TEMPLATE};
 use crate::diagnostic::ProblemCode;
 use crate::integrations;
 use crate::model::{
-    AccountName, Domain, Key, NotifyAction, Owner, TargetName, has_zone, is_loopback,
+    AccountName, Domain, Key, NotifyAction, Owner, TargetName, has_zone, is_loopback, is_template,
 };
 use crate::secret::holds_identity;
 use crate::secret::seal::{is_recipient, recipient_fault};
@@ -137,6 +137,9 @@ impl Meaning for TokenUrl {
 
 fn web(text: &str) -> Result<Url, FieldRefusal> {
     let refused = |why| Err(FieldRefusal::new(ProblemCode::BadUrl, why));
+    if is_template(text) {
+        return Err(FieldRefusal::new(ProblemCode::UnfitValue, TEMPLATE.0).help(TEMPLATE.1));
+    }
     let Ok(url) = Url::parse(text) else {
         if has_zone(text) {
             let why = "has an address with a zone, as in `[fe80::1%eth0]`, which URLs cannot hold";

@@ -11,8 +11,8 @@ use super::deserialize::Reader;
 use super::reference::SOPS_HEADER;
 use super::schema;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
-use crate::field::{Field, FieldRefusal, Raw, Text, Texts};
-use crate::model::{FieldName, Place, hidden_character, named, sops};
+use crate::field::{Field, FieldRefusal, Raw, TEMPLATE, Text, Texts};
+use crate::model::{FieldName, Place, hidden_character, is_template, named, sops};
 use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, MappingKey, Node, Pair, Parsed, Scalar, Style, Value};
 
@@ -240,6 +240,17 @@ impl<'n> Decoder<'n> {
     pub(super) fn text<T>(&self, field: Field<Text<T>>) -> Option<Located<T>> {
         let site = self.site(&field);
         self.accept(site, field.value?.0)
+    }
+
+    /// Whether a text is no template. One is reported, unless the project takes placeholders.
+    pub(super) fn is_filled_in(&self, what: &str, text: &str, span: Span) -> bool {
+        let is_filled_in = self.allow_placeholders.get() || !is_template(text);
+        if !is_filled_in {
+            let (why, help) = TEMPLATE;
+            let message = format!("this {what} {why}");
+            self.report(self.error(ProblemCode::UnfitValue, span, message).help(help));
+        }
+        is_filled_in
     }
 
     /// The texts of a list. Those that are wrong are reported and left out.

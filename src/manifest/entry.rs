@@ -200,6 +200,7 @@ impl<'n> ManifestReader<'n, '_> {
         };
         let name =
             input.name.map_or_else(|| domain.as_ref().map(of_domain), |name| decoder.text(name));
+        let name = name.filter(|name| decoder.is_filled_in("name", &name.value, name.spot.span));
         let key =
             input.key.map_or_else(|| decoder.key_from(name.as_ref()?), |key| decoder.text(key));
         let formerly = input.formerly.map_or(Some(Vec::new()), |keys| decoder.texts(keys));

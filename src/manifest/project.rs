@@ -324,14 +324,15 @@ impl<'n> Decoder<'n> {
         }
     }
 
-    /// Whether a text can be a path. An address, which may hold a secret, is refused and not repeated.
+    /// Whether a text can be a path. An address, which may hold a secret, is refused and not repeated; a template would
+    /// be the name of a folder that is made.
     fn is_path(&self, text: &str, span: Span) -> bool {
         let is_address = text.contains("://");
         if is_address {
             let message = "this is an address, and the path of a file or folder is needed";
             self.report(self.error(ProblemCode::BadValue, span, message));
         }
-        !is_address
+        !is_address && self.is_filled_in("path", text, span)
     }
 
     /// The path that a text is short for.

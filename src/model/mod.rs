@@ -65,7 +65,7 @@ pub use no_secret::{ClientPart, is_client_secret};
 pub use notify_action::NotifyAction;
 pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed, UnreadAccounts};
 pub use place::Place;
-pub use placeholder::Placeholder;
+pub use placeholder::{Placeholder, is_template};
 pub use placeholders::{NOTICE_FIELDS, fill_in};
 pub use policy::{MaxDeletes, OnDrift, Policy, PolicyOverrides, Prune};
 pub use redirect::{CALLBACK_PATH, MY_REDIRECT_URI};

@@ -165,6 +165,18 @@ pub(super) fn parted(text: &str) -> Vec<u8> {
     text.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }).collect()
 }
 
+/// Whether a text that may be of any words, as a name or a path, is a template or has a tag in quotes: no such thing
+/// is read in it.
+pub fn is_template(text: &str) -> bool {
+    let text = text.trim();
+    let is_tag = |rules: &PlaceholderRules| rules.tag.is_match(text.as_bytes());
+    let is_in_brackets = text.len() > 2 && text.starts_with('<') && text.ends_with('>');
+    is_in_brackets
+        || RULES.as_ref().is_some_and(|rules| {
+            rules.template.is_match(text.as_bytes()) || text.starts_with('!') && is_tag(rules)
+        })
+}
+
 /// A value without what its provider puts around it.
 fn own_part(text: &str) -> &str {
     if let Some(own) = BEFORE.iter().find_map(|before| text.strip_prefix(before)) {

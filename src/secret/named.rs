@@ -199,17 +199,18 @@ fn open(path: &Path, resolver: &SecretResolver) -> Result<SecretsByName, Unreada
         return sops::by_name(text, parts, resolver);
     }
     let mut parsed = yaml::parse(text);
+    check(path, text, &mut parsed, resolver)?;
     if let Some(parts) = sops::in_yaml(text, &parsed) {
         return sops::by_name(text, parts, resolver);
     }
-    check(path, text, &mut parsed, resolver)?;
-    if parsed.documents.len() > 1 {
-        return Err(Unreadable::NotNames);
+    let not_names = |at: &Node<'_>| not_names(path, text, at, resolver);
+    if let [_, second, ..] = parsed.documents.as_slice() {
+        return Err(not_names(second));
     }
-    let pairs = match parsed.documents.into_iter().next().map(|document| document.value) {
-        None | Some(yaml::Value::Null) => Vec::new(),
-        Some(yaml::Value::Mapping(pairs)) => pairs,
-        Some(_) => return Err(Unreadable::NotNames),
+    let pairs = match parsed.documents.into_iter().next() {
+        None | Some(Node { value: yaml::Value::Null, .. }) => Vec::new(),
+        Some(Node { value: yaml::Value::Mapping(pairs), .. }) => pairs,
+        Some(other) => return Err(not_names(&other)),
     };
     let mut names = SecretsByName::new();
     add(&pairs, "", resolver, &mut names);
@@ -217,8 +218,18 @@ fn open(path: &Path, resolver: &SecretResolver) -> Result<SecretsByName, Unreada
     Ok(names)
 }
 
+/// Something else than one mapping.
+fn not_names(path: &Path, text: &str, at: &Node<'_>, resolver: &SecretResolver) -> Unreadable {
+    let source = broken_file::source(Path::new(&resolver.shown(path)), text);
+    let message = "not a YAML mapping of names to secrets";
+    let problem = Diagnostic::error(ProblemCode::WrongKind, message).at(&source, at.span);
+    let mut problems = Diagnostics::default();
+    problems.push(problem.help("write one `name: secret` a line"));
+    BrokenFile(Arc::new(problems)).into()
+}
+
 /// Reports what is wrong with the YAML of a file. A name that is there twice is no error to Home Assistant,
-/// which takes the last.
+/// which takes the last; SOPS does not read such a file.
 fn check(
     path: &Path,
     text: &str,
@@ -230,7 +241,9 @@ fn check(
         return Ok(());
     }
     let source = broken_file::source(Path::new(&resolver.shown(path)), text);
-    let is_readable = parsed.whole && faults.iter().all(yaml::YamlFault::is_duplicate_key);
+    let is_readable = parsed.whole
+        && !yaml::is_sops(&parsed.documents)
+        && faults.iter().all(yaml::YamlFault::is_duplicate_key);
     let mut problems = Diagnostics::default();
     for fault in faults {
         let mut problem = fault.into_diagnostic(&source);

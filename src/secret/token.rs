@@ -107,15 +107,26 @@ pub fn from_text(text: &str) -> Secret {
     Secret::new(token)
 }
 
-/// The token, where the text can be one.
+/// The token, where the text can be one: what Home Assistant refuses counts as a failed login.
 ///
 /// # Errors
-/// Where it is a document or a placeholder, or has a character that no token has.
+/// Where it is a document or a placeholder, or has what no token has: RFC 6750 says of what one consists.
 pub fn checked(token: Secret, name: impl Fn() -> String) -> Result<Secret, NoToken> {
-    match value_fault(token.expose(), false) {
-        Some(why) => Err(NoToken::Unfit { name: name(), why }),
-        None => Ok(token),
+    let text = token.expose();
+    if let Some(why) = value_fault(text, false) {
+        return Err(NoToken::Unfit { name: name(), why });
     }
+    let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    let what = if text.contains(' ') {
+        MORE_THAN_A_TOKEN
+    } else if !text.bytes().all(is_of_token) {
+        "has a quote, a comma or another character that no access token has"
+    } else if text.contains("..") {
+        "is shortened: it has dots in place of a part of the access token"
+    } else {
+        return Ok(token);
+    };
+    Err(NoToken::NotAToken { name: name(), what })
 }
 
 fn token(bytes: &[u8], name: impl Fn() -> String) -> Result<Secret, NoToken> {
@@ -127,11 +138,7 @@ fn token(bytes: &[u8], name: impl Fn() -> String) -> Result<Secret, NoToken> {
     if token.expose().is_empty() {
         return Err(fault("is empty"));
     }
-    let token = checked(token, &name)?;
-    if token.expose().contains(' ') {
-        return Err(fault(MORE_THAN_A_TOKEN));
-    }
-    Ok(token)
+    checked(token, name)
 }
 
 #[cfg(test)]
@@ -155,9 +162,16 @@ mod tests {
         for text in ["", " \n"] {
             assert_eq!(read(text).unwrap_err().to_string(), "it is empty");
         }
-        for text in ["two words", &"x".repeat(20_000)] {
+        for text in ["two words", "abc.def # mine", "token abc.def", &"x".repeat(20_000)] {
             let said = read(text).unwrap_err().to_string();
             assert_eq!(said, "it holds more than an access token");
+        }
+        for text in ["abc.def,", "abc.def;", "(abc.def)", "abc\"def"] {
+            let said = read(text).unwrap_err().to_string();
+            assert!(said.starts_with("it has a quote, a comma"), "{said}");
+        }
+        for text in ["eyJhbGci...", "eyJhbGci....x9k"] {
+            assert!(read(text).unwrap_err().to_string().starts_with("it is shortened"));
         }
         let said = read("two\nlines").unwrap_err().to_string();
         assert!(said.contains("is a text of several lines"), "{said}");
@@ -190,7 +204,7 @@ mod tests {
             let arguments: Vec<_> = words[1..].iter().map(|word| (*word).to_owned()).collect();
             from_command(words[0], &arguments, "/usr".as_ref()).await.map_err(|why| why.to_string())
         };
-        assert_eq!(run(&["echo", "$HOME;x"]).await.unwrap().expose(), "$HOME;x");
+        assert_eq!(run(&["echo", "~/x"]).await.unwrap().expose(), "~/x");
         let folder = run(&["pwd"]).await.unwrap();
         assert_eq!(folder.expose(), "/usr");
         assert_eq!(run(&["false"]).await.unwrap_err(), "`false` ended with exit status: 1");

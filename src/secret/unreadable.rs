@@ -61,12 +61,9 @@ pub enum Unreadable {
         /// What to do about it.
         help: &'static str,
     },
-    /// A file of secrets that is not valid YAML.
+    /// A file of secrets that is not valid YAML, or no mapping.
     #[error(transparent)]
     Broken(#[from] BrokenFile),
-    /// A file of secrets that is no mapping.
-    #[error("it is not a YAML mapping of names to secrets")]
-    NotNames,
     /// A file that cannot be read.
     #[error("cannot read {file}: {why}")]
     File {
@@ -181,7 +178,6 @@ impl Unreadable {
             | Self::WrongKind
             | Self::NotText { .. }
             | Self::Broken(_)
-            | Self::NotNames
             | Self::Outside(_)
             | Self::Damaged(_)
             | Self::MergeConflict
@@ -256,7 +252,6 @@ impl Unreadable {
             Self::NotText { help, .. } => help,
             Self::WrongKind => "quote it; in a SOPS document with `sops edit FILE`",
             Self::Broken(_) => "correct the file",
-            Self::NotNames => "write one `name: secret` a line",
             Self::Replaced { found, .. } => found.help(),
             Self::File { .. } => "check that the file exists and can be read",
             Self::Outside(_) => {

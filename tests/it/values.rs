@@ -119,6 +119,9 @@ fn tokens_are_checked_before_anybody_is_asked() {
         ("your-long-lived-access-token", "a placeholder that was not filled in"),
         (r#"{"access_token": "m4rk3d"}"#, "the values are those of `access_token` in it"),
         ("op://m4rk3d/x", "a placeholder: it names a secret of another program"),
+        ("m4rk3d.x # mine", "holds more than an access token"),
+        ("m4rk3d.x,", "has a quote, a comma or another character that no access token has"),
+        ("m4rk3d...", "is shortened"),
     ] {
         project.write("token.txt", text);
         for token in
@@ -139,6 +142,44 @@ fn tokens_are_checked_before_anybody_is_asked() {
     let plan = plan.env("HASS_SERVER", "http://127.0.0.1:1").env("HASS_TOKEN", "${TOKEN}");
     let ran = plan.status(1).run();
     assert!((ran.stdout + &ran.stderr).contains("the value from the environment is a placeholder"));
+}
+
+#[test]
+fn no_folder_address_or_name_is_a_template() {
+    let check = |target: &str, name: &str, more: &str, status: i32| {
+        let manifest = format!(
+            "application_credentials:\n  - {{domain: spotify, name: '{name}', key: a, client_id: 4f5c0a, client_secret: !env_var S}}\n"
+        );
+        let project = Project::new()
+            .file("appcred.yaml", &format!("targets: {{home: {{{target}}}}}\n{more}"))
+            .file("credentials/a.yaml", &manifest);
+        let ran = Appcred::new()
+            .in_dir(project.path())
+            .env("S", "4f5c")
+            .args(["validate"])
+            .status(status)
+            .run();
+        ran.stdout + &ran.stderr
+    };
+    let why = "is a placeholder that was not filled in";
+    for text in ["${HA_DIR}", "{{ dir }}", "<path to ha>", "!env_var DIR", "$HOME/ha/${X}"] {
+        for (target, name, what) in [
+            (format!("config_dir: '{text}'"), "A", "appcred.yaml:1:"),
+            (format!("url: 'https://ha.example', token_file: '{text}'"), "A", "appcred.yaml:1:"),
+            ("config_dir: ha".to_owned(), text, "a.yaml:2:"),
+        ] {
+            let said = check(&target, name, "", 1);
+            assert!(said.contains(why) && said.contains(what), "{target} {name}: {said}");
+        }
+    }
+    for url in ["https://${HA_HOST}:8123", "!env_var URL"] {
+        let said = check(&format!("url: '{url}'"), "A", "", 1);
+        assert!(said.contains(&format!("`url` {why}")), "{url}: {said}");
+    }
+    let meant = check("config_dir: 'a (b) {c} $d <e'", "My {secret} key & <3", "", 0);
+    assert!(!meant.contains(why), "{meant}");
+    let accepted = check("config_dir: '${A}'", "<A>", "allow_placeholders: true\n", 0);
+    assert!(!accepted.contains(why), "{accepted}");
 }
 
 #[test]

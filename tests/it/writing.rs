@@ -425,8 +425,19 @@ fn what_is_wrong_with_a_file_of_secrets_is_reported_once_and_where_it_is() {
     let said = plan(0);
     assert_eq!(said.matches("warning: `a` is given twice").count(), 1, "{said}");
     assert!(said.contains("secrets.yaml:3:1"), "{said}");
+    for (text, at) in [("# ours\na=m4rk3d-a\n", "2:1"), ("a: m4rk3d-a\n---\nb: m4rk3d-b\n", "3:1")]
+    {
+        project.write("secrets.yaml", text);
+        let said = plan(1);
+        assert_eq!(said.matches("not a YAML mapping of names").count(), 1, "{said}");
+        assert!(said.contains(&format!("secrets.yaml:{at}")), "{said}");
+    }
     fs::rename(project.join("secrets.yaml"), project.join("secrets.yml")).unwrap();
     assert!(plan(1).contains("secrets.yml"));
+    project.write("secrets.sops.yaml", "a: ENC[m4rk3d]\na: ENC[m4rk3d]\nsops: {version: 3.9.0}\n");
+    let said = plan(1);
+    assert_eq!(said.matches("`a` is given twice").count(), 1, "{said}");
+    assert!(said.contains("error: ") && said.contains("secrets.sops.yaml:2:1"), "{said}");
 }
 
 #[test]

@@ -308,13 +308,16 @@ impl HomeAssistantEndpoint {
             AuthMethod::Token(token) => {
                 token::checked(token.clone(), || "the environment".to_owned()).map_err(unread)
             }
-            AuthMethod::Reference(Located { value, spot }) => secret::read(value, resolver)
-                .map(|secret| token::from_text(secret.expose()))
-                .map_err(|why| ConnectError::Reference {
-                    what: TOKEN.name.to_owned(),
-                    place: spot.place(),
-                    why,
-                }),
+            AuthMethod::Reference(Located { value, spot }) => {
+                let read =
+                    secret::read(value, resolver).map_err(|why| ConnectError::Reference {
+                        what: TOKEN.name.to_owned(),
+                        place: spot.place(),
+                        why,
+                    })?;
+                let name = || format!("`{}` ({})", TOKEN.name, spot.place());
+                token::checked(token::from_text(read.expose()), name).map_err(unread)
+            }
             AuthMethod::File(file) => token::from_file(file).map_err(unread),
             AuthMethod::Command(TokenCommand { program, arguments, folder }) => {
                 token::from_command(program, arguments, folder).await.map_err(unread)
