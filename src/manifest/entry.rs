@@ -143,7 +143,7 @@ impl<'n> ManifestReader<'n, '_> {
         if let Some(what) = self.other_file(site) {
             let message = format!("this is {what}, and no manifest");
             let problem = Diagnostic::error(ProblemCode::NotAManifest, message);
-            return self.decoder.report(problem.at(&self.file, site.start()).help(OTHER_FILE_HELP));
+            return self.decoder.report(problem.at(self.file, site.start()).help(OTHER_FILE_HELP));
         }
         let manifest = self.decoder.read::<ManifestInput>(site);
         let Some(list) = manifest.and_then(|manifest| manifest.application_credentials) else {
