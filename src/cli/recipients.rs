@@ -6,7 +6,9 @@ use anyhow::bail;
 
 use crate::manifest::Project;
 use crate::model::{AGE_HEADER, Visible};
-use crate::secret::{BadRules, RuleRecipients, is_age_file, is_sops_document, rule_recipients};
+use crate::secret::{
+    BadRules, RuleRecipients, is_age_file, is_sops_document, rule_recipients, rules_for,
+};
 
 use super::init::FIRST_MANIFEST;
 use super::{Global, console};
@@ -68,8 +70,12 @@ pub(super) fn recipients(
     }
     let found = of_file(&global.folder, project, file)?;
     if found.names.is_empty() {
+        let unfit = rules_for(&global.folder, file).map(|rules| {
+            format!(" (no rule of {} names one of age for {})", rules.visible(), file.visible())
+        });
         bail!(
-            "there is no recipient: name some under `age: recipients:` in appcred.yaml, which `appcred init` writes, or in a rule of a .sops.yaml of the same Git repository"
+            "there is no recipient{}: name some under `age: recipients:` in appcred.yaml, which `appcred init` writes, or in a rule of a .sops.yaml of the same Git repository",
+            unfit.unwrap_or_default()
         );
     }
     Ok(found)
@@ -90,7 +96,7 @@ pub(super) fn of_file(
     Ok(rule_recipients(folder, file)?.map(Recipients::from).unwrap_or_default())
 }
 
-/// Those that the rules in `.sops.yaml` name for the manifests of a new project, and says so.
+/// Those that the rules in `.sops.yaml` name for the manifests of a new project, and says so; or that none does.
 ///
 /// # Errors
 /// Where the rules cannot be read.
@@ -101,6 +107,12 @@ pub(super) fn of_new_project(folder: &Path) -> anyhow::Result<Option<Vec<String>
             found.say();
             return Ok(Some(found.names));
         }
+    }
+    if let Some(rules) = rules_for(folder, &folder.join(FIRST_MANIFEST)) {
+        console::message(format_args!(
+            "No rule of {} names a recipient of age for {FIRST_MANIFEST}: the recipients in appcred.yaml are those of your own identity.",
+            rules.visible()
+        ));
     }
     Ok(None)
 }

@@ -3,13 +3,15 @@
 //! - What is read is a regular file. It is opened without waiting, checked after it was opened, and never
 //!   read beyond a limit: a pipe, a device or an endless file is an error, and nothing hangs.
 //! - What is written replaces the old file whole and keeps its mode, its owner and the symlinks that lead to
-//!   it. Whoever looks, and whenever the process is killed, finds the old file or the new one.
+//!   it, its ACL and the attributes that people gave it. Whoever looks, and whenever the process is killed, finds
+//!   the old file or the new one; but a file with other names (hard links) is written in place.
 //! - What is read, changed and written is locked meanwhile.
 //!
 //! `clippy.toml` forbids the rest of the crate to open files itself.
 #![expect(clippy::disallowed_methods, reason = "this room is where files are opened")]
 
 mod inherited;
+mod kept;
 mod link;
 mod lock;
 mod read;

@@ -15,6 +15,7 @@ use tempfile::{NamedTempFile, TempPath};
 use thiserror::Error;
 
 use super::folder_of;
+use super::kept::{copy_attributes, take_place};
 use super::lock::{FileLock, NotLocked, wait_for};
 use super::read::{optional, read, reason};
 use crate::model::Visible;
@@ -164,8 +165,9 @@ impl<'c> ReadyFile<'c> {
         let _lock = lock_unchanged(&place, known)?;
         remove_leftovers(&place).map_err(failed)?;
         let old = fs::metadata(&place).map_err(failed)?;
-        let new = beside(&place, &old, old.mode(), after)?.into_temp_path();
-        Ok(Self { place, before, new })
+        let new = beside(&place, &old, old.mode(), after)?;
+        copy_attributes(&place, new.as_file()).map_err(failed)?;
+        Ok(Self { place, before, new: new.into_temp_path() })
     }
 
     fn put(self) -> Result<(), NotWritten> {
@@ -174,7 +176,7 @@ impl<'c> ReadyFile<'c> {
         match before {
             Some(before) => {
                 let _lock = lock_unchanged(&place, before)?;
-                new.persist(&place).map_err(|error| failed(error.error))?;
+                take_place(new, &place).map_err(failed)?;
             }
             None => {
                 new.persist_noclobber(&place).map_err(|error| match error.error.kind() {
@@ -410,6 +412,52 @@ mod tests {
         let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn hard_links_stay_links() {
+        let (folder, file) = folder();
+        let other = folder.path().join("other.yaml");
+        fs::hard_link(&file, &other).unwrap();
+        for content in ["longer than the old one", "new"] {
+            replace(&file, fs::read(&file).unwrap(), content).unwrap();
+            assert_eq!(fs::read_to_string(&other).unwrap(), content);
+        }
+        assert_eq!(names(folder.path()), ["a.yaml", "other.yaml"]);
+    }
+
+    /// The file system of the tests may have no attributes.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn attributes_and_acls_stay() {
+        use rustix::fs::{XattrFlags, getxattr, setxattr};
+        let (_folder, file) = folder();
+        // Version 2; the owner, user 1 to read, the group, a mask, and others.
+        let entries = [
+            (1u16, 6u16, u32::MAX),
+            (2, 4, 1),
+            (4, 0, u32::MAX),
+            (16, 4, u32::MAX),
+            (32, 0, u32::MAX),
+        ];
+        let mut acl = 2u32.to_le_bytes().to_vec();
+        for (tag, permissions, id) in entries {
+            acl.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
+            acl.extend(id.to_le_bytes());
+        }
+        let given: [(&str, &[u8]); 2] = [("user.note", b"mine"), ("system.posix_acl_access", &acl)];
+        let has = |(name, value): &(&str, &[u8])| {
+            setxattr(&file, *name, value, XattrFlags::empty()).is_ok()
+        };
+        let kept: Vec<_> = given.into_iter().filter(has).collect();
+        let mode = fs::metadata(&file).unwrap().mode();
+        replace(&file, "old", "new").unwrap();
+        for (name, value) in kept {
+            let mut buffer = [0; 256];
+            let length = getxattr(&file, name, &mut buffer[..]).unwrap();
+            assert_eq!(&buffer[..length], value, "{name}");
+        }
+        assert_eq!(fs::metadata(&file).unwrap().mode(), mode);
     }
 
     #[test]

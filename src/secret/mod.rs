@@ -47,7 +47,7 @@ pub use recipients::RecipientComparison;
 pub use resolver::{AllowedPaths, SecretResolver};
 pub use sops::{
     BadRules, OpenedSopsDocument, RuleRecipients, SopsProblem, SopsWriteError,
-    is_changed_by_sops_alone, rule_recipients,
+    is_changed_by_sops_alone, rule_recipients, rules_for,
 };
 pub use source::{is_argument, tags};
 pub use unreadable::Unreadable;

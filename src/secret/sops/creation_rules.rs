@@ -54,10 +54,7 @@ const HARMLESS: [&str; 9] = [
 /// Where the rules cannot be read, belong to another user, or ask for more than recipients of age.
 pub fn rule_recipients(project: &Path, file: &Path) -> Result<Option<RuleRecipients>, BadRules> {
     let path = absolute(file);
-    let boundary = boundary(project);
-    let above = path.ancestors().skip(1).take_while(|above| above.starts_with(&boundary));
-    let mut places = above.flat_map(|folder| NAMES.map(|name| folder.join(name)));
-    let Some(rules) = places.find(|rules| rules.is_file()) else {
+    let Some(rules) = rules_for(project, file) else {
         return Ok(None);
     };
     let bad = |why: String| BadRules { file: rules.clone(), why };
@@ -101,6 +98,15 @@ pub fn rule_recipients(project: &Path, file: &Path) -> Result<Option<RuleRecipie
         }
     }
     Ok(None)
+}
+
+/// The file of rules that counts for a file, whatever it says.
+pub fn rules_for(project: &Path, file: &Path) -> Option<PathBuf> {
+    let boundary = boundary(project);
+    let path = absolute(file);
+    let above = path.ancestors().skip(1).take_while(|above| above.starts_with(&boundary));
+    let mut places = above.flat_map(|folder| NAMES.map(|name| folder.join(name)));
+    places.find(|rules| rules.is_file())
 }
 
 /// The folder up to which rules are looked for: that of the Git repository, or the project's own.

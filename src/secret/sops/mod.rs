@@ -32,7 +32,7 @@ use crate::model::sops::{Parts, SopsFault, Tree};
 
 pub(super) use by_program::is_for_program;
 pub(super) use cipher::SEALED;
-pub use creation_rules::{BadRules, RuleRecipients, rule_recipients};
+pub use creation_rules::{BadRules, RuleRecipients, rule_recipients, rules_for};
 pub(super) use decrypted::DecryptedDocument;
 pub(super) use document::{ciphertext, in_other_form, in_text, in_yaml, is_document};
 pub(super) use selection::Patterns;
