@@ -5,9 +5,12 @@ use bech32::primitives::decode::{CharError, CheckedHrpstringError, UncheckedHrps
 
 use crate::model::conflict_marker;
 
+/// How age's own identities begin.
+const IDENTITY: &str = "AGE-SECRET-KEY-";
+
 /// Whether a text begins like one of age's own identities, in whatever case.
 fn begins_as_identity(text: &str) -> bool {
-    text.get(..15).is_some_and(|start| start.eq_ignore_ascii_case("AGE-SECRET-KEY-"))
+    text.get(..IDENTITY.len()).is_some_and(|start| start.eq_ignore_ascii_case(IDENTITY))
 }
 
 /// Why a text is no age identity.
@@ -21,6 +24,11 @@ pub(super) fn identity_fault(text: &str) -> Option<&'static str> {
             true => "it must be in upper case",
             false => "its type is unknown, or its length is wrong",
         }));
+    }
+    if text.to_ascii_uppercase().contains(IDENTITY) {
+        return Some(
+            "something is before the identity, as a quote or a name: write the identity alone",
+        );
     }
     let is_recipient = ["age1", "ssh-ed25519", "ssh-rsa"].iter().any(|one| text.starts_with(one));
     is_recipient.then_some("it is a recipient, which is public; an identity begins with `AGE-`")
@@ -52,4 +60,21 @@ fn bech32_fault(text: &str) -> Option<&'static str> {
         _ => "it has a character that no key has, or no `1`",
     };
     bech32_decode(text, fault, |_| Ok(()), |_, _| Ok(())).err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::identity_fault;
+
+    #[test]
+    fn what_is_around_an_identity_is_named() {
+        for text in
+            ["SOPS_AGE_KEY=AGE-SECRET-KEY-1QQQ", "\"AGE-SECRET-KEY-1QQQ\"", "- age-secret-key-1qqq"]
+        {
+            assert!(identity_fault(text).unwrap().starts_with("something is before"), "{text}");
+        }
+        assert!(identity_fault("AGE-SECRET-KEY-1QQQ").unwrap().contains("not complete"));
+        assert!(identity_fault("=======").unwrap().starts_with("Git could not merge"));
+        assert_eq!(identity_fault("x"), None);
+    }
 }
