@@ -32,7 +32,11 @@ impl Replaced {
 
     fn of(bytes: &[u8]) -> Option<Self> {
         let beginnings = Self::BEGINNINGS.iter();
-        beginnings.copied().find(|(start, _)| bytes.starts_with(start)).map(|(_, found)| found)
+        let found = beginnings.copied().find(|(start, _)| bytes.starts_with(start));
+        // Two letters of ASCII in UTF-16, without its mark.
+        let is_unmarked =
+            matches!(bytes, [1..=127, 0, 1..=127, 0, ..] | [0, 1..=127, 0, 1..=127, ..]);
+        found.map(|(_, found)| found).or(is_unmarked.then_some(Self::Utf16))
     }
 
     /// What is wrong with the file.
@@ -266,6 +270,8 @@ mod tests {
             (b"version https://git-lfs.github.com/spec/v1\noid x\n", Replaced::LfsPointer),
             (b"\xff\xfea\0", Replaced::Utf16),
             (b"\xfe\xff\0a", Replaced::Utf16),
+            (b"A\0G\0E\0", Replaced::Utf16),
+            (b"\0A\0G\0E", Replaced::Utf16),
         ] {
             fs::write(&file, bytes).unwrap();
             let refused = read(&file, 1024).unwrap_err();
