@@ -20,6 +20,7 @@ mod creation;
 mod draft;
 mod entry;
 mod guard;
+mod help;
 mod import;
 mod index;
 mod kept;
