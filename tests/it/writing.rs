@@ -436,8 +436,8 @@ fn what_is_wrong_with_a_file_of_secrets_is_reported_once_and_where_it_is() {
     assert!(plan(1).contains("secrets.yml"));
     project.write("secrets.sops.yaml", "a: ENC[m4rk3d]\na: ENC[m4rk3d]\nsops: {version: 3.9.0}\n");
     let said = plan(1);
-    assert_eq!(said.matches("`a` is given twice").count(), 1, "{said}");
-    assert!(said.contains("error: ") && said.contains("secrets.sops.yaml:2:1"), "{said}");
+    assert_eq!(said.matches("error: `a` is given twice").count(), 1, "{said}");
+    assert!(said.contains("secrets.sops.yaml:2:1"), "{said}");
 }
 
 #[test]
