@@ -1,15 +1,14 @@
 //! What verbs share: reading a workspace and showing its problems to a person.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use futures_util::future::join_all;
 use tokio::task::spawn_blocking;
 
-use crate::desired::Resolved;
+use crate::desired::{Needed, Resolved};
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, LoadRequest, Loaded, Project, secret_values};
-use crate::model::{Key, PolicyOverrides, TargetSelection, Windows};
+use crate::model::{PolicyOverrides, TargetSelection, Windows};
 use crate::reconcile::{self, Verdicts};
 use crate::report::{EntryPlaces, TargetReport, notices, problems};
 use crate::secret::{IdentityProblem, SecretResolver, env};
@@ -181,17 +180,17 @@ pub(super) async fn ask_about_troubles(targets: &mut Option<Vec<TargetView>>) {
     join_all(asked).await;
 }
 
-/// Reads these entries with their secrets; `None` where something is in error, which is shown.
+/// Reads what is needed of each entry; `None` where something is in error, which is shown.
 ///
 /// # Errors
 /// Where reading crashes.
 pub(super) async fn resolved(
     global: &Global,
     loaded: Loaded,
-    keys: BTreeSet<Key>,
+    needed: impl Fn(&Entry) -> Needed + Send + 'static,
 ) -> anyhow::Result<Option<Resolved>> {
     let Resolution { resolved, problems } =
-        workspace(global).resolve(loaded, keys, Terminal).await?;
+        workspace(global).resolve(loaded, needed, Terminal).await?;
     show(&problems);
     Ok((!problems.has_errors()).then_some(resolved))
 }

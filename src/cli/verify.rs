@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::desired;
+use crate::desired::{self, Needed};
 use crate::integrations::Release;
 use crate::manifest::Entry;
 use crate::model::{Key, TargetName, TargetSelection};
@@ -71,13 +71,18 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
     let named: BTreeSet<Key> = named.collect::<Result<_, _>>()?;
     let selection = verb.entries.selection();
     check_selection(&selection, entries().map(|entry| (entry.keys(), &entry.domain.value)))?;
-    let is_wanted = |entry: &&Entry| {
-        selection.includes(entry.keys(), &entry.domain.value)
-            && (named.is_empty() || named.contains(&entry.key.value))
-            && (is_everywhere || targets.iter().any(|name| entry.targets.include(name)))
+    // Entries for other targets may have the same key.
+    let needed = move |entry: &Entry| {
+        let is_named = named.is_empty() || named.contains(&entry.key.value);
+        if !is_everywhere && !targets.iter().any(|name| entry.targets.include(name)) {
+            Needed::Nothing
+        } else if is_named && selection.includes(entry.keys(), &entry.domain.value) {
+            Needed::Client
+        } else {
+            Needed::IdAlone
+        }
     };
-    let wanted = entries().filter(is_wanted).map(|entry| entry.key.value.clone()).collect();
-    let Some(resolved) = resolved(global, loaded, wanted).await? else {
+    let Some(resolved) = resolved(global, loaded, needed).await? else {
         return Ok(ExitStatus::Failure);
     };
     let Offered { redirect_uris, linked, .. } =

@@ -103,20 +103,21 @@ pub fn wanted(entry: &Entry, client_id: ClientId, client_secret: KnownSecret) ->
 /// Reads the client ids and secrets of all entries, on all cores, and finds those that are in plain text
 /// elsewhere in the project.
 pub fn resolve(loaded: &Loaded, resolver: &SecretResolver) -> Resolved {
-    resolve_again(loaded, resolver, None)
+    resolve_needed(loaded, resolver, |_| Needed::Client)
 }
 
-/// The same, but of entries that were resolved `earlier`, with the same identities, only what is
-/// outside of their own file is read again.
+/// The same of each entry what is needed alone; of entries that were resolved `earlier`, with the same identities,
+/// only what is outside of their own file is read again.
 pub fn resolve_again(
     loaded: &Loaded,
     resolver: &SecretResolver,
     earlier: Option<&Resolved>,
+    needed: impl Fn(&Entry) -> Needed,
 ) -> Resolved {
-    resolve_those(loaded, resolver, earlier, &|_| Needed::Client)
+    resolve_those(loaded, resolver, earlier, &needed)
 }
 
-/// The same, but of each entry what is needed alone.
+/// The same for the first time.
 pub fn resolve_needed(
     loaded: &Loaded,
     resolver: &SecretResolver,
@@ -131,12 +132,7 @@ fn resolve_those(
     earlier: Option<&Resolved>,
     needed: &dyn Fn(&Entry) -> Needed,
 ) -> Resolved {
-    let known: HashMap<*const Entry, (&KnownClient, &KnownSecret)> = earlier
-        .into_iter()
-        .flat_map(|earlier| &earlier.entries)
-        .filter(|(entry, ..)| stands_alone(entry))
-        .map(|(entry, client, secret)| (Arc::as_ptr(entry), (client, secret)))
-        .collect();
+    let known = known(earlier, needed);
     let is_new = |entry: &&Arc<Entry>| !known.contains_key(&Arc::as_ptr(entry));
     let entries = &loaded.entries;
     let opened = &OpenedDocuments::of(entries, needed);
@@ -190,6 +186,21 @@ fn resolve_those(
     let in_clear = resolved.in_clear(loaded);
     resolved.report(Unread { problems: in_clear, is_lacking: false });
     resolved
+}
+
+/// What was resolved before and needs no second look.
+fn known<'e>(
+    earlier: Option<&'e Resolved>,
+    needed: &dyn Fn(&Entry) -> Needed,
+) -> HashMap<*const Entry, (&'e KnownClient, &'e KnownSecret)> {
+    let entries = earlier.into_iter().flat_map(|earlier| &earlier.entries);
+    let is_enough = |entry, secret: &KnownSecret| {
+        *secret != KnownSecret::Unknown || needed(entry) != Needed::Client
+    };
+    entries
+        .filter(|(entry, _, secret)| stands_alone(entry) && is_enough(entry, secret))
+        .map(|(entry, client, secret)| (Arc::as_ptr(entry), (client, secret)))
+        .collect()
 }
 
 fn same_texts(entry: &Entry) -> Unread {

@@ -33,7 +33,8 @@ pub fn try_out(
         });
         files.push(file);
     }
-    for problem in checks::together(&entries).sorted() {
+    let problems = checks::together(&entries);
+    for problem in problems.sorted().into_iter().filter(|one| one.severity == Severity::Error) {
         let at = |spot: &Spot| files.iter().position(|file| Arc::ptr_eq(file, &spot.file));
         if let Some(at) = problem.spots().filter_map(at).max()
             && tried[at].is_ok()

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::diagnostic::Spot;
 use crate::files::Stamp;
@@ -25,7 +24,7 @@ pub struct TargetSpec {
     /// What it should hold.
     pub desired: Desired,
     /// The ciphertexts of its entries.
-    pub seals: Arc<BTreeMap<Key, Seals>>,
+    pub seals: BTreeMap<Key, Seals>,
     /// Until when the clients of its entries may be used. What is due changes with the day.
     pub lifetimes: BTreeMap<Key, Lifetime>,
     /// Where the integration of each entry is written.

@@ -226,21 +226,17 @@ impl Workspace {
         Ok(Evaluation { targets: Some(targets).filter(|_| !is_stopped(&problems)), problems })
     }
 
-    /// Reads these entries with their secrets.
+    /// Reads what is needed of each entry.
     ///
     /// # Errors
     /// Where reading crashes.
     pub async fn resolve(
         &self,
         loaded: Loaded,
-        keys: BTreeSet<Key>,
+        needed: impl Fn(&Entry) -> Needed + Send + 'static,
         person: impl Ask,
     ) -> Result<Resolution, EvaluationError> {
         let (resolver, identity_problems) = self.resolver(&loaded.project, person);
-        let needed = move |entry: &Entry| match keys.contains(&entry.key.value) {
-            true => Needed::Client,
-            false => Needed::IdAlone,
-        };
         let reading = move || desired::resolve_needed(&loaded, &resolver, needed);
         let mut resolved = spawn_blocking(reading).await?;
         let problems = problems_of(&mut resolved, &identity_problems);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::sync::watch;
 
-use crate::desired::{self, Resolved};
+use crate::desired::{self, Needed, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, Spot};
 use crate::files::{self, Stamp};
 use crate::git;
@@ -18,15 +18,15 @@ use crate::manifest::{
     self, Cache, Entry, Loaded, Project, WebhookSetting, check_lifetimes, load_again,
 };
 use crate::model::{
-    Commit, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, TargetSelection,
-    Visible, day, is_web,
+    Commit, OnDrift, PolicyOverrides, SealedClients, TargetName, TargetSelection, Visible, day,
+    is_web,
 };
 use crate::secret::{self, AllowedPaths, Ask, SecretResolver, Unreadable};
 use crate::status::{ManifestStatus, Mode, SelectionStatus};
 use crate::target::Endpoint;
 use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetSpec, Webhook};
 
-use super::{Workspace, check_selection, select};
+use super::{Workspace, check_selection, select, selected_names};
 
 /// What to read, and how to watch it.
 pub struct ReaderSettings {
@@ -100,8 +100,6 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
         problems.append(check_lifetimes(&project, &entries, day(now)));
         problems.append(self.settings.workspace.environment.unknown_zone(&project));
-        let seals: BTreeMap<Key, Seals> =
-            entries.iter().map(|entry| (entry.key.value.clone(), desired::seals(entry))).collect();
         let mut manifests = ManifestStatus {
             read_at: Some(now),
             files: files.len(),
@@ -116,7 +114,7 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         let environment = &self.settings.workspace.environment;
         let specs = match select(&project, environment, &self.settings.targets) {
             Ok(targets) => {
-                let specs = self.specs(&project, targets, &known, (seals, day(now)), &mut problems);
+                let specs = self.specs(&project, targets, &known, day(now), &mut problems);
                 if !problems.has_errors() {
                     manifests.selection = self.selected(&specs, &mut problems);
                 }
@@ -174,7 +172,16 @@ impl<P: Ask + Clone> ProjectReader<P> {
         };
         let resolver = Arc::new(resolver);
         let earlier = earlier.as_ref().map(|known| &known.resolved);
-        let resolved = desired::resolve_again(loaded, &resolver, earlier);
+        // Other targets may be of people whose secrets cannot be read here. A mistyped one is reported where targets
+        // are selected.
+        let targets = selected_names(project, &self.settings.targets).ok();
+        let needed = |entry: &Entry| match &targets {
+            Some(targets) if !targets.iter().any(|name| entry.targets.include(name)) => {
+                Needed::Nothing
+            }
+            _ => Needed::Client,
+        };
+        let resolved = desired::resolve_again(loaded, &resolver, earlier, needed);
         Decrypted {
             resolver,
             resolved,
@@ -190,7 +197,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         project: &Project,
         targets: BTreeMap<TargetName, Endpoint>,
         known: &Decrypted,
-        (seals, today): (BTreeMap<Key, Seals>, Date),
+        today: Date,
         problems: &mut Diagnostics,
     ) -> BTreeMap<TargetName, TargetSpec> {
         let mut policy = project.policy.with(&self.settings.policy);
@@ -202,7 +209,6 @@ impl<P: Ask + Clone> ProjectReader<P> {
         };
         let notices = notices(project, &known.resolver, problems);
         let sessions = self.settings.workspace.environment.sessions();
-        let seals = Arc::new(seals);
         let state_folder = self.settings.workspace.environment.state_folder.as_deref();
         let mut all = BTreeMap::new();
         for (name, endpoint) in targets {
@@ -213,19 +219,20 @@ impl<P: Ask + Clone> ProjectReader<P> {
                 let stamp = Stamp::of(&file);
                 (file, stamp)
             });
-            let entries = known.resolved.entries_of(&name);
+            let entries = || known.resolved.entries_of(&name);
             let lifetime =
                 |entry: &Arc<Entry>| (entry.key.value.clone(), entry.lifetime(project, today));
+            let seals = |entry: &Arc<Entry>| (entry.key.value.clone(), desired::seals(entry));
             let domain = |entry: &Arc<Entry>| (entry.key.value.clone(), entry.domain.spot.clone());
             let spec = TargetSpec {
-                lifetimes: entries.map(lifetime).collect(),
-                domains: known.resolved.entries_of(&name).map(domain).collect(),
+                lifetimes: entries().map(lifetime).collect(),
+                domains: entries().map(domain).collect(),
                 inputs: stamped.collect(),
                 lock: self.lock(project, &endpoint),
                 writing: WriteLock::of(&endpoint, state_folder),
                 endpoint,
                 desired,
-                seals: Arc::clone(&seals),
+                seals: entries().map(seals).collect(),
                 policy: policy.clone(),
                 labels: project.labels.get(&name).cloned().unwrap_or_default(),
                 is_suspended: project.suspended.contains_key(&name),

@@ -1,8 +1,10 @@
 //! Targets are chosen by their labels, by entries and on the command line.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::shell::{Appcred, Project};
+use crate::watch::eventually;
 
 const HOUSES: &str = "owner: house
 allow_plaintext: true
@@ -149,4 +151,21 @@ fn an_entry_that_is_written_once_for_each_site_is_not_changed_by_half() {
         assert!(ran.stderr.contains(error), "{}", ran.stderr);
         assert_eq!(std::fs::read_to_string(project.join("credentials.yaml")).unwrap(), written);
     }
+}
+
+/// What one house needs is read there, although the others' secrets are encrypted for others.
+#[test]
+fn a_watcher_and_verify_of_one_house_read_nothing_for_another() {
+    let entries = "application_credentials:
+  - {domain: spotify, key: s, client_id: a, client_secret: xyzzy-a, targets: [cabin-1]}
+  - {domain: spotify, key: s, client_id: !env_var NOWHERE, client_secret: !env_var NOWHERE, targets: [home]}
+";
+    let project = Project::new().file("appcred.yaml", HOUSES).file("credentials.yaml", entries);
+    let verified = appcred(&project, &["verify", "--target", "cabin-1"]).run();
+    assert!(!verified.stdout.contains("home"), "{}", verified.stdout);
+    let watched = appcred(&project, &["watch", "--selector", "site=cabin,ring=canary"]).spawn();
+    eventually("it is held", || held(&project, "cabin-1").len() == 1);
+    watched.signal(Signal::TERM);
+    let ran = watched.finish();
+    assert!(!ran.stderr.contains("NOWHERE"), "{}", ran.stderr);
 }

@@ -88,6 +88,12 @@ fn a_project_begins_with_init_add_and_apply() {
     let ran = appcred().args(add).args(["--name", "Family"]).stdin("x\n").status(1).run();
     assert!(ran.stderr.contains("key `family` is already used by another entry"), "{}", ran.stderr);
     assert_eq!(text("credentials/credentials.yaml"), manifest);
+    // A warning is not in the place of the error that comes with it.
+    let withings = ["add", "--domain", "withings", "--secret-stdin", "--key", "family"];
+    let withings = withings.into_iter().chain(["--client-id", "77aa01"]);
+    let ran = appcred().args(withings).stdin("h1dden-secret\n").status(1).run();
+    assert!(ran.stderr.contains("key `family` is already used by another entry"), "{}", ran.stderr);
+    assert_eq!(text("credentials/credentials.yaml"), manifest);
 
     project.write(
         "appcred.yaml",
@@ -342,7 +348,7 @@ fn init_names_a_token_only_where_the_environment_has_one() {
     assert!(text.contains("url: http://127.0.0.1:9\n") && !text.contains("token"), "{text}");
     let (said, text) = init("with-a-token", Some("the-token"));
     assert!(
-        !said.contains("login") && text.contains("token: !env_var HASS_TOKEN\n"),
+        !said.contains("signs in to") && text.contains("token: !env_var HASS_TOKEN\n"),
         "{said}{text}"
     );
 }

@@ -288,7 +288,7 @@ fn spec_at(address: &str, credentials: Vec<DesiredCredential>) -> TargetSpec {
             unidentified: Vec::new(),
             completeness: Completeness::Whole,
         },
-        seals: Arc::default(),
+        seals: BTreeMap::default(),
         domains: BTreeMap::new(),
         policy: Policy::default(),
         labels: Labels::new(),

@@ -87,7 +87,7 @@ async fn values_that_were_encrypted_anew_are_in_it_at_once() {
         let mut sealed = spec(vec![one()]);
         let seal = Some(Seal::of_ciphertext(ciphertext));
         let seals = Seals { client_id: None, client_secret: seal };
-        sealed.seals = Arc::new(BTreeMap::from([(Key::new("a").unwrap(), seals)]));
+        sealed.seals = BTreeMap::from([(Key::new("a").unwrap(), seals)]);
         sealed
     };
     let engine = Engine::start(&[(HOME, sealed("first"))]).await;
