@@ -1,6 +1,9 @@
 //! Notifying webhooks that the manifests are in error or cannot be fetched, and that this is over.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::codes::EventCode;
 use crate::diagnostic::Severity;
@@ -34,6 +37,21 @@ impl ManifestNotifier {
         for (event, message) in news {
             let notice = Notice::new(event, message, now).at_commit(commit);
             post(&mut self.webhooks, webhooks, &notice);
+        }
+    }
+
+    /// Waits until fetching fails or succeeds as it did not when that was last reported.
+    pub(super) async fn source_changed(
+        &self,
+        statuses: &mut watch::Receiver<Arc<Status>>,
+    ) -> Arc<Status> {
+        let is_failing =
+            |status: &Status| status.source.as_ref().is_some_and(|source| source.error.is_some());
+        let is_new = |status: &Arc<Status>| is_failing(status) != self.is_source_failing;
+        let found = statuses.wait_for(is_new).await.ok().map(|status| Arc::clone(&status));
+        match found {
+            Some(status) => status,
+            None => std::future::pending().await,
         }
     }
 

@@ -192,8 +192,13 @@ async fn keep_targets<R: ReadSpecs, C: Connect>(
         };
         let status = Arc::clone(&channels.statuses.subscribe().borrow());
         notifier.report(&status, &tasks.webhooks(), channels.statuses.now());
-        let Some(next) =
-            wait(pause.unwrap_or(settings.resync), &trigger, &tasks, &mut channels).await
+        let Some(next) = wait(
+            pause.unwrap_or(settings.resync),
+            &trigger,
+            (&tasks, &mut notifier),
+            &mut channels,
+        )
+        .await
         else {
             break;
         };
@@ -265,9 +270,10 @@ async fn next<R: ReadSpecs, C: Connect>(
 async fn wait<C: Connect>(
     pause: Duration,
     trigger: &Trigger,
-    tasks: &TargetTasks<C>,
+    (tasks, notifier): (&TargetTasks<C>, &mut ManifestNotifier),
     channels: &mut Channels,
 ) -> Option<Cause> {
+    let mut statuses = channels.statuses.subscribe();
     let pause = sleep(pause);
     tokio::pin!(pause);
     loop {
@@ -285,6 +291,10 @@ async fn wait<C: Connect>(
             targets = channels.wakes.next() => {
                 tracing::info!("asked for a round");
                 return Some(Cause::Asked(targets));
+            }
+            // Nothing is read for that, and the next reading may be hours away.
+            status = notifier.source_changed(&mut statuses) => {
+                notifier.report(&status, &tasks.webhooks(), channels.statuses.now());
             }
             Some(callback) = channels.callbacks.recv() => tasks.hand_over(callback),
             never = channels.heartbeat.run() => match never {},

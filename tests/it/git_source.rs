@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::hygiene::git;
+use crate::listener::Listener;
 use crate::real::{
     GitHttps, HomeAssistant, Release, SshServer, each_release, free_port, send, visit,
 };
@@ -540,6 +541,29 @@ fn identities_of_a_fetched_project_start_no_plugin() {
     scene.push();
     assert!(refused().contains("are for a plugin of age"), "{}", refused());
     assert!(!ran.exists());
+}
+
+/// Also where nothing is read for hours.
+#[test]
+fn a_repository_that_cannot_be_fetched_is_notified_at_once_and_so_is_its_end() {
+    let scene = Scene::new();
+    let listener = Listener::start(200);
+    let project = fs::read_to_string(scene.clone.join("appcred.yaml")).unwrap();
+    let notify = format!("{project}notify: {{webhook: {:?}}}\n", listener.url());
+    scene.clone.write("appcred.yaml", &notify);
+    scene.push();
+    let watched = Watched::start(scene.by_path("watch").args(["--resync", "86400"]));
+    watched.says("create spotify \"First\"");
+    let (here, away) = (scene.repository(), scene.server.path().join("away"));
+    fs::rename(&here, &away).unwrap();
+    let event = |name: &str| {
+        let events = std::iter::repeat_with(|| listener.next()).take(5);
+        events.map(|notice| notice["event"].clone()).find(|event| event == name).unwrap()
+    };
+    event("source_failed");
+    fs::rename(&away, &here).unwrap();
+    event("source_fetched");
+    watched.stop();
 }
 
 /// As file systems leave it where the power fails.
