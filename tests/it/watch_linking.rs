@@ -61,7 +61,7 @@ fn ha_action_notifies_of_what_happens_at_its_house(release: Release) {
     let configuration = format!("{CONFIGURATION}notify:\n");
     std::fs::write(folder.path().join("configuration.yaml"), configuration).unwrap();
     let linking = Linking::with(HomeAssistant::start_in(release, folder.path()));
-    let notify = "owner: default\nnotify:\n  - action: notify.persistent_notification\n  - action: notify.mobile_app_gone\n";
+    let notify = "owner: default\nallow_placeholders: true\nnotify:\n  - action: notify.persistent_notification\n  - action: notify.mobile_app_gone\n";
     linking.house.project.write("appcred.yaml", notify);
     let name = "'Anna {{{ 6*7 }}} {# gone #}'";
     let entry = linking.entry("linked_account", name, "anna", "MARKED-SECRET");
