@@ -198,7 +198,14 @@ impl<'n> Decoder<'n> {
             Some(near) => format!("{unknown}: did you mean `{near}`?"),
             None => unknown.to_string(),
         };
-        let own = listed(known.filter(|name| *name != yaml::SOPS));
+        // A target has fields of two forms, and some are in both.
+        let mut own: Vec<&str> = Vec::new();
+        for name in known.filter(|name| *name != yaml::SOPS) {
+            if !own.contains(&name) {
+                own.push(name);
+            }
+        }
+        let own = listed(own);
         let problem = self.error(ProblemCode::UnknownField, key.span, message);
         self.report(problem.help(match schema::mapping_with(&key.text) {
             Some(other) => {

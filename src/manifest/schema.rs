@@ -77,7 +77,7 @@ pub(super) struct EntryInput {
     pub(super) domain: Field<Text<Domain>>,
     /// What Home Assistant shows. The domain where it is left out.
     pub(super) name: Option<Field<Text<SmolStr>>>,
-    /// A unique name of the entry, which must not change. A slug of the
+    /// A unique name of the entry. Where it changes, `formerly` has the old one. A slug of the
     /// name where it is left out.
     pub(super) key: Option<Field<Text<Key>>>,
     /// Keys that the entry had before. Their credentials move to this entry, and no account has to
