@@ -138,8 +138,8 @@ pub(super) async fn gather_snapshot(
         let windows = Windows::default();
         return Ok(Gathered { manifests, problems, windows, targets: None });
     }
-    let names = selection;
-    let evaluation = workspace.evaluate_snapshot(loaded, snapshot?, names, policy, against).await?;
+    let evaluation =
+        workspace.evaluate_snapshot(loaded, snapshot?, selection, policy, against).await?;
     Ok(gathered(manifests, problems, evaluation))
 }
 

@@ -74,7 +74,7 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
     // Entries for other targets may have the same key.
     let needed = move |entry: &Entry| {
         let is_named = named.is_empty() || named.contains(&entry.key.value);
-        if !is_everywhere && !targets.iter().any(|name| entry.targets.include(name)) {
+        if !is_everywhere && !entry.targets.include_any(&targets) {
             Needed::Nothing
         } else if is_named && selection.includes(entry.keys(), &entry.domain.value) {
             Needed::Client

@@ -41,6 +41,11 @@ pub fn folder(path: &std::path::Path) -> &std::path::Path {
     if path.as_os_str().is_empty() { std::path::Path::new(".") } else { path }
 }
 
+/// The same path from every folder. Where the current folder is gone, it stays as it is.
+pub fn absolute(path: &std::path::Path) -> std::path::PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// The folder that a file is in.
 pub fn folder_of(file: &std::path::Path) -> &std::path::Path {
     folder(file.parent().unwrap_or(std::path::Path::new("")))

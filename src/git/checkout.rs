@@ -14,10 +14,12 @@ use crate::files::{self, FileLock, NotLocked};
 use crate::model::Visible;
 
 /// So much of a commit is checked out. More would fill the disk of a small machine, and no project needs it.
-const MOST_BYTES: u64 = 256 * 1024 * 1024;
-const MOST_FILES: usize = 100_000;
+const MOST_BYTES: u64 = 256 * MEGABYTE;
+pub(super) const MOST_FILES: usize = 100_000;
+pub(super) const MOST_MEGABYTES: u64 = MOST_BYTES / MEGABYTE;
+const MEGABYTE: u64 = 1024 * 1024;
 /// The list of so many files is shorter, unless their names are very long.
-const LONGEST_LIST: u64 = 32 * 1024 * 1024;
+const LONGEST_LIST: u64 = 32 * MEGABYTE;
 /// How Git lists a symbolic link.
 const LINK: &[u8] = b"120000 ";
 
@@ -67,6 +69,9 @@ impl GitSource {
         let mut list = self.git(&[]);
         list.args(["ls-tree", "-r", "-z", "-l", id]);
         let list = limited::output_up_to(LONGEST_LIST, &mut list, patience)?;
+        if !list.status.success() {
+            return Err(FetchError::of(&list.stderr));
+        }
         let (mut bytes, mut files, mut links) = (0, 0, Vec::new());
         for line in list.stdout.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
             let mut parts = line.splitn(2, |byte| *byte == b'\t');
@@ -80,15 +85,8 @@ impl GitSource {
             }
         }
         let is_cut = list.stdout.len() as u64 >= LONGEST_LIST;
-        if !list.status.success() || is_cut || files > MOST_FILES || bytes > MOST_BYTES {
-            let said = FetchError::of(&list.stderr);
-            let megabytes = bytes / (1024 * 1024);
-            let id = short(id);
-            return Err(if list.status.success() || is_cut {
-                FetchError::TooLarge { id, files, megabytes }
-            } else {
-                said
-            });
+        if is_cut || files > MOST_FILES || bytes > MOST_BYTES {
+            return Err(FetchError::TooLarge { id: short(id), files, megabytes: bytes / MEGABYTE });
         }
         Ok(links)
     }

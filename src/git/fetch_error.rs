@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use super::checkout::{MOST_FILES, MOST_MEGABYTES};
+
 use crate::files::NotLocked;
 use crate::model::Visible;
 
@@ -68,6 +70,13 @@ impl Hash {
         match self {
             Self::Sha1 => None,
             Self::Sha256 => Some("--object-format=sha256"),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "sha1",
+            Self::Sha256 => "sha256",
         }
     }
 }
@@ -142,7 +151,7 @@ pub enum FetchError {
     },
     /// The commit is larger than what is checked out.
     #[error(
-        "commit {id} has {files} files of {megabytes} MB, and at most 100000 files of 256 MB are checked out"
+        "commit {id} has {files} files of {megabytes} MB, and at most {MOST_FILES} files of {MOST_MEGABYTES} MB are checked out"
     )]
     TooLarge {
         /// Its id.
@@ -160,8 +169,8 @@ pub enum FetchError {
         /// The link.
         path: String,
     },
-    /// The server's repository has ids of another kind than the copy on this machine.
-    #[error("the repository has ids of another kind ({0:?})")]
+    /// The server's repository has another object format than the copy on this machine.
+    #[error("the repository has the object format {}", .0.name())]
     OtherHash(Hash),
     /// Whatever else Git says.
     #[error("{0}")]
@@ -226,7 +235,9 @@ impl FetchError {
             Self::NoFolder { .. } => "name another folder by --git-path",
             Self::TooLarge { .. } => "keep the project in a repository of its own",
             Self::LinkOut { .. } => "remove the link, or put what it leads to into the repository",
-            Self::OtherHash(_) => "install a git that knows repositories of this kind",
+            Self::OtherHash(_) => {
+                "install a git that knows this object format, as 2.29 and newer do"
+            }
             Self::Git(_) => "`git ls-remote URL` as this user shows whether Git can read it",
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn verify(
     // What cannot be read must not be taken for a commit that is not signed.
     files::read(file, files::TEXT_LIMIT)
         .map_err(|why| unverified(format!("cannot read {}: {why}", file.visible())))?;
-    let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+    let file = files::absolute(file);
     let keyring;
     let mut command = match signers {
         Signers::Ssh(_) => {

@@ -176,14 +176,11 @@ impl GitSource {
         let moved = remove(&before).and_then(|()| fs::rename(&repository, &before));
         moved.map_err(|why| not_written(&before, &why))?;
         let fetched = self.fetch_refs(hash, patience);
-        let (kept, left) = match fetched {
-            Ok(()) => (Ok(()), &before),
-            Err(_) => {
-                (remove(&repository).and_then(|()| fs::rename(&before, &repository)), &repository)
-            }
+        let put = match &fetched {
+            Ok(()) => remove(&before),
+            Err(_) => remove(&repository).and_then(|()| fs::rename(&before, &repository)),
         };
-        let kept = kept.and_then(|()| if fetched.is_ok() { remove(left) } else { Ok(()) });
-        kept.map_err(|why| not_written(left, &why))?;
+        put.map_err(|why| not_written(&repository, &why))?;
         fetched
     }
 
@@ -265,8 +262,8 @@ impl GitSource {
         let name = slug::slugify(url.rsplit(['/', ':']).next().unwrap_or_default());
         let signers = match &self.signers {
             None => String::new(),
-            Some(Signers::Ssh(file)) => format!("\nssh {}", whole_path(file).visible()),
-            Some(Signers::Gpg(file)) => format!("\ngpg {}", whole_path(file).visible()),
+            Some(Signers::Ssh(file)) => format!("\nssh {}", files::absolute(file).visible()),
+            Some(Signers::Gpg(file)) => format!("\ngpg {}", files::absolute(file).visible()),
         };
         let path = match self.path.as_path().visible() {
             path if path.is_empty() => String::new(),
@@ -363,11 +360,6 @@ pub(super) fn alone(command: &mut Command) -> &mut Command {
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
     command.env("GIT_CONFIG_NOSYSTEM", "1").env_remove("GIT_CONFIG_PARAMETERS");
     command.env("GIT_CONFIG_COUNT", "0").env("LC_ALL", "C")
-}
-
-/// The same file from every folder.
-fn whole_path(file: &Path) -> PathBuf {
-    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }
 
 pub(super) fn succeeded(

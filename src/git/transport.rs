@@ -80,8 +80,7 @@ impl GitAccess {
         command.env("GIT_ALLOW_PROTOCOL", protocols(url)).env("GIT_SSH_COMMAND", self.ssh());
         command.env("GIT_SSH_VARIANT", "ssh").env("SSH_ASKPASS_REQUIRE", "never");
         if let Some(token) = &self.token {
-            let token = std::path::absolute(token).unwrap_or_else(|_| token.clone());
-            command.env(TOKEN_FILE, token).env(USER, &self.user);
+            command.env(TOKEN_FILE, files::absolute(token)).env(USER, &self.user);
         }
     }
 
@@ -123,6 +122,5 @@ pub(super) fn readable(option: &'static str, file: &Path) -> Result<(), FetchErr
 
 /// A path as ssh reads it in a setting.
 fn path(file: &Path) -> String {
-    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    format!("\"{}\"", file.to_string_lossy().replace('%', "%%"))
+    format!("\"{}\"", files::absolute(file).to_string_lossy().replace('%', "%%"))
 }

@@ -33,6 +33,11 @@ impl Targets {
         }
     }
 
+    /// Whether one of these targets is one of them.
+    pub fn include_any<'t>(&self, targets: impl IntoIterator<Item = &'t TargetName>) -> bool {
+        targets.into_iter().any(|target| self.include(target))
+    }
+
     /// Whether there is a target that is among both.
     pub fn overlap(&self, other: &Self) -> bool {
         match (self, other) {

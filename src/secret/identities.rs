@@ -69,7 +69,7 @@ pub enum IdentityProblem {
     },
     /// A program keeps the identity, and whoever wrote the file may start none.
     #[error(
-        "line {line} of {name} is for a plugin of age, which is a program, and may not start one here"
+        "line {line} of {name} needs a plugin of age, which is a program, and a project that was fetched from Git may start none here"
     )]
     PluginRefused {
         /// The file.

@@ -254,7 +254,7 @@ impl EntrySelection {
     /// What of an entry is read, where those with the keys `also` are selected by what targets hold.
     fn needed(&self, entry: &Entry, also: &BTreeSet<Key>) -> Needed {
         let is_selected = || self.selection.includes(entry.keys(), &entry.domain.value);
-        if !self.targets.iter().any(|target| entry.targets.include(target)) {
+        if !entry.targets.include_any(&self.targets) {
             Needed::Nothing
         } else if is_selected() || also.contains(&entry.key.value) {
             Needed::Client

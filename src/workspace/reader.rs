@@ -176,9 +176,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         // are selected.
         let targets = selected_names(project, &self.settings.targets).ok();
         let needed = |entry: &Entry| match &targets {
-            Some(targets) if !targets.iter().any(|name| entry.targets.include(name)) => {
-                Needed::Nothing
-            }
+            Some(targets) if !entry.targets.include_any(targets) => Needed::Nothing,
             _ => Needed::Client,
         };
         let resolved = desired::resolve_again(loaded, &resolver, earlier, needed);
