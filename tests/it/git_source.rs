@@ -697,6 +697,7 @@ fn what_one_folder_has_in_force_is_not_for_another() {
     a.stop();
     let again = of("a");
     again.says("has no folder a");
+    again.says("the status page is at");
     assert_eq!(commit(&again), first);
     again.stop();
     b.stop();
