@@ -1,8 +1,34 @@
 //! The codes that programs read: one table for the JSON reports, their schemas, the metrics and the
 //! formats of CI systems. A leaf.
 
+/// A code with spaces for its underscores.
+const fn spaced<const LENGTH: usize>(code: &str) -> [u8; LENGTH] {
+    let mut bytes = [b' '; LENGTH];
+    let mut at = 0;
+    while at < LENGTH {
+        if code.as_bytes()[at] != b'_' {
+            bytes[at] = code.as_bytes()[at];
+        }
+        at += 1;
+    }
+    bytes
+}
+
+/// Each variant has its code and, where people read more than that with spaces, its words.
 macro_rules! codes {
-    ($($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal,)+ })+) => {$(
+    (@words $code:literal) => {{
+        const WORDS: &[u8] = &crate::codes::spaced::<{ $code.len() }>($code);
+        const {
+            match std::str::from_utf8(WORDS) {
+                Ok(words) => words,
+                Err(_) => panic!("a code is ASCII"),
+            }
+        }
+    }};
+    (@words $code:literal $words:literal) => { $words };
+    ($($(#[$about:meta])* $name:ident {
+        $($(#[$doc:meta])* $variant:ident = $code:literal $(: $words:literal)?,)+
+    })+) => {$(
         $(#[$about])*
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord,
@@ -19,6 +45,11 @@ macro_rules! codes {
             /// As programs read it.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// As people read it.
+            pub fn words(self) -> &'static str {
+                match self { $(Self::$variant => codes!(@words $code $($words)?),)+ }
             }
         }
 
@@ -136,7 +167,7 @@ codes! {
         /// It was tried and failed.
         Failed = "failed",
         /// It was not tried.
-        NotBegun = "not_begun",
+        NotBegun = "not_begun": "not done",
     }
 
     /// Why something is not done.
@@ -226,7 +257,7 @@ codes! {
         /// Of this owner, and kept although its entry is gone.
         Forgotten = "forgotten",
         /// Of another owner.
-        OtherOwner = "other_owner",
+        OtherOwner = "other_owner": "another owner's",
         /// Of no owner.
         Foreign = "foreign",
         /// Wanted by an entry, and not there.
@@ -238,7 +269,7 @@ codes! {
         /// As the entry wants it.
         InSync = "in_sync",
         /// Not as the entry wants it.
-        Drifted = "drifted",
+        Drifted = "drifted": "differs",
         /// Not at all.
         Missing = "missing",
         /// It was not created or changed, for a reason that is given.
@@ -246,7 +277,7 @@ codes! {
         /// The entry is suspended: it stays as it is.
         Suspended = "suspended",
         /// The target was not seen since the entry was read.
-        Unknown = "unknown",
+        Unknown = "unknown": "not known yet",
     }
 
     /// What is due of a client, by the dates in its entry.
@@ -270,9 +301,9 @@ codes! {
         /// The entry must answer what Home Assistant asks.
         WaitingForAnswers = "waiting_for_answers",
         /// An account is linked and runs.
-        Loaded = "loaded",
+        Loaded = "loaded": "linked",
         /// An account is linked and does not run.
-        NotLoaded = "not_loaded",
+        NotLoaded = "not_loaded": "linked, not running",
         /// An account is linked through Home Assistant Cloud.
         Cloud = "cloud",
         /// Home Assistant asks for consent again.
@@ -318,7 +349,7 @@ codes! {
         /// As the manifests want it.
         InSync = "in_sync",
         /// No entry of it is selected to be watched.
-        NothingSelected = "nothing_selected",
+        NothingSelected = "nothing_selected": "nothing is selected",
         /// As wanted, except for what waits for consent.
         WaitingForConsent = "waiting_for_consent",
         /// As wanted, except for what an entry must answer.
@@ -332,7 +363,7 @@ codes! {
         /// It refuses the access token.
         TokenRefused = "token_refused",
         /// The access token is not an administrator's.
-        NotAdministrator = "not_administrator",
+        NotAdministrator = "not_administrator": "not an administrator's token",
         /// The access token is missing, or this machine is refused.
         NoAccess = "no_access",
         /// Nothing is done there for now, as the project file says.
@@ -368,17 +399,17 @@ codes! {
         /// One of the options.
         OneOf = "one_of",
         /// A list of options.
-        ListOf = "list_of",
+        ListOf = "list_of": "a list of",
         /// Text.
         Text = "text",
         /// A whole number.
-        Integer = "integer",
+        Integer = "integer": "a whole number",
         /// A number.
-        Number = "number",
+        Number = "number": "a number",
         /// True or false.
-        Flag = "flag",
+        Flag = "flag": "true or false",
         /// Something else that Home Assistant takes.
-        Other = "other",
+        Other = "other": "what Home Assistant takes",
     }
 
     /// How bad a problem is.

@@ -12,7 +12,7 @@ codes! {
         /// It answered, and nothing follows from what it said.
         Unclear = "unclear",
         /// It was not asked, since its address is not known.
-        NoAddress = "no_address",
+        NoAddress = "no_address": "not asked",
     }
 
     /// What a provider says of a client of which it is asked regularly.
@@ -32,7 +32,7 @@ codes! {
         /// It does.
         Registered = "registered",
         /// It does not (yet) accept the redirect URI.
-        NotRegistered = "not_registered",
+        NotRegistered = "not_registered": "not (yet) accepted",
         /// It does not (yet) know the client id.
         UnknownClient = "unknown_client",
         /// It knows the client id; of the redirect URI nothing is known.

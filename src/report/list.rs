@@ -196,7 +196,7 @@ fn held_row(of: &ComparedCredential, plan: &Plan) -> [String; 9] {
         held.id.to_string(),
         owner(mark_of(held)),
         users.join(", "),
-        std::iter::once(words::credential(state.code())).chain(kept).collect(),
+        std::iter::once(state.code().words()).chain(kept).collect(),
         set_up::state_of(plan, state),
     ]
 }
@@ -210,7 +210,7 @@ fn missing_row(wanted: &Wanted) -> [String; 9] {
         String::new(),
         owner(Mark::of_text(&wanted.auth_domain)),
         String::new(),
-        words::credential(CredentialCode::Missing).to_owned(),
+        CredentialCode::Missing.words().to_owned(),
         String::new(),
     ]
 }

@@ -14,7 +14,6 @@ use crate::setup::redirect_uri;
 
 use super::accounts::LinkedAccount;
 use super::text::{DIM, YELLOW, line};
-use super::words;
 
 /// How far an entry's integration is set up, as JSON.
 #[derive(Serialize, JsonSchema)]
@@ -273,7 +272,7 @@ pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
     let in_words = |of: &EntrySetup| {
         let state = match of_entry(of).state {
             SetupCode::NotWanted => return None,
-            state => words::set_up(state),
+            state => state.words(),
         };
         let account = of.id.account.as_ref();
         Some(account.map_or(state.to_owned(), |account| format!("{account} {state}")))
@@ -334,7 +333,7 @@ fn how_to_answer(form: &FlowForm) -> Vec<String> {
         let (takes, options) = takes(&field.kind);
         let options: Vec<String> = options.iter().map(Value::to_string).collect();
         let need = if field.required { "" } else { ", optional" };
-        let takes = format!("{} {}", words::takes(takes), options.join(", "));
+        let takes = format!("{} {}", takes.words(), options.join(", "));
         details.push(format!("{}: {}{need}", field.name, takes.trim_end()));
     }
     let names = form.fields.iter().map(|field| format!("{}: …", field.name));

@@ -11,7 +11,6 @@ use crate::model::{ClientId, Domain, Key, Place, Visible, to_json};
 use crate::verify::{Checked, Verdict};
 
 use super::text::{BOLD, DIM, RED, YELLOW};
-use super::words;
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -109,8 +108,8 @@ pub fn text(all: &[Checked]) -> String {
             one.key.to_string(),
             one.question.domain.to_string(),
             one.question.client_id.to_string(),
-            words::verdict(one.verdict.code()).to_owned(),
-            words::registration(one.registration.code).to_owned(),
+            one.verdict.code().words().to_owned(),
+            one.registration.code.words().to_owned(),
             reasons(one).visible().into_owned(),
         ]);
     }
@@ -123,7 +122,7 @@ pub fn text(all: &[Checked]) -> String {
         let such: Vec<_> = all.iter().filter(|one| one.verdict.code() == kind).collect();
         let Some(help) = such.first().and_then(|_| help(kind)) else { continue };
         let style = if kind == Wrong { RED } else { YELLOW };
-        let _ = writeln!(out, "\n{style}{}{style:#}: {help}", words::verdict(kind));
+        let _ = writeln!(out, "\n{style}{}{style:#}: {help}", kind.words());
         for one in such {
             let asked = one
                 .question
@@ -258,11 +257,11 @@ fn summary(all: &[Checked]) -> String {
         (tally.no_address, VerdictCode::NoAddress),
     ];
     let more = more.iter().filter(|(number, _)| *number > 0);
-    parts.extend(more.map(|(number, code)| format!("{number} {}", words::verdict(*code))));
+    parts.extend(more.map(|(number, code)| format!("{number} {}", code.words())));
     let counts = RegistrationTally::of(all).counts();
     let counts = counts.iter().filter(|(number, _)| *number > 0);
     let uris: Vec<String> =
-        counts.map(|(number, code)| format!("{number} {}", words::registration(*code))).collect();
+        counts.map(|(number, code)| format!("{number} {}", code.words())).collect();
     format!("Clients: {}. Redirect URIs: {}.", parts.join(", "), uris.join(", "))
 }
 

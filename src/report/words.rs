@@ -2,10 +2,6 @@
 
 use std::fmt;
 
-use crate::codes::{
-    CredentialCode, EntryCode, OutcomeCode, RegistrationCode, SetupCode, TakesCode, TargetCode,
-    VerdictCode,
-};
 use crate::plan::{Reason, Unknowable};
 use crate::reconcile::Outcome;
 
@@ -78,111 +74,6 @@ impl fmt::Display for Undone<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word)?;
         self.why.map_or(Ok(()), |why| write!(f, ": {why}"))
-    }
-}
-
-pub(super) fn credential(code: CredentialCode) -> &'static str {
-    match code {
-        CredentialCode::InSync => "in sync",
-        CredentialCode::Drifted => "drifted",
-        CredentialCode::Unknown => "unknown",
-        CredentialCode::Shadowed => "shadowed",
-        CredentialCode::Claim => "claim",
-        CredentialCode::Superseded => "superseded",
-        CredentialCode::Undeclared => "undeclared",
-        CredentialCode::Forgotten => "forgotten",
-        CredentialCode::OtherOwner => "another owner's",
-        CredentialCode::Foreign => "foreign",
-        CredentialCode::Missing => "missing",
-    }
-}
-
-/// How a target holds the credential of an entry.
-pub(crate) fn entry(code: EntryCode) -> &'static str {
-    match code {
-        EntryCode::InSync => "in sync",
-        EntryCode::Drifted => "differs",
-        EntryCode::Missing => "missing",
-        EntryCode::Withheld => "withheld",
-        EntryCode::Suspended => "suspended",
-        EntryCode::Unknown => "not known yet",
-    }
-}
-
-/// How far an integration is set up.
-pub(crate) fn set_up(code: SetupCode) -> &'static str {
-    match code {
-        SetupCode::NotSetUp => "not set up",
-        SetupCode::InProgress => "in progress",
-        SetupCode::WaitingForConsent => "waiting for consent",
-        SetupCode::WaitingForAnswers => "waiting for answers",
-        SetupCode::Loaded => "linked",
-        SetupCode::NotLoaded => "linked, not running",
-        SetupCode::Cloud => "cloud",
-        SetupCode::NeedsConsentAgain => "needs consent again",
-        SetupCode::Failed => "failed",
-        SetupCode::NotWanted => "not wanted",
-    }
-}
-
-/// What a field of a form takes.
-pub(crate) fn takes(code: TakesCode) -> &'static str {
-    match code {
-        TakesCode::OneOf => "one of",
-        TakesCode::ListOf => "a list of",
-        TakesCode::Integer => "a whole number",
-        TakesCode::Number => "a number",
-        TakesCode::Flag => "true or false",
-        TakesCode::Other => "what Home Assistant takes",
-        TakesCode::Text => "text",
-    }
-}
-
-/// What a provider said of a client.
-pub(super) fn verdict(code: VerdictCode) -> &'static str {
-    match code {
-        VerdictCode::NoAddress => "not asked",
-        other => other.as_str(),
-    }
-}
-
-/// Whether a provider knows a client and its redirect URI.
-pub(super) fn registration(code: RegistrationCode) -> &'static str {
-    match code {
-        RegistrationCode::NotRegistered => "not (yet) accepted",
-        RegistrationCode::UnknownClient => "unknown client",
-        RegistrationCode::ClientKnown => "client known",
-        RegistrationCode::NotAsked => "not asked",
-        RegistrationCode::Registered | RegistrationCode::Unclear => code.as_str(),
-    }
-}
-
-/// How a target is, all in all.
-pub(crate) fn target(code: TargetCode) -> &'static str {
-    match code {
-        TargetCode::Connecting => "connecting",
-        TargetCode::InSync => "in sync",
-        TargetCode::NothingSelected => "nothing is selected",
-        TargetCode::WaitingForConsent => "waiting for consent",
-        TargetCode::WaitingForAnswers => "waiting for answers",
-        TargetCode::Differs => "differs",
-        TargetCode::Failed => "failed",
-        TargetCode::Unreachable => "unreachable",
-        TargetCode::TokenRefused => "token refused",
-        TargetCode::NotAdministrator => "not an administrator's token",
-        TargetCode::NoAccess => "no access",
-        TargetCode::Suspended => "suspended",
-    }
-}
-
-/// How a step ended.
-pub(crate) fn outcome(code: OutcomeCode) -> &'static str {
-    match code {
-        OutcomeCode::Done => "done",
-        OutcomeCode::Waiting => "waiting",
-        OutcomeCode::Unfinished => "unfinished",
-        OutcomeCode::Failed => "failed",
-        OutcomeCode::NotBegun => "not done",
     }
 }
 

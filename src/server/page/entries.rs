@@ -8,7 +8,6 @@ use crate::model::counted;
 use crate::report::client::ReportedClient;
 use crate::report::set_up::SetUp;
 use crate::report::status::{ReportedEntry, TargetState};
-use crate::report::words;
 
 use super::{badge, id_part};
 
@@ -108,7 +107,7 @@ fn credential(entry: &ReportedEntry<'_>) -> Markup {
         @if entry.waits_for_window() {
             (badge(tone, "waits for its window"))
         } @else {
-            (badge(tone, words::entry(entry.credential)))
+            (badge(tone, entry.credential.words()))
             @if let Some(reason) = &entry.withheld { span .why { (reason.message) } }
         }
         @if let Some(notice) = &entry.due_notice { span .why { (notice) } }
@@ -163,7 +162,7 @@ fn state(entry: &ReportedEntry<'_>, set_up: &SetUp<'_>) -> Markup {
         | SetupCode::NeedsConsentAgain => Tone::Wait,
     };
     html! {
-        (badge(tone, words::set_up(set_up.state)))
+        (badge(tone, set_up.state.words()))
         @if let Some(reason) = &set_up.reason { span .why { (reason) } }
         @if let Some(help) = &set_up.help { span .why { (help) } }
     }

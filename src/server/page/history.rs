@@ -7,7 +7,6 @@ use crate::html::Tone;
 use crate::model::counted;
 use crate::report::history::ReportedStep;
 use crate::report::status::StatusReport;
-use crate::report::words;
 use crate::status::MOST_RECORDED;
 
 use super::{badge, time};
@@ -45,7 +44,7 @@ fn one(step: &ReportedStep<'_>) -> Markup {
     html! {
         li {
             p {
-                (badge(tone, words::outcome(step.result))) " " strong { (step.what) }
+                (badge(tone, step.result.words())) " " strong { (step.what) }
                 " at " (step.target) " " span .soft { (time(step.at)) }
             }
             @if let Some(error) = step.error { p .bad { (error) } }

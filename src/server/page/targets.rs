@@ -7,7 +7,6 @@ use crate::html::Tone;
 use crate::model::counted;
 use crate::report::differing::Differing;
 use crate::report::status::{StatusReport, TargetState};
-use crate::report::words;
 
 use super::entries::entries;
 use super::{badge, due, id_part, time, tone};
@@ -97,7 +96,7 @@ fn one(target: &TargetState<'_>, is_open: bool, rows: &mut usize) -> Markup {
             .denied[target.link == LinkCode::NoAccess] id=(id) open[is_open] data-open=(is_open) {
             summary id={ (id) "-summary" } {
                 h3 { (target.name) }
-                " " (badge(tone(target.state), words::target(target.state)))
+                " " (badge(tone(target.state), target.state.words()))
                 " " span .soft .address {
                     (target.address)
                     @if let Some(version) = target.home_assistant_version {

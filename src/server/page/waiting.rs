@@ -6,7 +6,6 @@ use url::form_urlencoded;
 use crate::model::{HiddenLink, web_page};
 use crate::report::set_up::{FormField, WaitsFor};
 use crate::report::status::{StatusReport, TargetState, WaitingSetUp};
-use crate::report::words;
 use crate::status::named;
 
 use super::id_part;
@@ -161,7 +160,7 @@ fn answers(step: &str, fields: &[FormField<'_>], errors: &[String], place: &str)
             @for error in errors { li .bad { "Not taken: " (error) } }
             @for field in fields {
                 li {
-                    code { (field.name) } " takes " (words::takes(field.takes))
+                    code { (field.name) } " takes " (field.takes.words())
                     @for option in field.options { " " code { (option) } }
                     @if !field.required { ", may be left out" }
                 }
