@@ -62,6 +62,7 @@ fn stored_by_targets(project: &Project, problems: &mut Diagnostics) -> Result<()
     if project.allow_plaintext {
         return Ok(());
     }
+    let mut found = Vec::new();
     for (name, target) in &project.targets {
         let Some(file) = target.plain_file() else { continue };
         if !file.ancestors().nth(2).is_some_and(Path::is_dir) {
@@ -70,14 +71,26 @@ fn stored_by_targets(project: &Project, problems: &mut Diagnostics) -> Result<()
         // What cannot be resolved is reported by whoever reads it.
         let real = files::real_path(&file).unwrap_or_else(|_| file.clone());
         if git::would_store_as_it_is(&real)? {
-            let file = file.strip_prefix(".").unwrap_or(&file).visible();
-            let message = format!(
-                "the target `{name}` stores its secrets in plain text in {file}, and Git does not ignore it"
-            );
-            let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message);
-            problems.push(problem.help(STORAGE_HELP));
+            let file = file.strip_prefix(".").unwrap_or(&file).visible().into_owned();
+            found.push((name, file));
         }
     }
+    let message = match found.as_slice() {
+        [] => return Ok(()),
+        [(name, file)] => format!(
+            "the target `{name}` stores its secrets in plain text in {file}, and Git does not ignore it"
+        ),
+        several => {
+            let each = several.iter().map(|(name, file)| format!("{file} (`{name}`)"));
+            let all = each.collect::<Vec<_>>().join(", ");
+            let count = several.len();
+            format!(
+                "{count} targets store their secrets in plain text in files that Git does not ignore: {all}"
+            )
+        }
+    };
+    let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message);
+    problems.push(problem.help(STORAGE_HELP));
     Ok(())
 }
 

@@ -77,7 +77,7 @@ pub(super) fn run(
     if !all_fit(&files, &project) {
         return Ok(ExitStatus::Failure);
     }
-    let of_file = |file: &Path| encrypt(global, file, &verb.recipients, &project);
+    let of_file = |file: &Path| encrypt(global, file, verb, &project);
     let Some(mut all) = in_all(&files, of_file) else { return Ok(ExitStatus::Failure) };
     let changes: Vec<_> = all.iter_mut().filter_map(|of_file| of_file.change.take()).collect();
     files::change_all(&changes)?;
@@ -215,6 +215,15 @@ fn sources(asked: &[PathBuf], mut all: Vec<Arc<SourceFile>>) -> Vec<Arc<SourceFi
     all
 }
 
+/// Whether this is neither the project file nor a manifest, so that nothing in it would be encrypted.
+fn is_other_file(file: &Path, text: &str, project: &Project) -> bool {
+    let is_project = project.file.as_ref().is_some_and(|own| files::is_same(own, file));
+    let (entries, found) = entries(file, text, project);
+    let is_other = [ProblemCode::NotAManifest, ProblemCode::UnknownField];
+    let found = found.only(|problem| is_other.contains(&problem.code));
+    !is_project && entries.is_empty() && !found.is_empty()
+}
+
 /// What became of the secrets of a file.
 #[derive(Default)]
 struct Encrypted {
@@ -230,7 +239,7 @@ struct Encrypted {
 fn encrypt(
     global: &Global,
     file: &Path,
-    asked: &[String],
+    verb: &Encrypt,
     project: &Project,
 ) -> anyhow::Result<Encrypted> {
     let text = files::read_text(file, TEXT_LIMIT).context("cannot read it")?;
@@ -243,11 +252,16 @@ fn encrypt(
         return Ok(Encrypted::default());
     }
     let slots = slots(&text)?;
+    if slots.is_empty() && !verb.files.is_empty() && is_other_file(file, &text, project) {
+        bail!(
+            "it has no `application_credentials`, and `encrypt` finds secrets in manifests and appcred.yaml alone: put each secret into its manifest in place of its tag, or encrypt the whole file, as in `sops encrypt --age RECIPIENT secrets.yaml > secrets.sops.yaml` or `age -a -r RECIPIENT -o secrets.yaml.age secrets.yaml`, and remove the old one"
+        );
+    }
     // Where nothing is to be encrypted, nobody need be named.
     let recipients = match slots.iter().any(|slot| slot.plain().is_some()) {
         true => {
             refuse_name_of_sops(file)?;
-            recipients(global, project, asked, file)?
+            recipients(global, project, &verb.recipients, file)?
         }
         false => Recipients::default(),
     };

@@ -379,7 +379,8 @@ fn start_log(global: &Global, is_daemon: bool) {
     };
     // Libraries say what they send and receive, secrets included: they are never asked for more than warnings.
     // What is wrong with a certificate is reported once, with what to do.
-    let filter = EnvFilter::new(format!("warn,rustls_platform_verifier=off,appcred={level}"));
+    let filter =
+        EnvFilter::new(format!("warn,notify=off,rustls_platform_verifier=off,appcred={level}"));
     let format = global.log_format;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -74,7 +74,7 @@ pub(super) fn recipients(
             format!(" (no rule of {} names one of age for {})", rules.visible(), file.visible())
         });
         bail!(
-            "there is no recipient{}: name some under `age: recipients:` in appcred.yaml, which `appcred init` writes, or in a rule of a .sops.yaml of the same Git repository",
+            "there is no recipient{}: `appcred keygen` makes an identity and prints its recipient; name it under `age: recipients:` in appcred.yaml, which `appcred init` writes, or in a rule of a .sops.yaml of the same Git repository",
             unfit.unwrap_or_default()
         );
     }

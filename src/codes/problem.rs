@@ -77,6 +77,8 @@ codes! {
         MisnamedProject = "misnamed-project",
         /// A field is missing.
         MissingField = "missing-field",
+        /// A file of secrets does not have a name.
+        MissingSecret = "missing-secret",
         /// A field has no value.
         MissingValue = "missing-value",
         /// There is no history of Git to search.

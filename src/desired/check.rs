@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{resolve, same_texts};
-use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile};
+use super::{SUSPECT, resolve, same_texts};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity, SourceFile};
 use crate::manifest::{Entry, Loaded, Project, SecretValue, check_in_clear, secret_values};
 use crate::model::{PlainText, Reference, Secret};
 use crate::secret::{self, SecretResolver};
@@ -12,10 +12,6 @@ use crate::secret::{self, SecretResolver};
 pub fn check_secrets(loaded: &Loaded, resolver: &SecretResolver) -> Diagnostics {
     let resolved = resolve(loaded, resolver);
     let mut problems = resolved.wrong;
-    // Where nothing is decrypted, as in CI, the file may be locked on purpose.
-    let locked = [ProblemCode::GitCrypt, ProblemCode::LfsPointer];
-    let locked = resolved.problems.only(|problem| locked.contains(&problem.code));
-    problems.append(locked.into_warnings());
     let mut known = Vec::new();
     for SecretValue { field, value } in secret_values(&loaded.project, &[]) {
         if matches!(value.value, Reference::Plain(_)) {
@@ -24,11 +20,13 @@ pub fn check_secrets(loaded: &Loaded, resolver: &SecretResolver) -> Diagnostics 
         match secret::read_document(&value.value, resolver) {
             Ok(secret) if field.plain_text != PlainText::Usual => known.push((&value.spot, secret)),
             Ok(_) => {}
-            Err(why) if why.is_lacking() => {}
+            Err(why) if why.is_lacking() && !SUSPECT.contains(&why.code()) => {}
             Err(why) => {
                 let message = format!("cannot read this {}: {why}", field.noun());
-                let problem = Diagnostic::error(ProblemCode::UnreadableSecret, message);
-                problems.push(problem.at(&value.spot.file, value.spot.span).help(why.help()));
+                let problem = Diagnostic::error(why.code(), message);
+                let problem = problem.at(&value.spot.file, value.spot.span).help(why.help());
+                let severity = if why.is_lacking() { Severity::Warning } else { problem.severity };
+                problems.push(Diagnostic { severity, ..problem });
             }
         }
     }

@@ -26,9 +26,15 @@ pub struct Resolved {
     completeness: Completeness,
     /// Every secret that could not be read, at its place.
     pub problems: Diagnostics,
-    /// Those of the problems that no other identity, variable or file would solve.
+    /// Those of the problems that no other identity, variable or file would solve, and as warnings those that are
+    /// mostly a mistake.
     wrong: Diagnostics,
 }
+
+/// What another file could solve, and is worth a warning all the same: a name may be mistyped; a file that is locked
+/// may be so on purpose, as in CI, where nothing is decrypted.
+const SUSPECT: &[ProblemCode] =
+    &[ProblemCode::GitCrypt, ProblemCode::LfsPointer, ProblemCode::MissingSecret];
 
 /// For which client an entry is.
 #[derive(Clone, Debug)]
@@ -318,9 +324,11 @@ impl Resolved {
     }
 
     fn report(&mut self, unread: Unread) {
-        if !unread.is_lacking {
-            self.wrong.append(unread.problems.clone());
-        }
+        let wrong = unread.problems.clone();
+        self.wrong.append(match unread.is_lacking {
+            true => wrong.only(|problem| SUSPECT.contains(&problem.code)).into_warnings(),
+            false => wrong,
+        });
         self.problems.append(unread.problems);
     }
 

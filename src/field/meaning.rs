@@ -151,7 +151,17 @@ fn web(text: &str) -> Result<Url, FieldRefusal> {
     };
     if !matches!(url.scheme(), "http" | "https") {
         let why = "must begin with `http://` or `https://`";
-        return Err(without_scheme(FieldRefusal::new(ProblemCode::BadUrl, why), text));
+        let refusal = FieldRefusal::new(ProblemCode::BadUrl, why);
+        let of_web = |web| {
+            format!(
+                "write `{web}://` and no path after the host: appcred finds Home Assistant's WebSocket itself"
+            )
+        };
+        return Err(match url.scheme() {
+            "ws" => refusal.help(of_web("http")),
+            "wss" => refusal.help(of_web("https")),
+            _ => without_scheme(refusal, text),
+        });
     }
     if !url.has_host() {
         return refused("names no host");

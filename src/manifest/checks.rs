@@ -44,7 +44,8 @@ pub(super) fn together(entries: &[Arc<Entry>]) -> Diagnostics {
 
 fn one_entry_a_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     for (entry, first) in rivals(entries, |entry| Some(&entry.key.value)) {
-        let message = format!("key `{}` is already used by another entry", entry.key.value);
+        let both = for_both(entry, first);
+        let message = format!("key `{}` is already used by another entry{both}", entry.key.value);
         let help =
             "give one of them a `key` of its own: where it is left out, it is made from the name";
         problems.push(
@@ -61,7 +62,8 @@ fn one_entry_a_client(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
         }
     }
     for (entry, first) in rivals(entries, client) {
-        let message = format!("two entries of `{}` have the same client id", entry.domain.value);
+        let (domain, both) = (&entry.domain.value, for_both(entry, first));
+        let message = format!("two entries of `{domain}` have the same client id{both}");
         let help = "keep one of them: Home Assistant could not distinguish the two";
         let problem =
             twice(ProblemCode::DuplicateClient, message, &entry.client_id, &first.client_id);
@@ -79,8 +81,9 @@ fn one_heir_a_former_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
         for former in &entry.formerly {
             let others = heirs.entry(former).or_default();
             if let Some(other) = others.iter().find(|other| other.targets.overlap(&entry.targets)) {
+                let both = for_both(entry, other);
                 let message = format!(
-                    "the former key `{former}` also belongs to another entry, or is the entry's own key"
+                    "the former key `{former}` also belongs to another entry{both}, or is the entry's own key"
                 );
                 let help =
                     "a former key belongs to one entry: remove it under `formerly` of all others";
@@ -100,8 +103,9 @@ fn one_in_force(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     }
     for (entry, first) in rivals(entries, domain) {
         let message = format!(
-            "of all credentials of `{}`, Home Assistant uses only the last that was created",
-            entry.domain.value
+            "of all credentials of `{}`, Home Assistant uses only the last that was created{}",
+            entry.domain.value,
+            for_both(entry, first)
         );
         let problem = twice(ProblemCode::OneInForce, message, &entry.domain, &first.domain)
             .help("keep one entry on each target: all linked accounts use its client there");
@@ -174,6 +178,12 @@ fn rivals<'e, K: Copy + Eq + Hash>(
         }
     }
     found
+}
+
+/// For which targets two entries are, where that is not for all.
+fn for_both(one: &Entry, other: &Entry) -> String {
+    let said = one.targets.said_common(&other.targets);
+    said.map(|targets| format!(" for {targets}")).unwrap_or_default()
 }
 
 fn twice<T>(
@@ -334,9 +344,11 @@ pub fn check_domains<'d>(
         let message = suggest::unknown("integration", domain.as_str(), names);
         let problem = Diagnostic::error(ProblemCode::UnknownIntegration, message)
             .at(&spot.file, spot.span)
-            .label(format!("not known to {who}"))
-            .help("only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml");
-        problems.push(problem);
+            .label(format!("not known to {who}"));
+        problems.push(problem.help(match integrations::known().contains(domain) {
+            true => "other releases of Home Assistant have it: update Home Assistant, give the entry other `targets`, or remove it",
+            false => "only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml",
+        }));
     }
     problems
 }

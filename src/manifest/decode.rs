@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::deserialize::Reader;
 use super::reference::SOPS_HEADER;
 use super::schema;
+use super::tags;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
 use crate::field::{Field, FieldRefusal, Raw, TEMPLATE, Text, Texts};
 use crate::model::{FieldName, Place, hidden_character, is_template, named, sops};
@@ -291,9 +292,7 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, FieldRefusal
 /// Says that a value is of another kind than it must be.
 pub(super) fn wrong_kind(node: &Node<'_>, wanted: &str) -> FieldRefusal {
     if let Some(tag) = &node.tag {
-        return FieldRefusal::new(ProblemCode::UnexpectedTag, "takes no tag")
-            .help("tags are for `client_id`, `client_secret`, `token`, `headers`, `client_key`, `proxy` and `webhook`")
-            .at(tag.span);
+        return tags::unexpected(tag);
     }
     let (is, quotable) = match &node.value {
         Value::Null | Value::Lost => {

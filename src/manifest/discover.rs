@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, FileType};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,7 @@ pub(super) struct Discovered {
 pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnostics) -> Discovered {
     let mut search = Search {
         problems,
+        named: places(project).iter().map(|place| folder.join(place)).collect(),
         found: Vec::new(),
         emptied: BTreeSet::new(),
         seen: HashSet::new(),
@@ -130,16 +132,42 @@ pub(super) fn places(project: &Project) -> Vec<PathBuf> {
 
 fn nothing_there(folder: &Path) -> Diagnostic {
     let named = files::folder(folder);
-    Diagnostic::error(ProblemCode::NoManifest, format!("no manifests in `{}`", named.visible()))
-        .help(
-            "put them into `credentials/`, `credentials.yaml`, `application_credentials/` or \
-         `application_credentials.yaml`, or name them under `manifests` in appcred.yaml; \
-         `appcred init` begins a project",
-        )
+    let problem = Diagnostic::error(
+        ProblemCode::NoManifest,
+        format!("no manifests in `{}`", named.visible()),
+    );
+    let usual = "`credentials/`, `credentials.yaml`, `application_credentials/` or `application_credentials.yaml`";
+    problem.help(match moved_to(folder, &[]) {
+        Some(there) => {
+            let there = there.visible();
+            format!("`{there}` lists entries: name it under `manifests` in appcred.yaml, or rename it {usual}")
+        }
+        None => format!(
+            "put them into {usual}, or name them under `manifests` in appcred.yaml; `appcred init` begins a project"
+        ),
+    })
+}
+
+/// A file of this folder that lists entries, or a folder with one: manifests that have been renamed.
+fn moved_to(folder: &Path, named: &[PathBuf]) -> Option<PathBuf> {
+    let lists = |path: &PathBuf| is_yaml(path) && path.is_file() && lists_entries(path);
+    let found = |(path, _): (PathBuf, FileType)| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let is_candidate = !is_other(&name)
+            && hidden_character(&name).is_none()
+            && !named.iter().any(|named| files::is_same(named, &path));
+        let inside = || entries_of(&path).unwrap_or_default().into_iter().map(|(path, _)| path);
+        let is_moved =
+            is_candidate && (lists(&path) || path.is_dir() && inside().any(|path| lists(&path)));
+        is_moved.then_some(path)
+    };
+    entries_of(files::folder(folder)).unwrap_or_default().into_iter().find_map(found)
 }
 
 struct Search<'p> {
     problems: &'p mut Diagnostics,
+    /// The files and folders that the project names.
+    named: Vec<PathBuf>,
     found: Vec<PathBuf>,
     emptied: BTreeSet<PathBuf>,
     /// Files and folders already seen, by their real paths: one may be named twice, or linked to.
@@ -167,7 +195,19 @@ impl Search<'_> {
                 }
             }
             Ok(_) => self.file(path),
-            Err(error) => self.problems.push(at(unreadable(path, &error))),
+            Err(error) => {
+                let problem = at(unreadable(path, &error));
+                let is_gone = error.kind() == ErrorKind::NotFound && !path.is_symlink();
+                let moved =
+                    is_gone.then(|| moved_to(path.parent().unwrap_or(path), &self.named)).flatten();
+                self.problems.push(match moved {
+                    Some(there) => problem.help(format!(
+                        "`{}` lists entries: if this was renamed, name that under `manifests`",
+                        there.visible()
+                    )),
+                    None => problem,
+                });
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use super::lifetime;
 use super::project::Project;
 use super::reference::{id_fault, secret_fault};
 use super::schema::{DateInput, EntryInput, ManifestInput};
+use super::tags;
 use super::targets::{AskedLabels, TargetChoice, Targets};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
 use crate::field::{Field, FieldRefusal, Raw};
@@ -314,8 +315,11 @@ fn adopt(node: &yaml::Node<'_>, domain: Option<&Domain>) -> Result<Adopt, FieldR
             "must be `true`, `false` or the id of a credential",
         )
     };
+    if let Some(tag) = &node.tag {
+        return Err(tags::unexpected(tag));
+    }
     let adopt = match &node.value {
-        yaml::Value::Scalar(scalar) if node.tag.is_none() => match scalar.boolean() {
+        yaml::Value::Scalar(scalar) => match scalar.boolean() {
             Some(true) => Some(Adopt::Only),
             Some(false) => Some(Adopt::No),
             None if is_id(&scalar.text) => Some(Adopt::Id(CredentialId::new(&*scalar.text))),

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::shown::shown_of;
-use crate::model::{HEADERS, conflict_marker, is_name};
-use crate::secret::{is_argument, tags};
+use super::tags;
+use crate::model::{CLIENT_ID, HEADERS, SECRET_FIELDS, conflict_marker, is_name};
+use crate::secret::is_argument;
 use crate::suggest::nearest;
 use crate::yaml::{self, Node, Value};
 
@@ -41,11 +42,14 @@ fn collect(node: &Node<'_>, section: &str, key: &str, text: &str, into: &mut Vec
         into.push(MaskedRange { start, shown: start, end });
         return;
     }
-    let near = |name: &str| nearest(name, tags()).is_some();
-    let known_tag = node.tag.as_ref().is_some_and(|tag| tags().any(|known| known == tag.name));
+    let known_tag = node.tag.as_ref().is_some_and(|tag| tags::is_known(&tag.name));
     if let Some(tag) = &node.tag {
         let (start, end) = (tag.span.start, tag.span.end);
-        into.push(MaskedRange { start, shown: if near(&tag.name) { end } else { start }, end });
+        into.push(MaskedRange {
+            start,
+            shown: if tags::is_shown(&tag.name) { end } else { start },
+            end,
+        });
     }
     match &node.value {
         Value::Null | Value::Lost => {}
@@ -69,12 +73,19 @@ fn collect(node: &Node<'_>, section: &str, key: &str, text: &str, into: &mut Vec
                 let is_shown = pair.key.text == "<<" || is_name(&pair.key.text);
                 let shown = if is_shown { end } else { start };
                 into.push(MaskedRange { start, shown, end });
-                let key = if key == HEADERS.name { key } else { &pair.key.text };
+                let is_label = key == "labels" || key == "targets" && section == CLIENT_ID.section;
+                let is_above = key == HEADERS.name || is_label && !is_secret_field(&pair.key.text);
+                let key = if is_above { key } else { &pair.key.text };
                 let section = if section.is_empty() { &pair.key.text } else { section };
                 collect(&pair.value, section, key, text, into);
             }
         }
     }
+}
+
+/// Whether this is a field of secrets, or was most likely meant to be one: a line may be indented too far.
+fn is_secret_field(key: &str) -> bool {
+    nearest(key, SECRET_FIELDS.iter().map(|field| field.name)).is_some()
 }
 
 /// How many bytes can be shown of what is behind a known tag. Behind the name of a variable may be a

@@ -25,6 +25,7 @@ pub mod schema;
 mod secret_values;
 mod shown;
 mod sources;
+mod tags;
 mod target;
 mod targets;
 #[cfg(test)]

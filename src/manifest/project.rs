@@ -12,6 +12,7 @@ use super::entry::{Entry, given};
 use super::notify::Notify;
 use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
+use super::tags;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
 use crate::field::{Days, Field, FieldRefusal, NAME_HELP, Pairs, Raw, Text, Texts};
 use crate::model::{Key, Labels, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
@@ -351,16 +352,17 @@ impl<'n> Decoder<'n> {
 }
 
 fn max_deletes(node: &Node<'_>) -> Result<MaxDeletes, FieldRefusal> {
+    if let Some(tag) = &node.tag {
+        return Err(tags::unexpected(tag));
+    }
     let limit = match &node.value {
-        Value::Scalar(scalar) if node.tag.is_none() => {
-            match (scalar.kind(), scalar.text.strip_suffix('%')) {
-                (Kind::Number, _) => scalar.text.parse().ok().map(MaxDeletes::Count),
-                (Kind::Text, Some(percent)) => {
-                    percent.parse().ok().filter(|percent| *percent <= 100).map(MaxDeletes::Percent)
-                }
-                _ => None,
+        Value::Scalar(scalar) => match (scalar.kind(), scalar.text.strip_suffix('%')) {
+            (Kind::Number, _) => scalar.text.parse().ok().map(MaxDeletes::Count),
+            (Kind::Text, Some(percent)) => {
+                percent.parse().ok().filter(|percent| *percent <= 100).map(MaxDeletes::Percent)
             }
-        }
+            _ => None,
+        },
         _ => None,
     };
     limit.ok_or_else(|| {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::decode::{Decoder, Site, unbroken, wrong_kind};
+use super::tags;
 use crate::diagnostic::{Located, ProblemCode, Span};
 use crate::field::FieldRefusal;
 use crate::model::{
@@ -10,7 +11,7 @@ use crate::model::{
     value_fault,
 };
 use crate::secret;
-use crate::suggest::{listed, nearest};
+use crate::suggest::nearest;
 use crate::yaml::{Kind, Scalar, Style, Tag, Value};
 
 /// How a value begins that SOPS encrypted.
@@ -124,15 +125,7 @@ impl<'n> Decoder<'n> {
     fn tagged(&self, tag: &Tag, value: &Value<'_>) -> Result<Reference, FieldRefusal> {
         let name = &tag.name;
         if !secret::tags().any(|known| known == name) {
-            // A secret that begins with `!` looks like a tag: only what is near to one is repeated.
-            let why = match nearest(name, secret::tags()) {
-                Some(near) => format!("has the unknown tag `!{name}`: did you mean `!{near}`?"),
-                None => "has an unknown tag".to_owned(),
-            };
-            let known: Vec<_> = secret::tags().map(|tag| format!("!{tag}")).collect();
-            let known = listed(known.iter().map(String::as_str));
-            let help = format!("the tags are {known}; text that begins with `!` needs quotes");
-            return Err(FieldRefusal::new(ProblemCode::UnknownTag, why).help(help).at(tag.span));
+            return Err(tags::unknown(tag));
         }
         match value {
             Value::Scalar(scalar) if !scalar.text.trim().is_empty() => Ok(Reference::Tagged {

@@ -20,6 +20,7 @@ const NAMES: &[&str] = &[
     "formerly",
     "implementation",
     "key",
+    "labels",
     "on_delete",
     "on_drift",
     "owner",
@@ -65,6 +66,9 @@ pub(super) fn shown_of(section: &str, key: &str, raw: &str) -> usize {
     if holds_identity(raw) {
         return 0;
     }
+    if key == "url" && section == "targets" && is_address(raw.trim().trim_matches(['"', '\''])) {
+        return raw.len();
+    }
     let has_names = NAMES.contains(&key) || PATHS.contains(&key);
     // Where such a key is misspelt, what looks like a name is shown all the same.
     let has_names_most_likely = has_names || nearest(key, NAMES.iter().copied()).is_some();
@@ -92,7 +96,7 @@ fn is_harmless(key: &str, shown: &str) -> bool {
         "domain" => {
             text.split(' ').all(|word| is_name(word) || known().contains(&Domain::new(word)))
         }
-        "owner" => text.split(' ').all(is_name),
+        "owner" | "labels" => text.split(' ').all(is_name),
         "url" | "token_url" | "authorize_url" => {
             ["http://", "https://"].iter().any(|start| text.starts_with(start)) || is_name(text)
         }
@@ -109,6 +113,23 @@ fn is_harmless(key: &str, shown: &str) -> bool {
         _ if PATHS.contains(&key) => is_argument(text),
         _ => is_name(text),
     })
+}
+
+/// Whether this is the address of a host, with or without a scheme of any kind: of names, numbers and nothing else,
+/// as in `ws://192.168.1.5:8123/api`. No password or token looks like one.
+fn is_address(text: &str) -> bool {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = host.split_once(':').unwrap_or((host, ""));
+    let is_number = |part: &str, most: usize| {
+        part.len() <= most && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_part = |part: &str| is_name(part) || !part.is_empty() && is_number(part, 3);
+    (scheme.is_empty() || is_name(scheme))
+        && (host.contains('.') || !scheme.is_empty() || !port.is_empty())
+        && host.split('.').all(is_part)
+        && is_number(port, 5)
+        && path.split('/').all(|part| part.is_empty() || is_part(part))
 }
 
 /// Whether this is the id of a credential: an integration and a client id.

@@ -15,6 +15,9 @@ use crate::model::{Glob, Key, LabelSelector, Labels, TargetName, is_name};
 use crate::suggest::{self, listed, nearest};
 use crate::yaml::Value;
 
+/// So many targets are named where several are meant.
+const MOST_COMMON: usize = 5;
+
 /// On which targets an entry is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Targets {
@@ -44,6 +47,27 @@ impl Targets {
             (Self::Only(these), Self::Only(those)) => !these.is_disjoint(those),
             _ => true,
         }
+    }
+
+    /// The targets that are among both.
+    fn common(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::All, these) | (these, Self::All) => these.clone(),
+            (Self::Only(these), Self::Only(those)) => {
+                Self::Only(these.intersection(those).cloned().collect())
+            }
+        }
+    }
+
+    /// The targets that are among both, as a message says them, unless both are for all.
+    pub(super) fn said_common(&self, other: &Self) -> Option<String> {
+        let Self::Only(names) = self.common(other) else { return None };
+        let listed = listed(names.iter().take(MOST_COMMON).map(TargetName::as_str));
+        Some(match names.len() {
+            1 => format!("target {listed}"),
+            2..=MOST_COMMON => format!("targets {listed}"),
+            several => format!("{several} targets, such as {listed}"),
+        })
     }
 }
 

@@ -72,7 +72,7 @@ impl Why {
             }
             Self::OneAccount => "keep one name under `accounts`",
             Self::UnknownIntegration { is_listed: true, .. } => {
-                "install it in Home Assistant first, or correct `domain`"
+                "update Home Assistant if a newer release has it, install it if it is a custom one, or correct `domain`; or remove the entry"
             }
             Self::UnknownIntegration { is_listed: false, .. } => {
                 "only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml"

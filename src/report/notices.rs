@@ -7,8 +7,8 @@ use indexmap::IndexMap;
 use super::change::Change;
 use super::set_up::of_entry;
 use super::text::{DIM, Names, line};
-use crate::model::{ConfigEntry, EntryState, Key, Observed, SetUpId, TargetName};
-use crate::plan::{Action, EntrySetup, Plan, SetupState, Step, Trouble, UndeclaredAccount};
+use crate::model::{ConfigEntry, Domain, EntryState, Key, Mark, Observed, SetUpId, TargetName};
+use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, Trouble, UndeclaredAccount};
 
 /// Every set-up that is in progress, every account that does not run, and those that no entry names.
 pub(super) fn notices(plan: &Plan, is_meant: impl Fn(&Key) -> bool) -> Vec<Change> {
@@ -27,7 +27,47 @@ pub(super) fn notices(plan: &Plan, is_meant: impl Fn(&Key) -> bool) -> Vec<Chang
     });
     let kept = kept_undeclared(plan).filter(|account| is_meant(&account.key));
     let undeclared = kept.map(|account| Change::notice(undeclared(account), None));
-    in_progress.chain(troubled).chain(undeclared).collect()
+    let renamed = perhaps_renamed(plan).into_iter().filter(|(new, _)| is_meant(new));
+    let renamed = renamed.map(|(new, old)| {
+        let title = format!("{new}: it is new, and `{old}` of the same integration is gone");
+        let help = format!(
+            "if the entry was renamed, `formerly: [{old}]` in it replaces its client, and its linked accounts stay with it"
+        );
+        Change::notice(title, Some(help))
+    });
+    in_progress.chain(troubled).chain(undeclared).chain(renamed).collect()
+}
+
+/// The new entries of integrations of which just one other is gone: by its client, an entry is found again that was
+/// renamed, unless that is another one as well.
+fn perhaps_renamed(plan: &Plan) -> Vec<(&Key, Key)> {
+    let mut new: IndexMap<&Domain, BTreeSet<&Key>> = IndexMap::new();
+    let mut gone: IndexMap<&Domain, BTreeSet<Key>> = IndexMap::new();
+    for step in &plan.steps {
+        if let Action::Create { wanted } = &step.action
+            && step.reasons.contains(&Reason::NotObserved)
+        {
+            new.entry(&wanted.domain).or_default().insert(&wanted.key);
+        }
+    }
+    let held_back = plan.withheld.iter().map(|withheld| &withheld.action);
+    for action in plan.steps.iter().map(|step| &step.action).chain(held_back) {
+        if let Action::Delete { old, .. } = action
+            && let Some(mark) = old.auth_domain.as_deref().and_then(Mark::of_text)
+        {
+            gone.entry(&old.domain).or_default().insert(mark.key);
+        }
+    }
+    let mut pairs = Vec::new();
+    for (domain, new) in new {
+        if let Some(gone) = gone.get(domain)
+            && let (1, 1, Some(new), Some(gone)) =
+                (new.len(), gone.len(), new.first(), gone.first())
+        {
+            pairs.push((*new, gone.clone()));
+        }
+    }
+    pairs
 }
 
 /// The set-ups that wait for something, but for those that the plan ends.

@@ -10,7 +10,8 @@ use super::source::SecretSource;
 use super::{BrokenFile, Unreadable, age, broken_file, file, sops};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity};
 use crate::files::{self, TEXT_LIMIT};
-use crate::model::{self, Secret};
+use crate::model::{self, Secret, is_name};
+use crate::suggest::nearest;
 use crate::yaml::{self, Kind, Node, Parsed};
 
 pub(super) const SOURCE: SecretSource = SecretSource {
@@ -20,9 +21,11 @@ pub(super) const SOURCE: SecretSource = SecretSource {
     plain_file,
 };
 
+/// The file of secrets that comes first.
+pub(super) const FIRST: &str = "secrets.yaml";
+
 /// What a file of secrets is called, in the order in which they are looked at.
-const NAMES: &[&str] =
-    &["secrets.yaml", "secrets.sops.yaml", "secrets.sops.json", "secrets.yaml.age"];
+const NAMES: &[&str] = &[FIRST, "secrets.sops.yaml", "secrets.sops.json", "secrets.yaml.age"];
 
 /// How people call it as well; these are named in the error, and not read.
 const MISNAMED: &[&str] = &[
@@ -42,7 +45,7 @@ pub(super) type SecretsByName = BTreeMap<String, Result<Secret, Unreadable>>;
 /// Reads `!secret NAME`, where `base` is the file that says so.
 fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let folder = file::real(files::folder_of(base), resolver)?;
-    let (mut looked, mut misnamed) = (Vec::new(), Vec::new());
+    let (mut looked, mut misnamed, mut near) = (Vec::new(), Vec::new(), None);
     for folder in folder.ancestors() {
         misnamed
             .extend(MISNAMED.iter().map(|name| folder.join(name)).filter(|path| path.is_file()));
@@ -57,7 +60,19 @@ fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Un
                 &path,
                 || open(&path, resolver),
                 |names| match names {
-                    Ok(names) => Ok(names.get(name).cloned()),
+                    Ok(names) => {
+                        let known = names.get(name).cloned();
+                        if known.is_none() && near.is_none() {
+                            near = nearest_name(name, names.keys());
+                        }
+                        Ok(known)
+                    }
+                    // Names that can be read without its secrets may show that it is not the file.
+                    Err(why)
+                        if why.is_lacking() && has_name(name, &path, resolver) == Some(false) =>
+                    {
+                        Ok(None)
+                    }
                     Err(why) => Err(why.clone()),
                 },
             );
@@ -75,7 +90,21 @@ fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Un
         }
     }
     let misnamed = misnamed.iter().map(|path| resolver.shown(path)).collect();
-    Err(Unreadable::NoSecret { name: name.to_owned(), looked, misnamed })
+    Err(Unreadable::NoSecret { name: name.to_owned(), looked: looked.into(), misnamed, near })
+}
+
+/// The name in a file of secrets that was most likely meant.
+fn nearest_name<'n>(name: &str, known: impl Iterator<Item = &'n String>) -> Option<Box<str>> {
+    // What has not the form of a name may be a secret.
+    let known = known.map(String::as_str).filter(|known| is_name(known));
+    nearest(name, known).map(Box::from)
+}
+
+/// Whether a file of secrets has a name, where that is seen without asking anybody.
+fn has_name(name: &str, path: &Path, resolver: &SecretResolver) -> Option<bool> {
+    let names = || names_without_asking(path, resolver);
+    let path = path.to_owned();
+    resolver.names.with(&path, names, |names| names.as_ref().map(|names| names.contains(name)))
 }
 
 /// Warns of other files of secrets in the folder that have the name as well, as far as they can be read without
@@ -86,8 +115,7 @@ fn warn_of_others(name: &str, used: &Path, folder: &Path, resolver: &SecretResol
             continue;
         }
         let Ok(path) = file::real(&path, resolver) else { continue };
-        let names = || names_without_asking(&path, resolver).unwrap_or_default();
-        if resolver.names.with(&path, names, |names| names.contains(name)) {
+        if has_name(name, &path, resolver) == Some(true) {
             let (used, other) = (resolver.shown(used), resolver.shown(&path));
             let secret = model::named("secret", name);
             let message = format!("{used} and {other} both have the {secret}, and {used} is used");

@@ -46,8 +46,8 @@ pub struct SecretResolver {
     pub(super) allowed: AllowedPaths,
     pub(super) stores: FileCache<SecretsByName>,
     pub(super) singles: FileCache<Secret>,
-    /// What files of secrets that were not opened have in them.
-    pub(super) names: OnceMap<PathBuf, BTreeSet<String>>,
+    /// The names in files of secrets that were not opened, where they can be read.
+    pub(super) names: OnceMap<PathBuf, Option<BTreeSet<String>>>,
     /// The regular expressions of SOPS documents.
     pub(super) patterns: Arc<Patterns>,
     /// What programs answered, by the source and what it was asked for.

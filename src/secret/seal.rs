@@ -25,7 +25,9 @@ name recipients of one kind (`appcred keygen --pq` makes a post-quantum one)";
 #[derive(Debug, Error)]
 pub enum AgeEncryptError {
     /// There is no recipient.
-    #[error("there is no age recipient to encrypt to")]
+    #[error(
+        "there is no age recipient to encrypt to: `appcred keygen` makes an identity and prints its recipient, which `age: recipients:` in appcred.yaml or a rule in .sops.yaml names"
+    )]
     NoRecipient,
     /// Not a recipient that appcred can encrypt to.
     #[error("{} is not an age recipient: {}", shown(.0), recipient_fault(.0))]

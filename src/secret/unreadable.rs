@@ -1,8 +1,10 @@
 //! Why secrets cannot be read.
 
+use std::path::Path;
+
 use thiserror::Error;
 
-use super::{BrokenFile, IdentityProblem, SopsProblem, SourceProblem, age};
+use super::{BrokenFile, IdentityProblem, SopsProblem, SourceProblem, age, named as of_secrets};
 use crate::diagnostic::ProblemCode;
 use crate::files::Replaced;
 use crate::model::{MERGE_CONFLICT_HELP, ValueFault, counted, named};
@@ -84,14 +86,16 @@ pub enum Unreadable {
     #[error("{0} is outside the project")]
     Outside(String),
     /// A name that no file of secrets has.
-    #[error("{}", no_secret(name, looked, misnamed))]
+    #[error("{}", no_secret(name, looked, misnamed, near.as_deref()))]
     NoSecret {
         /// The name.
         name: String,
         /// The files that were looked into.
-        looked: Vec<String>,
+        looked: Box<[String]>,
         /// Files that are not looked into because of their names.
-        misnamed: Vec<String>,
+        misnamed: Box<[String]>,
+        /// The name that was most likely meant.
+        near: Option<Box<str>>,
     },
     /// A file has no value of a name.
     #[error("it has no {}", named("value", .0))]
@@ -165,8 +169,11 @@ impl Unreadable {
             | Self::WrongPassphrase
             | Self::Plugin(_)
             | Self::File { .. }
-            | Self::NoSecret { .. }
             | Self::NotSet(_) => true,
+            // It comes first, and is what is most often elsewhere: where it is here, it is what is meant.
+            Self::NoSecret { looked, .. } => {
+                !looked.iter().any(|file| Path::new(file).ends_with(of_secrets::FIRST))
+            }
             // Another clone has the file itself.
             Self::Replaced { found, .. } => *found != Replaced::Utf16,
             Self::Within { why, .. } => why.is_lacking(),
@@ -205,6 +212,7 @@ impl Unreadable {
             Self::Replaced { found: Replaced::GitCrypt, .. } => ProblemCode::GitCrypt,
             Self::Replaced { found: Replaced::LfsPointer, .. } => ProblemCode::LfsPointer,
             Self::Replaced { found: Replaced::Utf16, .. } => ProblemCode::NotUtf8,
+            Self::NoSecret { looked, .. } if !looked.is_empty() => ProblemCode::MissingSecret,
             _ => ProblemCode::UnreadableSecret,
         }
     }
@@ -265,7 +273,7 @@ impl Unreadable {
     }
 }
 
-fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
+fn no_secret(name: &str, looked: &[String], misnamed: &[String], near: Option<&str>) -> String {
     let secret = named("secret", name);
     let message = match looked {
         [] => format!("there is no secrets.yaml with the {secret}, here or above"),
@@ -273,7 +281,10 @@ fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
         several => format!("none of {} has the {secret}", several.join(", ")),
     };
     match misnamed {
-        [] => message,
+        [] => match near {
+            Some(near) => format!("{message}: did you mean `{near}`?"),
+            None => message,
+        },
         [only] => format!("{message}, and {only} is not read because of its name"),
         several => {
             format!("{message}, and {} are not read because of their names", several.join(", "))

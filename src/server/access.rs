@@ -29,6 +29,8 @@ use super::{login, reply};
 
 /// The cookie of whoever has logged in.
 pub(super) const SESSION_COOKIE: &str = "appcred_session";
+/// Where a browser says that a request comes from.
+const FETCH_SITE: &str = "sec-fetch-site";
 /// Below which path the Supervisor shows us.
 const INGRESS_PATH: &str = "x-ingress-path";
 
@@ -154,10 +156,10 @@ impl Access {
     /// Whether one may speak from there, whoever one is.
     fn refusal_of_address(&self, request: &Request) -> Option<Response> {
         let headers = request.headers();
-        if self.is_ingress(request) {
-            return None;
-        }
         let refused = |why| Some(reply::words(StatusCode::FORBIDDEN, why));
+        if self.is_ingress(request) {
+            return if is_from_elsewhere(request) { refused(NOT_FROM_THERE) } else { None };
+        }
         match (&self.token, &self.ingress) {
             (None, Some(_)) => refused(NOT_DIRECTLY),
             (None, None) if !host(headers).is_some_and(|host| self.is_own(&host)) => {
@@ -248,6 +250,15 @@ pub(super) async fn guard(
     refusal
 }
 
+/// Whether a page of another site has its browser change something here. Behind Home Assistant, the names under which
+/// it is reached are not known here, so that `Origin` says nothing. No such page knows the path of ingress, which is
+/// random, and its cookie is for its own site alone; a browser that says where a request comes from is believed as well.
+fn is_from_elsewhere(request: &Request) -> bool {
+    let site = request.headers().get(FETCH_SITE).map(HeaderValue::as_bytes);
+    !request.method().is_safe()
+        && site.is_some_and(|site| site != b"same-origin" && site != b"none")
+}
+
 fn host(headers: &HeaderMap) -> Option<Authority> {
     headers.get(HOST)?.to_str().ok()?.parse().ok()
 }
@@ -273,4 +284,29 @@ pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<I
 fn is_plain(path: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-');
     path.starts_with('/') && !path.starts_with("//") && path.bytes().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::extract::Request;
+
+    use super::{FETCH_SITE, is_from_elsewhere};
+
+    #[test]
+    fn behind_ingress_a_browser_that_names_another_site_changes_nothing() {
+        for (method, site, elsewhere) in [
+            ("POST", Some("cross-site"), true),
+            ("POST", Some("same-site"), true),
+            ("POST", Some("same-origin"), false),
+            ("POST", Some("none"), false),
+            ("POST", None, false),
+            ("GET", Some("cross-site"), false),
+        ] {
+            let request = Request::builder().method(method).uri("/");
+            let request = site.into_iter().fold(request, |to, site| to.header(FETCH_SITE, site));
+            let request = request.body(Body::empty()).unwrap();
+            assert_eq!(is_from_elsewhere(&request), elsewhere, "{method} {site:?}");
+        }
+    }
 }

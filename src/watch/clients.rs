@@ -211,7 +211,7 @@ impl ClientChecks {
         answers: impl IntoIterator<Item = (EntryAt, ClientAnswer)>,
         now: Timestamp,
     ) -> Vec<(EventCode, String)> {
-        let mut news: BTreeMap<(EventCode, String), BTreeSet<Key>> = BTreeMap::new();
+        let mut news: BTreeMap<(EventCode, String), ClientUses> = BTreeMap::new();
         for (at, answer) in answers {
             let (target, key) = &at;
             let is_unclear = matches!(answer, ClientAnswer::NotAsked | ClientAnswer::Unclear(_));
@@ -231,22 +231,28 @@ impl ClientChecks {
                 }
                 _ => continue,
             };
-            news.entry(new).or_default().insert(at.1);
+            news.entry(new).or_default().insert(at);
         }
-        let in_words = |((event, why), keys): ((EventCode, String), BTreeSet<Key>)| {
+        let in_words = |((event, why), uses): ((EventCode, String), ClientUses)| {
+            let keys: BTreeSet<_> = uses.iter().map(|(_, key)| key).collect();
+            let targets: BTreeSet<_> = uses.iter().map(|(target, _)| target).collect();
             let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-            let keys = keys.join(", ");
+            let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+            let of = format!("{} at {}", keys.join(", "), targets.join(", "));
             let message = match event {
                 EventCode::ClientRejected => format!(
-                    "the provider rejects the client of {keys} ({why}): compare client id and secret with what the provider shows"
+                    "the provider rejects the client of {of} ({why}): compare client id and secret with what the provider shows"
                 ),
-                _ => format!("the provider accepts the client of {keys} again"),
+                _ => format!("the provider accepts the client of {of} again"),
             };
             (event, message)
         };
         news.into_iter().map(in_words).collect()
     }
 }
+
+/// Where a client is used.
+type ClientUses = BTreeSet<EntryAt>;
 
 /// When a client is asked about next: always after `now`.
 fn next_moment((domain, client_id): &ClientOf, now: Timestamp, every: Duration) -> Timestamp {
@@ -375,7 +381,8 @@ mod tests {
         let answers = ["a", "b"].map(|name| ((home(), key(name)), wrong()));
         let news = checks.record(answers, at(0));
         let [(EventCode::ClientRejected, message)] = news.as_slice() else { panic!("{news:?}") };
-        assert!(message.contains("the client of `a`, `b` (invalid_client)"), "{message}");
+        let of = "the client of `a`, `b` at home (invalid_client)";
+        assert!(message.contains(of), "{message}");
     }
 
     #[tokio::test]

@@ -71,7 +71,13 @@ impl<C: Connect> TargetTasks<C> {
         let (suspended, mut specs): (BTreeMap<_, _>, BTreeMap<_, _>) =
             specs.into_iter().partition(|(_, spec)| spec.is_suspended);
         let twice = take_out_twice(&mut specs);
-        self.handles.retain(|name, _| specs.contains_key(name));
+        self.handles.retain(|name, _| {
+            let stays = specs.contains_key(name);
+            if !stays && !twice.contains_key(name) && !suspended.contains_key(name) {
+                tracing::info!(target = %name, "no longer watched: appcred.yaml does not have it, or --target or --selector leaves it out");
+            }
+            stays
+        });
         self.statuses.edit(|status| {
             status.targets.retain(|name, _| {
                 specs.contains_key(name) || twice.contains_key(name) || suspended.contains_key(name)

@@ -116,8 +116,13 @@ impl Folders {
 
     /// What the program was given, or why it was not started.
     fn start(&self, options: &Value) -> Result<String, String> {
+        self.start_with(&options.to_string())
+    }
+
+    /// The same with a file of options as it may be found.
+    fn start_with(&self, options: &str) -> Result<String, String> {
         let at = |name: &str| self.0.path().join(name);
-        fs::write(at("data/options.json"), options.to_string()).unwrap();
+        fs::write(at("data/options.json"), options).unwrap();
         let ran = Command::new(format!("{APP}/start"))
             .args([at("data"), at("config")])
             .env_clear()
@@ -157,6 +162,7 @@ fn the_options_of_a_repository_become_those_of_git() {
     folders.file("deploy_key", "the key\n");
     folders.file("known_hosts", "the hosts\n");
     folders.file("signers", "the signers\n");
+    folders.file("folder/file", "");
     let options = json!({
         "git_url": "git@h:me/x y.git", "git_ref": "$(main)", "git_path": "house one", "git_token": "the-token",
         "git_key_file": "deploy_key", "git_known_hosts_file": "known_hosts", "git_signers_file": "signers",
@@ -179,10 +185,21 @@ fn the_options_of_a_repository_become_those_of_git() {
     }
     for (options, why) in [
         (json!({"git_url": "u", "git_signers_file": "gone"}), "git_signers_file names gone"),
+        (
+            json!({"git_url": "u", "git_key_file": ".."}),
+            "git_key_file is .., which is not the name",
+        ),
+        (json!({"git_url": "u", "git_key_file": "../data"}), "which is not the name of a file"),
+        (json!({"git_url": "u", "git_key_file": "folder"}), "which is no file in the app's folder"),
         (json!({"git_token": "t"}), "git_url is not"),
         (json!({"git_ref": "main"}), "git_url is not"),
     ] {
         let refused = folders.start(&options).unwrap_err();
         assert!(refused.contains(why), "{refused}");
+    }
+    folders.file("appcred/appcred.yaml", "");
+    for damaged in ["", "{", "[]", "null"] {
+        let refused = folders.start_with(damaged).unwrap_err();
+        assert!(refused.contains("is empty or damaged"), "{damaged:?}: {refused}");
     }
 }

@@ -565,3 +565,27 @@ fn a_locked_file_of_secrets_is_reported_where_it_is_named() {
         appcred(&project, &["validate", "--strict"]).status(1).run();
     }
 }
+
+#[test]
+fn a_name_that_a_file_of_secrets_does_not_have_is_reported_without_an_identity() {
+    let project = Project::new().file("appcred.yaml", PROJECT);
+    let entry = manifest("client_id: i, client_secret: !secret spotfy");
+    project.write("credentials/a.yaml", &entry);
+    // Nobody knows what is in a file that is elsewhere.
+    appcred(&project, &["validate"]).stderr("").run();
+    project.write("secrets.yaml", &format!("spotify: {SECRET}\n"));
+    let missing = "secrets.yaml does not have the secret `spotfy`: did you mean `spotify`?";
+    check(appcred(&project, &["validate"]), 1, missing);
+    fs::remove_file(project.join("secrets.yaml")).unwrap();
+    // SOPS leaves names in clear; the first file of secrets may be elsewhere.
+    let (identity, recipient) = age_identity();
+    project.write("secrets.sops.yaml", &format!("spotify: {SECRET}\n"));
+    let recipient = recipient.to_string();
+    let encrypt = ["--encrypt", "--age", &recipient, "secrets.sops.yaml"];
+    project.write("secrets.sops.yaml", &sops(project.path(), &identity, encrypt));
+    let ran = check(appcred(&project, &["validate"]), 0, "warning: cannot read the client_secret");
+    assert!(ran.stderr.contains("secrets.sops.yaml does not have the secret"), "{}", ran.stderr);
+    appcred(&project, &["validate", "--strict"]).status(1).run();
+    project.write("credentials/a.yaml", &entry.replace("spotfy", "spotify"));
+    appcred(&project, &["validate"]).stderr("").run();
+}

@@ -377,6 +377,16 @@ fn what_home_assistant_stores_is_found_where_git_has_it() {
     // Before the first apply, too.
     let said = validate(&project).run().stderr;
     assert!(said.contains(warning), "{said}");
+    let two =
+        project_for(&[&ours.to_string()]).replace("{lab: ", "{cabin: {config_dir: ha2}, lab: ");
+    let several = Project::new().file("appcred.yaml", &two).file("ha2/configuration.yaml", "");
+    several.write("credentials/a.yaml", &manifest(&[sealed("a", "x", &ours)]));
+    several.write("ha/configuration.yaml", "");
+    git(several.path(), &["init", "--quiet"]);
+    let said = validate(&several).run().stderr;
+    let both = "2 targets store their secrets in plain text in files that Git does not ignore: ha2/.storage/application_credentials (`cabin`), ha/";
+    assert!(said.contains(both), "{said}");
+    assert_eq!(said.matches("in plain text").count(), 1, "{said}");
     project.write("ha/.storage/application_credentials", stored);
     commit(&project, "with secrets");
     project.write(".gitignore", ".storage/\n");

@@ -169,3 +169,20 @@ fn a_watcher_and_verify_of_one_house_read_nothing_for_another() {
     let ran = watched.finish();
     assert!(!ran.stderr.contains("NOWHERE"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_target_that_leaves_the_selection_of_a_watcher_is_logged() {
+    let entries = "application_credentials:
+  - {domain: spotify, key: s, client_id: a, client_secret: xyzzy-a}
+";
+    let project = Project::new().file("appcred.yaml", HOUSES).file("credentials.yaml", entries);
+    let watched = appcred(&project, &["watch", "--selector", "site=cabin"]).spawn();
+    eventually("it is held", || held(&project, "cabin-1").len() == 1);
+    project.write("appcred.yaml", &HOUSES.replacen("site: cabin", "site: barn", 1));
+    eventually("it is logged", || watched.stderr().contains("no longer watched"));
+    watched.signal(Signal::TERM);
+    let ran = watched.finish();
+    let lines = ran.stderr.lines().filter(|line| line.contains("no longer watched"));
+    let lines: Vec<&str> = lines.collect();
+    assert!(matches!(lines[..], [line] if line.contains("cabin-1")), "{lines:?}");
+}

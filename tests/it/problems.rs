@@ -107,6 +107,25 @@ const ENTRY: &str = "application_credentials:
 ";
 
 #[test]
+fn manifests_that_were_renamed_are_found_again() {
+    for (name, found) in [
+        ("creds/all.yaml", "`creds` lists entries"),
+        ("credentials.yml", "`credentials.yml` lists entries"),
+        (".creds/all.yaml", "put them into `credentials/`"),
+    ] {
+        let scene = Scene::new();
+        fs::remove_dir(scene.path("credentials")).unwrap();
+        fs::create_dir_all(scene.path(name).parent().unwrap()).unwrap();
+        scene.write(name, ENTRY);
+        assert!(scene.told().contains(found), "{}", scene.told());
+        scene.write("appcred.yaml", "targets: {lab: {config_dir: ha}}\nmanifests: [house]\n");
+        let told = scene.told();
+        let named = format!("{found}: if this was renamed, name that under `manifests`");
+        assert_eq!(told.contains(&named), !name.starts_with('.'), "{told}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_utf8() {
     let scene = Scene::new();
     scene.write("credentials/a.yaml", b"application_credentials:\n  - domain: sp\xf6tify\n");

@@ -138,8 +138,9 @@ fn sops_files_with_every_option_are_read() {
 fn no_such(name: &str) -> Result<Secret, Unreadable> {
     Err(Unreadable::NoSecret {
         name: name.to_owned(),
-        looked: vec!["secrets.yaml".to_owned()],
-        misnamed: Vec::new(),
+        looked: ["secrets.yaml".to_owned()].into(),
+        misnamed: Box::default(),
+        near: None,
     })
 }
 

@@ -473,3 +473,24 @@ fn add_writes_nothing_where_the_project_does_not_read() {
         assert!(!project.path().join(file).exists(), "{file}");
     }
 }
+
+#[test]
+fn encrypt_says_that_a_file_is_no_manifest() {
+    let kept = Kept::new();
+    let refused = "it has no `application_credentials`, and `encrypt` finds secrets in manifests";
+    for (file, text) in [
+        ("secrets.yaml", "spotify: m4rk3d\n"),
+        ("house.yaml", "spotify: m4rk3d\n"),
+        ("configuration.yaml", "http:\n  api_password: m4rk3d\n"),
+    ] {
+        kept.project.write(file, text);
+        let ran = kept.appcred().args(["encrypt", file]).status(1).run();
+        assert!(ran.stderr.contains(refused), "{file}: {}", ran.stderr);
+        assert_eq!(kept.text(file), text);
+    }
+    for text in ["application_credentials: []\n", "application_credentials:\n", ""] {
+        kept.project.write("empty.yaml", text);
+        let encrypt = kept.appcred().args(["encrypt", "empty.yaml", "appcred.yaml"]);
+        encrypt.stdout("No secret is in plain text.\n").run();
+    }
+}

@@ -85,7 +85,9 @@ async fn a_client_that_becomes_wrong_and_right_again_is_notified_of_once_each() 
     check_own("notice.schema.json", &notice);
     let message = notice["message"].as_str().unwrap();
     assert!(
-        message.starts_with("the provider rejects the client of `anna` (invalid_client"),
+        message.starts_with(
+            "the provider rejects the client of `anna` at cabin, home (invalid_client"
+        ),
         "{message}"
     );
     assert_eq!(notice["target"], serde_json::Value::Null);

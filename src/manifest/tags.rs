@@ -1,0 +1,84 @@
+//! Tags of YAML: those that name where a secret is, and those that Home Assistant reads and appcred does not.
+
+use crate::diagnostic::ProblemCode;
+use crate::field::FieldRefusal;
+use crate::model::SECRET_FIELDS;
+use crate::secret;
+use crate::suggest::{listed, nearest};
+use crate::yaml::Tag;
+
+/// Home Assistant's tags for other files.
+const INCLUDES: &[&str] = &[
+    "include",
+    "include_dir_list",
+    "include_dir_merge_list",
+    "include_dir_merge_named",
+    "include_dir_named",
+];
+/// Home Assistant's tag for what a blueprint is given.
+const INPUT: &str = "input";
+
+fn of_home_assistant() -> impl Iterator<Item = &'static str> {
+    INCLUDES.iter().copied().chain([INPUT])
+}
+
+/// Whether a tag is one that appcred or Home Assistant reads.
+pub(super) fn is_known(name: &str) -> bool {
+    secret::tags().chain(of_home_assistant()).any(|known| known == name)
+}
+
+/// Whether the name of a tag can be shown: a secret that begins with `!` looks like a tag.
+pub(super) fn is_shown(name: &str) -> bool {
+    nearest(name, secret::tags().chain(of_home_assistant())).is_some()
+}
+
+/// That a field takes no tag.
+pub(super) fn unexpected(tag: &Tag) -> FieldRefusal {
+    let mut fields: Vec<&str> = Vec::new();
+    for field in SECRET_FIELDS {
+        if !fields.contains(&field.name) {
+            fields.push(field.name);
+        }
+    }
+    let name = tag.name.as_str();
+    let (why, help) = if INCLUDES.contains(&name) {
+        let help = "write here what that file holds: appcred includes no files; entries may be in several manifests, all in `credentials/` or named under `manifests` in appcred.yaml";
+        (format!("has `!{name}`, which appcred does not read"), help.to_owned())
+    } else if name == INPUT {
+        let help = "write the value itself: `!input` is for Home Assistant's blueprints";
+        (format!("has `!{name}`, which appcred does not read"), help.to_owned())
+    } else {
+        let text = match is_known(name) {
+            true => "",
+            false => "; text that begins with `!` needs quotes",
+        };
+        let help = format!("write the value itself: tags are for {}{text}", listed(fields));
+        ("takes no tag".to_owned(), help)
+    };
+    FieldRefusal::new(ProblemCode::UnexpectedTag, why).help(help).at(tag.span)
+}
+
+/// That no secret is read by such a tag.
+pub(super) fn unknown(tag: &Tag) -> FieldRefusal {
+    let name = tag.name.as_str();
+    let known: Vec<_> = secret::tags().map(|tag| format!("!{tag}")).collect();
+    let known = listed(known.iter().map(String::as_str));
+    let (why, help) = match nearest(name, secret::tags()) {
+        _ if INCLUDES.contains(&name) => (
+            format!("has `!{name}`, which appcred does not read"),
+            format!("`!file FILE` reads a secret from a file; the tags are {known}"),
+        ),
+        Some(near) => (
+            format!("has the unknown tag `!{name}`: did you mean `!{near}`?"),
+            format!("the tags are {known}; text that begins with `!` needs quotes"),
+        ),
+        None => (
+            match is_shown(name) {
+                true => format!("has the unknown tag `!{name}`"),
+                false => "has an unknown tag".to_owned(),
+            },
+            format!("the tags are {known}; text that begins with `!` needs quotes"),
+        ),
+    };
+    FieldRefusal::new(ProblemCode::UnknownTag, why).help(help).at(tag.span)
+}
