@@ -80,7 +80,10 @@ pub(super) fn decrypt(
     } else {
         // Asked last, so only when no other fits.
         let recorder = StanzaRecorder::default();
-        let opened = file.decrypt(identities.all().chain([&recorder as &dyn Identity]));
+        let free = identities.free();
+        let free = free.iter().map(|identity| identity as &dyn Identity);
+        let opened =
+            file.decrypt(free.chain(identities.asking()).chain([&recorder as &dyn Identity]));
         match opened {
             Ok(plain) => plain,
             Err(DecryptError::NoMatchingKeys) if is_cut(bytes) => {
@@ -102,7 +105,8 @@ pub(super) fn decrypt_without_asking(
 ) -> Option<Zeroizing<Vec<u8>>> {
     let bytes = trimmed(bytes);
     let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).ok()?;
-    let mut plain = file.decrypt(identities.free()).ok()?;
+    let free = identities.free();
+    let mut plain = file.decrypt(free.iter().map(|identity| identity as &dyn Identity)).ok()?;
     let most = bytes.len() as u64;
     files::read_bytes(&mut plain, most, most).ok()
 }

@@ -17,6 +17,7 @@ use super::ask::{Ask, Nobody, Person};
 use super::env::{IdentitySources, holds_identity};
 use super::locked::{BadLine, IdentityLine, LockedFile, LockedSsh, parse, words};
 use super::program;
+use super::remembered::{OpenedLast, Remembered};
 use crate::model::{Secret, Visible};
 
 /// No program prints more identities.
@@ -148,6 +149,7 @@ pub struct Identities {
     /// The passphrase of files that have one instead of recipients: it is asked for once.
     passphrase: OnceLock<Option<SecretString>>,
     bad_line: BadLine,
+    opened_last: OpenedLast,
 }
 
 impl Default for Identities {
@@ -166,6 +168,7 @@ impl Identities {
             person: Person::new(person),
             passphrase: OnceLock::new(),
             bad_line: BadLine::default(),
+            opened_last: OpenedLast::default(),
         }
     }
 
@@ -222,10 +225,15 @@ impl Identities {
         if self.recipients.is_empty() { &self.asking_recipients } else { &self.recipients }
     }
 
-    /// All, in the order in which they are tried.
-    pub(super) fn all(&self) -> impl Iterator<Item = &dyn Identity> {
-        let free = self.free.iter().map(|(identity, _)| identity);
-        free.chain(&self.asking).map(|identity| identity.as_ref() as &dyn Identity)
+    /// Those that open without asking anybody, in the order in which they are tried.
+    pub(super) fn free(&self) -> Vec<Remembered<'_>> {
+        let free = self.free.iter().map(|(identity, _)| identity.as_ref() as &dyn Identity);
+        self.opened_last.first(free)
+    }
+
+    /// Those that may ask somebody, which are tried after them.
+    pub(super) fn asking(&self) -> impl Iterator<Item = &dyn Identity> {
+        self.asking.iter().map(|identity| identity.as_ref() as &dyn Identity)
     }
 
     /// For whom a part of an age file is, if it is for one that needs no input.
@@ -234,11 +242,6 @@ impl Identities {
             matches!(identity.unwrap_stanza(stanza), Some(Ok(_)))
         };
         self.free.iter().find(opens).and_then(|(_, recipient)| recipient.clone())
-    }
-
-    /// Those that open without asking anybody.
-    pub(super) fn free(&self) -> impl Iterator<Item = &dyn Identity> {
-        self.free.iter().map(|(identity, _)| identity.as_ref() as &dyn Identity)
     }
 
     /// The passphrase of files that have no recipients.

@@ -16,6 +16,7 @@ mod once_map;
 mod program;
 mod recipient_mismatch;
 mod recipients;
+mod remembered;
 #[cfg(test)]
 mod reversed;
 pub mod seal;

@@ -128,7 +128,9 @@ fn age_mismatch(
     if is_meant == Some(true) {
         return None;
     }
-    let is_opened = open()?.decrypt(identities.free()).is_ok();
+    let free = identities.free();
+    let free = free.iter().map(|identity| identity as &dyn Identity);
+    let is_opened = open()?.decrypt(free).is_ok();
     let stanzas = Stanzas::of(&seen);
     let (ssh, rest): (BTreeSet<&String>, BTreeSet<&String>) =
         recipients.iter().partition(|recipient| recipient.starts_with("ssh-"));
