@@ -9,7 +9,7 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::model::{Key, TargetSelection, Windows, counted};
+use crate::model::{Key, Policy, Rollout, TargetSelection, Windows, counted};
 use crate::plan_file::PlanFile;
 use crate::reconcile::{self, Verdicts, unchecked_line};
 use crate::report::{Report, Verb, text};
@@ -24,7 +24,7 @@ use super::locks::lock_targets;
 use super::output::{Outputs, names};
 use super::plan::say_selected;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
-use super::{GitArgs, Global, console, environment, plan_file, verify};
+use super::{GitArgs, Global, console, environment, plan_file, verify, waves};
 
 /// Fewer operations than this are over before a bar is seen.
 const WORTH_A_BAR: usize = 20;
@@ -96,7 +96,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     let _lock = lock_targets(global, selection).await?;
     let mut gathered = gather(global, selection, &policy).await?;
     ask_about_troubles(&mut gathered.targets).await;
-    let Gathered { manifests, problems, windows, targets } = gathered;
+    let Gathered { manifests, problems, windows, order, targets } = gathered;
     let write = |views: &[TargetView]| {
         let (targets, names) = (reported(views), names(global));
         let report = Report {
@@ -141,7 +141,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             console::message("Nothing was changed.");
             return Ok(ExitStatus::Failure);
         }
-        carry_out(&mut views, verdicts).await?;
+        carry_out(&mut views, verdicts, (&order.rollout, &order.policy)).await?;
     }
     write(&views)?;
     Ok(ended(&views))
@@ -207,13 +207,14 @@ pub(super) async fn agreed(question: &str, instead: &str) -> anyhow::Result<bool
     Ok(tokio::task::spawn_blocking(move || console::confirm(&question)).await??)
 }
 
-/// Carries out the plans of all views.
+/// Carries out the plans of all views, in waves where there are any.
 ///
 /// # Errors
 /// Where it is interrupted twice.
 pub(super) async fn carry_out(
     views: &mut [TargetView],
     mut verdicts: Verdicts,
+    (rollout, policy): (&Rollout, &Policy),
 ) -> anyhow::Result<()> {
     let stop = Stop::new();
     let bars = MultiProgress::with_draw_target(if std::io::stderr().is_terminal() {
@@ -225,8 +226,8 @@ pub(super) async fn carry_out(
     let work = async {
         let planned = views.iter().filter(|view| view.has_work()).filter_map(TargetView::planned);
         verdicts.learn_about_set_ups(planned).await;
-        let working = views.iter_mut().filter(|view| view.has_work());
-        join_all(working.map(|view| carry_out_one(view, &verdicts, &stop, &bars))).await;
+        let worker = Worker { verdicts, stop: &stop, bars };
+        waves::carry_out(views, (rollout, policy), &worker).await;
     };
     tokio::select! {
         () = work => Ok(()),
@@ -234,34 +235,45 @@ pub(super) async fn carry_out(
     }
 }
 
-async fn carry_out_one(
-    view: &mut TargetView,
-    verdicts: &Verdicts,
-    stop: &Stop,
-    bars: &MultiProgress,
-) {
-    let (Ok(comparison), Some(target)) = (&view.comparison, &mut view.target) else { return };
-    let mut bar = None;
-    let name = view.name.clone();
-    let mut progress = |over: usize, total: usize| {
-        if total >= WORTH_A_BAR {
-            let bar = bar.get_or_insert_with(|| bars.add(new_bar(&name.to_string(), total)));
-            bar.set_position(over as u64);
+/// What plans are carried out with.
+pub(super) struct Worker<'s> {
+    verdicts: Verdicts,
+    pub(super) stop: &'s Stop,
+    bars: MultiProgress,
+}
+
+impl Worker<'_> {
+    /// Carries out the plans of these views, side by side.
+    pub(super) async fn work<'v>(&self, views: impl Iterator<Item = &'v mut TargetView>) {
+        let working = views.filter(|view| view.has_work());
+        join_all(working.map(|view| self.carry_out(view))).await;
+    }
+
+    async fn carry_out(&self, view: &mut TargetView) {
+        let (Ok(comparison), Some(target)) = (&view.comparison, &mut view.target) else { return };
+        let mut bar = None;
+        let name = view.name.clone();
+        let mut progress = |over: usize, total: usize| {
+            if total >= WORTH_A_BAR {
+                let bar =
+                    bar.get_or_insert_with(|| self.bars.add(new_bar(&name.to_string(), total)));
+                bar.set_position(over as u64);
+            }
+        };
+        let Comparison { desired, observed, plan } = comparison;
+        let (of, stop) = ((plan, desired, observed), self.stop);
+        let carried_out =
+            reconcile::carry_out(of, target, &mut self.verdicts.clone(), stop, &mut progress).await;
+        if let Some(line) = unchecked_line(&carried_out.unchecked) {
+            console::warning(format_args!("{name}: {line}"));
         }
-    };
-    let Comparison { desired, observed, plan } = comparison;
-    let of = (plan, desired, observed);
-    let carried_out =
-        reconcile::carry_out(of, target, &mut verdicts.clone(), stop, &mut progress).await;
-    if let Some(line) = unchecked_line(&carried_out.unchecked) {
-        console::warning(format_args!("{name}: {line}"));
-    }
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
-    view.outcomes = carried_out.outcomes;
-    for outcome in &view.outcomes {
-        tracing::info!(target = %view.name, step = outcome.step.0, outcome = ?outcome.outcome, "step");
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        view.outcomes = carried_out.outcomes;
+        for outcome in &view.outcomes {
+            tracing::info!(target = %view.name, step = outcome.step.0, outcome = ?outcome.outcome, "step");
+        }
     }
 }
 
@@ -277,7 +289,7 @@ fn new_bar(name: &str, total: usize) -> ProgressBar {
 /// Whether everything that was wanted is done, or waits for consent.
 pub(super) fn arrived(view: &TargetView) -> bool {
     view.comparison.as_ref().is_ok_and(|Comparison { plan, .. }| {
-        !view.outcomes.iter().any(|outcome| outcome.is_failure(plan))
+        !view.outcomes.iter().any(|outcome| outcome.is_failure(plan)) && !plan.waits_for_wave()
     }) && blocked(view) == 0
 }
 

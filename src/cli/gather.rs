@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use crate::desired::{Needed, Resolved};
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, LoadRequest, Loaded, Project, secret_values};
-use crate::model::{PolicyOverrides, TargetSelection, Windows};
+use crate::model::{Policy, PolicyOverrides, Rollout, TargetSelection, Windows};
 use crate::reconcile::{self, Verdicts};
 use crate::report::{EntryPlaces, TargetReport, notices, problems};
 use crate::secret::{IdentityProblem, SecretResolver, env};
@@ -80,8 +80,17 @@ pub(super) struct Gathered {
     pub(super) problems: Diagnostics,
     /// When a watcher may change something.
     pub(super) windows: Windows,
+    /// In which order targets are changed.
+    pub(super) order: Order,
     /// The targets; none where the manifests are in error.
     pub(super) targets: Option<Vec<TargetView>>,
+}
+
+/// In which order targets are changed, and what was planned by.
+#[derive(Default)]
+pub(super) struct Order {
+    pub(super) rollout: Rollout,
+    pub(super) policy: Policy,
 }
 
 /// Plans for the selected targets.
@@ -112,9 +121,13 @@ pub(super) async fn gather_loaded(
     let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
     let workspace = workspace(global);
     let windows = workspace.environment.windows(&loaded.project);
+    let order = Order {
+        rollout: loaded.project.rollout.clone(),
+        policy: loaded.project.policy.with(policy),
+    };
     let evaluation = workspace.evaluate(loaded, selection, policy, on_error, Terminal).await?;
     warn_of_running(evaluation.targets.iter().flatten()).await?;
-    Ok(Gathered { windows, ..gathered(manifests, problems, evaluation) })
+    Ok(Gathered { windows, order, ..gathered(manifests, problems, evaluation) })
 }
 
 /// Plans for the selected targets as a snapshot recorded them.
@@ -135,8 +148,8 @@ pub(super) async fn gather_snapshot(
     pager::keep_from(variables_with_secrets(&loaded));
     let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
     if problems.has_errors() {
-        let windows = Windows::default();
-        return Ok(Gathered { manifests, problems, windows, targets: None });
+        let (windows, order) = Default::default();
+        return Ok(Gathered { manifests, problems, windows, order, targets: None });
     }
     let evaluation =
         workspace.evaluate_snapshot(loaded, snapshot?, selection, policy, against).await?;
@@ -166,8 +179,8 @@ fn gathered(
     let known = targets.filter_map(|of| Some((&of.name, &of.comparison.as_ref().ok()?.observed)));
     notices::unread_accounts(known).into_iter().for_each(console::warning);
     problems.append(evaluation.problems);
-    let (windows, targets) = (Windows::default(), evaluation.targets);
-    Gathered { manifests, problems, windows, targets }
+    let (windows, order) = Default::default();
+    Gathered { manifests, problems, windows, order, targets: evaluation.targets }
 }
 
 /// Asks the providers about the clients of accounts that do not run.
@@ -233,6 +246,7 @@ pub(super) fn reported(targets: &[TargetView]) -> Vec<TargetReport<'_>> {
             address: &target.address,
             version: observed.and_then(|observed| observed.version.as_deref()),
             basis: target.basis.as_deref(),
+            wave: target.wave,
             is_new: observed.is_some_and(|observed| observed.is_new),
             redirect_uri: live.map(|live| live.redirect_uri.as_str()),
             plan: target.comparison.as_ref().map(|known| &known.plan).map_err(String::as_str),

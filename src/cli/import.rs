@@ -10,7 +10,9 @@ use crate::diagnostic::ProblemCode;
 use crate::files::change_all;
 use crate::integrations;
 use crate::manifest::{self, LoadRequest, Project};
-use crate::model::{Domain, Held, Key, Observed, TargetSelection, Visible, counted};
+use crate::model::{
+    Domain, Held, Key, Observed, Policy, Rollout, TargetSelection, Visible, counted,
+};
 use crate::plan::{self, Scope, Withheld};
 use crate::reconcile::Verdicts;
 use crate::report::changes::MadeChange;
@@ -197,7 +199,8 @@ async fn finish(
         console::say(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }
     if adopts {
-        carry_out(&mut views, Verdicts::default()).await?;
+        let at_once = (&Rollout::default(), &Policy::default());
+        carry_out(&mut views, Verdicts::default(), at_once).await?;
         console::say(&outcomes::outcomes(&reported(&views), links))?;
     }
     let arrived = verb.no_adopt || views.iter().all(arrived);

@@ -56,6 +56,7 @@ mod validate;
 mod verify;
 mod version;
 mod watch;
+mod waves;
 
 use std::path::PathBuf;
 

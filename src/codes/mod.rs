@@ -212,6 +212,8 @@ codes! {
         Suspended = "suspended",
         /// A watcher changes something only in windows, and none is open.
         OutsideWindows = "outside_windows",
+        /// The waves before that of the target are not done.
+        EarlierWave = "earlier_wave",
         /// The policy says to delete nothing.
         PruneOff = "prune_off",
         /// More deletes than the policy allows.

@@ -9,7 +9,7 @@ codes! {
         AliasInItself = "alias-in-itself",
         /// This cannot be the domain of an integration.
         BadDomain = "bad-domain",
-        /// `max_deletes` is neither a number nor a percentage.
+        /// `max_deletes`, or `max` of a wave, is neither a number nor a percentage.
         BadLimit = "bad-limit",
         /// The YAML merge key `<<` has a value that cannot be merged.
         BadMerge = "bad-merge",

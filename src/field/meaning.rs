@@ -1,5 +1,6 @@
 //! What texts in the files mean.
 
+use jiff::SignedDuration;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use smol_str::SmolStr;
@@ -215,6 +216,29 @@ impl Meaning for Seconds {
         let seconds = seconds.and_then(|seconds| seconds.parse().ok()).filter(|all| *all > 0);
         seconds.map(Self).ok_or_else(|| {
             FieldRefusal::new(ProblemCode::BadValue, "is not a number of seconds, as in `30s`")
+        })
+    }
+}
+
+/// A time between two things.
+pub struct Interval(
+    /// To the second.
+    pub SignedDuration,
+);
+
+impl Meaning for Interval {
+    const PATTERN: &'static str = "^[1-9][0-9]{0,3}[smh]$";
+
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
+        let units = [('s', 1), ('m', 60), ('h', 3_600)];
+        let read = units.iter().find_map(|(unit, seconds)| {
+            let number = text.strip_suffix(*unit).filter(|number| number.len() <= 4)?;
+            let number: u16 = number.parse().ok().filter(|number| *number > 0)?;
+            Some(Self(SignedDuration::from_secs(i64::from(number) * seconds)))
+        });
+        read.ok_or_else(|| {
+            let refusal = FieldRefusal::new(ProblemCode::BadValue, "is not a time");
+            refusal.help("write it as in `30s`, `10m` or `2h`")
         })
     }
 }

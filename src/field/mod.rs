@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 pub use meaning::{
-    BaseUrl, Days, IdentityPath, NAME_HELP, Recipient, Seconds, TimeOfDay, TokenUrl,
+    BaseUrl, Days, IdentityPath, Interval, NAME_HELP, Recipient, Seconds, TimeOfDay, TokenUrl,
 };
 
 use crate::diagnostic::{ProblemCode, Span};

@@ -21,6 +21,7 @@ mod owner;
 mod programs;
 mod project;
 mod reference;
+mod rollout;
 pub mod schema;
 mod secret_values;
 mod shown;

@@ -15,7 +15,7 @@ use super::schema::{AgeInput, PolicyInput, ProjectInput};
 use super::tags;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
 use crate::field::{Days, Field, FieldRefusal, NAME_HELP, Pairs, Raw, Text, Texts};
-use crate::model::{Key, Labels, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
+use crate::model::{Key, Labels, MaxDeletes, OnDrift, Owner, Policy, Prune, Rollout, TargetName};
 use crate::secret::seal::{MIXED, mixture, shown};
 use crate::secret::{SecretProgram, SecretPrograms};
 use crate::target::{Endpoint, TargetInput};
@@ -38,6 +38,8 @@ pub struct Project {
     pub suspended: BTreeMap<TargetName, Spot>,
     /// The labels of each target.
     pub labels: BTreeMap<TargetName, Labels>,
+    /// In which order the targets are changed.
+    pub rollout: Rollout,
     /// How secrets are encrypted.
     pub age: AgeConfig,
     /// What a plan may do.
@@ -218,11 +220,16 @@ impl<'n> Decoder<'n> {
             allow_outside_files: given(input.allow_outside_files, false).unwrap_or_default(),
             ..Project::default()
         };
-        if let Some(policy) = input.policy.and_then(|policy| policy.value) {
+        let mut rollout = None;
+        if let Some(mut policy) = input.policy.and_then(|policy| policy.value) {
+            rollout = policy.rollout.take().and_then(|rollout| rollout.value);
             project.policy = self.policy(policy, &mut project);
         }
         project.policy.custom_integrations = self.each(input.custom_integrations).collect();
         self.targets(input.targets, paths, &mut project);
+        if let Some(rollout) = rollout {
+            project.rollout = self.rollout(rollout, &project);
+        }
         project
     }
 

@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use smol_str::SmolStr;
 
 use super::deserialize::described;
+use super::rollout::{RolloutInput, WaveInput};
 use crate::field::{
     Days, Field, IdentityPath, Pairs, Raw, Recipient, Seconds, SecretText, Text, Texts, TimeOfDay,
     TokenUrl,
@@ -46,6 +47,8 @@ pub(super) fn mapping_with(field: &str) -> Option<&'static str> {
         described::<SopsProgramInput>(),
         described::<PolicyInput>(),
         described::<WindowInput>(),
+        described::<RolloutInput>(),
+        described::<WaveInput>(),
         described::<EntryInput>(),
         described::<LabelledInput>(),
         described::<IntegrationInput>(),
@@ -285,6 +288,8 @@ pub(super) struct PolicyInput {
     /// What `appcred watch` does about changes that were made at a target by hand. `repair` where it is
     /// left out.
     pub(super) on_drift: Option<Field<OnDrift>>,
+    /// The order in which targets are changed. All at once where it is left out.
+    pub(super) rollout: Option<Field<RolloutInput>>,
 }
 
 /// A time in which a watcher may change something.

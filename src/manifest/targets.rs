@@ -8,9 +8,9 @@ use smol_str::SmolStr;
 use super::decode::{Decoder, Site, plain_text, wrong_kind};
 use super::entry::Entry;
 use super::project::Project;
-use super::schema::{LabelledInput, TargetsInput};
+use super::schema::{LabelValuesInput, LabelledInput, TargetsInput};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode};
-use crate::field::{Field, FieldRefusal, Meaning, Raw, Text};
+use crate::field::{Field, FieldRefusal, Meaning, Pairs, Raw, Text};
 use crate::model::{Glob, Key, LabelSelector, Labels, TargetName, is_name};
 use crate::suggest::{self, listed, nearest};
 use crate::yaml::Value;
@@ -158,13 +158,24 @@ impl<'n> TargetChoice<'_, 'n, '_> {
     }
 
     fn labelled(&self, site: Site<'n>) -> Option<(Targets, AskedLabels)> {
+        let labels = self.decoder.read::<LabelledInput>(site)?.r#match;
+        let (chosen, asked) =
+            self.matching(labels, "leave `targets` out if the entry is for every target")?;
+        Some((Targets::Only(chosen), asked))
+    }
+
+    /// The targets that have these labels; `all` says what to do where all are meant.
+    pub(super) fn matching(
+        &self,
+        labels: Field<Pairs<Raw<LabelValuesInput>>>,
+        all: &str,
+    ) -> Option<(BTreeSet<TargetName>, AskedLabels)> {
         let decoder = self.decoder;
-        let labels = decoder.read::<LabelledInput>(site)?.r#match;
         let at = decoder.site(&labels);
         let labels = labels.value?.0;
         if labels.is_empty() {
             let refusal = FieldRefusal::new(ProblemCode::NoTarget, "names no label");
-            let help = "name one, as in `match: {ring: \"1\"}`; leave `targets` out if the entry is for every target";
+            let help = format!("name one, as in `match: {{ring: \"1\"}}`; {all}");
             decoder.refuse(at, refusal.help(help));
             return None;
         }
@@ -179,7 +190,7 @@ impl<'n> TargetChoice<'_, 'n, '_> {
             return None;
         }
         if self.project.broken {
-            return Some((Targets::Only(BTreeSet::new()), asked));
+            return Some((BTreeSet::new(), asked));
         }
         let selector = LabelSelector::from_iter(asked.clone());
         let chosen = self.project.labels.iter().filter(|(_, labels)| selector.matches(labels));
@@ -195,7 +206,7 @@ impl<'n> TargetChoice<'_, 'n, '_> {
             );
             return None;
         }
-        Some((Targets::Only(chosen), asked))
+        Some((chosen, asked))
     }
 
     /// The values that a label may have. One that no target has is reported.

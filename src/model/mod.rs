@@ -25,6 +25,7 @@ mod placeholders;
 mod policy;
 mod redirect;
 mod reference;
+mod rollout;
 mod secret;
 mod secret_field;
 mod selection;
@@ -70,6 +71,7 @@ pub use placeholders::{NOTICE_FIELDS, fill_in};
 pub use policy::{MaxDeletes, OnDrift, Policy, PolicyOverrides, Prune};
 pub use redirect::{CALLBACK_PATH, MY_REDIRECT_URI};
 pub use reference::{Reference, is_variable_name};
+pub use rollout::{Rollout, Standing, UndoneWave, Wave, WhyUndone};
 pub use secret::Secret;
 pub use secret_field::{
     CLIENT_ID, CLIENT_KEY, CLIENT_SECRET, HEADERS, PROXY, PlainText, SECRET_FIELDS, SecretField,

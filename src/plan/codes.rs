@@ -77,6 +77,7 @@ impl Why {
             Self::Protected { .. } => WithheldCode::Protected,
             Self::Suspended => WithheldCode::Suspended,
             Self::OutsideWindows { .. } => WithheldCode::OutsideWindows,
+            Self::EarlierWave { .. } => WithheldCode::EarlierWave,
             Self::PruneOff => WithheldCode::PruneOff,
             Self::TooManyDeletes { .. } => WithheldCode::TooManyDeletes,
             Self::NothingDesired => WithheldCode::NothingDesired,

@@ -52,6 +52,9 @@ impl Why {
             }
             Self::Suspended => "remove `suspend: true` from the entry, and it is done",
             Self::OutsideWindows { .. } => "`appcred apply` does it now",
+            Self::EarlierWave { .. } => {
+                "it goes on when those waves are done; `appcred apply --target` with this target does it now"
+            }
             Self::PruneOff => "--prune managed deletes it",
             Self::TooManyDeletes { .. } => {
                 "if they are meant, raise `max_deletes` or pass --max-deletes"

@@ -80,12 +80,16 @@ impl Plan {
 
     /// Leaves everything for later but the set-ups that are open, which somebody may have consented to. Answers
     /// whether there was something.
-    pub fn postpone(&mut self, next: &str) -> bool {
+    pub fn postpone(&mut self, why: &Why) -> bool {
         let is_open = |action: &Action| matches!(action, Action::SetUp { open: Some(_), .. });
         let count = self.steps.len();
-        let why = Why::OutsideWindows { next: next.into() };
         self.withhold_steps(|step, _| (!is_open(&step.action)).then(|| why.clone()));
         self.steps.len() < count
+    }
+
+    /// Whether something waits for the waves before that of the target.
+    pub fn waits_for_wave(&self) -> bool {
+        self.withheld.iter().any(|withheld| matches!(withheld.why, Why::EarlierWave { .. }))
     }
 
     /// How many credentials would be deleted once what keeps them for now is over: entries that could not be read,

@@ -85,6 +85,15 @@ impl Trouble {
         }
     }
 
+    /// Whether its client or credential is most likely wrong.
+    pub fn is_clients_fault(&self) -> bool {
+        use CauseCode::{
+            ClientDeleted, ClientUnproven, CredentialMissing, SecretExpired, WrongClient,
+        };
+        let faults = [ClientDeleted, ClientUnproven, CredentialMissing, SecretExpired, WrongClient];
+        faults.contains(&self.cause())
+    }
+
     /// What is seen.
     pub fn seen(&self) -> String {
         if self.is_starting {

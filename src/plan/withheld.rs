@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use smol_str::SmolStr;
 
 use super::action::Action;
-use crate::model::{ConfigEntry, Domain, Held, Key, Mark, Owner, UnreadAccounts, Visible, counted};
+use crate::model::{
+    ConfigEntry, Domain, Held, Key, Mark, Owner, UnreadAccounts, Visible, Wave, counted,
+};
 
 /// Something that is not done, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,20 +26,31 @@ impl Withheld {
         match &self.why {
             // No entry wants what would be pruned.
             Why::UnreadableMark { .. } => !matches!(self.action, Action::Delete { .. }),
-            Why::InUse { .. } | Why::PruneOff | Why::Suspended | Why::OutsideWindows { .. } => {
-                false
-            }
+            Why::InUse { .. }
+            | Why::PruneOff
+            | Why::Suspended
+            | Why::OutsideWindows { .. }
+            | Why::EarlierWave { .. } => false,
             _ => true,
         }
     }
 }
 
 impl Why {
+    /// Whether it is done later without anybody's doing.
+    pub fn is_wait(&self) -> bool {
+        matches!(self, Self::OutsideWindows { .. } | Self::EarlierWave { .. })
+    }
+
     /// Whether it stays so until somebody changes or decides something.
     pub fn needs_person(&self) -> bool {
         !matches!(
             self,
-            Self::InUse { .. } | Self::PruneOff | Self::Suspended | Self::OutsideWindows { .. }
+            Self::InUse { .. }
+                | Self::PruneOff
+                | Self::Suspended
+                | Self::OutsideWindows { .. }
+                | Self::EarlierWave { .. }
         )
     }
 }
@@ -128,6 +141,13 @@ pub enum Why {
     OutsideWindows {
         /// When the next one begins.
         next: SmolStr,
+    },
+    /// Waves before that of the target are not done.
+    EarlierWave {
+        /// The target's wave.
+        wave: Wave,
+        /// Why it has not begun, as in "wave 1 is not done: `cabin` has failed".
+        wait: SmolStr,
     },
     /// The policy says to delete nothing.
     PruneOff,
@@ -270,6 +290,7 @@ impl fmt::Display for Why {
             Self::OutsideWindows { next } => {
                 write!(f, "changes are made only in windows, the next of which begins on {next}")
             }
+            Self::EarlierWave { wave, wait } => write!(f, "the target is in {wave}: {wait}"),
             Self::PruneOff => f.write_str("the policy says `prune: none`"),
             Self::TooManyDeletes { planned, allowed } => write!(
                 f,

@@ -1,11 +1,12 @@
-//! What at a target is not as wanted, and why that is so.
+//! What at a target is not as wanted, and why that is so; and what stays there by intention.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::codes::WithheldCode;
+use crate::model::{Domain, Key};
 use crate::plan::Why;
-use crate::status::Difference;
+use crate::status::{Difference, ForgottenCredential};
 
 /// Something at a target that is not as wanted.
 #[derive(Serialize, JsonSchema)]
@@ -28,9 +29,9 @@ impl<'a> Differing<'a> {
         }
     }
 
-    /// Whether it is changed as soon as a window begins.
-    pub(crate) fn waits_for_window(&self) -> bool {
-        self.withheld.as_ref().is_some_and(WithheldReason::is_window)
+    /// What it waits for until it is changed, as in `window`.
+    pub(crate) fn waits_for(&self) -> Option<&'static str> {
+        self.withheld.as_ref().and_then(WithheldReason::waits_for)
     }
 }
 
@@ -50,8 +51,29 @@ impl WithheldReason {
         Self { why: why.code(), message: why.to_string(), help: why.help() }
     }
 
-    /// Whether the next window ends it.
-    pub(super) fn is_window(&self) -> bool {
-        self.why == WithheldCode::OutsideWindows
+    /// What ends it without anybody's doing, as in `window`.
+    pub(super) fn waits_for(&self) -> Option<&'static str> {
+        match self.why {
+            WithheldCode::OutsideWindows => Some("window"),
+            WithheldCode::EarlierWave => Some("wave"),
+            _ => None,
+        }
+    }
+}
+
+/// A credential that stays although no entry wants it.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ReportedForgotten<'a> {
+    /// The key that it was made for.
+    pub(crate) key: &'a Key,
+    /// The integration.
+    pub(crate) domain: &'a Domain,
+    /// As Home Assistant shows it.
+    pub(crate) name: &'a str,
+}
+
+impl<'a> From<&'a ForgottenCredential> for ReportedForgotten<'a> {
+    fn from(of: &'a ForgottenCredential) -> Self {
+        Self { key: &of.key, domain: &of.domain, name: &of.name }
     }
 }

@@ -51,6 +51,9 @@ pub fn summary(report: &Report<'_>) -> String {
     problems_of(&mut out, report);
     if report.verb == Verb::Plan && report.targets.len() > 1 {
         let _ = writeln!(out, "{}\n", prose(&text::total(report.targets)));
+        if let Some(waves) = text::waves(report.targets) {
+            let _ = writeln!(out, "{}\n", prose(&waves));
+        }
     }
     let mut budget = TABLES;
     let mut unsaid = 0;

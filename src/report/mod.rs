@@ -28,6 +28,7 @@ pub mod notices;
 pub mod outcomes;
 pub mod problems;
 pub mod registration;
+pub(crate) mod rollout;
 mod sarif;
 pub mod schema;
 mod selection;
@@ -49,7 +50,7 @@ pub use file_names::FileNames;
 pub use format::Format;
 
 use crate::diagnostic::Diagnostics;
-use crate::model::{Held, Key, Labels, Lifetime, Mark, Place, Selection, TargetName};
+use crate::model::{Held, Key, Labels, Lifetime, Mark, Place, Selection, TargetName, Wave};
 use crate::plan::{Action, Adoption, Plan, Step};
 use crate::reconcile::StepOutcome;
 
@@ -165,6 +166,8 @@ pub struct TargetReport<'a> {
     pub outcomes: &'a [StepOutcome],
     /// What was looked at instead of the target, such as a snapshot.
     pub basis: Option<&'a str>,
+    /// The wave in which it is changed; none where all targets are changed at once.
+    pub wave: Option<Wave>,
     /// Where each entry is written.
     pub entries: BTreeMap<Key, EntryPlaces>,
 }

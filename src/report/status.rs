@@ -10,17 +10,17 @@ use crate::codes::{ClientCode, DueCode, EntryCode, LinkCode, ModeCode, SetupCode
 use crate::integrations::too_many_accounts;
 use crate::model::{AccountName, ClientId, Domain, Due, Key, Labels, SetUpId, TargetName, to_json};
 use crate::status::{
-    AccessFault, EntryStatus, ForgottenCredential, Holding, Link, Mode, Status, TargetStatus,
-    window_line,
+    AccessFault, EntryStatus, Holding, Link, Mode, Status, TargetStatus, wait_line,
 };
 
 use super::FileNames;
 use super::accounts::{self, NamedAccount};
 use super::client::ReportedClient;
-use super::differing::{Differing, WithheldReason};
+use super::differing::{Differing, ReportedForgotten, WithheldReason};
 use super::history::{ReportedCommit, ReportedStep, history};
 use super::json::{Problem, problems_of};
 use super::moment::Moment;
+use super::rollout::ReportedRollout;
 use super::selection::ReportedSelection;
 use super::set_up::{SetUp, WaitsFor};
 
@@ -46,6 +46,9 @@ pub(crate) struct StatusReport<'a> {
     pub(crate) source: Option<super::source::ReportedSource<'a>>,
     /// The targets, by name.
     pub(crate) targets: Vec<TargetState<'a>>,
+    /// The wave that is on, where targets are changed in waves and some are not done; left out where all are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rollout: Option<ReportedRollout<'a>>,
     /// What was done lately, the newest first; kept in memory.
     pub(crate) history: Vec<ReportedStep<'a>>,
 }
@@ -110,7 +113,7 @@ pub(crate) struct TargetState<'a> {
     pub(crate) entries: Vec<ReportedEntry<'a>>,
     /// What is not as wanted there, and stays so for now.
     pub(crate) differences: Vec<Differing<'a>>,
-    /// How many of these wait for the next window, in words.
+    /// How many of these wait for a window or a wave, in words.
     #[serde(skip)]
     pub(crate) postponed: Option<String>,
     /// The credentials that stay there although no entry wants them: `forget` noted their keys.
@@ -120,23 +123,6 @@ pub(crate) struct TargetState<'a> {
     pub(crate) foreign: usize,
     /// How many of other owners.
     pub(crate) of_other_owners: usize,
-}
-
-/// A credential that stays although no entry wants it.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct ReportedForgotten<'a> {
-    /// The key that it was made for.
-    pub(crate) key: &'a Key,
-    /// The integration.
-    pub(crate) domain: &'a Domain,
-    /// As Home Assistant shows it.
-    pub(crate) name: &'a str,
-}
-
-impl<'a> From<&'a ForgottenCredential> for ReportedForgotten<'a> {
-    fn from(of: &'a ForgottenCredential) -> Self {
-        Self { key: &of.key, domain: &of.domain, name: &of.name }
-    }
 }
 
 /// The state of one entry at a target.
@@ -228,9 +214,9 @@ impl ReportedEntry<'_> {
         self.client.as_ref().is_some_and(|client| client.verdict == ClientCode::Rejected)
     }
 
-    /// Whether it is changed as soon as a window begins.
-    pub(crate) fn waits_for_window(&self) -> bool {
-        self.withheld.as_ref().is_some_and(WithheldReason::is_window)
+    /// What it waits for until it is changed, as in `window`.
+    pub(crate) fn waits_for(&self) -> Option<&'static str> {
+        self.withheld.as_ref().and_then(WithheldReason::waits_for)
     }
 
     /// Whether a person should look at it.
@@ -239,7 +225,7 @@ impl ReportedEntry<'_> {
             |code| matches!(code, SetupCode::Loaded | SetupCode::Cloud | SetupCode::NotWanted);
         let is_at_rest = self.credential == EntryCode::Suspended;
         let is_as_wanted = is_at_rest || self.credential == EntryCode::InSync;
-        !(is_as_wanted || self.waits_for_window())
+        !(is_as_wanted || self.waits_for().is_some())
             || self.due.is_some()
             || self.is_rejected()
             || self.limit.is_some()
@@ -272,6 +258,7 @@ pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<
         },
         source: status.source.as_ref().map(Into::into),
         targets: targets.collect(),
+        rollout: status.rollout.as_ref().map(ReportedRollout::from),
         history: history(&status.history),
     }
 }
@@ -323,7 +310,7 @@ fn of_target<'a>(
             })
             .collect(),
         differences: target.differences.iter().map(Differing::of).collect(),
-        postponed: target.postponed().map(|(count, begin)| window_line(count, begin)),
+        postponed: target.postponed().map(|(count, why)| wait_line(count, why)),
         forgotten: target.forgotten.iter().map(ReportedForgotten::from).collect(),
         foreign: target.foreign,
         of_other_owners: target.of_other_owners,

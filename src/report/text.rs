@@ -1,14 +1,14 @@
 //! Text for people, in the form that readers of terraform's plans expect. It is always styled;
 //! whoever prints it strips the styles where there is no terminal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::model::{TargetName, Visible, counted};
+use crate::model::{TargetName, Visible, Wave, counted};
 use crate::plan::{Action, Plan, Step};
 
 use super::change::{Change, Detail, DetailKind, changes};
@@ -76,6 +76,7 @@ pub fn plan(targets: &[TargetReport<'_>], details: Details) -> String {
             out.push('\n');
         }
         line(&mut out, BOLD, &total(targets));
+        waves(targets).into_iter().for_each(|waves| line(&mut out, BOLD, &waves));
     }
     if is_brief {
         line(&mut out, DIM, "--verbose shows every change in full.");
@@ -253,6 +254,17 @@ pub(super) fn total(targets: &[TargetReport<'_>]) -> String {
     format!("{} in all. {summary}{unread}", counted(targets.len(), "target"))
 }
 
+/// Which targets are changed in which wave; none where there are no waves, or nothing is to be changed.
+pub(super) fn waves(targets: &[TargetReport<'_>]) -> Option<String> {
+    let mut waves: BTreeMap<Wave, Names<'_>> = BTreeMap::new();
+    let to_do = |target: &&TargetReport<'_>| target.plan.is_ok_and(|plan| !plan.steps.is_empty());
+    for target in targets.iter().filter(to_do) {
+        waves.entry(target.wave?).or_default().0.push(target.name);
+    }
+    let waves: Vec<String> = waves.iter().map(|(wave, names)| format!("{wave}: {names}")).collect();
+    (!waves.is_empty()).then(|| format!("One wave after the other: {}.", waves.join("; ")))
+}
+
 pub(super) fn head(out: &mut String, target: &TargetReport<'_>) {
     let version =
         target.version.map(|version| format!(", Home Assistant {version}")).unwrap_or_default();
@@ -342,6 +354,7 @@ mod tests {
             plan,
             outcomes,
             basis: None,
+            wave: None,
             entries: BTreeMap::new(),
         }
     }

@@ -14,8 +14,10 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::codes::{CauseCode, EntryCode};
-use crate::model::{Lifetime, begin_of};
-use crate::status::{AccessFault, BUCKETS, ClientCheck, Durations, Link, Status, TargetStatus};
+use crate::model::{Lifetime, UndoneWave, begin_of};
+use crate::status::{
+    AccessFault, BUCKETS, ClientCheck, Durations, Link, RolloutStatus, Status, TargetStatus,
+};
 
 use super::{ServerState, answer};
 
@@ -276,6 +278,25 @@ impl Numbers {
         )
     }
 
+    /// Nothing where no wave is on.
+    fn of_rollout(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
+        let Some(RolloutStatus { undone, .. }) = &self.0.rollout else { return Ok(()) };
+        let UndoneWave { wave, why } = undone;
+        let label = [("waves", wave.of.to_string())];
+        out.gauges(
+            "appcred_rollout_wave",
+            "The number of the first wave that is not done",
+            None,
+            [(label.clone(), number(wave.number))],
+        )?;
+        out.gauges(
+            "appcred_rollout_stopped",
+            "Whether that wave has stopped the rollout",
+            None,
+            [(label, i64::from(why.is_stop()))],
+        )
+    }
+
     fn problems(&self) -> [([(&'static str, &'static str); 1], i64); 2] {
         let (errors, warnings) = self.0.problems().errors_and_warnings();
         [("error", errors), ("warning", warnings)]
@@ -303,6 +324,7 @@ impl Collector for Numbers {
         )?;
         self.of_source(&mut out)?;
         self.of_selection(&mut out)?;
+        self.of_rollout(&mut out)?;
         self.of_targets(&mut out)?;
         self.of_holdings(&mut out)?;
         self.of_dates(&mut out)?;

@@ -60,6 +60,27 @@ impl SetUpStatus {
     }
 }
 
+impl EntryStatus {
+    /// What went wrong with its client: a set-up that failed, or an account that does not run because of it.
+    pub fn fault_of_client(&self) -> Option<String> {
+        self.set_ups.iter().find_map(|set_up| {
+            if let Some(why) = &set_up.error {
+                return Some(format!("the set-up of {} failed: {why}", self.name_of(set_up)));
+            }
+            let trouble = set_up.trouble.as_ref().filter(|trouble| trouble.is_clients_fault())?;
+            Some(format!(
+                "the account of {} does not run: {}",
+                self.name_of(set_up),
+                trouble.seen()
+            ))
+        })
+    }
+
+    fn name_of(&self, set_up: &SetUpStatus) -> String {
+        named(&self.name, set_up.account.as_ref())
+    }
+}
+
 /// A set-up that waits for a person.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting<'a> {

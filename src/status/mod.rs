@@ -6,6 +6,7 @@
 mod client;
 mod entry;
 mod history;
+mod rollout;
 mod source;
 mod totals;
 
@@ -18,11 +19,14 @@ use smol_str::SmolStr;
 pub use client::ClientCheck;
 pub use entry::{EntryStatus, Holding, SetUpStatus, Waiting, entries, named, unseen};
 pub use history::{History, MOST_RECORDED, RecordedStep};
+pub use rollout::RolloutStatus;
 pub use source::SourceStatus;
 pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
-use crate::model::{ClientId, Commit, Domain, Held, Key, Labels, Mark, TargetName, counted};
+use crate::model::{
+    ClientId, Commit, Domain, Held, Key, Labels, Mark, Standing, TargetName, counted,
+};
 use crate::plan::{Plan, Why, Withheld};
 
 /// What a watcher knows, and what it is at.
@@ -36,6 +40,8 @@ pub struct Status {
     pub source: Option<SourceStatus>,
     /// Each target, on its own.
     pub targets: BTreeMap<TargetName, TargetStatus>,
+    /// The wave that is on, where targets are changed in waves and some are not done.
+    pub rollout: Option<RolloutStatus>,
     /// What was done lately at all of them.
     pub history: History,
 }
@@ -195,11 +201,25 @@ impl TargetStatus {
         self.drift = to_do;
     }
 
-    /// How many differences wait for the next window, and when that begins; none where none do.
-    pub fn postponed(&self) -> Option<(usize, &str)> {
-        let begins = self.differences.iter().filter_map(Difference::window);
-        let (count, begin) = begins.fold((0, ""), |(count, _), begin| (count + 1, begin));
-        (count > 0).then_some((count, begin))
+    /// How many differences wait for a window or a wave, and for which; none where none do.
+    pub fn postponed(&self) -> Option<(usize, &Why)> {
+        let mut waits = self.differences.iter().filter_map(Difference::wait);
+        let first = waits.next()?;
+        Some((1 + waits.count(), first))
+    }
+
+    /// How far it is in a rollout, after a round that has ended.
+    pub fn standing(&self) -> Standing {
+        match &self.link {
+            Link::Down { .. } | Link::NoAccess { .. } => return Standing::Unreachable,
+            Link::Suspended => return Standing::Unknown,
+            Link::Connecting | Link::Up { .. } => {}
+        }
+        match &self.error {
+            Some(why) => Standing::Failed(why.clone()),
+            None if self.link == Link::Connecting => Standing::Unknown,
+            None => standing(&self.differences, &self.entries),
+        }
     }
 
     /// Whether there is a connection.
@@ -286,19 +306,36 @@ pub struct Difference {
     pub is_drift: bool,
 }
 
-/// That so many changes wait for a window.
-pub fn window_line(count: usize, begin: &str) -> String {
+/// That so many changes wait for a window or a wave.
+pub fn wait_line(count: usize, why: &Why) -> String {
     let wait = if count == 1 { "waits" } else { "wait" };
-    format!("{} {wait} for the window that begins on {begin}", counted(count, "change"))
+    let changes = counted(count, "change");
+    match why {
+        Why::OutsideWindows { next } => {
+            format!("{changes} {wait} for the window that begins on {next}")
+        }
+        other => format!("{changes} {wait}: {other}"),
+    }
 }
 
 impl Difference {
-    /// When the window begins that it waits for; none where it waits for none.
-    pub fn window(&self) -> Option<&str> {
-        match &self.why {
-            Some(Why::OutsideWindows { next }) => Some(next),
-            _ => None,
-        }
+    /// Why it is done later without anybody's doing; none where it is not.
+    pub fn wait(&self) -> Option<&Why> {
+        self.why.as_ref().filter(|why| why.is_wait())
+    }
+}
+
+/// How far a target is in a rollout that has these differences and entries.
+pub fn standing(differences: &[Difference], entries: &[EntryStatus]) -> Standing {
+    let undone = differences.iter().find_map(|difference| {
+        let why = difference.why.as_ref().filter(|why| why.needs_person())?;
+        Some(format!("{} is not done: {why}", difference.what))
+    });
+    let failed = || entries.iter().find_map(EntryStatus::fault_of_client);
+    match undone.or_else(failed) {
+        Some(why) => Standing::Failed(why),
+        None if differences.iter().any(|difference| difference.wait().is_some()) => Standing::Waits,
+        None => Standing::Done,
     }
 }
 
@@ -327,7 +364,7 @@ pub fn differences(plan: &Plan, is_left: bool, is_drift: bool) -> Vec<Difference
     let withheld = withheld.map(|Withheld { action, why }| Difference {
         what: action.summary(),
         why: Some(why.clone()),
-        is_drift: is_drift && matches!(why, Why::OutsideWindows { .. }) && !action.is_set_up(),
+        is_drift: is_drift && why.is_wait() && !action.is_set_up(),
     });
     steps.chain(withheld).collect()
 }

@@ -1,10 +1,10 @@
-//! What of a plan is not done now: by the mode of the watcher, and outside of windows.
+//! What of a plan is not done now: by the mode of the watcher, and outside of windows; `waves.rs` has the waves.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Why};
 use crate::status::Mode;
 
 use super::TargetSpec;
@@ -14,8 +14,14 @@ use super::TargetSpec;
 pub(super) struct LeftSteps {
     /// All of them.
     pub(super) is_left: bool,
-    /// All but the set-ups that are open: they wait for a window.
+    /// All but the set-ups that are open: they wait for a window or a wave.
     pub(super) is_postponed: bool,
+}
+
+/// Whether the target was as wanted by `settled`, the same is still wanted, and it no longer is.
+pub(super) fn is_drift(settled: Option<&TargetSpec>, spec: &TargetSpec, plan: &Plan) -> bool {
+    settled.is_some_and(|settled| settled.desired == spec.desired)
+        && plan.steps.iter().any(|step| !step.action.is_set_up())
 }
 
 /// Whether nothing of a plan is to be done.
@@ -34,7 +40,7 @@ pub(super) fn postpone(spec: &TargetSpec, plan: &mut Plan, now: Timestamp) -> bo
     if windows.are_open(now) {
         return false;
     }
-    plan.postpone(&windows.next_in_words(now))
+    plan.postpone(&Why::OutsideWindows { next: windows.next_in_words(now).into() })
 }
 
 /// How long it is until the next window begins.

@@ -11,6 +11,7 @@
 //!                          │ lock: one writer at a time; conflict.rs, set_ups.rs: what is not done again
 //!                          ▼
 //!                        status_store.rs, snapshot_store.rs, notices.rs, notice.rs, message_text.rs, round_log.rs
+//! waves.rs: which targets may be changed now, where that is done in waves
 //! manifest_notices.rs: notices about the manifests
 //! wakes.rs: rounds that programs ask for
 //! source.rs: fetches the manifests again and again, where they are in a repository elsewhere
@@ -49,6 +50,7 @@ mod target_task;
 mod target_tasks;
 mod trigger;
 mod wakes;
+mod waves;
 mod webhook;
 
 use std::collections::BTreeSet;
@@ -215,7 +217,7 @@ fn give_out<C: Connect>(
     statuses: &StatusStore,
     cause: &Cause,
 ) {
-    let Reading { specs, manifests, .. } = read.reading;
+    let Reading { specs, rollout, manifests, .. } = read.reading;
     problem_log.log(&manifests);
     log_selection(&statuses.subscribe().borrow().manifests, &manifests);
     if *cause == Cause::Reload {
@@ -224,7 +226,7 @@ fn give_out<C: Connect>(
     }
     statuses.edit(|status| status.manifests = manifests);
     if let Some(specs) = specs {
-        tasks.distribute(specs, |name| match cause {
+        tasks.distribute(specs, rollout, |name| match cause {
             Cause::Change => false,
             Cause::Asked(targets) => targets.contains(name),
             Cause::Reload => true,

@@ -131,6 +131,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{QUIET, Readings};
+    use crate::model::Rollout;
     use crate::status::ManifestStatus;
     use crate::watch::places;
     use crate::watch::trigger::{ChangeDetection, Trigger};
@@ -166,7 +167,12 @@ mod tests {
                 fs::write(&file, "half and half").unwrap();
             }
             let manifests = ManifestStatus { entries: text.len(), ..ManifestStatus::default() };
-            Reading { specs: Some(BTreeMap::new()), places: places.clone(), manifests }
+            Reading {
+                specs: Some(BTreeMap::new()),
+                rollout: Rollout::default(),
+                places: places.clone(),
+                manifests,
+            }
         };
         let early = AtomicUsize::new(0);
         let soon = |_: &BTreeMap<_, _>| {
@@ -190,7 +196,7 @@ mod tests {
         let read = move || {
             count += 1;
             let manifests = ManifestStatus { entries: count, ..ManifestStatus::default() };
-            Reading { specs: None, places: places.clone(), manifests }
+            Reading { specs: None, rollout: Rollout::default(), places: places.clone(), manifests }
         };
         let mut trigger = Trigger::new(ChangeDetection::Events);
         let read = Readings::new(FnReader(read)).read_whole(&mut trigger, |_| {}).await.unwrap();
@@ -218,7 +224,12 @@ mod tests {
                 seen.send(()).unwrap();
             }
             let manifests = ManifestStatus { files, ..ManifestStatus::default() };
-            Reading { specs: Some(BTreeMap::new()), places: places.clone(), manifests }
+            Reading {
+                specs: Some(BTreeMap::new()),
+                rollout: Rollout::default(),
+                places: places.clone(),
+                manifests,
+            }
         };
         let mut trigger = Trigger::new(ChangeDetection::Events);
         let mut readings = Readings::new(FnReader(read));

@@ -17,10 +17,11 @@ use crate::target::{Observe, Stop};
 use super::conflict::RepeatedSteps;
 use super::connection::{Connect, LiveConnection, TargetEvent, WatchedTarget};
 use super::error::RoundError;
-use super::left::{LeftSteps, is_left, postpone};
+use super::left::{LeftSteps, is_drift, is_left};
 use super::notices::Notifier;
 use super::round_log::RoundLog;
 use super::set_ups::{SetUps, begins};
+use super::waves::TargetWave;
 use super::{SnapshotStore, StatusStore, TargetSpec};
 
 /// HA writes down what it has acknowledged ten seconds later; before that, a crash takes it back.
@@ -38,6 +39,7 @@ pub(super) struct TargetReconciler<C: Connect> {
     connector: Arc<C>,
     statuses: StatusStore,
     snapshots: Option<SnapshotStore>,
+    pub(super) wave: TargetWave,
     stop: Stop,
     lock: Option<HeldLock>,
     connection: Option<LiveConnection<C::Target>>,
@@ -63,6 +65,7 @@ impl<C: Connect> TargetReconciler<C> {
         connector: Arc<C>,
         statuses: StatusStore,
         snapshots: Option<SnapshotStore>,
+        wave: TargetWave,
         stop: Stop,
     ) -> Self {
         Self {
@@ -72,6 +75,7 @@ impl<C: Connect> TargetReconciler<C> {
             connector,
             statuses,
             snapshots,
+            wave,
             stop,
             lock: None,
             connection: None,
@@ -89,9 +93,10 @@ impl<C: Connect> TargetReconciler<C> {
     /// of an error is notified of its end.
     #[must_use]
     pub(super) fn for_another_target(self) -> Self {
-        let Self { name, connector, statuses, snapshots, stop, mut notifier, .. } = self;
+        let Self { name, connector, statuses, snapshots, wave, stop, mut notifier, .. } = self;
         notifier.disconnected();
-        Self { notifier, ..Self::new(name, connector, statuses, snapshots, stop) }
+        let wave = wave.renewed();
+        Self { notifier, ..Self::new(name, connector, statuses, snapshots, wave, stop) }
     }
 
     /// Waits for an event of the target; for ever where none is connected.
@@ -155,11 +160,12 @@ impl<C: Connect> TargetReconciler<C> {
                 let (target, known) = (target.plan_target(), &mut self.verdicts);
                 target.ask_about_troubles(&mut plan, &spec.desired, &observed, known).await;
             }
-            let is_drift = self.is_drift(spec, &plan);
+            let is_drift = is_drift(self.settled.as_deref(), spec, &plan);
             let drift = is_drift.then(|| status::to_do(plan.marked_as_drift()));
             let is_left = is_left(spec, &plan, is_drift);
             self.set_ups.keep(&plan, &spec.desired, Instant::now());
-            let is_postponed = !is_left && postpone(spec, &mut plan, self.statuses.now());
+            let (settled, now) = (self.settled.as_deref(), self.statuses.now());
+            let is_postponed = !is_left && self.wave.postpone(spec, settled, &mut plan, now);
             let left = LeftSteps { is_left, is_postponed };
             self.record(spec, &observed, &plan, drift, left);
             self.set_ups.take_out_resting(&mut plan);
@@ -254,13 +260,6 @@ impl<C: Connect> TargetReconciler<C> {
             let now = Instant::now();
             self.repeated.forget_since(now.checked_sub(UNWRITTEN).unwrap_or(now));
         }
-    }
-
-    /// Whether the target was as wanted, the same is still wanted, and it no longer is.
-    fn is_drift(&self, spec: &TargetSpec, plan: &Plan) -> bool {
-        let is_same = |settled: &Arc<TargetSpec>| settled.desired == spec.desired;
-        self.settled.as_ref().is_some_and(is_same)
-            && plan.steps.iter().any(|step| !step.action.is_set_up())
     }
 
     /// Records what was found, what of it stays as it is, and what is to be done about `drift` if there is any.

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::plan::{Action, Plan, Step};
 use crate::reconcile::{Outcome, StepOutcome, Unchecked, unchecked_line};
-use crate::status::{self, Difference, Status, window_line};
+use crate::status::{self, Difference, Status, wait_line};
 
 use super::conflict::{StepIdentity, identity};
 use super::error::RoundError;
@@ -71,9 +71,9 @@ impl RoundLog {
             return;
         }
         let (waiting, rest): (Vec<_>, Vec<_>) =
-            differences.iter().partition(|difference| difference.window().is_some());
+            differences.iter().partition(|difference| difference.wait().is_some());
         let mut lines: Vec<String> = rest.into_iter().map(line).collect();
-        lines.extend(wait_for_window(&waiting));
+        lines.extend(postponed(&waiting));
         if lines.is_empty() && !plan.steps.iter().all(|step| step.action.is_set_up()) {
             return;
         }
@@ -220,15 +220,15 @@ fn accounts(plan: &Plan) -> Vec<String> {
     lines
 }
 
-/// What waits for a window, in one line.
-fn wait_for_window(waiting: &[&Difference]) -> Option<String> {
-    let next = waiting.iter().find_map(|difference| difference.window())?;
+/// What waits for a window or a wave, in one line.
+fn postponed(waiting: &[&Difference]) -> Option<String> {
+    let why = waiting.iter().find_map(|difference| difference.wait())?;
     let what = waiting.iter().map(|difference| match difference.is_drift {
         true => format!("{} (drifted)", difference.what),
         false => difference.what.clone(),
     });
     let what: Vec<String> = what.collect();
-    Some(format!("{}: {}", window_line(waiting.len(), next), what.join(", ")))
+    Some(format!("{}: {}", wait_line(waiting.len(), why), what.join(", ")))
 }
 
 fn line(difference: &Difference) -> String {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::diagnostic::Spot;
 use crate::files::Stamp;
 use crate::lock::{TargetLock, WriteLock};
-use crate::model::{Desired, Key, Labels, Lifetime, Policy, Seals, TargetName};
+use crate::model::{Desired, Key, Labels, Lifetime, Policy, Rollout, Seals, TargetName};
 use crate::status::{EntryStatus, ManifestStatus, Mode};
 use crate::target::Endpoint;
 
@@ -77,6 +77,8 @@ impl TargetSpec {
 pub struct Reading {
     /// What each target should hold; none where a manifest is in error.
     pub specs: Option<BTreeMap<TargetName, TargetSpec>>,
+    /// In which order the targets are changed.
+    pub rollout: Rollout,
     /// The files and folders that were read.
     pub places: BTreeSet<PathBuf>,
     /// How the manifests were found.

@@ -34,6 +34,7 @@ impl StatusStore {
             since: clock(),
             manifests: ManifestStatus::default(),
             source: None,
+            rollout: None,
             targets: Default::default(),
             history: History::default(),
         };

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::callback::Delivery;
-use crate::model::{FlowStep, TargetName};
+use crate::model::{FlowStep, Standing, TargetName};
 use crate::status::TargetStatus;
 use crate::target::Stop;
 
@@ -18,6 +18,7 @@ use super::error::{ErrorKind, RoundError};
 use super::left::until_window;
 use super::reconciler::TargetReconciler;
 use super::retry::{Pause, Schedule};
+use super::waves::{TargetWave, Waves};
 use super::{SnapshotStore, StatusStore, TargetSpec, WatchSettings};
 
 /// Events that come within this are one.
@@ -35,6 +36,7 @@ pub(super) struct TargetTask<C> {
     pub(super) settings: WatchSettings,
     pub(super) statuses: StatusStore,
     pub(super) snapshots: Option<SnapshotStore>,
+    pub(super) waves: Waves,
     pub(super) stop: Stop,
 }
 
@@ -93,6 +95,7 @@ impl<C: Connect> TargetTask<C> {
             Arc::clone(&self.connector),
             self.statuses.clone(),
             self.snapshots.clone(),
+            TargetWave::new(self.name.clone(), self.waves.clone()),
             self.stop.clone(),
         );
         loop {
@@ -120,6 +123,7 @@ impl<C: Connect> TargetTask<C> {
             if let Err(error) = &result {
                 reconciler.log.failed(error, pause.next);
             }
+            self.waves.ended(&self.name, &spec, self.standing(result.as_ref().err()));
             reconciler.notify(&spec, result.as_ref().err()).await;
             if self.wait(inbox, &mut reconciler, &mut schedule, pause).await == Next::End {
                 return;
@@ -139,6 +143,7 @@ impl<C: Connect> TargetTask<C> {
         let since = Instant::now();
         let mut due = pause.next.map(|pause| since + pause);
         let mut has_event = false;
+        let is_held_back = reconciler.wave.is_held_back();
         loop {
             tokio::select! {
                 changed = inbox.specs.changed() => {
@@ -161,10 +166,19 @@ impl<C: Connect> TargetTask<C> {
                     reconciler.hand_over(callback).await;
                     return Next::Round;
                 }
+                () = self.waves.turn(&self.name), if is_held_back => return Next::Round,
                 () = inbox.soon.notified() => reconciler.look_ahead().await,
                 () = self.stop.cancelled() => return Next::End,
             }
         }
+    }
+
+    /// How far the target is in a rollout after a round that ended so.
+    fn standing(&self, error: Option<&RoundError>) -> Standing {
+        if error.is_some_and(RoundError::is_outage) {
+            return Standing::Unreachable;
+        }
+        self.statuses.of(&self.name).map_or(Standing::Unknown, |target| target.standing())
     }
 
     /// The target closed the connection. Where it does so again and again, each soon after the

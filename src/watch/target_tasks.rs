@@ -8,13 +8,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::callback::Delivery;
-use crate::model::{HandOverError, TargetName};
+use crate::model::{HandOverError, Rollout, TargetName};
 use crate::status::Link;
 use crate::target::Stop;
 
 use super::connection::Connect;
 use super::error::RoundError;
 use super::target_task::{Inbox, TargetTask};
+use super::waves::Waves;
 use super::webhook::Webhook;
 use super::{Channels, SnapshotStore, StatusStore, TargetSpec, WatchSettings};
 
@@ -36,6 +37,7 @@ pub(super) struct TargetTasks<C> {
     settings: WatchSettings,
     statuses: StatusStore,
     snapshots: Option<SnapshotStore>,
+    waves: Waves,
     stop: Stop,
     handles: BTreeMap<TargetName, Handle>,
     tasks: JoinSet<()>,
@@ -54,6 +56,7 @@ impl<C: Connect> TargetTasks<C> {
             settings,
             statuses: channels.statuses.clone(),
             snapshots: channels.snapshots.clone(),
+            waves: Waves::new(channels.statuses.clone()),
             stop: channels.stop.clone(),
             handles: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -65,6 +68,7 @@ impl<C: Connect> TargetTasks<C> {
     pub(super) fn distribute(
         &mut self,
         specs: BTreeMap<TargetName, TargetSpec>,
+        rollout: Rollout,
         tries_again: impl Fn(&TargetName) -> bool,
     ) {
         while self.tasks.try_join_next().is_some() {}
@@ -102,9 +106,10 @@ impl<C: Connect> TargetTasks<C> {
             self.statuses.not_connected(&name, &spec, None);
             self.statuses.not_watched(&name, &why, None);
         }
+        let specs = specs.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect();
+        self.waves.give_out(rollout, &specs);
         for (name, spec) in specs {
             self.statuses.begin(&name, &spec.endpoint.address(), (spec.mode, &spec.labels));
-            let spec = Arc::new(spec);
             match self.handles.get(&name) {
                 Some(handle) => self.renew(&name, handle, spec, tries_again(&name)),
                 None => self.begin(name, spec),
@@ -162,6 +167,7 @@ impl<C: Connect> TargetTasks<C> {
             settings: self.settings.clone(),
             statuses: self.statuses.clone(),
             snapshots: self.snapshots.clone(),
+            waves: self.waves.clone(),
             stop: self.stop.clone(),
         };
         self.tasks.spawn(task.supervise(inbox));

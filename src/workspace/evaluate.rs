@@ -16,7 +16,7 @@ use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project};
 use crate::model::{
     Desired, DesiredCredential, Key, KnownSecret, Labels, Observed, Policy, PolicyOverrides,
-    SealedClients, Seals, Selection, TargetName, TargetSelection,
+    SealedClients, Seals, Selection, TargetName, TargetSelection, Wave,
 };
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
@@ -34,6 +34,8 @@ pub struct TargetView {
     pub address: String,
     /// What was looked at instead of the target, such as a snapshot.
     pub basis: Option<String>,
+    /// The wave in which it is changed; none where all targets are changed at once.
+    pub wave: Option<Wave>,
     /// The target, where it was connected to.
     pub target: Option<Target>,
     /// Both sides and their difference, or why they are not known.
@@ -327,7 +329,7 @@ impl Observation {
         let entries = resolved.entries_of(&name);
         let entries = entries.map(|entry| (entry.key.value.clone(), Arc::clone(entry))).collect();
         let labels = project.labels.get(&name).cloned().unwrap_or_default();
-        let outcomes = Vec::new();
-        TargetView { name, labels, address, basis, target, comparison, entries, outcomes }
+        let (wave, outcomes) = (project.rollout.wave_of(&name), Vec::new());
+        TargetView { name, labels, address, basis, wave, target, comparison, entries, outcomes }
     }
 }

@@ -132,7 +132,7 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         manifests.problems = Arc::new(problems);
         self.resolvers.send_replace(Arc::clone(&known.resolver));
         self.known = Some(known);
-        Reading { specs, places, manifests }
+        Reading { specs, rollout: project.rollout, places, manifests }
     }
 }
 

@@ -106,5 +106,6 @@ mod watch;
 mod watch_faults;
 mod watch_linking;
 mod watch_page;
+mod waves;
 mod words;
 mod writing;

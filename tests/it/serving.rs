@@ -198,6 +198,7 @@ pub(crate) fn nothing() -> Status {
         manifests: ManifestStatus::default(),
         targets: Default::default(),
         source: None,
+        rollout: None,
         history: Default::default(),
     }
 }

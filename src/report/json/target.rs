@@ -23,6 +23,9 @@ pub(super) struct ReportedTarget<T> {
     /// What was looked at instead of the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     basis: Option<String>,
+    /// The number of the wave in which it is changed, from 1 on; left out where all targets are changed at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wave: Option<usize>,
     /// The version of Home Assistant there, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     home_assistant_version: Option<String>,
@@ -54,6 +57,7 @@ pub(super) fn target_reports<'a, T>(
             labels: target.labels.clone(),
             address: target.address.to_owned(),
             basis: target.basis.map(str::to_owned),
+            wave: target.wave.map(|wave| wave.number),
             home_assistant_version: target.version.map(str::to_owned),
             redirect_uri: target.redirect_uri.map(str::to_owned),
             content: match target.plan {

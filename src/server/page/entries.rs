@@ -99,13 +99,13 @@ fn credential(entry: &ReportedEntry<'_>) -> Markup {
     let tone = match entry.credential {
         EntryCode::InSync => Tone::Ok,
         EntryCode::Drifted | EntryCode::Missing => Tone::Wait,
-        EntryCode::Withheld if entry.waits_for_window() => Tone::Idle,
+        EntryCode::Withheld if entry.waits_for().is_some() => Tone::Idle,
         EntryCode::Withheld => Tone::Bad,
         EntryCode::Suspended | EntryCode::Unknown => Tone::Idle,
     };
     html! {
-        @if entry.waits_for_window() {
-            (badge(tone, "waits for its window"))
+        @if let Some(what) = entry.waits_for() {
+            (badge(tone, &format!("waits for its {what}")))
         } @else {
             (badge(tone, entry.credential.words()))
             @if let Some(reason) = &entry.withheld { span .why { (reason.message) } }

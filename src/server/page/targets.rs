@@ -194,7 +194,7 @@ fn looks(target: &TargetState<'_>) -> Markup {
 
 fn differences(target: &TargetState<'_>) -> Markup {
     let (postponed, others): (Vec<&Differing<'_>>, Vec<&Differing<'_>>) =
-        target.differences.iter().partition(|difference| difference.waits_for_window());
+        target.differences.iter().partition(|difference| difference.waits_for().is_some());
     let id = format!("window-{}", id_part(target.name.as_str()));
     html! {
         @if !others.is_empty() {

@@ -75,6 +75,9 @@ pub(super) fn section(report: &StatusReport<'_>, verdict: &PageSummary) -> Marku
                     (time(report.since)) "."
                 }
             }
+            @if let Some(rollout) = &report.rollout {
+                p .(if rollout.stopped { "error" } else { "soft" }) { "In waves: " (rollout.message) "." }
+            }
         }
     }
 }
@@ -117,18 +120,26 @@ fn said(count: usize, one: &str, many: &str) -> Option<Concern> {
     (count > 0).then(|| Concern { count, words: format!("{count} {words}"), is_waiting: false })
 }
 
-fn of_targets(report: &StatusReport<'_>) -> [Option<Concern>; 8] {
-    let waits_for_window = |target: &&TargetState<'_>| {
-        target.state == TargetCode::Differs
-            && target.differences.iter().all(|difference| difference.waits_for_window())
+fn of_targets(report: &StatusReport<'_>) -> [Option<Concern>; 9] {
+    let waits_for = |target: &TargetState<'_>| {
+        let mut waits = target.differences.iter().map(|difference| difference.waits_for());
+        let first = waits.next()??;
+        waits.all(|wait| wait.is_some()).then_some(first)
     };
-    let waiting = report.targets.iter().filter(waits_for_window).count();
+    let waiting = |what| {
+        let targets = report.targets.iter().filter(|target| target.state == TargetCode::Differs);
+        targets.filter(|target| waits_for(target) == Some(what)).count()
+    };
     let said = |state, one, many| {
-        let targets = report.targets.iter().filter(|target| !waits_for_window(target));
-        said(targets.filter(|target| target.state == state).count(), one, many)
+        let is_meant = |target: &&TargetState<'_>| {
+            target.state == state && (state != TargetCode::Differs || waits_for(target).is_none())
+        };
+        said(report.targets.iter().filter(is_meant).count(), one, many)
     };
+    let (windows, waves) = (waiting("window"), waiting("wave"));
     [
-        waits(self::said(waiting, "target waits for its window", "targets wait for their windows")),
+        waits(self::said(windows, "target waits for its window", "targets wait for their windows")),
+        waits(self::said(waves, "target waits for its wave", "targets wait for their waves")),
         said(TargetCode::Unreachable, "target cannot be reached", "targets cannot be reached"),
         said(
             TargetCode::TokenRefused,

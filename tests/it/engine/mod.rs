@@ -11,6 +11,7 @@ mod set_ups;
 mod snapshots;
 mod specs;
 mod supervision;
+mod waves;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,7 @@ use appcred::callback::Delivery;
 use appcred::lock::{TargetLock, WriteLock};
 use appcred::model::{
     Adopt, ClientId, Completeness, Desired, DesiredCredential, Domain, HandOverError, Integration,
-    Key, Labels, Owner, Place, Policy, Secret, TargetName,
+    Key, Labels, Owner, Place, Policy, Rollout, Secret, TargetName,
 };
 use appcred::status::{ManifestStatus, Mode, Status, TargetStatus};
 use appcred::target::Stop;
@@ -65,6 +66,7 @@ struct Engine {
 /// What the reader reads.
 struct Project {
     specs: Mutex<Option<BTreeMap<TargetName, TargetSpec>>>,
+    rollout: Mutex<Rollout>,
     crashes: AtomicUsize,
     restarts: AtomicUsize,
     readings: AtomicUsize,
@@ -89,7 +91,8 @@ impl ReadSpecs for Reader {
             blocker,
             ..ManifestStatus::default()
         };
-        Reading { specs, places: BTreeSet::from([self.0.manifest.clone()]), manifests }
+        let rollout = self.0.rollout.lock().unwrap().clone();
+        Reading { specs, rollout, places: BTreeSet::from([self.0.manifest.clone()]), manifests }
     }
 
     fn restart(&mut self) {
@@ -263,6 +266,7 @@ fn project(specs: &[(&str, TargetSpec)]) -> (TempDir, Arc<Project>) {
     fs::write(&manifest, "0").unwrap();
     let project = Project {
         specs: Mutex::new(Some(by_name(specs))),
+        rollout: Mutex::new(Rollout::default()),
         crashes: AtomicUsize::new(0),
         restarts: AtomicUsize::new(0),
         readings: AtomicUsize::new(0),

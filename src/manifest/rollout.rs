@@ -1,0 +1,151 @@
+//! The waves in which targets are changed.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::decode::{Decoder, Site};
+use super::project::Project;
+use super::schema::LabelValuesInput;
+use super::targets::TargetChoice;
+use crate::diagnostic::ProblemCode;
+use crate::field::{Field, FieldRefusal, Interval, Pairs, Raw, Text};
+use crate::model::{Rollout, TargetName};
+use crate::yaml::{Kind, Node, Value};
+
+/// The order in which targets are changed.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "`rollout`", deny_unknown_fields)]
+#[schemars(rename = "RolloutInput")]
+pub(super) struct RolloutInput {
+    /// The waves. Each begins once those before it are done; the targets of none of them are the last one.
+    #[schemars(length(min = 1))]
+    pub(super) waves: Field<Raw<Vec<WaveInput>>>,
+    /// How long the waves before one must have been done before it begins, as in `30s`, `10m` or `2h`. It begins at once
+    /// where it is left out.
+    pub(super) pause: Option<Field<Text<Interval>>>,
+}
+
+/// Targets that are changed together. A target is in the first wave that takes it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "a wave", deny_unknown_fields)]
+#[schemars(rename = "WaveInput")]
+pub(super) struct WaveInput {
+    /// The value that each of these labels must have, or several of which it must have one, as in `{ring: canary}`. Any
+    /// target where it is left out.
+    #[schemars(length(min = 1))]
+    pub(super) r#match: Option<Field<Pairs<Raw<LabelValuesInput>>>>,
+    /// How many of these targets, the first by their names, as in `3`, or `10%` of all targets. All of them where it is
+    /// left out.
+    pub(super) max: Option<Field<Raw<WaveSizeInput>>>,
+}
+
+/// How many targets a wave may have.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum WaveSizeInput {
+    /// So many.
+    Count(#[schemars(range(min = 1))] usize),
+    /// So many percent of all targets, rounded up.
+    Percent(#[schemars(regex(pattern = "^(100|[1-9][0-9]?)%$"))] String),
+}
+const LAST: &str = "the targets that no wave takes are the last wave in any case";
+
+impl<'n> Decoder<'n> {
+    /// The waves, once all targets of the project are known.
+    pub(super) fn rollout(&self, input: RolloutInput, project: &Project) -> Rollout {
+        let pause = input.pause.and_then(|pause| self.text(pause));
+        let pause = pause.map_or(SignedDuration::ZERO, |pause| pause.value.0);
+        let mut rollout = Rollout { pause, ..Rollout::default() };
+        let Some(list) = self.raw(&input.waves) else { return rollout };
+        let mut left: BTreeSet<TargetName> = project.target_spots.keys().cloned().collect();
+        let items: Vec<Site<'n>> = match list.list() {
+            Ok(items) => items.collect(),
+            Err(refusal) => {
+                self.refuse(list, refusal);
+                return rollout;
+            }
+        };
+        if items.is_empty() {
+            let refusal =
+                FieldRefusal::new(ProblemCode::BadValue, "is empty, so there are no waves");
+            let help = "leave `rollout` out if all targets are to be changed at once";
+            self.refuse(list, refusal.help(help));
+        }
+        for item in items {
+            let Some(wave) = self.wave(item, project, &left) else { continue };
+            left.retain(|name| !wave.contains(name));
+            rollout.waves.push(wave);
+        }
+        if !left.is_empty() {
+            rollout.waves.push(left);
+        }
+        rollout
+    }
+
+    /// The targets of a wave, of those that are left.
+    fn wave(
+        &self,
+        site: Site<'n>,
+        project: &Project,
+        left: &BTreeSet<TargetName>,
+    ) -> Option<BTreeSet<TargetName>> {
+        let WaveInput { r#match, max } = self.read(site)?;
+        if r#match.is_none() && max.is_none() {
+            let why = "has neither `match` nor `max`, so it would be all targets that are left";
+            self.refuse(
+                site,
+                FieldRefusal::new(ProblemCode::BadValue, why).of("a wave").help(LAST),
+            );
+            return None;
+        }
+        let choice = TargetChoice { decoder: self, project };
+        let mut wave = match r#match {
+            Some(labels) => choice.matching(labels, LAST)?.0,
+            None => left.clone(),
+        };
+        let max = match max {
+            Some(max) => {
+                let max = self.raw(&max)?;
+                self.accept(max, size(max.node, project.target_spots.len()))?.value
+            }
+            None => wave.len(),
+        };
+        wave.retain(|name| left.contains(name));
+        if wave.is_empty() && !project.broken {
+            let why = "has no target: all that it could take are in the waves before it";
+            let help = "remove it, or put it before those waves";
+            self.refuse(
+                site,
+                FieldRefusal::new(ProblemCode::NoTarget, why).of("this wave").help(help),
+            );
+            return None;
+        }
+        Some(wave.into_iter().take(max).collect())
+    }
+}
+
+/// How many targets a wave may have, of so many in all.
+fn size(node: &Node<'_>, all: usize) -> Result<usize, FieldRefusal> {
+    let size = match &node.value {
+        Value::Scalar(scalar) if node.tag.is_none() => {
+            match (scalar.kind(), scalar.text.strip_suffix('%')) {
+                (Kind::Number, _) => scalar.text.parse().ok(),
+                (Kind::Text, Some(percent)) => {
+                    let percent: Option<usize> = percent.parse().ok();
+                    let percent = percent.filter(|percent| (1..=100).contains(percent));
+                    percent.map(|percent| (all * percent).div_ceil(100).max(1))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    size.filter(|size| *size > 0).ok_or_else(|| {
+        FieldRefusal::new(ProblemCode::BadLimit, "must be a number from 1 on, or 1% to 100%")
+            .help("write `3`, or `10%` of all targets; leave it out for all that `match` takes")
+    })
+}

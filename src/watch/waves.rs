@@ -1,0 +1,225 @@
+//! Which targets may be changed now, where they are changed in waves. The state is what the targets hold: nothing of it
+//! is kept, and after a restart the pause between waves begins anew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::model::{Rollout, Standing, TargetName, UndoneWave, WhyUndone};
+use crate::plan::{Plan, Why};
+use crate::status::RolloutStatus;
+
+use super::left::postpone;
+use super::{StatusStore, TargetSpec};
+
+/// The waves, for the tasks of all targets.
+#[derive(Clone)]
+pub(super) struct Waves {
+    board: Arc<watch::Sender<Board>>,
+    statuses: StatusStore,
+}
+
+struct Board {
+    rollout: Rollout,
+    /// What each target is to hold.
+    specs: BTreeMap<TargetName, Arc<TargetSpec>>,
+    /// How far it is with that.
+    standings: BTreeMap<TargetName, Standing>,
+    /// Since when each wave is done.
+    done: Vec<Option<Instant>>,
+    /// When the targets of each wave may be changed; none where that is not known.
+    begins: Vec<Option<Instant>>,
+    /// The first wave that is not done.
+    undone: Option<UndoneWave>,
+    since: Instant,
+}
+
+impl Waves {
+    pub(super) fn new(statuses: StatusStore) -> Self {
+        let board = Board {
+            rollout: Rollout::default(),
+            specs: BTreeMap::new(),
+            standings: BTreeMap::new(),
+            done: Vec::new(),
+            begins: Vec::new(),
+            undone: None,
+            since: Instant::now(),
+        };
+        Self { board: Arc::new(watch::Sender::new(board)), statuses }
+    }
+
+    /// What all targets are to hold from now on. How far those are for which that has changed is not known, so this comes
+    /// before any of them gets its spec.
+    pub(super) fn give_out(&self, rollout: Rollout, specs: &BTreeMap<TargetName, Arc<TargetSpec>>) {
+        self.edit(|board| {
+            let standing = |(name, spec): (&TargetName, &Arc<TargetSpec>)| {
+                let before = board.specs.get(name).filter(|before| wants_the_same(before, spec));
+                let known = before.and_then(|_| board.standings.get(name)).cloned();
+                (name.clone(), known.unwrap_or(Standing::Unknown))
+            };
+            board.standings = specs.iter().map(standing).collect();
+            board.specs.clone_from(specs);
+            if board.rollout != rollout {
+                board.done = vec![None; rollout.waves.len()];
+                board.rollout = rollout;
+            }
+        });
+    }
+
+    /// A round for this spec has ended so.
+    pub(super) fn ended(&self, name: &TargetName, spec: &Arc<TargetSpec>, standing: Standing) {
+        self.edit(|board| {
+            // What was wanted before says nothing of what is wanted now.
+            if board.specs.get(name).is_some_and(|now| wants_the_same(now, spec)) {
+                board.standings.insert(name.clone(), standing);
+            }
+        });
+    }
+
+    /// Leaves a plan for later where the wave of its target has not begun; answers whether there is something to leave.
+    fn hold_back(&self, name: &TargetName, plan: &mut Plan) -> bool {
+        let why = {
+            let board = self.board.borrow();
+            let Some(wave) = board.rollout.wave_of(name) else { return false };
+            let begins = board.begins(name);
+            if begins.is_some_and(|begins| begins <= Instant::now()) {
+                return false;
+            }
+            let wait = match (&board.undone, begins) {
+                (Some(undone), None) if undone.wave < wave => undone.in_short(),
+                _ => "the pause after the waves before it is not over".to_owned(),
+            };
+            Why::EarlierWave { wave, wait: wait.into() }
+        };
+        plan.postpone(&why)
+    }
+
+    /// Waits until the wave of a target begins.
+    pub(super) async fn turn(&self, name: &TargetName) {
+        let mut board = self.board.subscribe();
+        loop {
+            let begins = board.borrow_and_update().begins(name);
+            let begun = async {
+                match begins {
+                    Some(begins) => sleep_until(begins).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = begun => return,
+                changed = board.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Changes the board, and wakes those that wait where that matters to them.
+    fn edit(&self, edit: impl FnOnce(&mut Board)) {
+        self.board.send_if_modified(|board| {
+            edit(board);
+            let begins = std::mem::take(&mut board.begins);
+            board.judge();
+            self.report(board);
+            begins != board.begins
+        });
+    }
+
+    fn report(&self, board: &Board) {
+        let now = Instant::now();
+        let status = board.undone.clone().map(|undone| {
+            let begins = board.begins.get(undone.wave.number - 1).copied().flatten();
+            let pause = begins.and_then(|begins| begins.checked_duration_since(now));
+            let pause = pause.and_then(|pause| SignedDuration::try_from(pause).ok());
+            let pause = pause.filter(|pause| !pause.is_zero());
+            let begins = pause.and_then(|pause| self.statuses.now().checked_add(pause).ok());
+            RolloutStatus { undone, begins }
+        });
+        let before = self.statuses.subscribe().borrow().rollout.clone();
+        if before == status {
+            return;
+        }
+        if kind(before.as_ref()) != kind(status.as_ref()) {
+            match &status {
+                Some(now) if now.undone.why.is_stop() => tracing::error!("{now}"),
+                Some(now) => tracing::info!("{now}"),
+                None => tracing::info!("all waves are done"),
+            }
+        }
+        self.statuses.edit(|of| of.rollout = status);
+    }
+}
+
+/// What is logged once.
+fn kind(status: Option<&RolloutStatus>) -> Option<(usize, Option<&WhyUndone>, bool)> {
+    let UndoneWave { wave, why } = &status?.undone;
+    Some((wave.number, Some(why).filter(|why| why.is_stop()), status?.begins.is_some()))
+}
+
+/// The wave of one target.
+pub(super) struct TargetWave {
+    name: TargetName,
+    waves: Waves,
+    /// Whether something is left until it begins.
+    is_held_back: bool,
+}
+
+impl TargetWave {
+    pub(super) fn new(name: TargetName, waves: Waves) -> Self {
+        Self { name, waves, is_held_back: false }
+    }
+
+    pub(super) fn is_held_back(&self) -> bool {
+        self.is_held_back
+    }
+
+    /// The same of another target of the name.
+    pub(super) fn renewed(self) -> Self {
+        Self { is_held_back: false, ..self }
+    }
+
+    /// Leaves for later what waits for a window or for the wave; answers whether there is something. What was as wanted,
+    /// by `settled`, is repaired at once: no manifest has changed it.
+    pub(super) fn postpone(
+        &mut self,
+        spec: &TargetSpec,
+        settled: Option<&TargetSpec>,
+        plan: &mut Plan,
+        now: Timestamp,
+    ) -> bool {
+        let is_outside = postpone(spec, plan, now);
+        let is_repair = settled.is_some_and(|settled| wants_the_same(settled, spec));
+        self.is_held_back = !is_outside && !is_repair && self.waves.hold_back(&self.name, plan);
+        is_outside || self.is_held_back
+    }
+}
+
+impl Board {
+    fn begins(&self, name: &TargetName) -> Option<Instant> {
+        match self.rollout.wave_of(name) {
+            Some(wave) => self.begins.get(wave.number - 1).copied().flatten(),
+            None => Some(self.since),
+        }
+    }
+
+    /// Finds out what is done and what may begin.
+    fn judge(&mut self) {
+        let now = Instant::now();
+        let pause = self.rollout.pause.unsigned_abs();
+        let mut begins = Some(self.since);
+        self.begins.clear();
+        for (at, done) in self.done.iter_mut().enumerate() {
+            self.begins.push(begins);
+            let is_done = self.rollout.undone(at + 1, &self.standings).is_none();
+            *done = is_done.then(|| done.unwrap_or(now));
+            begins = begins.zip(*done).map(|(begins, done)| begins.max(done + pause));
+        }
+        self.undone = self.rollout.first_undone(&self.standings);
+    }
+}
+
+/// Whether what is done for one spec is what is wanted by the other.
+fn wants_the_same(one: &TargetSpec, other: &TargetSpec) -> bool {
+    one.is_same_target(other) && one.desired == other.desired && one.policy == other.policy
+}

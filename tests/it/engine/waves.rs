@@ -1,0 +1,164 @@
+//! Targets that are changed in waves.
+
+use std::sync::Arc;
+
+use appcred::model::{Rollout, Standing, TargetName, WhyUndone};
+use appcred::plan::Why;
+use appcred::status::Holding;
+use appcred::watch::TargetSpec;
+use jiff::SignedDuration;
+
+use super::{Engine, Houses, entry, project, spec_at};
+
+const PAUSE: u64 = 600;
+
+fn rollout() -> Rollout {
+    let wave = |names: &[&str]| names.iter().map(|name| TargetName::new(*name)).collect();
+    Rollout {
+        waves: vec![wave(&["canary-a", "canary-b"]), wave(&["near"]), wave(&["far"])],
+        pause: SignedDuration::from_secs(600),
+    }
+}
+
+/// What all four houses should hold.
+fn all(secret: &str) -> Vec<(&'static str, TargetSpec)> {
+    ["canary-a", "canary-b", "near", "far"]
+        .map(|name| (name, spec_at(name, vec![entry("a", "client", secret)])))
+        .into()
+}
+
+async fn started(houses: Arc<Houses>, secret: &str) -> Engine {
+    let (folder, project) = project(&all(secret));
+    *project.rollout.lock().unwrap() = rollout();
+    let engine = Engine::run(folder, project, houses);
+    engine.pass(5).await;
+    engine
+}
+
+impl Engine {
+    /// The houses that hold this secret.
+    fn with(&self, secret: &str) -> Vec<&'static str> {
+        let holds =
+            |name: &&str| self.houses.at(name).secrets().iter().any(|(_, held)| held == secret);
+        ["canary-a", "canary-b", "near", "far"].into_iter().filter(holds).collect()
+    }
+
+    fn stopped(&self) -> Option<String> {
+        self.status().rollout.as_ref().map(ToString::to_string)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wave_begins_when_those_before_it_are_done_and_the_pause_is_over() {
+    let engine = started(Arc::default(), "first").await;
+    assert_eq!(engine.with("first"), ["canary-a", "canary-b"]);
+    let (near, far) = (engine.target("near"), engine.target("far"));
+    for target in [near, far] {
+        assert!(!target.is_in_sync() && target.error.is_none(), "{target:?}");
+        assert_eq!(target.standing(), Standing::Waits);
+        assert!(
+            matches!(target.entries[0].holding, Holding::Withheld(Why::EarlierWave { .. })),
+            "{target:?}"
+        );
+    }
+    assert_eq!(engine.status().rollout.as_ref().unwrap().undone.wave.number, 2);
+    engine.pass(PAUSE - 20).await;
+    assert_eq!(engine.with("first").len(), 2);
+    engine.pass(20).await;
+    assert_eq!(engine.with("first"), ["canary-a", "canary-b", "near"]);
+    engine.pass(PAUSE + 5).await;
+    assert_eq!(engine.with("first").len(), 4);
+    assert_eq!(engine.stopped(), None);
+
+    // What is changed next begins with the first wave again, although it was done.
+    engine.declare(&all("second")).await;
+    assert_eq!(engine.with("second"), ["canary-a", "canary-b"]);
+    engine.pass(2 * PAUSE + 10).await;
+    assert_eq!(engine.with("second").len(), 4);
+
+    // A change of one house waits for no other.
+    let mut specs = all("second");
+    specs[3].1 = spec_at("far", vec![entry("a", "client", "third")]);
+    engine.pass(PAUSE).await;
+    engine.declare(&specs).await;
+    assert_eq!(engine.with("third"), ["far"]);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_stops_the_waves_after_it_until_it_is_corrected() {
+    let houses = Arc::new(Houses::default());
+    houses.at("canary-b").state().refuses_secrets = Some("the secret is wrong".to_owned());
+    let engine = started(Arc::clone(&houses), "first").await;
+    // A house that holds nothing yet replaces no secret, so nobody is asked for it.
+    assert_eq!(engine.with("first"), ["canary-a", "canary-b"]);
+    engine.pass(3 * PAUSE).await;
+    engine.declare(&all("second")).await;
+    engine.pass(10 * PAUSE).await;
+    assert_eq!(engine.with("second"), ["canary-a"]);
+    let rollout = engine.status().rollout.clone().unwrap();
+    assert!(
+        matches!(&rollout.undone.why, WhyUndone::Failed { target, .. } if target.as_str() == "canary-b"),
+        "{rollout:?}"
+    );
+    let stopped = engine.stopped().unwrap();
+    assert!(stopped.starts_with("wave 1 of 3 has stopped the rollout: `canary-b` has failed: "));
+    assert!(stopped.contains("the secret is wrong"), "{stopped}");
+
+    // What somebody changes meanwhile where nothing is to be done is repaired.
+    engine.declare(&all("first")).await;
+    engine.pass(3 * PAUSE).await;
+    assert_eq!(engine.with("first").len(), 4);
+    houses.at("canary-a").refuse();
+    houses.at("canary-a").empty();
+    houses.at("far").empty();
+    engine.pass(5).await;
+    assert_eq!(engine.with("first"), ["canary-b", "near", "far"]);
+
+    houses.at("canary-a").state().refuses = None;
+    houses.at("canary-b").state().refuses_secrets = None;
+    engine.declare(&all("second")).await;
+    engine.pass(3 * PAUSE).await;
+    assert_eq!(engine.with("second").len(), 4);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_house_that_cannot_be_reached_holds_up_no_wave_unless_all_of_it_are_so() {
+    let houses = Arc::new(Houses::default());
+    houses.at("canary-a").go_down();
+    let engine = started(Arc::clone(&houses), "first").await;
+    engine.pass(3 * PAUSE).await;
+    assert_eq!(engine.with("first"), ["canary-b", "near", "far"]);
+    // Its wave has begun, so it is changed as soon as it is back.
+    houses.at("canary-a").come_up();
+    engine.pass(PAUSE / 2).await;
+    assert_eq!(engine.with("first").len(), 4);
+
+    houses.at("canary-a").go_down();
+    houses.at("canary-b").go_down();
+    engine.declare(&all("second")).await;
+    engine.pass(3 * PAUSE).await;
+    assert!(engine.with("second").is_empty());
+    let stopped = engine.stopped().unwrap();
+    assert!(stopped.ends_with("none of its targets can be reached"), "{stopped}");
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_starts_again_goes_on_where_the_houses_are() {
+    let houses: Arc<Houses> = Arc::default();
+    let first = started(Arc::clone(&houses), "first").await;
+    first.pass(PAUSE + 5).await;
+    assert_eq!(first.with("first"), ["canary-a", "canary-b", "near"]);
+    first.end().await;
+
+    let creates = |name| houses.at(name).state().creates;
+    let before = ["canary-a", "canary-b", "near"].map(creates);
+    let again = started(Arc::clone(&houses), "first").await;
+    assert_eq!(again.with("first").len(), 3, "the pause begins anew");
+    again.pass(PAUSE + 5).await;
+    assert_eq!(again.with("first").len(), 4);
+    assert_eq!(["canary-a", "canary-b", "near"].map(creates), before);
+    again.end().await;
+}

@@ -1,0 +1,228 @@
+//! Targets are changed in waves.
+
+use std::fs;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::linking::{Linking, link};
+use crate::real::{HomeAssistant, Release, each_release, free_port, send};
+use crate::shell::{Appcred, Project};
+use crate::watch::{arrives, eventually};
+
+const HOUSES: &str = "owner: house
+allow_plaintext: true
+targets:
+  canary-1: {config_dir: canary-1, labels: {ring: canary}}
+  canary-2: {config_dir: canary-2, labels: {ring: canary}}
+  home-1: {config_dir: home-1}
+  home-2: {config_dir: home-2}
+  home-3: {config_dir: home-3}
+policy:
+  rollout:
+    waves: [{match: {ring: canary}}, {max: 20%}]
+";
+const ENTRIES: &str = "application_credentials:
+  - {domain: spotify, key: a, client_id: a, client_secret: xyzzy-a}
+";
+const NAMES: [&str; 5] = ["canary-1", "canary-2", "home-1", "home-2", "home-3"];
+
+fn houses() -> Project {
+    Project::new().file("appcred.yaml", HOUSES).file("credentials.yaml", ENTRIES)
+}
+
+fn appcred(project: &Project, arguments: &[&str]) -> Appcred {
+    Appcred::new().in_dir(project.path()).args(arguments)
+}
+
+/// The houses that hold something of ours.
+fn changed(project: &Project) -> Vec<&'static str> {
+    let holds = |name: &&str| {
+        let path = project.join(&format!("{name}/.storage/application_credentials"));
+        fs::read_to_string(path).is_ok_and(|text| text.contains("appcred:house:a"))
+    };
+    NAMES.into_iter().filter(holds).collect()
+}
+
+/// Somebody has made a credential of the client by hand, so that a person must decide what becomes of it.
+fn by_hand(project: &Project, house: &str) {
+    let stored = r#"{"version": 1, "minor_version": 1, "key": "application_credentials", "data": {"items": [
+        {"id": "spotify_a", "domain": "spotify", "client_id": "a", "client_secret": "other", "name": "by hand"}]}}"#;
+    let folder = project.join(&format!("{house}/.storage"));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("application_credentials"), stored).unwrap();
+}
+
+#[test]
+fn the_plan_shows_the_waves_and_apply_makes_them_one_after_the_other() {
+    let project = houses();
+    let plan = appcred(&project, &["plan"]).run();
+    let waves = "One wave after the other: wave 1 of 3: canary-1, canary-2; wave 2 of 3: home-1; wave 3 of 3: home-2, home-3.\n";
+    assert!(plan.stdout.contains(waves), "{}", plan.stdout);
+    let markdown = appcred(&project, &["plan", "--format=markdown"]).run();
+    assert!(markdown.stdout.contains("One wave after the other"), "{}", markdown.stdout);
+    let json = appcred(&project, &["plan", "--format=json"]).run();
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let waves: Vec<_> =
+        json["targets"].as_array().unwrap().iter().map(|target| target["wave"].as_u64()).collect();
+    assert_eq!(waves, [1, 1, 2, 3, 3].map(Some));
+    appcred(&project, &["apply", "--yes"]).run();
+    assert_eq!(changed(&project), NAMES);
+}
+
+#[test]
+fn what_goes_wrong_in_a_wave_keeps_those_after_it_as_they_are() {
+    let project = houses();
+    by_hand(&project, "canary-2");
+    let ran = appcred(&project, &["apply", "--yes"]).status(1).run();
+    assert_eq!(changed(&project), ["canary-1"]);
+    let said = "error: wave 1 of 3 is not done: `canary-2` has failed: create spotify \"spotify\" is not done: spotify_a is a credential of this client that was made by hand; nothing was changed in 3 targets of the waves after it.";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+
+    // Whoever names targets is asked for no wave that they are not about.
+    appcred(&project, &["apply", "--yes", "--target=home-2"]).run();
+    assert_eq!(changed(&project), ["canary-1", "home-2"]);
+
+    fs::remove_dir_all(project.join("canary-2")).unwrap();
+    let ran = appcred(&project, &["apply", "--yes"]).run();
+    assert_eq!(changed(&project), NAMES);
+    assert!(!ran.stdout.contains("canary-1: 1 created"), "{}", ran.stdout);
+}
+
+/// A canary with a linked account, and a second Home Assistant whose wave is the next one.
+struct Rings {
+    canary: Linking,
+    far: HomeAssistant,
+    account: String,
+}
+
+impl Rings {
+    fn new(release: Release) -> Self {
+        let (canary, far) = (Linking::new(release), HomeAssistant::start(release));
+        canary.provider.tokens_live(1);
+        let project = format!(
+            "{}targets:
+  canary: {{url: \"{}\", token: !env_var CANARY, labels: {{ring: canary}}}}
+  far: {{url: \"{}\", token: !env_var FAR}}
+  folder: {{config_dir: folder}}
+policy: {{rollout: {{waves: [{{match: {{ring: canary}}}}], pause: 1s}}}}
+custom_integrations: [linked_account]
+",
+            canary.house.project_file(),
+            canary.ha.url(),
+            far.url()
+        );
+        canary.house.project.write("appcred.yaml", &project);
+        let rings = Self { canary, far, account: String::new() };
+        rings.declare("first");
+        rings.canary.provider.client("anna", "first");
+        let applied =
+            rings.appcred(&["apply", "--yes", "--format=json", "--show-links"]).run().stdout;
+        let applied: Value = serde_json::from_str(&applied).unwrap();
+        rings.canary.consent(&link(&applied["targets"][0]));
+        rings.appcred(&["apply", "--yes"]).run();
+        let account =
+            rings.canary.account("linked_account")["entry_id"].as_str().unwrap().to_owned();
+        assert_eq!(rings.far.credentials()[0]["client_secret"], "first");
+        Self { account, ..rings }
+    }
+
+    /// The entry is everywhere, and is set up in the canary alone.
+    fn declare(&self, secret: &str) {
+        let house = &self.canary.house;
+        let entry = |key: &str, targets: &str| {
+            house.entry_with_integration("linked_account", "Anna", "anna", secret)
+                + &format!("    key: {key}\n    targets: [{targets}]\n")
+        };
+        let beyond = entry("beyond", "far, folder") + "    integration: {setup: false}\n";
+        house.declare(&[entry("canary", "canary"), beyond]);
+    }
+
+    fn appcred(&self, arguments: &[&str]) -> Appcred {
+        let house = &self.canary.house;
+        let appcred = house.with_key(Appcred::new().in_dir(house.project.path()));
+        let appcred = appcred.env("CANARY", self.canary.ha.token());
+        appcred.env("FAR", self.far.token()).args(arguments)
+    }
+
+    fn folder(&self) -> String {
+        let project = &self.canary.house.project;
+        fs::read_to_string(project.join("folder/.storage/application_credentials")).unwrap()
+    }
+}
+
+each_release!(ha_wrong_secret_stops_in_the_canary_and_nothing_beyond_is_touched);
+fn ha_wrong_secret_stops_in_the_canary_and_nothing_beyond_is_touched(release: Release) {
+    let rings = Rings::new(release);
+    let (held, folder) = (rings.far.credentials(), rings.folder());
+    rings.declare("wrong");
+    let ran = rings.appcred(&["apply", "--yes"]).status(1).run();
+    assert!(
+        ran.stderr.contains("wave 1 of 2 is not done: `canary` has failed: "),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("nothing was changed in 2 targets"), "{}", ran.stderr);
+    assert_eq!((rings.far.credentials(), rings.folder()), (held, folder));
+    assert_eq!(rings.canary.ha.state_of(&rings.account), "loaded");
+
+    rings.canary.provider.client("anna", "second");
+    rings.declare("second");
+    let ran = rings.appcred(&["apply", "--yes"]).run();
+    assert!(
+        ran.stderr.contains("wave 1 of 2 is done; the next one begins in 1 second"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(rings.far.credentials()[0]["client_secret"], "second");
+    assert_eq!(rings.canary.ha.state_of(&rings.account), "loaded");
+    rings.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+}
+
+each_release!(ha_watcher_that_starts_again_goes_on_with_the_waves);
+fn ha_watcher_that_starts_again_goes_on_with_the_waves(release: Release) {
+    let rings = Rings::new(release);
+    let (held, folder) = (rings.far.credentials(), rings.folder());
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let watch = || rings.appcred(&["watch", "--listen", &listen]).spawn();
+    let status = || {
+        let answer = send("GET", &format!("http://{listen}/api/v1/status"), &[], None);
+        answer.map_or(Value::Null, |answer| serde_json::from_str(&answer.text).unwrap_or_default())
+    };
+    let is_stopped = || status()["rollout"]["stopped"] == true;
+    rings.declare("wrong");
+    for _ in 0..2 {
+        let running = watch();
+        eventually("the rollout has stopped", is_stopped);
+        assert_eq!(status()["rollout"]["failed_target"], "canary");
+        let metrics = send("GET", &format!("http://{listen}/metrics"), &[], None).unwrap().text;
+        assert!(metrics.contains("appcred_rollout_stopped{waves=\"2\"} 1"), "{metrics}");
+        let page = send("GET", &format!("http://{listen}/"), &[], None).unwrap().text;
+        assert!(page.contains("wave 1 of 2 has stopped the rollout"), "{page}");
+        running.signal(Signal::TERM);
+        let ran = running.finish();
+        assert!(ran.stderr.contains("wave 1 of 2 has stopped the rollout: `canary` has failed"));
+        assert_eq!((&rings.far.credentials(), &rings.folder()), (&held, &folder));
+    }
+
+    rings.canary.provider.client("anna", "second");
+    rings.declare("second");
+    // Interrupted between the waves, as soon as the first one is done.
+    let running = watch();
+    eventually("the canary is done", || {
+        rings.canary.ha.credentials()[0]["client_secret"] == "second"
+    });
+    running.signal(Signal::KILL);
+    running.finish();
+    let canary = rings.canary.ha.credentials();
+    let running = watch();
+    arrives(&rings.far, &[("anna", "second")]);
+    eventually("all waves are done", || {
+        let status = status();
+        status["rollout"].is_null() && rings.folder().contains("second")
+    });
+    assert_eq!(rings.canary.ha.credentials(), canary, "what is done already is not done again");
+    running.signal(Signal::TERM);
+    running.finish();
+}
