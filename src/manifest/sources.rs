@@ -9,6 +9,8 @@ use crate::field::{Field, FieldRefusal, NAME_HELP, Pairs, Raw, Seconds, Text};
 use crate::model::Key;
 use crate::secret::{ASKED, SecretProgram, SecretPrograms};
 
+/// What `sops_program` needs no more.
+const OF_DECRYPTING: [&str; 4] = [ASKED, "decrypt", "-d", "--decrypt"];
 /// How long a program may take, in seconds.
 const USUAL: u16 = 30;
 
@@ -66,6 +68,15 @@ impl<'n> Decoder<'n> {
             self.refuse(at, refusal.help("write `command: [sops]`"));
             return None;
         }
+        if command.iter().any(|word| OF_DECRYPTING.contains(&word.as_str())) {
+            let why = "has arguments that appcred adds itself";
+            let refusal = FieldRefusal::new(ProblemCode::BadValue, why);
+            self.refuse(
+                at,
+                refusal.help("write `[sops]`, or the program that runs SOPS with what follows"),
+            );
+            return None;
+        }
         Some(SecretProgram {
             timeout: self.timeout(input.timeout),
             environment: self.each(input.environment).collect(),
@@ -82,7 +93,9 @@ impl<'n> Decoder<'n> {
 /// Whether what a manifest asks for would be part of a script, as behind the `-c` of a shell.
 fn is_script(command: &[String]) -> bool {
     let takes_script = |option: &str| {
-        let letters = option.strip_prefix('-').filter(|letters| !letters.starts_with('-'));
+        // Letters alone: Vault's `-field=value` is none.
+        let is_letters = |text: &&str| text.bytes().all(|letter| letter.is_ascii_alphabetic());
+        let letters = option.strip_prefix('-').filter(is_letters);
         let is_short = letters.is_some_and(|letters| letters.ends_with(['c', 'e', 'E']));
         is_short || matches!(option, "--eval" | "--command" | "--exec")
     };

@@ -99,6 +99,7 @@ mod status_page;
 mod tripwire;
 mod unread_accounts;
 mod values;
+mod vault;
 mod verify;
 mod verify_registration;
 mod waking;

@@ -227,7 +227,12 @@ fn a_check_runs_no_program() {
         let said = scene.appcred("plan").status(1).run().stderr;
         assert!(said.contains("did not print the values of the document"), "{said}");
     }
-    for (command, expected) in [("[]", "must name the program"), ("sops", "must be a list")] {
+    for (command, expected) in [
+        ("[]", "must name the program"),
+        ("sops", "must be a list"),
+        ("[sops, '{}']", "has arguments that appcred adds itself"),
+        ("[sops, -d]", "has arguments that appcred adds itself"),
+    ] {
         scene.allow(command);
         let said = scene.appcred("validate").status(1).run().stderr;
         assert!(said.contains(expected) && said.contains("appcred.yaml:2:"), "{said}");
