@@ -20,6 +20,31 @@ const VARIABLE: &str = "APPCRED_COMPLETE";
 
 /// Where bash's script asks.
 const ASKING: &str = "    COMPREPLY=( $( ";
+/// Bash has each word as it is typed, with its quotes.
+const BASH_QUOTED_WORDS: &str = r#"    words=("${words[@]//[\\\"\']/}")
+"#;
+/// Where it has the answer.
+const ANSWERED: &str = "        compopt -o nospace\n    fi\n}";
+/// Bash writes what is offered as it is. Within quotes nothing more is needed.
+const BASH_QUOTED_ANSWER: &str = r#"        compopt -o nospace
+    fi
+    if [[ "${COMP_WORDS[COMP_CWORD]-}" != [\"\']* ]]; then
+        for at in "${!COMPREPLY[@]}"; do
+            if [[ "${COMPREPLY[at]}" == *[!A-Za-z0-9_.,:/=@%+~-]* ]]; then
+                COMPREPLY[at]=$(printf %q "${COMPREPLY[at]}")
+            fi
+        done
+    fi
+}"#;
+/// Zsh has the words as they are typed too, and fish the last one.
+const QUOTED: [(Shell, &str, &str); 2] = [
+    (Shell::Zsh, r#"appcred -- "${words[@]}""#, r#"appcred -- "${(@)${(@Q)words}#[\"\']}""#),
+    (
+        Shell::Fish,
+        "(commandline --current-token)",
+        "(string unescape -- (commandline --current-token); or commandline --current-token)",
+    ),
+];
 /// To bash the `=` of `--key=x` is a word of its own.
 const BASH_EQUALS_SIGN: &str = r#"    local at kept=()
     for at in "${!words[@]}"; do
@@ -56,7 +81,13 @@ pub(super) fn run(verb: &CompletionArgs) -> anyhow::Result<ExitStatus> {
     shell.write_registration(VARIABLE, "appcred", "appcred", "appcred", &mut script)?;
     let mut script = String::from_utf8(script)?;
     if verb.shell == Shell::Bash {
-        script = script.replacen(ASKING, &format!("{BASH_EQUALS_SIGN}{ASKING}"), 1);
+        let asking = format!("{BASH_EQUALS_SIGN}{BASH_QUOTED_WORDS}{ASKING}");
+        script = script.replacen(ASKING, &asking, 1).replacen(ANSWERED, BASH_QUOTED_ANSWER, 1);
+    }
+    for (shell, quoted, plain) in QUOTED {
+        if verb.shell == shell {
+            script = script.replacen(quoted, plain, 1);
+        }
     }
     console::print(&script)?;
     Ok(ExitStatus::Success)

@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::shell::{Appcred, Project};
+use crate::shell::{Appcred, Project, Terminal};
 
 /// A house with two targets and two entries. Whatever a source's program or a token's program does would show.
 fn project() -> Project {
     let project = Project::new()
-        .file("house/appcred.yaml", "owner: us\ntargets:\n  home: {url: \"http://127.0.0.1:9\", token_command: [../run]}\n  cabin: {config_dir: cabin}\nsources: {here: {command: [../run, \"{}\"]}}\n")
+        .file("house/appcred.yaml", "owner: us\ntargets:\n  home: {url: \"http://127.0.0.1:9\", token_command: [../run], labels: {site: oslo}}\n  cabin: {config_dir: cabin}\nsources: {here: {command: [../run, \"{}\"]}}\n")
         .file("house/credentials.yaml", "application_credentials:\n  - {domain: spotify, key: family, client_id: one, client_secret: !from here one}\n  - {domain: google, key: office, client_id: two, client_secret: !secret m4rk3d}\n")
         .file("house/secrets.yaml", "m4rk3d: m4rk3d-secret\n")
         .file("run", "#!/bin/sh\ntouch \"$(dirname \"$0\")/was-run\"\n");
@@ -84,6 +84,82 @@ fn bash_offers_what_the_project_has() {
         assert_eq!(offered(project.path(), words), ["cabin"], "{words:?}");
     }
     assert_eq!(offered(project.path(), &["plan", "-t", "c"]), [""; 1], "no project is here");
+    assert!(!project.join("was-run").exists(), "a program was run");
+}
+
+/// What a command line becomes that somebody types at a real shell, with the Tab key and then Enter: the words that the
+/// program is given.
+#[track_caller]
+fn completed(shell: &str, folder: &Path, typed: &str) -> Vec<String> {
+    let home = Project::new();
+    let program = env!("CARGO_BIN_EXE_appcred");
+    let stub = format!(
+        "#!/bin/sh\n[ -z \"$APPCRED_COMPLETE\" ] || exec '{program}' \"$@\"\nprintf 'given<%s>\\n' \"$@\"\necho all-given\n"
+    );
+    home.write("bin/appcred", &stub);
+    fs::set_permissions(home.join("bin/appcred"), fs::Permissions::from_mode(0o755)).unwrap();
+    let script = Appcred::new().args(["completion", shell]).run().stdout;
+    home.write("script", &script);
+    let script = home.join("script").display().to_string();
+    home.write("bashrc", &format!("PS1='rea''dy> '\nsource {script}\n"));
+    home.write(
+        ".zshrc",
+        &format!("PS1='rea''dy> '\nautoload -U compinit\ncompinit -D\nsource {script}\n"),
+    );
+    home.write(
+        "config.fish",
+        &format!("function fish_prompt; echo 'rea''dy> '; end\nsource {script}\n"),
+    );
+    let rc = |name: &str| home.join(name).display().to_string();
+    let command = match shell {
+        "bash" => format!("bash --noprofile --rcfile {} -i", rc("bashrc")),
+        "zsh" => "zsh -i".to_owned(),
+        _ => format!("fish --no-config --init-command 'source {}'", rc("config.fish")),
+    };
+    let path = format!("{}:/usr/bin:/bin", home.join("bin").display());
+    let home_folder = home.path().display().to_string();
+    let environment = [("PATH", path.as_str()), ("HOME", &home_folder), ("ZDOTDIR", &home_folder)];
+    let mut terminal = Terminal::run(&format!("stty cols 300; {command}"), folder, environment);
+    terminal.until("ready> ");
+    let from = terminal.said.len();
+    terminal.type_in(&format!("{typed}\t\r"));
+    terminal.until("all-given\r\n");
+    let said = &terminal.said;
+    let lines = said[from..].lines().filter_map(|line| line.split("given<").nth(1));
+    lines.filter_map(|line| line.strip_suffix('>')).map(str::to_owned).collect()
+}
+
+#[test]
+fn real_shells_complete_targets_keys_and_files_with_their_quotes() {
+    let project = project();
+    let house = project.join("house");
+    for name in ["a name.yaml", "it's.yaml", "my house/appcred.yaml"] {
+        project.write(&format!("house/{name}"), "");
+    }
+    project.write("house/my house/appcred.yaml", "targets: {shed: {config_dir: shed}}\n");
+    for shell in ["bash", "zsh", "fish"] {
+        for (typed, given) in [
+            ("appcred doct", &["doctor"][..]),
+            ("appcred plan --det", &["plan", "--detailed-exitcode"]),
+            ("appcred plan -t c", &["plan", "-t", "cabin"]),
+            ("appcred plan --target=ho", &["plan", "--target=home"]),
+            ("appcred plan -t home,c", &["plan", "-t", "home,cabin"]),
+            ("appcred plan --selector si", &["plan", "--selector", "site=oslo"]),
+            ("appcred list --key fam", &["list", "--key", "family"]),
+            ("appcred list --domain spot", &["list", "--domain", "spotify"]),
+            ("appcred list --format ya", &["list", "--format", "yaml"]),
+            ("appcred encrypt a\\ n", &["encrypt", "a name.yaml"]),
+            ("appcred encrypt 'a n", &["encrypt", "a name.yaml"]),
+            ("appcred encrypt it", &["encrypt", "it's.yaml"]),
+            ("appcred -C my", &["-C", "my house/"]),
+            ("appcred -C my\\ house plan -t s", &["-C", "my house", "plan", "-t", "shed"]),
+            ("appcred -C 'my house' plan -t s", &["-C", "my house", "plan", "-t", "shed"]),
+        ] {
+            assert_eq!(completed(shell, &house, typed), given, "{shell}: {typed}");
+        }
+        // Nothing is written to the terminal where there is no project, or a broken one.
+        assert_eq!(completed(shell, project.path(), "appcred plan -t c"), ["plan", "-t", "c"]);
+    }
     assert!(!project.join("was-run").exists(), "a program was run");
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -226,6 +226,71 @@ pub(crate) fn read_until(shown: &mut impl Read, said: &mut String, text: &str) {
         let read = shown.read(&mut byte).unwrap();
         assert!(read > 0, "it ended without saying {text:?}: {said}");
         said.push(char::from(byte[0]));
+    }
+}
+
+/// A terminal at which somebody sits.
+pub(crate) struct Terminal {
+    // Dropped before the child.
+    keys: Option<ChildStdin>,
+    shown: ChildStdout,
+    child: Guarded,
+    /// What it has shown.
+    pub(crate) said: String,
+}
+
+impl Terminal {
+    /// Runs a line of `sh` there, in an environment that holds nothing but what is given here.
+    #[track_caller]
+    pub(crate) fn run<'e>(
+        line: &str,
+        folder: &Path,
+        environment: impl IntoIterator<Item = (&'e str, &'e str)>,
+    ) -> Self {
+        let mut child = Command::new("script")
+            .args(["-qec", line, "/dev/null"])
+            .current_dir(folder)
+            .env_clear()
+            .envs([("PATH", "/usr/bin:/bin"), ("TERM", "xterm"), ("LANG", "C.UTF-8")])
+            .envs(environment)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (keys, shown) = (child.stdin.take(), child.stdout.take().unwrap());
+        Self { keys, shown, child: Guarded(child), said: String::new() }
+    }
+
+    /// Waits until it shows this.
+    #[track_caller]
+    pub(crate) fn until(&mut self, text: &str) {
+        read_until(&mut self.shown, &mut self.said, text);
+    }
+
+    #[track_caller]
+    pub(crate) fn type_in(&mut self, keys: &str) {
+        self.keys.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Types these keys until it ends, and gives all that it has shown: a program loses those that it was typed while
+    /// it dealt with Ctrl-C.
+    #[track_caller]
+    pub(crate) fn left_with(mut self, keys: &str) -> String {
+        while self.child.0.try_wait().unwrap().is_none() {
+            self.type_in(keys);
+            thread::sleep(Duration::from_millis(50));
+        }
+        self.finish()
+    }
+
+    /// Waits for its end and gives all that it has shown.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> String {
+        drop(self.keys.take());
+        let mut rest = Vec::new();
+        self.shown.read_to_end(&mut rest).unwrap();
+        self.child.0.wait().unwrap();
+        self.said + &String::from_utf8_lossy(&rest)
     }
 }
 
