@@ -41,8 +41,7 @@ pub(super) async fn run(
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
     let entries = entries(&loaded, &verb.named)?;
     let protected = &loaded.project.policy.protected;
-    if let Some(entry) = entries.iter().find(|entry| entry.keys().any(|of| protected.contains(of)))
-    {
+    if let Some(entry) = entries.iter().find(|entry| entry.has_one_of(protected)) {
         let (key, place) = (&entry.key.value, &entry.place);
         let by = match entry.protect {
             true => format!("({place}); remove `protect: true` there first"),
@@ -73,7 +72,7 @@ pub(super) async fn run(
 
 fn what_becomes_of(entries: &[Arc<Entry>], policy: &Policy) -> String {
     let of = if entries.len() == 1 { "it" } else { "them" };
-    let is_forgotten = |entry: &&Arc<Entry>| entry.keys().any(|key| policy.forgotten.contains(key));
+    let is_forgotten = |entry: &&Arc<Entry>| entry.has_one_of(&policy.forgotten);
     let forgotten: Vec<&str> =
         entries.iter().filter(is_forgotten).map(|entry| entry.key.value.as_str()).collect();
     if policy.prune == Prune::Nothing {

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::model::Domain;
+use crate::model::{Domain, NoSetUp};
 use crate::suggest::nearest;
 
 /// What is known of one integration.
@@ -84,30 +84,53 @@ pub fn name(domain: &Domain) -> Option<&'static str> {
 /// The integrations that people call so: that whose name it is, or else those whose names have all of its
 /// words.
 pub fn called(text: &str) -> Vec<&'static Domain> {
-    let words = |text: &str| -> Vec<String> {
-        let words = text.split(|character: char| !character.is_alphanumeric());
-        words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
-    };
     let asked = words(text);
-    let all = || known().iter().filter_map(|domain| Some((domain, words(name(domain)?))));
-    if let Some((exactly, _)) = all().find(|(_, name)| *name == asked) {
+    if let Some((exactly, _)) = with_words().find(|(_, name)| *name == asked) {
         return vec![exactly];
     }
     let has_all =
         |name: &[String]| asked.iter().all(|word| name.iter().any(|of| of.contains(word)));
-    all().filter(|(_, name)| !asked.is_empty() && has_all(name)).map(|(domain, _)| domain).collect()
+    with_words()
+        .filter(|(_, name)| !asked.is_empty() && has_all(name))
+        .map(|(domain, _)| domain)
+        .collect()
 }
 
-/// The one integration that people call so, or almost so.
+/// The one integration that people call so, or almost so: by a name that is mistyped, shortened as in `gcal` for
+/// Google Calendar, or has more words, as in "Microsoft OneDrive".
 pub fn meant(text: &str) -> Option<&'static Domain> {
     match called(text)[..] {
-        [only] => Some(only),
-        [] => {
-            let near = nearest(text, names())?;
-            known().iter().find(|domain| name(domain) == Some(near))
-        }
-        _ => None,
+        [only] => return Some(only),
+        [] => {}
+        _ => return None,
     }
+    if let Some(near) = nearest(text, names()) {
+        return known().iter().find(|domain| name(domain) == Some(near));
+    }
+    let asked = words(text);
+    let is_short = |name: &[String]| asked.len() == 1 && is_shortened(&asked[0], name);
+    let has_more = |name: &[String]| name.iter().all(|word| asked.contains(word));
+    let mut meant = with_words().filter(|(_, name)| is_short(name) || has_more(name));
+    let (only, _) = meant.next()?;
+    meant.next().is_none().then_some(only)
+}
+
+/// All with the words of their names.
+fn with_words() -> impl Iterator<Item = (&'static Domain, Vec<String>)> {
+    known().iter().filter_map(|domain| Some((domain, words(name(domain)?))))
+}
+
+fn words(text: &str) -> Vec<String> {
+    let words = text.split(|character: char| !character.is_alphanumeric());
+    words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+}
+
+/// Whether a word is made of the beginnings of these, each of which has its part.
+fn is_shortened(word: &str, of: &[String]) -> bool {
+    let Some((first, rest)) = of.split_first() else { return word.is_empty() };
+    let begins = word.char_indices().map(|(at, letter)| word.split_at(at + letter.len_utf8()));
+    let mut begins = begins.take_while(|(begin, _)| first.starts_with(begin));
+    begins.any(|(_, behind)| is_shortened(behind, rest))
 }
 
 /// What HA calls all of them.
@@ -129,16 +152,14 @@ pub fn read_of() -> Option<(Release, Release)> {
     Some((*oldest, *newest))
 }
 
-/// Those whose set-up needs HA's integration `cloud`.
-pub fn needing_cloud(release: Option<Release>) -> BTreeSet<Domain> {
-    let needing = of(release).iter().filter(|(_, facts)| facts.needs_cloud);
-    needing.map(|(domain, _)| domain.clone()).collect()
-}
-
-/// Those that use a client of their own, whatever the credentials say.
-pub fn ignoring_client(release: Option<Release>) -> BTreeSet<Domain> {
-    let ignoring = of(release).iter().filter(|(_, facts)| facts.ignores_client);
-    ignoring.map(|(domain, _)| domain.clone()).collect()
+/// Those of which a running HA, with its integration `cloud` or without, is to begin no set-up, and why.
+pub fn without_set_up(release: Option<Release>, has_cloud: bool) -> BTreeMap<Domain, NoSetUp> {
+    let why = |facts: &Facts| {
+        let needs_cloud = facts.needs_cloud && !has_cloud;
+        let ignores = facts.ignores_client.then_some(NoSetUp::IgnoresClient);
+        needs_cloud.then_some(NoSetUp::NeedsCloud).or(ignores)
+    };
+    of(release).iter().filter_map(|(domain, facts)| Some((domain.clone(), why(facts)?))).collect()
 }
 
 /// Whether all credentials of an integration collapse into the last one, in any release.
@@ -215,6 +236,9 @@ mod tests {
         let meant = |text: &str| super::meant(text).map(Domain::as_str);
         assert_eq!(meant("Google Calender"), Some("google"));
         assert_eq!((meant("Google"), meant("no such thing")), (None, None));
+        assert_eq!((meant("gcal"), meant("Gmail")), (Some("google"), Some("google_mail")));
+        assert_eq!(meant("Microsoft OneDrive"), Some("onedrive"));
+        assert_eq!((meant("g"), meant("gx"), meant("spot")), (None, None, Some("spotify")));
         assert_eq!(called("Spotify"), ["spotify"]);
         assert!(called("google").len() > 3, "{:?}", called("google"));
         assert_eq!((called(""), called("--"), called("no such thing")), (vec![], vec![], vec![]));

@@ -126,6 +126,11 @@ impl Entry {
     pub fn keys(&self) -> impl Iterator<Item = &Key> + Clone {
         std::iter::once(&self.key.value).chain(&self.formerly)
     }
+
+    /// Whether it has or had one of these keys.
+    pub fn has_one_of<'k>(&self, keys: impl IntoIterator<Item = &'k Key>) -> bool {
+        keys.into_iter().any(|key| self.keys().any(|of| of == key))
+    }
 }
 
 impl<'n> ManifestReader<'n, '_> {

@@ -97,9 +97,8 @@ impl Project {
         };
         self.policy.protected.extend(keys(|entry| entry.protect));
         // A key that the policy protects is followed to the entry's present one.
-        let followed = entries.iter().filter(|entry| {
-            self.protected_keys.iter().any(|key| entry.keys().any(|of| *of == key.value))
-        });
+        let protected = self.protected_keys.iter().map(|key| &key.value);
+        let followed = entries.iter().filter(|entry| entry.has_one_of(protected.clone()));
         self.policy.protected.extend(followed.flat_map(|entry| entry.keys()).cloned());
         self.policy.suspended.extend(keys(|entry| entry.suspend));
     }
@@ -108,8 +107,7 @@ impl Project {
     pub(super) fn check_forgotten(&self, entries: &[Arc<Entry>]) -> Diagnostics {
         let mut problems = Diagnostics::default();
         for key in &self.forgotten_keys {
-            let Some(entry) = entries.iter().find(|entry| entry.keys().any(|of| *of == key.value))
-            else {
+            let Some(entry) = entries.iter().find(|entry| entry.has_one_of([&key.value])) else {
                 continue;
             };
             let message = format!(

@@ -64,7 +64,9 @@ pub(crate) use merge_conflict::{
 pub use name::{FieldName, Named, is_name, may_be_token, named, without_number};
 pub use no_secret::{ClientPart, is_client_secret};
 pub use notify_action::NotifyAction;
-pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed, UnreadAccounts};
+pub use observed::{
+    ConfigEntry, EntryState, KnownDomains, Live, NoSetUp, Observed, UnreadAccounts,
+};
 pub use place::Place;
 pub use placeholder::{Placeholder, is_template};
 pub use placeholders::{NOTICE_FIELDS, fill_in};

@@ -1,6 +1,6 @@
 //! What a target holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use smol_str::SmolStr;
@@ -41,14 +41,21 @@ pub struct Live {
     pub one_account: BTreeSet<Domain>,
     /// Where providers send browsers after consent.
     pub redirect_uri: String,
-    /// The integrations that cannot be set up, since HA runs without its integration `cloud`.
-    pub need_cloud: BTreeSet<Domain>,
-    /// The integrations that use a client of their own, whatever the credentials say.
-    pub ignore_client: BTreeSet<Domain>,
+    /// The integrations of which no set-up is begun, and why.
+    pub no_set_up: BTreeMap<Domain, NoSetUp>,
     /// The accounts that HA could not set up, since it did not find the credential they use.
     pub missed: BTreeSet<EntryId>,
     /// The accounts of which HA does not show whether they use a credential or HA Cloud.
     pub cloud_or_own: BTreeSet<EntryId>,
+}
+
+/// Why no set-up of an integration is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSetUp {
+    /// It needs HA's integration `cloud`, without which HA runs.
+    NeedsCloud,
+    /// It uses a client of its own, whatever the credentials say.
+    IgnoresClient,
 }
 
 impl Live {

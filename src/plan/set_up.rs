@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::model::{
-    AccountName, ConfigEntry, DesiredCredential, Domain, Implementation, Key, Live, Mark, OnDelete,
-    OpenFlow, Owner, Policy, Purpose, SetUpId,
+    AccountName, ConfigEntry, DesiredCredential, Domain, Implementation, Key, Live, Mark, NoSetUp,
+    OnDelete, OpenFlow, Owner, Policy, Purpose, SetUpId,
 };
 
 use super::action::{Action, Reason, SetupState, StepId, Wanted};
@@ -242,12 +242,12 @@ impl SetUpCase<'_> {
         coming: Option<&Coming>,
         draft: &mut PlanDraft<'_>,
     ) {
-        if self.context.live.need_cloud.contains(&self.entry.domain) {
-            draft.withhold(action, Why::NeedsCloud);
-        } else if self.context.live.ignore_client.contains(&self.entry.domain) {
-            draft.withhold(action, Why::IgnoresClient);
-        } else {
-            draft.step(action, reason, coming.map(|coming| coming.step));
+        match self.context.live.no_set_up.get(&self.entry.domain) {
+            Some(NoSetUp::NeedsCloud) => draft.withhold(action, Why::NeedsCloud),
+            Some(NoSetUp::IgnoresClient) => draft.withhold(action, Why::IgnoresClient),
+            None => {
+                draft.step(action, reason, coming.map(|coming| coming.step));
+            }
         }
     }
 
@@ -287,8 +287,8 @@ impl SetUpCase<'_> {
 #[cfg(test)]
 mod tests {
     use crate::model::{
-        ClientId, Desired, Domain, FlowId, Implementation, Live, Mark, MaxDeletes, Observed,
-        OnDelete, OpenFlow, Policy, Prune, Purpose, Secret, Unidentified,
+        ClientId, Desired, Domain, FlowId, Implementation, Live, Mark, MaxDeletes, NoSetUp,
+        Observed, OnDelete, OpenFlow, Policy, Prune, Purpose, Secret, Unidentified,
     };
     use crate::plan::tests::{check, linked, planned, wanted};
     use crate::plan::{Action, Plan, SetupState, Step};
@@ -321,8 +321,8 @@ mod tests {
     fn what_uses_a_client_of_its_own_is_not_set_up_for_a_credential() {
         let plan = planned(|_, observed, _| {
             runs(observed, Vec::new());
-            let ignore_client = [wanted("a").domain].into();
-            observed.live = Some(Live { ignore_client, ..Live::default() });
+            let no_set_up = [(wanted("a").domain, NoSetUp::IgnoresClient)].into();
+            observed.live = Some(Live { no_set_up, ..Live::default() });
         });
         check(&plan, &["! > a IgnoresClient"]);
     }
@@ -332,15 +332,15 @@ mod tests {
         let plan = planned(|_, observed, _| {
             runs(observed, Vec::new());
             observed.credentials.remove(0);
-            let need_cloud = [wanted("a").domain].into();
-            observed.live = Some(Live { need_cloud, ..Live::default() });
+            let no_set_up = [(wanted("a").domain, NoSetUp::NeedsCloud)].into();
+            observed.live = Some(Live { no_set_up, ..Live::default() });
         });
         check(&plan, &["+ a [NotObserved]", "! > a NeedsCloud"]);
         let plan = planned(|_, observed, _| {
             observed.config_entries.push(linked("appcred:house:b"));
             observed.config_entries.push(linked(A));
-            let need_cloud = [wanted("a").domain].into();
-            observed.live = Some(Live { need_cloud, ..Live::default() });
+            let no_set_up = [(wanted("a").domain, NoSetUp::NeedsCloud)].into();
+            observed.live = Some(Live { no_set_up, ..Live::default() });
         });
         check(&plan, &[]);
     }

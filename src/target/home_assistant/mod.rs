@@ -157,11 +157,7 @@ impl HomeAssistant {
         let missed = entries.items.iter().filter(|entry| entry.misses_its_credential());
         let missed = missed.map(|entry| EntryId::new(entry.entry_id.clone())).collect();
         let is_starting = core.is_starting();
-        let need_cloud = match core.has("cloud") {
-            true => BTreeSet::new(),
-            false => integrations::needing_cloud(self.release),
-        };
-        let ignore_client = integrations::ignoring_client(self.release);
+        let no_set_up = integrations::without_set_up(self.release, core.has("cloud"));
         let redirect_uri = self.redirect_uri();
         let (accounts, cloud_or_own) =
             config_entries::linked(&self.connection, entries, &credentials, &kept, self.release)
@@ -169,15 +165,7 @@ impl HomeAssistant {
         let Accounts { items: config_entries, unreadable: unread } = accounts;
         self.unreadable.warn(self.address.frontend_base(), unreadable);
         let listed = flows::live(&kept, asked, self.release);
-        let live = Live {
-            is_starting,
-            need_cloud,
-            ignore_client,
-            missed,
-            redirect_uri,
-            cloud_or_own,
-            ..listed
-        };
+        let live = Live { is_starting, no_set_up, missed, redirect_uri, cloud_or_own, ..listed };
         Ok(Observed {
             version: self.version.clone(),
             is_new: false,
