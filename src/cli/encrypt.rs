@@ -159,7 +159,11 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
     if !asked.is_empty() {
         return distinct(asked.iter().cloned());
     }
-    let (manifests, problems) = discover(&request(global), project);
+    let (manifests, mut problems) = discover(&request(global), project);
+    if project.file.is_some() {
+        // That file has secrets too.
+        problems = problems.without(ProblemCode::NoManifest);
+    }
     show(&problems);
     distinct(project.file.iter().cloned().chain(manifests))
 }

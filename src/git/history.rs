@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
 use super::{GitError, INDEX_FILE, OtherProjects, answer, git, index_of_commit, names, root};
-use crate::files;
+use crate::files::{self, TEXT_LIMIT};
 use crate::model::{CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS, Secret};
 use crate::yaml_edit::{
     SlotValue, YamlEditError, all_slots, commented_secrets, files_named, is_empty, is_sealed, slots,
@@ -73,7 +73,7 @@ pub fn plain_secrets(
     if shallow.trim_ascii() == b"true" {
         return Err(GitError::Shallow);
     }
-    search_versions(folder, others, files, versions)
+    search_versions(folder, others, files, versions, |_| Vec::new())
 }
 
 /// Searches what is staged and differs from the work tree in the same way: the next commit has it, whatever
@@ -86,7 +86,9 @@ pub fn staged_plain_secrets(
     others: &OtherProjects,
     files: &[PathBuf],
 ) -> Result<Vec<OldVersion>, GitError> {
-    search_versions(folder, others, files, staged)
+    let root = root(folder).unwrap_or_default();
+    // What the file still has is reported of the file itself, and staging it again would not help.
+    search_versions(folder, others, files, staged, |file| plain_now(&root.join(file)))
 }
 
 fn search_versions(
@@ -94,6 +96,7 @@ fn search_versions(
     others: &OtherProjects,
     files: &[PathBuf],
     versions: impl Fn(&Path, &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError>,
+    known: impl Fn(&Path) -> Vec<PlainSecret>,
 ) -> Result<Vec<OldVersion>, GitError> {
     let mut files = from_root(folder, files);
     loop {
@@ -111,7 +114,8 @@ fn search_versions(
         let before = files.len();
         files.extend(versions.iter().flat_map(|version| named_in(version, &searched)));
         if files.len() == before {
-            return Ok(findings(&versions, &files, &searched));
+            let known = versions.iter().map(|version| (&version.file, known(&version.file)));
+            return Ok(findings(&versions, &files, &searched, &known.collect()));
         }
     }
 }
@@ -148,9 +152,12 @@ fn findings(
     versions: &[Version],
     files: &BTreeSet<PathBuf>,
     searched: &BTreeMap<String, Blob>,
+    known: &BTreeMap<&PathBuf, Vec<PlainSecret>>,
 ) -> Vec<OldVersion> {
     let mut found = Vec::new();
-    let mut seen = BTreeSet::new();
+    let known = known.iter().flat_map(|(file, secrets)| secrets.iter().map(|one| (*file, one)));
+    let known = known.map(|(file, secret)| (file, secret.field.as_str(), secret.digest));
+    let mut seen: BTreeSet<_> = known.collect();
     for Version { commit, blob, file } in versions {
         let is_project = file.file_name().is_some_and(|name| name == PROJECT_FILE);
         let add = |content| OldVersion { commit: commit.clone(), file: file.clone(), content };
@@ -353,6 +360,16 @@ fn is_plain(text: &str) -> bool {
         Ok(slots) if slots.is_empty() => !is_empty(text),
         Ok(slots) => slots.iter().any(|slot| !matches!(slot.held, SlotValue::Age(_))),
         Err(_) => true,
+    }
+}
+
+/// The secrets in plain text that a file has now.
+fn plain_now(file: &Path) -> Vec<PlainSecret> {
+    // What cannot be read is reported by who reads it.
+    let text = files::read_text(file, TEXT_LIMIT).ok();
+    match text.and_then(|text| search_text(&text)?.0) {
+        Some(Searched::Plain(secrets)) => secrets,
+        _ => Vec::new(),
     }
 }
 

@@ -161,6 +161,10 @@ fn a_secret_in_a_comment_is_one_in_plain_text() {
 fn what_is_staged_is_checked_where_the_work_tree_is_another() {
     let project = repository(MANIFEST);
     git(project.path(), &["add", "--all"]);
+    // What the file still has is reported of the file, and staging it again would not help.
+    project.write("credentials/a.yaml", &format!("# More.\n{MANIFEST}"));
+    let said = validate(project.path(), &["--strict"]).stderr;
+    assert!(said.contains("credentials/a.yaml:3:") && !said.contains("staged"), "{said}");
     project.write("credentials/a.yaml", SEALED);
     let ran = validate(project.path(), &["--strict"]);
     let message =
