@@ -70,7 +70,7 @@ pub(super) struct ApplyArgs {
     #[arg(long, requires = "verify")]
     strict: bool,
     #[command(flatten)]
-    outputs: Outputs,
+    pub(super) outputs: Outputs,
     #[command(flatten)]
     pub(super) git: GitArgs,
     #[command(flatten)]
@@ -278,7 +278,7 @@ impl Worker<'_> {
 }
 
 fn new_bar(name: &str, total: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {eta}")
+    let style = ProgressStyle::with_template("{msg} [{wide_bar}] {pos}/{len} {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");
     let bar = ProgressBar::new(total as u64).with_style(style).with_message(name.to_owned());

@@ -53,7 +53,16 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     print_to_stdout(text, has_links(Stream::Stdout))
 }
 
+/// Whether anything was written to standard output.
+static HAS_PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether anything was written to standard output.
+pub(super) fn has_printed() -> bool {
+    HAS_PRINTED.load(Ordering::Relaxed)
+}
+
 fn print_to_stdout(text: &str, has_links: bool) -> io::Result<()> {
+    HAS_PRINTED.store(true, Ordering::Relaxed);
     match write(anstream::stdout(), text, has_links) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,

@@ -7,7 +7,7 @@ use crate::report::doctor;
 use super::exit::ExitStatus;
 use super::gather::workspace;
 use super::selection::TargetArgs;
-use super::{Global, OutputFormat, console, environment};
+use super::{Global, OutputFormat, environment};
 
 /// Check whether everything that is needed is there, and say what to do about the rest
 ///
@@ -28,7 +28,7 @@ pub(super) struct Doctor {
     strict: bool,
     /// How to write what was seen
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: OutputFormat,
+    pub(super) format: OutputFormat,
 }
 
 pub(super) async fn run(global: &Global, verb: Doctor) -> anyhow::Result<ExitStatus> {
@@ -39,7 +39,7 @@ pub(super) async fn run(global: &Global, verb: Doctor) -> anyhow::Result<ExitSta
     })
     .await?;
     let text = || doctor::text(&checks, global.details());
-    console::print(&verb.format.of(text, || doctor::json(&checks))?)?;
+    verb.format.print(text, || doctor::json(&checks))?;
     let is_bad = |check: &HealthCheck| match check.health {
         HealthCode::Error => true,
         HealthCode::Warning => verb.strict,

@@ -2,24 +2,23 @@
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-use crate::codes::CredentialCode;
 use crate::diagnostic::ProblemCode;
 use crate::model::{Glob, PolicyOverrides};
-use crate::report::list::Rows;
+use crate::report::list::{RowState, Rows};
 use crate::report::{json, list};
 use crate::workspace::OnError;
 
 use super::exit::ExitStatus;
 use super::gather::{ask_about_troubles, gather_loaded, load, reported, show_unknown};
 use super::selection::{EntryArgs, TargetArgs, glob};
-use super::{GitArgs, Global, OutputFormat, candidates, console, pager};
+use super::{GitArgs, Global, OutputFormat, candidates, console};
 
 /// List what targets hold and what entries want, each with the KEY that other verbs take
 ///
 /// States: in sync, drifted (differs from its entry), missing (wanted by an entry and not there), shadowed (made
 /// by hand, in use, and replaced by another one), claim (names the owner of a shadow), superseded (left over
 /// beside a newer one), undeclared (ours, and no entry declares it), forgotten (the same, and it stays), another
-/// owner's, foreign (of no owner), unknown. What is protected or suspended says so beside its state. On a terminal,
+/// owner's, foreign (of no owner), unknown. What is protected or suspended says so beside its state, and --state takes these two as well. On a terminal,
 /// what is in sync is only counted where there are more than 200 rows; --verbose and --state list all.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -37,20 +36,20 @@ pub(super) struct ListArgs {
     owners: Vec<Glob>,
     /// Only what has this state
     #[arg(long = "state", value_name = "STATE", value_delimiter = ',', value_parser = states())]
-    states: Vec<CredentialCode>,
+    states: Vec<RowState>,
     /// How to write the list
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: OutputFormat,
+    pub(super) format: OutputFormat,
     #[command(flatten)]
     pub(super) git: GitArgs,
 }
 
 /// The states by their codes.
-fn states() -> impl TypedValueParser<Value = CredentialCode> {
-    let names = CredentialCode::ALL.iter().map(|state| PossibleValue::new(state.as_str()));
+fn states() -> impl TypedValueParser<Value = RowState> {
+    let names = RowState::all().map(|(name, _)| PossibleValue::new(name));
     PossibleValuesParser::new(names.collect::<Vec<_>>()).try_map(|text| {
-        let is_it = |state: &&CredentialCode| state.as_str() == text;
-        CredentialCode::ALL.iter().find(is_it).copied().ok_or("unknown state")
+        let state = RowState::all().find(|(name, _)| *name == text);
+        state.map(|(_, state)| state).ok_or("unknown state")
     })
 }
 
@@ -71,10 +70,9 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let rows = Rows { owners: verb.owners.clone(), states: verb.states.clone() };
     let targets = reported(&views);
-    if verb.format == OutputFormat::Text {
-        pager::print(&list::text(&targets, &rows, console::width(), global.details()))?;
-    } else {
-        console::print(&verb.format.of(String::new, || json::list(&targets, &rows))?)?;
+    let text = || list::text(&targets, &rows, console::width(), global.details());
+    verb.format.print(text, || json::list(&targets, &rows))?;
+    if verb.format != OutputFormat::Text {
         show_unknown(&views);
     }
     let all_known = views.iter().all(|view| view.comparison.is_ok());

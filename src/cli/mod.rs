@@ -37,6 +37,7 @@ mod logout;
 mod man;
 mod new_entries;
 mod output;
+mod output_format;
 mod pager;
 mod plan;
 mod plan_file;
@@ -69,12 +70,13 @@ pub use exit::ExitStatus;
 
 use console::Color;
 use git_source::{FetchedProject, GitArgs};
+use output_format::{ChangesArgs, ForProgram, OutputFormat};
 
 use crate::files;
 use crate::manifest;
 use crate::model::Visible;
-use crate::report::changes;
-use crate::report::{Details, yaml};
+use crate::report::Details;
+use crate::report::changes::MadeChange;
 
 /// Application credentials as code for Home Assistant.
 ///
@@ -118,7 +120,7 @@ struct Global {
     /// Show every change of a long plan in full, and log more (-v: steps, -vv: messages)
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
-    /// Print plans and lists that are longer than the terminal at once, without $APPCRED_PAGER, $PAGER or less
+    /// Print what is longer than the terminal at once, without $APPCRED_PAGER, $PAGER or less
     #[arg(long, global = true)]
     no_pager: bool,
     /// How to write the log
@@ -144,44 +146,6 @@ impl Global {
 enum LogFormat {
     Text,
     Json,
-}
-
-/// In which form to print the result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum OutputFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
-    /// What json has, in YAML.
-    Yaml,
-}
-
-impl OutputFormat {
-    /// A report in this format.
-    ///
-    /// # Errors
-    /// None in practice: every report can be written as JSON and as YAML.
-    fn of(
-        self,
-        text: impl FnOnce() -> String,
-        json: impl FnOnce() -> serde_json::Result<String>,
-    ) -> serde_json::Result<String> {
-        match self {
-            Self::Text => Ok(text()),
-            Self::Json => json(),
-            Self::Yaml => yaml::of_json(&json()?),
-        }
-    }
-}
-
-/// How a verb that changes something writes what it has done.
-#[derive(Args, Debug, Default)]
-struct ChangesArgs {
-    /// How to write what was done; messages for people go to standard error where this is not text
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -215,29 +179,6 @@ enum VerbArgs {
     Login(login::Login),
     Logout(logout::Logout),
     Version(version::VersionArgs),
-}
-
-impl VerbArgs {
-    /// The name of a verb that changes something, and how it writes what it has done.
-    fn reporting(&self) -> Option<(&'static str, OutputFormat)> {
-        let (name, ChangesArgs { format }) = match self {
-            Self::Init(verb) => ("init", &verb.changes),
-            Self::Keygen(verb) => ("keygen", &verb.changes),
-            Self::Add(verb) => ("add", &verb.changes),
-            Self::Encrypt(verb) => ("encrypt", &verb.changes),
-            Self::Rotate(verb) => ("rotate", &verb.then.changes),
-            Self::Rename(verb) => ("rename", &verb.then.changes),
-            Self::Rm(verb) => ("rm", &verb.then.changes),
-            Self::Forget(verb) => ("forget", &verb.changes),
-            Self::Rekey(verb) => ("rekey", &verb.changes),
-            Self::Authorize(verb) => ("authorize", &verb.changes),
-            Self::Import(verb) => ("import", &verb.changes),
-            Self::Login(verb) => ("login", &verb.changes),
-            Self::Logout(verb) => ("logout", &verb.changes),
-            _ => return None,
-        };
-        Some((name, *format))
-    }
 }
 
 /// Runs the command line and returns the exit status.
@@ -282,7 +223,18 @@ pub fn run() -> ExitStatus {
     }
 }
 
-fn start(mut cli: Cli) -> anyhow::Result<ExitStatus> {
+fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
+    let for_program = cli.verb.for_program();
+    for_program.iter().for_each(ForProgram::begin);
+    let mut made = Vec::new();
+    let result = carry_out(cli, &mut made);
+    if let Some(asked) = for_program {
+        asked.finish(&result, &made)?;
+    }
+    result
+}
+
+fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitStatus> {
     // `init` creates it.
     if !matches!(cli.verb, VerbArgs::Init(_)) {
         let folder = &cli.global.folder;
@@ -298,29 +250,24 @@ fn start(mut cli: Cli) -> anyhow::Result<ExitStatus> {
     // A core dump would hold tokens and secrets.
     refuse_core_dumps().context("cannot turn off core dumps")?;
     raise_open_files()?;
-    let reporting = cli.verb.reporting().filter(|(_, format)| *format != OutputFormat::Text);
-    if reporting.is_some() {
-        console::keep_for_program();
-    }
-    let mut made = Vec::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.verb {
-            VerbArgs::Init(verb) => init::run(&cli.global, &verb, &mut made),
-            VerbArgs::Keygen(verb) => keygen::run(&cli.global, &verb, &mut made),
-            VerbArgs::Add(verb) => add::run(cli.global, verb, &mut made).await,
-            VerbArgs::Encrypt(verb) => encrypt::run(&cli.global, &verb, &mut made),
+            VerbArgs::Init(verb) => init::run(&cli.global, &verb, made),
+            VerbArgs::Keygen(verb) => keygen::run(&cli.global, &verb, made),
+            VerbArgs::Add(verb) => add::run(cli.global, verb, made).await,
+            VerbArgs::Encrypt(verb) => encrypt::run(&cli.global, &verb, made),
             VerbArgs::Edit(verb) => edit::run(&cli.global, &verb).await,
-            VerbArgs::Rotate(verb) => rotate::run(&cli.global, &verb, &mut made).await,
-            VerbArgs::Rename(verb) => rename::run(&cli.global, &verb, &mut made).await,
-            VerbArgs::Rm(verb) => rm::run(&cli.global, &verb, &mut made).await,
-            VerbArgs::Forget(verb) => forget::run(&cli.global, &verb, &mut made),
-            VerbArgs::Rekey(verb) => rekey::run(&cli.global, &verb, &mut made),
+            VerbArgs::Rotate(verb) => rotate::run(&cli.global, &verb, made).await,
+            VerbArgs::Rename(verb) => rename::run(&cli.global, &verb, made).await,
+            VerbArgs::Rm(verb) => rm::run(&cli.global, &verb, made).await,
+            VerbArgs::Forget(verb) => forget::run(&cli.global, &verb, made),
+            VerbArgs::Rekey(verb) => rekey::run(&cli.global, &verb, made),
             VerbArgs::Validate(verb) => validate::run(&cli.global, &verb).await,
             VerbArgs::Plan(verb) => plan::run(&cli.global, &verb).await,
             VerbArgs::Apply(verb) => apply::run(&cli.global, &verb).await,
-            VerbArgs::Authorize(verb) => authorize::run(&cli.global, verb, &mut made).await,
-            VerbArgs::Import(verb) => import::run(&cli.global, &verb, &mut made).await,
+            VerbArgs::Authorize(verb) => authorize::run(&cli.global, verb, made).await,
+            VerbArgs::Import(verb) => import::run(&cli.global, &verb, made).await,
             VerbArgs::List(verb) => list::run(&cli.global, &verb).await,
             VerbArgs::Snapshot(verb) => snapshot::run(&cli.global, &verb).await,
             VerbArgs::Explain(verb) => explain::run(&verb),
@@ -331,17 +278,13 @@ fn start(mut cli: Cli) -> anyhow::Result<ExitStatus> {
             VerbArgs::Health(verb) => health::run(&verb).await,
             VerbArgs::Verify(verb) => verify::run(&cli.global, &verb).await,
             VerbArgs::Doctor(verb) => doctor::run(&cli.global, verb).await,
-            VerbArgs::Login(verb) => login::run(&cli.global, &verb, &mut made).await,
+            VerbArgs::Login(verb) => login::run(&cli.global, &verb, made).await,
             VerbArgs::Version(verb) => version::run(&verb),
-            VerbArgs::Logout(verb) => logout::run(&cli.global, &verb, &mut made).await,
+            VerbArgs::Logout(verb) => logout::run(&cli.global, &verb, made).await,
         }
     });
     // A thread that waits for a terminal's input must not hold the process.
     runtime.shutdown_background();
-    if let Some((verb, format)) = reporting {
-        // What was done before an error is reported too.
-        console::print(&format.of(String::new, || changes::json(verb, &made))?)?;
-    }
     result
 }
 

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::files;
 use crate::model::Visible;
 use crate::report::{self, FORMATS, Format, Report, Verb, markdown};
 
 use super::links::LinkArgs;
-use super::{Global, candidates, console, environment, pager};
+use super::{Global, OutputFormat, candidates, console, environment, pager};
 
 /// The format that is printed where none is asked for.
 const TEXT: &str = "text";
@@ -59,6 +59,15 @@ impl Outputs {
     pub(super) fn print_text(&self) -> bool {
         let mut printed = self.outputs.iter().filter(|output| output.file.is_none()).peekable();
         printed.peek().is_none() || printed.any(|output| output.format.name == TEXT)
+    }
+
+    /// In which form a program reads what is printed.
+    pub(super) fn printed_format(&self) -> OutputFormat {
+        let mut printed = self.outputs.iter().filter(|output| output.file.is_none());
+        let of = |output: &Destination| OutputFormat::from_str(output.format.name, false).ok();
+        printed
+            .find_map(|output| of(output).filter(|of| *of != OutputFormat::Text))
+            .unwrap_or_default()
     }
 
     /// Writes a report wherever it is asked for.

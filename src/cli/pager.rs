@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use unicode_width::UnicodeWidthStr;
+
 use super::interrupt::EndSignals;
 use super::{console, environment};
 
@@ -36,7 +38,7 @@ pub(super) fn turn_off() {
 pub(super) fn print(text: &str) -> io::Result<()> {
     let is_off = IS_OFF.load(Ordering::Relaxed) || environment::is_ci();
     let rows = console::rows().filter(|_| !is_off);
-    let is_long = rows.is_some_and(|rows| text.lines().count() >= rows.into());
+    let is_long = rows.is_some_and(|rows| lines_on_terminal(text) >= rows.into());
     if is_long
         && let Some(command) = command()
         && through(&command, text)?
@@ -44,6 +46,13 @@ pub(super) fn print(text: &str) -> io::Result<()> {
         return Ok(());
     }
     console::print(text)
+}
+
+/// How many lines a text has there: those that are wider than the terminal have several.
+fn lines_on_terminal(text: &str) -> usize {
+    let width = console::width().map_or(usize::MAX, usize::from);
+    let plain = anstream::adapter::strip_str(text).to_string();
+    plain.lines().map(|line| line.width().div_ceil(width).max(1)).sum()
 }
 
 /// The command of the pager; none where there is none, or one that only writes the text.
@@ -71,7 +80,8 @@ fn through(command: &str, text: &str) -> io::Result<bool> {
 
 fn start(command: &str) -> io::Result<Child> {
     let mut pager = Command::new("sh");
-    pager.args(["-c", command]).stdin(Stdio::piped());
+    // Ctrl-C is for the pager: a shell that it ends would leave the pager behind.
+    pager.args(["-c", &format!("trap : INT; {command}")]).stdin(Stdio::piped());
     for (name, usual) in [("LESS", "FRX"), ("LV", "-c")] {
         if !environment::has(name) {
             pager.env(name, usual);

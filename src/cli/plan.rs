@@ -52,7 +52,7 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     policy: PolicyArgs,
     #[command(flatten)]
-    outputs: Outputs,
+    pub(super) outputs: Outputs,
     #[command(flatten)]
     pub(super) git: GitArgs,
     /// Save the plan, for an `apply FILE` of exactly that; not possible for secrets that are not encrypted in

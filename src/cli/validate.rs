@@ -41,7 +41,7 @@ pub(super) struct Validate {
     #[arg(long, conflicts_with = "git")]
     history: bool,
     #[command(flatten)]
-    outputs: Outputs,
+    pub(super) outputs: Outputs,
     #[command(flatten)]
     pub(super) git: GitArgs,
 }

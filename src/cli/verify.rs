@@ -51,7 +51,7 @@ pub(super) struct Verify {
     strict: bool,
     /// How to write what the providers said
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: OutputFormat,
+    pub(super) format: OutputFormat,
     #[command(flatten)]
     pub(super) git: GitArgs,
 }
@@ -97,7 +97,8 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
         uris.into_iter().map(move |uri| (wanted.clone(), None, uri))
     });
     let checked = confirmed(check(wanted).await).await;
-    console::print(&verb.format.of(|| verified::text(&checked), || verified::json(&checked))?)?;
+    let text = || verified::text(&checked, console::width());
+    verb.format.print(text, || verified::json(&checked))?;
     Ok(if passes(&checked, verb.strict) { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
@@ -133,7 +134,7 @@ pub(super) async fn plans(views: &[TargetView], strict: bool) -> Option<Verdicts
     });
     let checked = confirmed(check(new_entries).await).await;
     if !checked.is_empty() {
-        console::print_error(&verified::text(&checked));
+        console::print_error(&verified::text(&checked, console::width()));
     }
     passes(&checked, strict).then(|| Verdicts::of(&checked))
 }

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use crate::report::version::AppcredVersion;
 
+use super::OutputFormat;
 use super::exit::ExitStatus;
-use super::{OutputFormat, console};
 
 /// Print the version, with the commit and the day that it is of
 #[derive(clap::Args, Debug)]
@@ -32,6 +32,6 @@ pub(super) fn text() -> &'static str {
 
 pub(super) fn run(verb: &VersionArgs) -> anyhow::Result<ExitStatus> {
     let line = || format!("appcred {}\n", text());
-    console::print(&verb.format.of(line, || BUILT.to_json())?)?;
+    verb.format.print(line, || BUILT.to_json())?;
     Ok(ExitStatus::Success)
 }

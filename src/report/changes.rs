@@ -18,6 +18,9 @@ pub(super) struct ChangesReport<'a> {
     format_version: u32,
     /// The verb.
     verb: &'a str,
+    /// Why the run failed before all was done; left out else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     /// What was changed; empty where nothing was.
     changes: &'a [MadeChange],
 }
@@ -95,6 +98,6 @@ impl MadeChange {
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn json(verb: &str, changes: &[MadeChange]) -> serde_json::Result<String> {
-    to_json(&ChangesReport { format_version: FORMAT_VERSION, verb, changes })
+pub fn json(verb: &str, changes: &[MadeChange], error: Option<&str>) -> serde_json::Result<String> {
+    to_json(&ChangesReport { format_version: FORMAT_VERSION, verb, error, changes })
 }

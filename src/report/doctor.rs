@@ -19,6 +19,9 @@ const FORMAT_VERSION: u32 = 1;
 pub(super) struct DoctorReport<'a> {
     /// Changes when a field changes its meaning or goes.
     format_version: u32,
+    /// Why the run failed before it had more to report; left out else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     /// How many checks have each result.
     summary: HealthTally,
     /// All checks.
@@ -119,7 +122,17 @@ pub fn json(checks: &[HealthCheck]) -> serde_json::Result<String> {
     });
     to_json(&DoctorReport {
         format_version: FORMAT_VERSION,
+        error: None,
         summary: HealthTally::of(checks),
         checks: reported.collect(),
     })
+}
+
+/// The report of a run that failed before it had one.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub(super) fn failed(why: &str) -> serde_json::Result<String> {
+    let (summary, checks) = Default::default();
+    to_json(&DoctorReport { format_version: FORMAT_VERSION, error: Some(why), summary, checks })
 }

@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use comfy_table::{ContentArrangement, Table};
-
 use crate::codes::CredentialCode;
-use crate::model::{Glob, Key, Mark, Visible, counted};
+use crate::model::{Glob, Key, Mark, counted};
 use crate::plan::{ComparedCredential, CredentialState, Plan, Wanted};
 
 use super::text::{DIM, RED, head, in_full, line, redirect_uri};
-use super::{Details, TargetReport, mark_of, notices, set_up, words};
+use super::{Details, TargetReport, mark_of, notices, set_up, table, words};
 
 /// Which credentials and entries are listed; all where nothing is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,17 +16,43 @@ pub struct Rows {
     /// Those of one of these owners.
     pub owners: Vec<Glob>,
     /// Those in one of these states.
-    pub states: Vec<CredentialCode>,
+    pub states: Vec<RowState>,
+}
+
+/// What rows may be chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowState {
+    /// How a credential compares with its entry.
+    Is(CredentialCode),
+    /// Its entry is suspended.
+    Suspended,
+    /// It is protected.
+    Protected,
+}
+
+impl RowState {
+    /// All of them, by what they are called.
+    pub fn all() -> impl Iterator<Item = (&'static str, Self)> {
+        let states = CredentialCode::ALL.iter().map(|state| (state.as_str(), Self::Is(*state)));
+        states.chain([("suspended", Self::Suspended), ("protected", Self::Protected)])
+    }
 }
 
 impl Rows {
     /// What is listed of a target: what it holds, and what it lacks.
     pub(super) fn of<'p>(&self, plan: &'p Plan) -> (Vec<&'p ComparedCredential>, Vec<&'p Wanted>) {
         let states = plan.credential_states.iter();
-        let held = states.filter(|of| self.include(mark_of(&of.held), of.state.code()));
+        let held = states.filter(|of| {
+            let kept =
+                [(of.is_suspended, RowState::Suspended), (of.is_protected, RowState::Protected)];
+            let kept = kept.into_iter().filter_map(|(is_kept, state)| is_kept.then_some(state));
+            let states = kept.chain([RowState::Is(of.state.code())]);
+            self.include(mark_of(&of.held), states)
+        });
         let missing = plan.missing().into_iter();
-        let missing = missing
-            .filter(|of| self.include(Mark::of_text(&of.auth_domain), CredentialCode::Missing));
+        let missing = missing.filter(|of| {
+            self.include(Mark::of_text(&of.auth_domain), [RowState::Is(CredentialCode::Missing)])
+        });
         (held.collect(), missing.collect())
     }
 
@@ -39,10 +63,10 @@ impl Rows {
         held.into_iter().filter_map(key_of).chain(missing).collect()
     }
 
-    fn include(&self, mark: Option<Mark>, state: CredentialCode) -> bool {
+    fn include(&self, mark: Option<Mark>, of: impl IntoIterator<Item = RowState>) -> bool {
         let is_of = |mark: Mark| self.owners.iter().any(|owner| owner.matches(mark.owner.as_str()));
         (self.owners.is_empty() || mark.is_some_and(is_of))
-            && (self.states.is_empty() || self.states.contains(&state))
+            && (self.states.is_empty() || of.into_iter().any(|state| self.states.contains(&state)))
     }
 }
 
@@ -79,7 +103,7 @@ pub fn text(
             head(&mut out, target);
         }
         match target.plan {
-            Ok(plan) => match table(plan, rows, width, is_folded) {
+            Ok(plan) => match rows_of(plan, rows, width, is_folded) {
                 None => out.push_str("No credentials.\n"),
                 Some(table) => {
                     let _ = writeln!(out, "{table}");
@@ -114,13 +138,13 @@ fn shadows(out: &mut String, plan: &Plan, keys: &BTreeSet<Key>) {
     }
 }
 
-/// The columns, in their order. A configuration folder says nothing of set-ups.
+/// The columns, in their order. A configuration folder says nothing of set-ups, the last one.
 const COLUMNS: [&str; 9] =
     ["KEY", "INTEGRATION", "NAME", "CLIENT ID", "ID", "OWNER", "USED BY", "STATE", "SET-UP"];
 /// What is left out, one after the other, where the terminal is too narrow.
 const LEAST: [&str; 3] = ["ID", "CLIENT ID", "OWNER"];
 
-fn table(plan: &Plan, rows: &Rows, width: Option<u16>, is_folded: bool) -> Option<String> {
+fn rows_of(plan: &Plan, rows: &Rows, width: Option<u16>, is_folded: bool) -> Option<String> {
     let (mut held, missing) = rows.of(plan);
     let folded = match is_folded {
         true => held.extract_if(.., |of| is_well(of, plan)).count(),
@@ -133,29 +157,15 @@ fn table(plan: &Plan, rows: &Rows, width: Option<u16>, is_folded: bool) -> Optio
         return folded;
     }
     let held = held.into_iter().map(|of| held_row(of, plan));
-    let rows: Vec<_> = held.chain(missing.into_iter().map(missing_row)).collect();
-    let least = if plan.setup_states.is_empty() { vec!["SET-UP"] } else { Vec::new() };
-    let fits = |lines: &Vec<String>| {
-        let widest = lines.iter().map(|line| line.chars().count()).max();
-        width.is_none_or(|width| widest <= Some(width.into()))
-    };
-    let narrower = (0..=LEAST.len()).map(|count| {
-        let left_out = [&least[..], &LEAST[..count]].concat();
-        (lines(&rows, &left_out, None), count)
-    });
-    let (lines, count) = narrower.into_iter().find(|(lines, _)| fits(lines)).unwrap_or_else(|| {
-        let left_out = [&least[..], &LEAST[..]].concat();
-        (lines(&rows, &left_out, width), LEAST.len())
-    });
-    let mut text = lines.join("\n");
-    if count > 0 {
-        let left_out = LEAST[..count].join(", ");
-        let _ = write!(text, "\n(too narrow for {left_out}: `--format json` shows all)");
+    let mut rows: Vec<_> = held.chain(missing.into_iter().map(missing_row)).collect();
+    let mut columns = COLUMNS.to_vec();
+    if plan.setup_states.is_empty() {
+        columns.pop();
+        rows.iter_mut().for_each(|row| drop(row.pop()));
     }
-    if let Some(folded) = folded {
-        let _ = write!(text, "\n{folded}");
-    }
-    Some(text)
+    let mut lines = table::fitted(&columns, &rows, &LEAST, width);
+    lines.extend(folded);
+    Some(lines.join("\n"))
 }
 
 /// Whether nothing is to be said of a credential but that it is as its entry wants it.
@@ -165,30 +175,12 @@ fn is_well(of: &ComparedCredential, plan: &Plan) -> bool {
         && set_up::are_well(plan, &of.state)
 }
 
-fn lines(rows: &[[String; 9]], left_out: &[&str], width: Option<u16>) -> Vec<String> {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    if let Some(width) = width {
-        table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
-    }
-    let is_shown = |at: usize| !left_out.contains(&COLUMNS[at]);
-    table.set_header((0..COLUMNS.len()).filter(|at| is_shown(*at)).map(|at| COLUMNS[at]));
-    for row in rows {
-        let shown = row.iter().enumerate().filter(|(at, _)| is_shown(*at));
-        table.add_row(shown.map(|(_, cell)| match cell.as_str() {
-            "" => "-".to_owned(),
-            cell => cell.visible().into_owned(),
-        }));
-    }
-    table.lines().map(|line| line.trim().to_owned()).collect()
-}
-
-fn held_row(of: &ComparedCredential, plan: &Plan) -> [String; 9] {
+fn held_row(of: &ComparedCredential, plan: &Plan) -> Vec<String> {
     let ComparedCredential { held, state, users, .. } = of;
     let kept = [(of.is_suspended, ", suspended"), (of.is_protected, ", protected")];
     let kept = kept.into_iter().filter_map(|(is_kept, word)| is_kept.then_some(word));
     let users: Vec<&str> = users.iter().map(|entry| entry.title.as_str()).collect();
-    [
+    vec![
         key_of(of).map(|key| key.to_string()).unwrap_or_default(),
         held.domain.to_string(),
         held.name.as_deref().unwrap_or_default().to_owned(),
@@ -201,8 +193,8 @@ fn held_row(of: &ComparedCredential, plan: &Plan) -> [String; 9] {
     ]
 }
 
-fn missing_row(wanted: &Wanted) -> [String; 9] {
-    [
+fn missing_row(wanted: &Wanted) -> Vec<String> {
+    vec![
         wanted.key.to_string(),
         wanted.domain.to_string(),
         wanted.name.to_string(),
@@ -217,22 +209,4 @@ fn missing_row(wanted: &Wanted) -> [String; 9] {
 
 fn owner(mark: Option<Mark>) -> String {
     mark.map(|mark| mark.owner.to_string()).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{COLUMNS, lines};
-
-    #[test]
-    fn a_table_is_as_narrow_as_it_must_be_and_loses_no_row() {
-        let rows: Vec<[String; 9]> = (0..3)
-            .map(|row| std::array::from_fn(|at| format!("{row} {} of some length", COLUMNS[at])))
-            .collect();
-        let whole = lines(&rows, &[], None);
-        assert_eq!(whole.len(), 4, "{whole:#?}");
-        let narrow = lines(&rows, &["ID", "OWNER"], Some(70));
-        assert!(narrow.iter().all(|line| line.chars().count() <= 70), "{narrow:#?}");
-        let text = narrow.join(" ");
-        assert!(!text.contains("OWNER") && (0..3).all(|row| text.contains(&format!("{row} KEY"))));
-    }
 }

@@ -10,6 +10,7 @@ pub(crate) mod client;
 pub(crate) mod differing;
 pub mod doctor;
 pub mod explained;
+mod failed;
 mod file_names;
 mod finding;
 mod format;
@@ -37,6 +38,7 @@ pub(crate) mod source;
 pub(crate) mod started;
 pub mod status;
 mod summary;
+mod table;
 pub mod text;
 pub mod verified;
 pub mod version;
@@ -46,6 +48,7 @@ pub mod yaml;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use failed::failed;
 pub use file_names::FileNames;
 pub use format::Format;
 

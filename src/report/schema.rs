@@ -23,7 +23,7 @@ pub fn list() -> Schema {
 
 /// What `validate` prints as JSON.
 pub fn validate() -> Schema {
-    of_output::<json::Validated>()
+    of_output::<json::Validated<'_>>()
 }
 
 /// What `verify` prints as JSON.

@@ -313,7 +313,7 @@ mod tests {
     };
     use crate::reconcile::{Outcome, StepOutcome};
     use crate::report::TargetReport;
-    use crate::report::list::{self, Rows};
+    use crate::report::list::{self, RowState, Rows};
     use crate::report::outcomes::outcomes;
 
     /// A plan that ends the set-up of an entry.
@@ -543,7 +543,7 @@ No changes in 1 target (house-6)
             let rows = Rows { owners: Vec::new(), states };
             stripped(&list::text(&[report(&name, Ok(&wanted), &[])], &rows, None, Details::All))
         };
-        let text = of(vec![CredentialCode::Missing]);
+        let text = of(vec![RowState::Is(CredentialCode::Missing)]);
         assert!(text.contains("missing") && !text.contains("family"), "{text}");
     }
 

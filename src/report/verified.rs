@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use comfy_table::Table;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -10,6 +9,7 @@ use crate::codes::{RegistrationCode, VerdictCode};
 use crate::model::{ClientId, Domain, Key, Place, Visible, to_json};
 use crate::verify::{Checked, Verdict};
 
+use super::table;
 use super::text::{BOLD, DIM, RED, YELLOW};
 
 const FORMAT_VERSION: u32 = 1;
@@ -20,6 +20,9 @@ const FORMAT_VERSION: u32 = 1;
 pub(super) struct VerifiedReport<'a> {
     /// Changes when a field changes its meaning or goes.
     format_version: u32,
+    /// Why the run failed before it had more to report; left out else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     /// How many clients have each verdict.
     summary: VerifiedTally,
     /// How many redirect URIs have each verdict.
@@ -96,27 +99,23 @@ struct RegistrationTally {
 }
 
 /// A table of all, what to do about those that are not right, and a summary.
-pub fn text(all: &[Checked]) -> String {
+pub fn text(all: &[Checked], width: Option<u16>) -> String {
     if all.is_empty() {
         return "No entries.\n".to_owned();
     }
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["KEY", "INTEGRATION", "CLIENT ID", "CLIENT", "REDIRECT URI", "WHY"]);
-    for one in all {
-        table.add_row([
+    let columns = ["KEY", "INTEGRATION", "CLIENT ID", "CLIENT", "REDIRECT URI", "WHY"];
+    let row = |one: &Checked| {
+        vec![
             one.key.to_string(),
             one.question.domain.to_string(),
             one.question.client_id.to_string(),
             one.verdict.code().words().to_owned(),
             one.registration.code.words().to_owned(),
-            reasons(one).visible().into_owned(),
-        ]);
-    }
-    let mut out = String::new();
-    for line in table.lines() {
-        let _ = writeln!(out, "{}", line.trim());
-    }
+            reasons(one),
+        ]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    let mut out = table::fitted(&columns, &rows, &["CLIENT ID"], width).join("\n") + "\n";
     use VerdictCode::{NoAddress, Unclear, Unreachable, Wrong};
     for kind in [Wrong, Unreachable, Unclear, NoAddress] {
         let such: Vec<_> = all.iter().filter(|one| one.verdict.code() == kind).collect();
@@ -165,11 +164,22 @@ pub fn json(all: &[Checked]) -> serde_json::Result<String> {
         .collect();
     let report = VerifiedReport {
         format_version: FORMAT_VERSION,
+        error: None,
         summary: VerifiedTally::of(all),
         registrations: RegistrationTally::of(all),
         entries,
     };
     to_json(&report)
+}
+
+/// The report of a run that failed before it had one.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub(super) fn failed(why: &str) -> serde_json::Result<String> {
+    let (summary, registrations, entries) = Default::default();
+    let (format_version, error) = (FORMAT_VERSION, Some(why));
+    to_json(&VerifiedReport { format_version, error, summary, registrations, entries })
 }
 
 impl VerifiedTally {

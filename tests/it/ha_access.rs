@@ -65,3 +65,27 @@ fn a_program_is_run_for_no_target_but_those_asked_for(release: Release) {
     assert!(ran.stdout.contains("the output of `touch` is empty"), "{}", ran.stdout);
     assert!(project.join("was-run").exists());
 }
+
+each_release!(ha_refuses_a_token_and_programs_read_that);
+fn ha_refuses_a_token_and_programs_read_that(release: Release) {
+    let ha = HomeAssistant::start(release);
+    let (_, recipient) = crate::shell::age_identity();
+    let project = project(&ha, "token_file: token").file("token", "m4rk3d-no-token");
+    let text = fs::read_to_string(project.join("appcred.yaml")).unwrap();
+    project.write("appcred.yaml", &format!("{text}age: {{recipients: [{recipient}]}}\n"));
+    project.write("credentials.yaml", "application_credentials:\n  - {domain: spotify, client_id: one, client_secret: !env_var S}\n");
+    for words in ["plan", "apply --yes", "list", "doctor", "authorize", "import", "snapshot"] {
+        let appcred = Appcred::new().in_dir(project.path()).env("S", "m4rk3d-secret");
+        let format = ["--format", "json"].iter().filter(|_| words != "snapshot");
+        let ran = appcred.args(words.split(' ')).args(format).status(1).run();
+        let (out, said) = (&ran.stdout, &ran.stderr);
+        // The schema of each is checked by who runs it.
+        assert_eq!(out.is_empty(), words == "snapshot", "{words}: {said}");
+        let refused = "refused the access token";
+        let told = if words == "doctor" { out } else { said };
+        assert!(
+            told.contains(refused) && !(out.clone() + said).contains("m4rk3d"),
+            "{words}: {out}{said}"
+        );
+    }
+}

@@ -35,6 +35,12 @@ fn what_is_protected_is_replaced_only_where_that_is_allowed() {
     house.appcred("plan --detailed-exitcode").status(2).run();
     let ran = house.appcred("list").run();
     assert!(ran.stdout.contains("drifted, protected"), "{}", ran.stdout);
+    for (state, count) in [("protected", 1), ("suspended", 0), ("in_sync,protected", 2)] {
+        let listed = house.appcred(&format!("list --format json --state {state}")).run().stdout;
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        let listed = listed["targets"][0]["credentials"].as_array().unwrap();
+        assert_eq!(listed.len(), count, "{state}: {listed:?}");
+    }
     let ran = house.appcred("plan --format json").run();
     let plan: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(plan["targets"][0]["withheld"][0]["why"], "protected", "{plan}");

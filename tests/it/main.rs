@@ -96,6 +96,7 @@ mod sops_writing;
 mod source_code;
 mod sources;
 mod status_page;
+mod terminal;
 mod tripwire;
 mod unread_accounts;
 mod values;

@@ -1,8 +1,5 @@
 //! What programs read: every verb speaks JSON, and how a run ended is in its exit status.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use serde_json::{Value, json};
 
 use crate::shell::{Appcred, Project, age_identity};
@@ -11,20 +8,117 @@ use crate::shell::{Appcred, Project, age_identity};
 const OTHERS: [&str; 7] =
     ["edit", "snapshot", "explain", "schema", "completion", "watch", "health"];
 
-#[test]
-fn every_verb_speaks_json_or_writes_a_file_of_its_own() {
+/// The verbs of the help, so that none is forgotten.
+fn verbs() -> Vec<String> {
     let help = Appcred::new().args(["--help"]).run().stdout;
     let listed = help.split_once("Commands:\n").unwrap().1.lines();
     let words = listed.take_while(|line| !line.is_empty());
-    let verbs: Vec<&str> = words
-        .filter_map(|line| {
-            line.strip_prefix("  ")?.split(' ').next().filter(|verb| !["", "help"].contains(verb))
-        })
-        .collect();
+    let words = words.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let verbs: Vec<String> =
+        words.filter(|verb| !["", "help"].contains(verb)).map(str::to_owned).collect();
     assert!(verbs.len() > 20, "{verbs:?}");
-    for verb in verbs {
-        let speaks = Appcred::new().args([verb, "--help"]).run().stdout.contains("--format");
-        assert_eq!(speaks, !OTHERS.contains(&verb), "{verb}");
+    verbs
+}
+
+#[test]
+fn every_verb_speaks_json_or_writes_a_file_of_its_own() {
+    for verb in verbs() {
+        let speaks = Appcred::new().args([&verb, "--help"]).run().stdout.contains("--format");
+        assert_eq!(speaks, !OTHERS.contains(&verb.as_str()), "{verb}");
+    }
+}
+
+/// What is wrong where each of these fails: the project file, a manifest, the only target is not reached, there is no
+/// such target, or no such entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    Project,
+    Manifest,
+    Target,
+    TargetName,
+    Key,
+    Folder,
+}
+
+use Wrong::{Folder, Key, Manifest, Project as File, Target, TargetName};
+
+/// How each verb is called that fails because of something, and because of what.
+const FAILURES: [(&str, &[Wrong]); 30] = [
+    ("init", &[File]),
+    ("keygen --output appcred.yaml", &[File]),
+    ("add --domain spotify --client-id one --secret-stdin", &[File, Manifest, Folder]),
+    ("encrypt", &[File, Manifest, Folder]),
+    ("rotate one --secret-stdin", &[File, Manifest, Folder]),
+    ("rotate nobody --secret-stdin", &[Key]),
+    ("rename one two", &[File, Manifest, Folder]),
+    ("rename nobody two", &[Key]),
+    ("rm one", &[File, Manifest, Folder]),
+    ("rm nobody", &[Key]),
+    ("forget one", &[File, Manifest]),
+    ("rekey", &[File, Manifest, Folder]),
+    ("validate", &[File, Manifest, Folder]),
+    ("plan", &[File, Manifest, Target, Folder]),
+    ("plan --target nobody", &[TargetName]),
+    ("apply --yes", &[File, Manifest, Target, Folder]),
+    ("apply --yes --target nobody", &[TargetName]),
+    ("authorize", &[File, Manifest, Target, Folder]),
+    ("authorize --target nobody", &[TargetName]),
+    ("authorize nobody", &[Key]),
+    ("import", &[File, Target, Folder]),
+    ("import --target nobody", &[TargetName]),
+    ("list", &[File, Manifest, Target, Folder]),
+    ("list --target nobody", &[TargetName]),
+    ("verify", &[File, Manifest, Folder]),
+    ("verify nobody", &[Key]),
+    ("doctor", &[File, Manifest, Target, Folder]),
+    ("doctor --target nobody", &[TargetName]),
+    ("login home", &[File, Target, Folder]),
+    ("logout home", &[File, Target, Folder]),
+];
+/// Fails in no way.
+const SURE: [&str; 2] = ["version", "man"];
+
+#[test]
+fn a_verb_that_fails_still_prints_one_document_of_its_schema() {
+    let (identity, recipient) = age_identity();
+    let project = Project::new();
+    let good = format!(
+        "owner: us\ntargets: {{home: {{url: \"http://127.0.0.1:9\", token: !env_var TOKEN}}}}\nage: {{recipients: [{recipient}]}}\n"
+    );
+    let manifest = "application_credentials:\n  - {domain: spotify, key: one, client_id: one, client_secret: !env_var S}\n";
+    for (words, wrong) in
+        FAILURES.iter().flat_map(|(words, all)| all.iter().map(move |one| (words, *one)))
+    {
+        project.write("appcred.yaml", if wrong == File { "owner: [\n" } else { &good });
+        let broken = format!("{manifest}  - {{domain: [\n");
+        project.write("credentials.yaml", if wrong == Manifest { &broken } else { manifest });
+        for format in ["json", "yaml"] {
+            let appcred = Appcred::new().in_dir(project.path()).env("SOPS_AGE_KEY", &identity);
+            let appcred = appcred.env("S", "m4rk3d-secret").env("TOKEN", "m4rk3d-token");
+            let folder = ["-C", "none"].iter().filter(|_| wrong == Folder);
+            let ran = appcred.args(folder).args(words.split(' ')).args(["--format", format]);
+            let ran = ran.stdin("m4rk3d-new").status(1).run();
+            let (out, said) = (&ran.stdout, &ran.stderr);
+            // What is of no schema fails the run.
+            assert!(!out.is_empty(), "{words}, {wrong:?}: {said}");
+            let document: Value = serde_yaml::from_str(out).unwrap();
+            assert_eq!(document["format_version"], 1, "{words}, {wrong:?}: {out}");
+            let is_said = said.contains("error: ") || said.contains("home: ");
+            assert!(is_said || words.starts_with("doctor"), "{words}, {wrong:?}: {said}");
+            if [TargetName, Key, Folder].contains(&wrong) {
+                let why = document["error"].as_str().unwrap();
+                assert!(
+                    said.contains(&format!("error: {why}")),
+                    "{words}, {wrong:?}: {out} {said}"
+                );
+            }
+            assert!(!(out.clone() + said).contains("m4rk3d"), "{out} {said}");
+        }
+    }
+    for verb in verbs() {
+        let is_tried = FAILURES.iter().any(|(words, _)| words.split(' ').next() == Some(&verb));
+        let is_known = OTHERS.contains(&verb.as_str()) || SURE.contains(&verb.as_str());
+        assert!(is_tried != is_known, "{verb} has no line in FAILURES");
     }
 }
 
@@ -133,44 +227,5 @@ fn yaml_has_what_json_has() {
         assert!(text.starts_with("format_version: 1\n"), "{text}");
         let yaml: Value = serde_yaml::from_str(&text).unwrap();
         assert_eq!(yaml, json, "{verb}");
-    }
-}
-
-#[test]
-fn a_hidden_question_that_is_interrupted_ends_with_130_and_leaves_the_terminal_as_it_was() {
-    let (identity, recipient) = age_identity();
-    let project = Project::new()
-        .file("appcred.yaml", &format!("owner: us\nage: {{recipients: [{recipient}]}}\n"))
-        .file("credentials.yaml", "application_credentials:\n  - {domain: google, key: one, client_id: one, client_secret: !secret one}\n")
-        .file("secrets.yaml", "one: m4rk3d-secret\n");
-    let appcred = Path::new(env!("CARGO_BIN_EXE_appcred")).display().to_string();
-    for words in ["add --domain spotify --client-id two --name two --key two", "rotate one"] {
-        // The shell goes on, as an interactive one does.
-        let echo = "stty -a | grep -o '[-]*echo '";
-        let lines = format!("trap : INT\n{echo}\n{appcred} {words}\necho status=$?\n{echo}\n");
-        project.write("run.sh", &lines);
-        let mut child = Command::new("script")
-            .args(["-qec", "sh run.sh", "/dev/null"])
-            .current_dir(project.path())
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("SOPS_AGE_KEY", &identity)
-            .env("TERM", "xterm")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (mut typed, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let mut said = String::new();
-        crate::shell::read_until(&mut shown, &mut said, "(not shown): ");
-        std::io::Write::write_all(&mut typed, b"\x03").unwrap();
-        crate::shell::read_until(&mut shown, &mut said, "status=");
-        drop(typed);
-        std::io::Read::read_to_string(&mut shown, &mut said).unwrap();
-        child.wait().unwrap();
-        assert!(said.contains("status=130"), "{words}: {said}");
-        let echoes: Vec<&str> =
-            said.lines().map(str::trim).filter(|line| line.ends_with("echo")).collect();
-        assert_eq!(echoes, ["echo", "echo"], "{words}: {said}");
     }
 }

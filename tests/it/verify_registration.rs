@@ -268,7 +268,7 @@ async fn the_report_says_what_to_register() {
     confirm(&mut checked, Duration::ZERO).await;
 
     let url = server.url.split('?').next().unwrap();
-    let text = anstream::adapter::strip_str(&verified::text(&checked)).to_string();
+    let text = anstream::adapter::strip_str(&verified::text(&checked, None)).to_string();
     for expected in [
         format!(
             "redirect URI not (yet) accepted: register exactly this one for the client; a change may take a while to work\n  anna: {ELSEWHERE} (all.yaml:2:5, asked at {url})\n"

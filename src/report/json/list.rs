@@ -19,6 +19,9 @@ use super::{Account, FORMAT_VERSION, ReportedTarget, accounts as users_of, targe
 pub(in crate::report) struct ListReport<'a> {
     /// Changes when a field changes its meaning or goes.
     format_version: u32,
+    /// Why the run failed before it had more to report; left out else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     /// The targets.
     targets: Vec<ReportedTarget<Listed<'a>>>,
 }
@@ -96,8 +99,17 @@ pub fn list(targets: &[TargetReport<'_>], rows: &Rows) -> serde_json::Result<Str
             missing: missing.into_iter().map(missing_credential).collect(),
         }
     });
-    let report = ListReport { format_version: FORMAT_VERSION, targets };
+    let report = ListReport { format_version: FORMAT_VERSION, error: None, targets };
     to_json(&report)
+}
+
+/// The list of a run that failed before it had one.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub(in crate::report) fn failed_list(why: &str) -> serde_json::Result<String> {
+    let (error, targets) = (Some(why), Vec::new());
+    to_json(&ListReport { format_version: FORMAT_VERSION, error, targets })
 }
 
 fn listed<'a>(

@@ -9,10 +9,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(super) use list::ListReport;
+pub(super) use list::failed_list;
 pub use list::list;
 pub(crate) use problems::Problem;
 pub(super) use problems::Validated;
-pub(super) use problems::of as problems_of;
+pub(super) use problems::{failed_validation, of as problems_of};
 use target::{ReportedTarget, target_reports};
 
 use crate::codes::{ActionCode, OutcomeCode, ReasonCode, UnknownCode, WithheldCode};
@@ -54,6 +55,9 @@ pub(super) struct PlanReport<'a> {
     /// The arguments that selected what it is about, such as `--key=family`; left out where that is all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     selection: Vec<String>,
+    /// Why the run failed before it had more to report; left out else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     /// The targets; none where the manifests are in error.
     targets: Vec<ReportedTarget<ReportedPlan<'a>>>,
 }
@@ -239,7 +243,18 @@ fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
     let problems = problems::problems(report);
     let selection = report.selection.arguments();
     let commit = report.commit;
-    to_json(&PlanReport { format_version: FORMAT_VERSION, commit, problems, selection, targets })
+    let format_version = FORMAT_VERSION;
+    to_json(&PlanReport { format_version, commit, problems, selection, error: None, targets })
+}
+
+/// The report of a run that failed before it had one.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub(super) fn failed_plan(why: &str) -> serde_json::Result<String> {
+    let (format_version, error) = (FORMAT_VERSION, Some(why));
+    let (commit, problems, selection, targets) = Default::default();
+    to_json(&PlanReport { format_version, commit, problems, selection, error, targets })
 }
 
 fn summary(plan: &Plan) -> Summary {

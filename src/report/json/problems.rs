@@ -14,9 +14,12 @@ use crate::codes::SeverityCode;
 /// What `appcred validate --format json` prints.
 #[derive(Serialize, JsonSchema)]
 #[schemars(title = "appcred validate")]
-pub(crate) struct Validated {
+pub(crate) struct Validated<'a> {
     /// Changes when a field changes its meaning or goes.
     format_version: u32,
+    /// Why the run failed before it had more to report; left out else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     /// Whether there is no error.
     valid: bool,
     /// The manifests that were found, from the root of the repository.
@@ -77,11 +80,22 @@ pub(crate) struct Related {
 pub(super) fn validated(report: &Report<'_>) -> serde_json::Result<String> {
     let validated = Validated {
         format_version: FORMAT_VERSION,
+        error: None,
         valid: !report.problems.has_errors(),
         manifests: report.manifests.iter().map(|file| report.names.of(file)).collect(),
         problems: problems(report),
     };
     to_json(&validated)
+}
+
+/// The report of a run that failed before anything was read.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub(in crate::report) fn failed_validation(why: &str) -> serde_json::Result<String> {
+    let (manifests, problems) = Default::default();
+    let (format_version, error) = (FORMAT_VERSION, Some(why));
+    to_json(&Validated { format_version, error, valid: false, manifests, problems })
 }
 
 pub(super) fn problems(report: &Report<'_>) -> Vec<Problem> {

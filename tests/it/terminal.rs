@@ -1,0 +1,277 @@
+//! What a person at a terminal sees: in a real one of any width, with a real pager.
+
+use std::path::Path;
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::shell::{Appcred, Project, Terminal, age_identity};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_appcred");
+const WIDTHS: [usize; 3] = [40, 80, 200];
+
+/// A manifest of so many entries. Every third one has a name of wide characters.
+fn manifest(entries: usize) -> String {
+    let domains = ["spotify", "google", "home_connect", "google_assistant_sdk"];
+    let entry = |number: usize| {
+        let name = match number % 3 {
+            0 => format!("家族のカレンダー {number}"),
+            1 => format!("Anna and Bert 👪 {number}"),
+            _ => format!("The office {number}"),
+        };
+        let domain = domains[number % domains.len()];
+        format!(
+            "  - {{domain: {domain}, key: entry-{number:03}, name: {name}, client_id: client-{number:03}, client_secret: !env_var S}}\n"
+        )
+    };
+    let entries: String = (0..entries).map(entry).collect();
+    format!("application_credentials:\n{entries}")
+}
+
+fn project(entries: usize, targets: usize) -> Project {
+    let targets = (0..targets).map(|at| format!("  t{at:03}: {{config_dir: t{at:03}}}\n"));
+    Project::new()
+        .file("appcred.yaml", &format!("owner: us\ntargets:\n{}", targets.collect::<String>()))
+        .file("credentials.yaml", &manifest(entries))
+}
+
+fn at(project: &Project, words: &str) -> Appcred {
+    let appcred = Appcred::new().in_dir(project.path()).env("S", "4f5c0a8e9b7d6c5a");
+    appcred.args(words.split(' '))
+}
+
+/// The lines that a terminal of this width shows, without colours.
+#[track_caller]
+fn shown(run: Appcred, width: usize, status: i32) -> Vec<String> {
+    let run = run.on_terminal_after(&format!("stty rows 60000 cols {width}; ")).status(status);
+    let shown = anstream::adapter::strip_str(&run.run().stdout).to_string();
+    shown.split(['\r', '\n']).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// A number before these words.
+#[track_caller]
+fn number(lines: &[String], words: &str) -> usize {
+    let line = lines.iter().rev().find(|line| line.contains(words)).unwrap();
+    let before = line.split(words).next().unwrap().trim();
+    before.rsplit(|mark: char| !mark.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn no_table_is_wider_than_the_terminal_and_no_key_is_cut() {
+    for (entries, targets) in [(1, 1), (20, 3), (200, 1), (1, 300)] {
+        let project = project(entries, targets);
+        for width in WIDTHS {
+            let lines = shown(at(&project, "list"), width, 0);
+            for line in &lines {
+                let is_sentence = line.starts_with('(') || line.starts_with("t0");
+                assert!(is_sentence || line.width() <= width, "{width}: {line:?}");
+            }
+            let all = lines.join("\n");
+            for number in 0..entries {
+                let (key, id) = (format!("entry-{number:03}"), format!("client-{number:03}"));
+                assert_eq!(all.matches(&key).count(), targets, "{width}: {key}\n{all}");
+                let has_ids =
+                    lines.iter().any(|line| !line.starts_with('(') && line.contains("CLIENT ID"));
+                assert!(has_ids || width == 80, "{width}\n{all}");
+                assert!(!has_ids || all.contains(&id), "{width}: {id}\n{all}");
+            }
+            let missing = lines.iter().filter(|line| line.ends_with("missing")).count();
+            assert_eq!(missing, entries * targets, "{width}\n{all}");
+        }
+    }
+}
+
+#[test]
+fn wide_characters_are_aligned() {
+    let project = project(20, 1);
+    for width in [80, 200] {
+        let lines = shown(at(&project, "list"), width, 0);
+        let head = lines.iter().find(|line| line.starts_with("KEY")).unwrap();
+        let column = head[..head.find("STATE").unwrap()].width();
+        for line in lines.iter().filter(|line| line.ends_with("missing")) {
+            let state = line[..line.rfind("missing").unwrap()].width();
+            assert_eq!(state, column, "{}", lines.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn the_totals_are_those_of_the_changes_and_every_sign_is_explained() {
+    let help = Appcred::new().args(["plan", "--help"]).run().stdout;
+    let sign_of = |line: &str| {
+        let sign = line.get(..4).filter(|begin| begin.ends_with(' ')).map_or("", str::trim);
+        let is_sign = !sign.is_empty() && sign.chars().all(|mark| "+-/~>^x!?".contains(mark));
+        assert!(!is_sign || help.contains(&format!("`{sign}`")), "{sign} has no explanation");
+        sign.to_owned()
+    };
+    let of =
+        |lines: &[String], sign: &str| lines.iter().filter(|line| sign_of(line) == sign).count();
+    for (entries, targets) in [(1, 1), (20, 3), (200, 1), (1, 300)] {
+        let project = project(entries, targets);
+        for width in WIDTHS {
+            let full = shown(at(&project, "plan --verbose"), width, 0);
+            assert_eq!(of(&full, "+"), entries * targets, "{}", full.join("\n"));
+            assert_eq!(number(&full, "to create"), entries * targets);
+            let brief = shown(at(&project, "plan --detailed-exitcode"), width, 2);
+            assert_eq!(number(&brief, "to create"), entries * targets);
+            if targets > 1 {
+                assert!(full.last().unwrap().starts_with(&format!("{targets} targets in all. ")));
+            }
+            if targets == 300 {
+                assert_eq!(of(&brief, "+"), 1, "{}", brief.join("\n"));
+                assert!(brief.iter().any(|line| line.starts_with("In 300 targets (t000, ")));
+            }
+        }
+        let done = shown(at(&project, "apply --yes"), 40, 0);
+        // Of many targets there is one line for all.
+        let results: Vec<String> = match targets {
+            300 => vec![done.last().unwrap().clone()],
+            _ => done.iter().filter(|line| line.contains(" created, ")).cloned().collect(),
+        };
+        let created: usize =
+            results.iter().map(|line| number(std::slice::from_ref(line), " created, ")).sum();
+        assert_eq!(created, entries * targets, "{}", done.join("\n"));
+        let bars = done.iter().filter(|line| line.contains("] "));
+        assert!(bars.into_iter().all(|line| line.width() <= 40), "{}", done.join("\n"));
+        shown(at(&project, "plan --detailed-exitcode"), 40, 0);
+    }
+
+    let project = project(4, 1);
+    shown(at(&project, "apply --yes"), 80, 0);
+    let changed = manifest(4).replace("client-001", "client-9").replace("entry-002", "entry-009");
+    let changed = changed.replace("client-002", "client-7");
+    let changed = changed.replace("key: entry-003,", "key: entry-003, suspend: true,");
+    project.write("credentials.yaml", &changed.replace("client-003", "client-8"));
+    for width in WIDTHS {
+        let lines = shown(at(&project, "plan"), width, 0);
+        for (sign, words) in
+            [("+", "to create"), ("-/+", "to replace"), ("-", "to delete"), ("!", "not done")]
+        {
+            assert_eq!(of(&lines, sign), 1, "{sign}: {}", lines.join("\n"));
+            assert_eq!(number(&lines, words), 1, "{words}: {}", lines.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn doctor_and_verify_are_read_at_any_width() {
+    let project = project(3, 3);
+    for width in WIDTHS {
+        let lines = shown(at(&project, "doctor"), width, 0);
+        let ok = lines.iter().filter(|line| line.starts_with("ok ")).count();
+        assert_eq!(number(&lines, "ok;"), ok, "{}", lines.join("\n"));
+        assert!((0..3).all(|at| lines.contains(&format!("t00{at}"))), "{}", lines.join("\n"));
+        // No provider is reached.
+        let lines = shown(at(&project, "verify"), width, 0);
+        let table = lines.iter().take_while(|line| !line.starts_with("unreachable: "));
+        for line in table {
+            assert!(line.starts_with('(') || line.width() <= width, "{width}: {line:?}");
+        }
+        for number in 0..3 {
+            let key = format!("entry-00{number}");
+            assert!(lines.iter().any(|line| line.contains(&key)), "{}", lines.join("\n"));
+        }
+    }
+}
+
+/// Each says by itself that there are to be no colours, and then there are no links either.
+#[test]
+fn colours_and_links_are_left_out_where_they_are_not_wanted() {
+    let project = project(1, 1);
+    project.write(
+        "appcred.yaml",
+        "owner: us\ntargets: {t: {url: \"http://127.0.0.1:9\", token: !env_var S}}\n",
+    );
+    let shown = |first: &str, words: &str| {
+        let run = at(&project, words).env("FORCE_HYPERLINK", "1").status(1);
+        run.on_terminal_after(&format!("stty rows 50 cols 80; {first} ")).run().stdout
+    };
+    for (first, words) in [
+        ("NO_COLOR=1", "list"),
+        ("TERM=dumb", "list"),
+        ("CLICOLOR=0", "list"),
+        ("", "list --color never"),
+    ] {
+        let plain = shown(first, words);
+        assert!(!plain.contains('\x1b') && plain.contains("http://127.0.0.1:9"), "{plain:?}");
+    }
+    for (first, words) in
+        [("", "list"), ("NO_COLOR=", "list"), ("NO_COLOR=1", "list --color always")]
+    {
+        let styled = shown(first, words);
+        assert!(styled.contains("\x1b[1m") && styled.contains("\x1b]8;;http"), "{styled:?}");
+    }
+}
+
+/// With `less`, as git starts it.
+#[test]
+fn the_pager_is_left_with_q_and_the_exit_status_stays() {
+    let house = project(200, 1);
+    let line = |words: &str| {
+        format!("trap : INT; stty rows 12 cols 80; {PROGRAM} {words}; echo status=$?; stty -a")
+    };
+    let folder = house.path();
+    let environment = [("S", "4f5c0a8e9b7d6c5a")];
+    for words in ["plan --verbose --detailed-exitcode", "list"] {
+        // Ctrl-C alone does not leave it, nor does it leave it alone.
+        for keys in ["", " ", "\x03"] {
+            let mut terminal = Terminal::run(&line(words), folder, environment);
+            // The first page.
+            terminal.until("entry-00");
+            terminal.type_in(keys);
+            let said = terminal.left_with("q");
+            let status = if words == "list" { 0 } else { 2 };
+            assert!(said.contains(&format!("status={status}\r\n")), "{words}, {keys:?}: {said}");
+            assert!(!said.contains("error: ") && !said.contains("entry-199"), "{said}");
+            assert!(said.contains(" echo ") && said.contains(" icanon "), "{said}");
+        }
+        // All at once.
+        let whole = Terminal::run(&line(&format!("--no-pager {words}")), folder, environment);
+        assert!(whole.finish().contains("entry-199"));
+    }
+    // Long lines fill it too.
+    let one = project(1, 1);
+    let line = format!("stty rows 9 cols 30; {PROGRAM} plan; echo status=$?");
+    let mut terminal = Terminal::run(&line, one.path(), environment);
+    terminal.until("create");
+    let said = terminal.left_with("q");
+    assert!(said.contains("status=0") && !said.contains("to delete"), "{said}");
+}
+
+#[test]
+fn a_question_that_is_interrupted_ends_with_130_and_leaves_the_terminal_as_it_was() {
+    let (identity, recipient) = age_identity();
+    let project = Project::new()
+        .file("appcred.yaml", &format!("owner: us\ntargets: {{t: {{config_dir: t}}}}\nage: {{recipients: [{recipient}]}}\n"))
+        .file("credentials.yaml", "application_credentials:\n  - {domain: google, key: one, client_id: one, client_secret: !secret one}\n")
+        .file("secrets.yaml", "one: m4rk3d-secret\n");
+    for (words, question) in [
+        ("add --domain spotify --client-id two --name two --key two", "(not shown): "),
+        ("rotate one", "(not shown): "),
+        ("add", "Integration"),
+        ("add --domain spotify", ": "),
+        ("apply", "[y/N] "),
+    ] {
+        interrupted(project.path(), &identity, words, question);
+    }
+}
+
+fn interrupted(folder: &Path, identity: &str, words: &str, question: &str) {
+    // The shell goes on, as an interactive one does.
+    let line = format!(
+        "trap : INT\necho before=$(stty -g)\n{PROGRAM} {words}\necho status=$?\necho after=$(stty -g)"
+    );
+    let mut terminal = Terminal::run(&line, folder, [("SOPS_AGE_KEY", identity)]);
+    terminal.until("before=");
+    terminal.until("\n");
+    terminal.until(question);
+    terminal.type_in("\x03");
+    let said = terminal.finish();
+    assert!(said.contains("status=130\r\n"), "{words}: {said}");
+    let settings = |name: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{words}: {said}")).trim().to_owned()
+    };
+    assert_eq!(settings("before="), settings("after="), "{words}");
+    // A cursor that was hidden is shown again.
+    assert!(said.rfind("\x1b[?25h") >= said.rfind("\x1b[?25l"), "{words}: {said:?}");
+}
