@@ -45,6 +45,7 @@ mod ha_two_runs;
 mod ha_unreachable;
 mod ha_verbs;
 mod hidden;
+mod histories;
 mod hygiene;
 mod identities;
 mod import;
