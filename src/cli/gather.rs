@@ -251,6 +251,7 @@ pub(super) fn reported(targets: &[TargetView]) -> Vec<TargetReport<'_>> {
             redirect_uri: live.map(|live| live.redirect_uri.as_str()),
             plan: target.comparison.as_ref().map(|known| &known.plan).map_err(String::as_str),
             outcomes: &target.outcomes,
+            expected_set_ups: &target.expected_set_ups,
             entries: target
                 .entries
                 .iter()

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{SUSPECT, resolve, same_texts};
+use super::{resolve, same_texts};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity, SourceFile};
 use crate::manifest::{Entry, Loaded, Project, SecretValue, check_in_clear, secret_values};
 use crate::model::{PlainText, Reference, Secret};
 use crate::secret::{self, SecretResolver};
+
+/// What another file could solve, and is worth a warning all the same: a name may be mistyped; a file that is locked
+/// may be so on purpose, as in CI, where nothing is decrypted.
+pub(super) const SUSPECT: &[ProblemCode] =
+    &[ProblemCode::GitCrypt, ProblemCode::LfsPointer, ProblemCode::MissingSecret];
 
 /// Reports what would be wrong wherever the secrets can be read. What cannot be read here is skipped.
 pub fn check_secrets(loaded: &Loaded, resolver: &SecretResolver) -> Diagnostics {

@@ -15,6 +15,7 @@ use crate::model::{
 };
 use crate::secret::{self, BrokenFile, SecretResolver, Unreadable};
 
+use check::SUSPECT;
 pub use check::{check_client, check_secrets};
 pub use needed::Needed;
 use needed::OpenedDocuments;
@@ -30,11 +31,6 @@ pub struct Resolved {
     /// mostly a mistake.
     wrong: Diagnostics,
 }
-
-/// What another file could solve, and is worth a warning all the same: a name may be mistyped; a file that is locked
-/// may be so on purpose, as in CI, where nothing is decrypted.
-const SUSPECT: &[ProblemCode] =
-    &[ProblemCode::GitCrypt, ProblemCode::LfsPointer, ProblemCode::MissingSecret];
 
 /// For which client an entry is.
 #[derive(Clone, Debug)]

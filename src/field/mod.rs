@@ -17,12 +17,11 @@ pub use meaning::{
 };
 
 use crate::diagnostic::{ProblemCode, Span};
+use crate::model::UNFILLED;
 
 /// What is wrong with a text that is a template, as the end of a sentence, and what to do.
-pub const TEMPLATE: (&str, &str) = (
-    "is a placeholder that was not filled in",
-    "write the text itself: variables, templates and tags are not read here",
-);
+pub const TEMPLATE: (&str, &str) =
+    (UNFILLED, "write the text itself: variables, templates and tags are not read here");
 
 /// The name by which a [`Field`] asks for its place.
 pub const FIELD: &str = "$field";

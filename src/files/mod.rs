@@ -46,6 +46,16 @@ pub fn absolute(path: &std::path::Path) -> std::path::PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
+/// Where a path leads, as far as there is something.
+pub fn resolved(path: &std::path::Path) -> std::path::PathBuf {
+    let whole = absolute(path);
+    let there = whole.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match there {
+        Some((above, real)) => real.join(whole.strip_prefix(above).unwrap_or_else(|_| "".as_ref())),
+        None => whole,
+    }
+}
+
 /// The folder that a file is in.
 pub fn folder_of(file: &std::path::Path) -> &std::path::Path {
     folder(file.parent().unwrap_or(std::path::Path::new("")))

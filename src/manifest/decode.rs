@@ -307,6 +307,10 @@ pub(super) fn wrong_kind(node: &Node<'_>, wanted: &str) -> FieldRefusal {
     match wanted {
         "text" if quotable => refusal.help("quote it, as in \"…\""),
         "a list" if is == "a mapping" => refusal.help("begin each item with `- `"),
+        "a mapping" if is == "a list" => {
+            refusal.help("write `name: value` on a line of its own for each, without `- `")
+        }
+        "a mapping" => refusal.help("write `name: value` below it, on a line of its own for each"),
         "a list" => refusal.help("write `[one, two]`, or each item on a line with `- ` before it"),
         _ => refusal,
     }

@@ -107,19 +107,9 @@ pub(super) fn would_find(folder: &Path, project: &Project, path: &Path) -> bool 
     let roots: Vec<_> = places(project).iter().map(|place| folder.join(place)).collect();
     // A folder below a root may be a link to somewhere else, and is looked into all the same.
     roots.iter().any(|root| {
-        is_below(&real(path), &real(root))
+        is_below(&files::resolved(path), &files::resolved(root))
             || is_below(&files::absolute(path), &files::absolute(root))
     })
-}
-
-/// Where a path leads, as far as there is something.
-fn real(path: &Path) -> PathBuf {
-    let whole = files::absolute(path);
-    let there = whole.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
-    match there {
-        Some((above, real)) => real.join(whole.strip_prefix(above).unwrap_or(Path::new(""))),
-        None => whole,
-    }
 }
 
 /// Where manifests are looked for, from the project's folder.

@@ -34,9 +34,18 @@ impl<'n> Decoder<'n> {
         handling: &Handling,
         paths: Paths<'_>,
     ) -> Option<Endpoint> {
-        let pairs = self.accept(site, site.pairs().map_err(|why| why.of(TARGET)))?.value;
-        let fields = TargetFields { decoder: self, site, pairs, handling, paths };
         let known = KINDS.iter().flat_map(|kind| (kind.fields)()).map(String::as_str);
+        let pairs = site.pairs().map_err(|why| {
+            let why = why.of(TARGET);
+            let is_field = known.clone().any(|name| name == site.key_text());
+            match site.is_null() || is_field {
+                true => why
+                    .help("write the fields of a target below its name, indented further than it"),
+                false => why,
+            }
+        });
+        let pairs = self.accept(site, pairs)?.value;
+        let fields = TargetFields { decoder: self, site, pairs, handling, paths };
         for pair in pairs {
             if !known.clone().any(|name| name == pair.key.text) {
                 self.unknown_field(&pair.key, TARGET, known.clone());

@@ -68,7 +68,7 @@ pub use observed::{
     ConfigEntry, EntryState, KnownDomains, Live, NoSetUp, Observed, UnreadAccounts,
 };
 pub use place::Place;
-pub use placeholder::{Placeholder, is_template};
+pub use placeholder::{Placeholder, UNFILLED, is_template};
 pub use placeholders::{NOTICE_FIELDS, fill_in};
 pub use policy::{MaxDeletes, OnDrift, Policy, PolicyOverrides, Prune};
 pub use redirect::{CALLBACK_PATH, MY_REDIRECT_URI};

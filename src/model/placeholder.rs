@@ -34,7 +34,7 @@ pub enum Placeholder {
 impl fmt::Display for Placeholder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unfilled => "is a placeholder that was not filled in",
+            Self::Unfilled => UNFILLED,
             Self::Brackets => "is between `<` and `>`, as a placeholder is",
             Self::Elsewhere => "is a placeholder: it names a secret of another program",
             Self::Command => "is a command of a shell, which appcred does not run",
@@ -50,6 +50,9 @@ impl fmt::Display for Placeholder {
         })
     }
 }
+
+/// What is wrong with what nobody has filled in.
+pub const UNFILLED: &str = "is a placeholder that was not filled in";
 
 /// Syntax of templates. Within other text, it counts only with a name in it: a random secret may
 /// have such characters.

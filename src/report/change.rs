@@ -83,7 +83,9 @@ pub(super) fn changes(target: &TargetReport<'_>, plan: &Plan) -> Vec<Change> {
     let steps = plan.steps.iter().map(|step| of_step(target, step));
     let withheld = plan.withheld.iter().map(|withheld| of_withheld(target, withheld));
     let unknown = plan.unknown.iter().map(|unknown| of_unknown(target, unknown));
-    steps.chain(withheld).chain(unknown).chain(notices::notices(plan, |_| true)).collect()
+    let expected = notices::expected_set_ups(target.expected_set_ups);
+    let notices = notices::notices(plan, |_| true);
+    steps.chain(withheld).chain(unknown).chain(notices).chain(expected).collect()
 }
 
 fn of_step(target: &TargetReport<'_>, step: &Step) -> Change {

@@ -53,7 +53,9 @@ pub use file_names::FileNames;
 pub use format::Format;
 
 use crate::diagnostic::Diagnostics;
-use crate::model::{Held, Key, Labels, Lifetime, Mark, Place, Selection, TargetName, Wave};
+use crate::model::{
+    Held, Key, Labels, Lifetime, Mark, Place, Selection, SetUpId, TargetName, Wave,
+};
 use crate::plan::{Action, Adoption, Plan, Step};
 use crate::reconcile::StepOutcome;
 
@@ -171,6 +173,8 @@ pub struct TargetReport<'a> {
     pub basis: Option<&'a str>,
     /// The wave in which it is changed; none where all targets are changed at once.
     pub wave: Option<Wave>,
+    /// The set-ups that a run would begin, where a snapshot was looked at.
+    pub expected_set_ups: &'a [SetUpId],
     /// Where each entry is written.
     pub entries: BTreeMap<Key, EntryPlaces>,
 }

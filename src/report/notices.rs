@@ -38,6 +38,16 @@ pub(super) fn notices(plan: &Plan, is_meant: impl Fn(&Key) -> bool) -> Vec<Chang
     in_progress.chain(troubled).chain(undeclared).chain(renamed).collect()
 }
 
+/// The set-ups that a run would begin, of which a plan against a snapshot has no steps.
+pub(super) fn expected_set_ups(expected: &[SetUpId]) -> Option<Change> {
+    let all: Vec<String> = expected.iter().map(ToString::to_string).collect();
+    (!all.is_empty()).then(|| {
+        let title = format!("not linked in the snapshot: {}", all.join(", "));
+        let help = "`apply` begins the set-up of these, unless it is in progress: somebody must consent to it then";
+        Change::notice(title, Some(help.to_owned()))
+    })
+}
+
 /// The new entries of integrations of which just one other is gone: by its client, an entry is found again that was
 /// renamed, unless that is another one as well.
 fn perhaps_renamed(plan: &Plan) -> Vec<(&Key, Key)> {

@@ -355,6 +355,7 @@ mod tests {
             outcomes,
             basis: None,
             wave: None,
+            expected_set_ups: &[],
             entries: BTreeMap::new(),
         }
     }

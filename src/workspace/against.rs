@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 use super::Workspace;
-use super::evaluate::{Evaluation, EvaluationError, Observation};
+use super::evaluate::{Evaluation, EvaluationError, Observation, TargetView};
 use super::limits;
 use super::selected::KnownKeys;
 use super::targets::{pick, take_out_suspended};
@@ -16,7 +16,11 @@ use crate::desired;
 use crate::diagnostic::Diagnostics;
 use crate::http::Network;
 use crate::manifest::{Loaded, Project};
-use crate::model::{PolicyOverrides, SealedClients, Secret, TargetName, TargetSelection};
+use crate::model::{
+    Live, Observed, Policy, PolicyOverrides, SealedClients, Secret, SetUpId, TargetName,
+    TargetSelection,
+};
+use crate::plan::{Action, plan};
 use crate::secret::Ask;
 use crate::target::home_assistant::HomeAssistantEndpoint;
 use crate::target::snapshot::{self, Recorded, Snapshot, SnapshotLocation};
@@ -142,7 +146,12 @@ impl Workspace {
         let suspended = take_out_suspended(&project, &mut selected);
         for name in selected.into_keys() {
             let observation = recorded(name, &mut snapshot, &basis, &against.source);
-            targets.push(observation.compare(&project, &resolved, &policy, &mut problems));
+            let mut view = observation.compare(&project, &resolved, &policy, &mut problems);
+            let is_folder = matches!(project.targets.get(&view.name), Some(Endpoint::ConfigDir(_)));
+            if !is_folder {
+                view.expected_set_ups = expected_set_ups(&view, &policy);
+            }
+            targets.push(view);
         }
         let elsewhere = if suspended.is_empty() { &[][..] } else { &elsewhere };
         if let Some(known) = KnownKeys::new(&targets, elsewhere) {
@@ -152,6 +161,15 @@ impl Workspace {
         problems.append(limits::check(&targets));
         Ok(Evaluation { targets: Some(targets).filter(|_| !problems.has_errors()), problems })
     }
+}
+
+/// The set-ups that a run would begin of the entries that no account in the snapshot uses.
+fn expected_set_ups(view: &TargetView, policy: &Policy) -> Vec<SetUpId> {
+    let Some((_, desired, observed)) = view.planned() else { return Vec::new() };
+    let running = Observed { live: Some(Live::default()), ..observed.clone() };
+    let steps = plan(desired, &running, policy).steps.into_iter().map(|step| step.action);
+    let begun = steps.filter(|action| matches!(action, Action::SetUp { .. }));
+    begun.filter_map(|action| action.set_up_id()).collect()
 }
 
 /// The targets of the project, or of the snapshot where the project names none.

@@ -16,7 +16,7 @@ use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project};
 use crate::model::{
     Desired, DesiredCredential, Key, KnownSecret, Labels, Observed, Policy, PolicyOverrides,
-    SealedClients, Seals, Selection, TargetName, TargetSelection, Wave,
+    SealedClients, Seals, Selection, SetUpId, TargetName, TargetSelection, Wave,
 };
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
@@ -44,6 +44,8 @@ pub struct TargetView {
     pub entries: BTreeMap<Key, Arc<Entry>>,
     /// What was done there; empty before.
     pub outcomes: Vec<StepOutcome>,
+    /// The set-ups that a run would begin, where a snapshot was looked at, which has none that is in progress.
+    pub expected_set_ups: Vec<SetUpId>,
 }
 
 /// What a target should hold, what it holds, and the difference.
@@ -329,7 +331,19 @@ impl Observation {
         let entries = resolved.entries_of(&name);
         let entries = entries.map(|entry| (entry.key.value.clone(), Arc::clone(entry))).collect();
         let labels = project.labels.get(&name).cloned().unwrap_or_default();
-        let (wave, outcomes) = (project.rollout.wave_of(&name), Vec::new());
-        TargetView { name, labels, address, basis, wave, target, comparison, entries, outcomes }
+        let wave = project.rollout.wave_of(&name);
+        let (outcomes, expected_set_ups) = Default::default();
+        TargetView {
+            name,
+            labels,
+            address,
+            basis,
+            wave,
+            target,
+            comparison,
+            entries,
+            outcomes,
+            expected_set_ups,
+        }
     }
 }

@@ -886,20 +886,26 @@ fn only(client_id: &str, secret: &str) -> Desired {
     }
 }
 
+fn made(id: &str, client_id: &str, secret: &str, auth_domain: Option<&str>) -> Credential {
+    Credential {
+        id: CredentialId::new(id),
+        domain: Domain::new("spotify"),
+        client_id: ClientId::new(client_id),
+        client_secret: Secret::new(secret).into(),
+        name: None,
+        auth_domain: auth_domain.map(SmolStr::from),
+    }
+}
+
 /// An account names an id that is free, and finds a credential of another client by that text.
 /// Home Assistant gives the id to the claim that is written while one made by hand is taken over,
 /// and does not let that go.
 #[test]
 fn a_claim_that_gets_an_id_which_an_account_names_stays_until_the_account_is_gone() {
-    let made = |id: &str, client_id: &str, auth_domain: Option<&str>| Credential {
-        id: CredentialId::new(id),
-        domain: Domain::new("spotify"),
-        client_id: ClientId::new(client_id),
-        client_secret: Secret::new("s").into(),
-        name: None,
-        auth_domain: auth_domain.map(SmolStr::from),
-    };
-    let all = vec![made("spotify_2", "2", None), made("spotify_one", "one", Some("spotify_2_2"))];
+    let all = vec![
+        made("spotify_2", "2", "s", None),
+        made("spotify_one", "one", "s", Some("spotify_2_2")),
+    ];
     let mut shelf = Shelf::new(all, Vec::new());
     shelf.link(&Domain::new("spotify"), "spotify_2_2");
     let (desired, policy) = (only("2", "s"), Policy { adopt_all: true, ..Policy::default() });
@@ -927,15 +933,11 @@ fn comes_to_rest(
 ) {
     let secret = |secrets: u32, at: usize| if secrets >> at & 1 == 0 { "a" } else { "b" };
     for secrets in 0..1_u32 << (held.len() + 1) {
-        let made = held.iter().enumerate().map(|(at, (id, client, auth_domain))| Credential {
-            id: CredentialId::new(*id),
-            domain: Domain::new("spotify"),
-            client_id: ClientId::new(*client),
-            client_secret: Secret::new(secret(secrets, at)).into(),
-            name: None,
-            auth_domain: auth_domain.map(SmolStr::from),
+        let numbered = held.iter().enumerate();
+        let all = numbered.map(|(at, (id, client, auth_domain))| {
+            made(id, client, secret(secrets, at), *auth_domain)
         });
-        let mut before = Shelf::new(made.collect(), Vec::new());
+        let mut before = Shelf::new(all.collect(), Vec::new());
         for account in accounts {
             before.link(&Domain::new("spotify"), account);
         }
@@ -1224,18 +1226,15 @@ fn a_guess_is_written_down_before_what_an_older_version_shadowed() {
 /// An account names a claim of another key that is gone; another owner has claimed the same since.
 #[test]
 fn a_lost_claim_that_would_begin_a_dispute_is_not_restored() {
-    let made = |id: &str, auth_domain: &str| Credential {
-        id: CredentialId::new(id),
-        domain: Domain::new("spotify"),
-        client_id: ClientId::new("2"),
-        client_secret: Secret::new("s").into(),
-        name: Some("N".into()),
-        auth_domain: Some(auth_domain.into()),
-    };
-    let all = vec![
-        made("spotify_2", "appcred:house:k1:appcred:house:k2:my_import"),
-        made("spotify_2_2", "appcred:cabin:k1:my_import"),
+    let all = [
+        ("spotify_2", "appcred:house:k1:appcred:house:k2:my_import"),
+        ("spotify_2_2", "appcred:cabin:k1:my_import"),
     ];
+    let all = all.map(|(id, auth_domain)| Credential {
+        name: Some("N".into()),
+        ..made(id, "2", "s", Some(auth_domain))
+    });
+    let all = all.to_vec();
     let mut shelf = Shelf::new(all, Vec::new());
     shelf.link(&Domain::new("spotify"), "appcred:house:k2:my_import");
     let desired = one_entry("2", Adopt::No, Completeness::Whole);

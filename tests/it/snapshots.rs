@@ -526,3 +526,32 @@ fn a_plan_of_a_document_of_sops_is_saved_and_holds_no_longer_than_its_ciphertext
     let applied = with_key(&scene).args(["apply", "house.plan"]).run();
     assert!(applied.stdout.contains("1 replaced"), "{}", applied.stdout);
 }
+
+#[test]
+fn a_plan_from_a_snapshot_names_the_set_ups_that_a_run_would_begin() {
+    let entries = "application_credentials:
+  - {domain: spotify, key: family, client_id: a, client_secret: xyzzy-a}
+  - {domain: netatmo, key: climate, client_id: b, client_secret: xyzzy-b, integration: {setup: false}}
+";
+    let of = |target: &str| {
+        format!("owner: house\nallow_plaintext: true\ntargets: {{home: {{{target}}}}}\n")
+    };
+    let project = Project::new().file("appcred.yaml", &of("config_dir: ha"));
+    project.write("credentials.yaml", entries);
+    let appcred = |words: &[&str]| Appcred::new().in_dir(project.path()).args(words);
+    appcred(&["apply", "--yes"]).run();
+    appcred(&["snapshot", "--output", "house.json"]).run();
+    let planned = |words: &[&str]| appcred(&[&["plan", "--against", "house.json"], words].concat());
+    // No account is linked through a folder.
+    let folder = planned(&[]).run().stdout;
+    assert!(!folder.contains("not linked"), "{folder}");
+    project.write("appcred.yaml", &of("url: 'http://127.0.0.1:9', token: !env_var NOWHERE"));
+    let new = "  - {domain: twitch, key: stream, client_id: c, client_secret: xyzzy-c}\n";
+    project.write("credentials.yaml", &format!("{entries}{new}"));
+    let text = planned(&[]).run().stdout;
+    assert!(text.contains("    not linked in the snapshot: stream\n"), "{text}");
+    assert!(text.contains("Plan: 1 to create, 0 to replace, 0 to delete."), "{text}");
+    let json = planned(&["--format", "json"]).run().stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["targets"][0]["expected_set_ups"], json!(["stream"]));
+}

@@ -32,6 +32,9 @@ pub(super) struct ReportedTarget<T> {
     /// The redirect URI that must be registered with providers, where Home Assistant runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect_uri: Option<String>,
+    /// The set-ups that a run would begin, where a snapshot was looked at: it has none that is in progress.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    expected_set_ups: Vec<String>,
     #[serde(flatten)]
     content: ReportedContent<T>,
 }
@@ -60,6 +63,7 @@ pub(super) fn target_reports<'a, T>(
             wave: target.wave.map(|wave| wave.number),
             home_assistant_version: target.version.map(str::to_owned),
             redirect_uri: target.redirect_uri.map(str::to_owned),
+            expected_set_ups: target.expected_set_ups.iter().map(ToString::to_string).collect(),
             content: match target.plan {
                 Ok(plan) => ReportedContent::Known(content(target, plan)),
                 Err(why) => ReportedContent::Unknown { error: why.to_owned() },

@@ -225,14 +225,9 @@ fn text_of<'n>(node: &'n Node<'_>) -> Result<&'n str, u32> {
     }
 }
 
-/// The file's path from the root; it may not be there yet.
+/// The file's path from the root; it may not be there yet, and may be a link itself.
 fn absolute(file: &Path) -> PathBuf {
-    let folder = files::folder_of(file);
-    let there = folder.ancestors().find_map(|above| {
-        let real = files::folder(above).canonicalize().ok()?;
-        Some(real.join(folder.strip_prefix(above).ok()?))
-    });
-    there.unwrap_or_else(|| folder.to_owned()).join(file.file_name().unwrap_or_default())
+    files::resolved(files::folder_of(file)).join(file.file_name().unwrap_or_default())
 }
 
 #[cfg(test)]
