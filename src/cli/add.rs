@@ -127,7 +127,12 @@ pub(super) async fn run(
     let asking = tokio::task::spawn_blocking(move || add(&global, &verb, loaded, &offered));
     let ended = tokio::select! {
         ended = asking => Some(ended?),
-        signal = tokio::signal::ctrl_c() => signal.map(|()| None)?,
+        signal = tokio::signal::ctrl_c() => {
+            signal?;
+            // The next question would change the terminal once more.
+            interrupt::pressed();
+            None
+        }
     };
     terminal.restore();
     match ended {
@@ -340,6 +345,9 @@ pub(super) fn text_of(file: &Path) -> anyhow::Result<Option<Zeroizing<String>>> 
 }
 
 fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {
+    if interrupt::was_pressed() {
+        bail!("interrupted");
+    }
     let mut input = Input::<String>::new().with_prompt(prompt);
     if !initial.is_empty() {
         input = input.default(initial.to_owned());

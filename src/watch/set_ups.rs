@@ -80,6 +80,12 @@ impl SetUps {
 
     /// A step was done: one of a set-up has succeeded; after any other, all those of the entry begin anew.
     pub(super) fn succeeded(&mut self, action: &Action) {
+        if matches!(action, Action::Abandon { .. }) {
+            // Its link leads nowhere now. Where another one is open for the same, the next look says so.
+            let ended = action.set_up_id();
+            self.waiting.retain(|of, _| Some(of) != ended.as_ref());
+            return;
+        }
         let Some(wanted) = action.for_entry() else { return };
         let id = action.set_up_id();
         let is_kept = |of: &SetUpId| match &id {
@@ -149,8 +155,9 @@ mod tests {
 
     use super::SetUps;
     use crate::model::{
-        ClientId, Completeness, ConfigEntry, Desired, DesiredCredential, Domain, EntryId,
-        EntryState, FlowId, Key, Owner, Policy, SetUpId,
+        ClientId, Completeness, ConfigEntry, ConsentLink, Desired, DesiredCredential, Domain,
+        EntryId, EntryState, FlowId, FlowStep, Key, Mark, OpenFlow, Owner, Policy, Purpose, Secret,
+        SetUpId,
     };
     use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, StepId, Wanted};
     use crate::status::{EntryStatus, unseen};
@@ -164,6 +171,21 @@ mod tests {
             setup_states: vec![EntrySetup { id, state, trouble: None }],
             ..Plan::default()
         }
+    }
+
+    #[test]
+    fn the_link_of_a_set_up_that_was_ended_is_no_longer_shown() {
+        let (key, owner) = (Key::new("a").unwrap(), Owner::new("house").unwrap());
+        let purpose = Purpose::Entry(Mark { owner, key: key.clone() });
+        let flow = OpenFlow { id: FlowId::new("f"), domain: Domain::new("spotify"), purpose };
+        let mut set_ups = SetUps::default();
+        let other = SetUpId { key: Key::new("b").unwrap(), account: None };
+        let link = ConsentLink::new(Secret::new("https://provider.example"), false);
+        for id in [SetUpId { key, account: None }, other.clone()] {
+            set_ups.waits(id, &FlowStep::Consent(link.clone()));
+        }
+        set_ups.succeeded(&Action::Abandon { flow });
+        assert_eq!(set_ups.waiting.keys().collect::<Vec<_>>(), [&other]);
     }
 
     #[test]

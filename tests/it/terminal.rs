@@ -248,7 +248,7 @@ fn a_question_that_is_interrupted_ends_with_130_and_leaves_the_terminal_as_it_wa
         ("add --domain spotify --client-id two --name two --key two", "(not shown): "),
         ("rotate one", "(not shown): "),
         ("add", "Integration"),
-        ("add --domain spotify", ": "),
+        ("add --domain spotify", "Name, as Home Assistant shows it"),
         ("apply", "[y/N] "),
     ] {
         interrupted(project.path(), &identity, words, question);
