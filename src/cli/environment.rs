@@ -39,15 +39,20 @@ pub(super) fn read() -> Environment {
 /// `HASS_SERVER` with `HASS_TOKEN`, as for hass-cli; inside an app (add-on) the supervisor's.
 fn target() -> Option<Result<Endpoint, String>> {
     let (url, auth) = match (variable(HASS_SERVER), variable(HASS_TOKEN)) {
-        (Some(url), Some(token)) => (url, AuthMethod::Token(token::from_text(&token))),
+        (Some(url), Some(token)) => (url, from_environment(&token)),
         (Some(url), None) => (url, AuthMethod::Session),
         (None, _) => {
             let token = variable(SUPERVISOR_TOKEN)?;
-            (SUPERVISOR.to_owned(), AuthMethod::Token(token::from_text(&token)))
+            (SUPERVISOR.to_owned(), from_environment(&token))
         }
     };
     let endpoint = HomeAssistantEndpoint::unwritten(&url, auth).map(Endpoint::HomeAssistant);
     Some(endpoint.map_err(|why| format!("the environment variable {HASS_SERVER} {why}")))
+}
+
+fn from_environment(token: &str) -> AuthMethod {
+    let from = format!("the environment ({HASS_TOKEN} or {SUPERVISOR_TOKEN})");
+    AuthMethod::Token { token: token::from_text(token), from }
 }
 
 /// The Home Assistant that runs this as an app (add-on).

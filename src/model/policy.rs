@@ -35,6 +35,8 @@ pub struct Policy {
     pub suspended: BTreeSet<Key>,
     /// The keys of entries that are gone, and what is left of them stays.
     pub forgotten: BTreeSet<Key>,
+    /// The keys of entries that are gone, and nothing but what is left of these is deleted; of any where there is none.
+    pub gone: Option<BTreeSet<Key>>,
     /// What of it all is planned.
     pub selection: Selection,
 }
@@ -111,7 +113,13 @@ impl Policy {
 
     /// Whether nothing is pruned of what has this key.
     pub fn keeps(&self, key: &Key) -> bool {
-        [&self.protected, &self.suspended, &self.forgotten].iter().any(|keys| keys.contains(key))
+        let keys = [&self.protected, &self.suspended];
+        keys.iter().any(|keys| keys.contains(key)) || self.forgets(key)
+    }
+
+    /// Whether what is left of a key that no entry has is nobody's concern any more.
+    pub fn forgets(&self, key: &Key) -> bool {
+        self.forgotten.contains(key) || self.gone.as_ref().is_some_and(|gone| !gone.contains(key))
     }
 
     /// The project's policy with what one run asks for.

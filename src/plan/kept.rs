@@ -17,7 +17,7 @@ pub(super) fn withhold(
     PlanContext { policy, index, .. }: &PlanContext<'_>,
     draft: &mut PlanDraft<'_>,
 ) {
-    let why = if policy.forgotten.contains(key) {
+    let why = if policy.forgets(key) {
         return;
     } else if policy.suspended.contains(key) {
         Why::Suspended

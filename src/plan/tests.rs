@@ -220,6 +220,18 @@ fn a_removed_entry_in_use_is_kept() {
 }
 
 #[test]
+fn where_the_keys_of_what_is_gone_are_known_nothing_else_is_deleted() {
+    let plan = planned(|desired, _, policy| {
+        desired.credentials.clear();
+        policy.allow_empty = true;
+        policy.gone = Some([Key::new("a").unwrap()].into());
+    });
+    assert_eq!(summary(&plan), ["- spotify_id_a [NotDesired]"]);
+    let forgotten: Vec<&str> = plan.forgotten().map(|held| held.id.as_str()).collect();
+    assert_eq!(forgotten, ["spotify_id_b"]);
+}
+
+#[test]
 fn an_entry_that_moves_to_another_integration_is_created_and_deleted() {
     let plan = planned(|desired, _, _| desired.credentials[0].domain = Domain::new("twitch"));
     check(&plan, &["+ a [NotObserved]", "- spotify_id_a [IntegrationDiffers]"]);

@@ -32,7 +32,7 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
                 gone.entry((&credential.domain, &mark.key)).or_default().push(at);
                 // A manifest that could not be read may declare it.
                 let state = match guard::may_want(desired, &credential.domain) {
-                    _ if policy.forgotten.contains(&mark.key) => CredentialState::Forgotten,
+                    _ if policy.forgets(&mark.key) => CredentialState::Forgotten,
                     Some(_) => CredentialState::Unknown(mark.key.clone()),
                     None => CredentialState::Undeclared,
                 };

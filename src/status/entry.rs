@@ -1,13 +1,13 @@
 //! The status of one entry at one target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
 use crate::codes::EntryCode;
 use crate::model::{
-    AccountName, ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Lifetime, Place,
-    Policy, SetUpId,
+    AccountName, ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Lifetime, Mark,
+    Owner, Place, Policy, SetUpId,
 };
 use crate::plan::{CredentialState, EntrySetup, Plan, SetupState, Trouble, Why};
 
@@ -218,6 +218,15 @@ pub fn entries(desired: &Desired, plan: &Plan, policy: &Policy) -> Vec<EntryStat
         .collect();
     entries.sort_by(|a, b| a.key.cmp(&b.key));
     entries
+}
+
+/// The keys of which a target holds something of this owner's, by a plan for it.
+pub fn held(plan: &Plan, owner: &Owner) -> BTreeSet<Key> {
+    let marks = plan.credential_states.iter().filter_map(|of| {
+        let mark = Mark::of_text(of.held.auth_domain.as_deref()?)?;
+        (mark.owner == *owner).then_some(mark.key)
+    });
+    marks.collect()
 }
 
 #[cfg(test)]

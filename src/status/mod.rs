@@ -6,6 +6,7 @@
 mod client;
 mod entry;
 mod history;
+mod revisions;
 mod rollout;
 mod source;
 mod totals;
@@ -17,8 +18,9 @@ use jiff::Timestamp;
 use smol_str::SmolStr;
 
 pub use client::ClientCheck;
-pub use entry::{EntryStatus, Holding, SetUpStatus, Waiting, entries, named, unseen};
+pub use entry::{EntryStatus, Holding, SetUpStatus, Waiting, entries, held, named, unseen};
 pub use history::{History, MOST_RECORDED, RecordedStep};
+pub use revisions::Revisions;
 pub use rollout::RolloutStatus;
 pub use source::SourceStatus;
 pub use totals::{BUCKETS, Durations, Totals};
@@ -120,8 +122,12 @@ pub struct TargetStatus {
     pub mode: Mode,
     /// Whether it can be reached.
     pub link: Link,
+    /// Of which versions of what declares it the last round was.
+    pub revisions: Revisions,
     /// Its entries, by key.
     pub entries: Vec<EntryStatus>,
+    /// The keys of which it held something of the owner's when it was looked at last; none where that was never.
+    pub held: Option<BTreeSet<Key>>,
     /// What is known of their clients; empty where providers are not asked regularly.
     pub clients: BTreeMap<Key, ClientCheck>,
     /// The accounts that are linked there: each client, and the title of an account.
@@ -158,7 +164,9 @@ impl TargetStatus {
             labels: Labels::new(),
             mode,
             link: Link::Connecting,
+            revisions: Revisions::default(),
             entries: Vec::new(),
+            held: None,
             clients: BTreeMap::new(),
             linked: BTreeSet::new(),
             differences: Vec::new(),

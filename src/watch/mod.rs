@@ -196,7 +196,7 @@ async fn keep_targets<R: ReadSpecs, C: Connect>(
         notifier.report(&status, &tasks.webhooks(), channels.statuses.now());
         let Some(next) = wait(
             pause.unwrap_or(settings.resync),
-            &trigger,
+            (&trigger, &readings),
             (&tasks, &mut notifier),
             &mut channels,
         )
@@ -269,9 +269,9 @@ async fn next<R: ReadSpecs, C: Connect>(
 }
 
 /// Waits until the manifests are to be read again; none when it is time to stop.
-async fn wait<C: Connect>(
+async fn wait<R: ReadSpecs, C: Connect>(
     pause: Duration,
-    trigger: &Trigger,
+    (trigger, readings): (&Trigger, &Readings<R>),
     (tasks, notifier): (&TargetTasks<C>, &mut ManifestNotifier),
     channels: &mut Channels,
 ) -> Option<Cause> {
@@ -284,6 +284,7 @@ async fn wait<C: Connect>(
                 tracing::debug!("files changed");
                 return Some(Cause::Change);
             }
+            () = readings.changed() => return Some(Cause::Change),
             // Whatever was missed is found now; what has not changed is not read again.
             () = &mut pause => return Some(Cause::Change),
             () = channels.reload.notified() => {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::places;
@@ -39,13 +40,24 @@ pub(super) struct ReaderCrashed;
 /// Reads everything again, never twice at once.
 pub(super) struct Readings<R> {
     reader: Arc<Mutex<R>>,
+    /// What notifies of changes beside the places.
+    changes: Option<Arc<Notify>>,
     /// How many manifests there were in the reading before.
     manifests: usize,
 }
 
 impl<R: ReadSpecs> Readings<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader: Arc::new(Mutex::new(reader)), manifests: 0 }
+        let changes = reader.changes();
+        Self { reader: Arc::new(Mutex::new(reader)), changes, manifests: 0 }
+    }
+
+    /// Waits until there may be something else to read that is in no place which is watched.
+    pub(super) async fn changed(&self) {
+        match &self.changes {
+            Some(changes) => changes.notified().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Reads. A reading that nobody waits for any more is finished all the same.

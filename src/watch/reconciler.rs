@@ -286,6 +286,7 @@ impl<C: Connect> TargetReconciler<C> {
                 target.drifted(to_do);
             }
             target.entries = entries;
+            target.held = Some(status::held(plan, &spec.desired.owner));
             target.linked = status::linked(plan);
             target.differences = differences;
             target.problems = problems;

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::diagnostic::Spot;
 use crate::files::Stamp;
 use crate::lock::{TargetLock, WriteLock};
 use crate::model::{Desired, Key, Labels, Lifetime, Policy, Rollout, Seals, TargetName};
-use crate::status::{EntryStatus, ManifestStatus, Mode};
+use crate::status::{EntryStatus, ManifestStatus, Mode, Revisions};
 use crate::target::Endpoint;
 
 use super::Notices;
@@ -21,6 +24,8 @@ pub struct TargetSpec {
     pub labels: Labels,
     /// Every file and program that connecting reads, as it was when the project was read.
     pub inputs: BTreeMap<PathBuf, Option<Stamp>>,
+    /// Of which versions of what declares it this is.
+    pub revisions: Revisions,
     /// What it should hold.
     pub desired: Desired,
     /// The ciphertexts of its entries.
@@ -89,6 +94,11 @@ pub struct Reading {
 pub trait ReadSpecs: Send + 'static {
     /// Reads everything that may have changed.
     fn read(&mut self) -> Reading;
+
+    /// What notifies of changes beside the places that are read.
+    fn changes(&self) -> Option<Arc<Notify>> {
+        None
+    }
 
     /// Forgets all that was kept from earlier readings, after one of them has crashed.
     fn restart(&mut self);

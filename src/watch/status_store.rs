@@ -12,7 +12,8 @@ use crate::model::{Commit, Labels, TargetName};
 use crate::plan::Step;
 use crate::reconcile::Outcome;
 use crate::status::{
-    AccessFault, History, Link, ManifestStatus, Mode, RecordedStep, Status, TargetStatus, unseen,
+    AccessFault, History, Link, ManifestStatus, Mode, RecordedStep, Revisions, Status,
+    TargetStatus, unseen,
 };
 
 use super::TargetSpec;
@@ -117,7 +118,8 @@ impl StatusStore {
             let link = Link::Suspended;
             let labels = spec.labels.clone();
             let new = TargetStatus::new(address, spec.mode);
-            *target = TargetStatus { link, labels, entries, totals, ..new };
+            let revisions = spec.revisions.clone();
+            *target = TargetStatus { link, labels, revisions, entries, totals, ..new };
         });
     }
 
@@ -164,12 +166,14 @@ impl StatusStore {
     pub(super) fn round_ended(
         &self,
         name: &TargetName,
+        revisions: &Revisions,
         result: Result<(), &str>,
         took: Duration,
         next: Option<Duration>,
     ) {
         let now = self.now();
         self.target(name, |target| {
+            target.revisions.clone_from(revisions);
             target.last_reconcile = Some(now);
             target.next_reconcile = after(now, next);
             target.totals.durations.add(took);

@@ -72,8 +72,10 @@ impl<C: Connect> TargetTask<C> {
             let error = RoundError::Crashed;
             let pause = schedule.failed(ErrorKind::Internal, Instant::now(), fastrand::f64());
             tracing::error!(target = %self.name, "{error}");
+            let revisions = inbox.specs.borrow().revisions.clone();
             self.statuses.round_ended(
                 &self.name,
+                &revisions,
                 Err(&error.to_string()),
                 Duration::ZERO,
                 pause.next,
@@ -119,7 +121,8 @@ impl<C: Connect> TargetTask<C> {
             };
             let why = result.as_ref().err().map(ToString::to_string);
             let reported = why.as_deref().map_or(Ok(()), Err);
-            self.statuses.round_ended(&self.name, reported, begun.elapsed(), pause.next);
+            let (revisions, took) = (&spec.revisions, begun.elapsed());
+            self.statuses.round_ended(&self.name, revisions, reported, took, pause.next);
             if let Err(error) = &result {
                 reconciler.log.failed(error, pause.next);
             }

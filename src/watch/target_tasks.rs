@@ -105,6 +105,7 @@ impl<C: Connect> TargetTasks<C> {
             }
             self.statuses.not_connected(&name, &spec, None);
             self.statuses.not_watched(&name, &why, None);
+            self.statuses.target(&name, |target| target.revisions = spec.revisions.clone());
         }
         let specs = specs.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect();
         self.waves.give_out(rollout, &specs);

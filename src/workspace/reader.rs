@@ -22,7 +22,7 @@ use crate::model::{
     is_web,
 };
 use crate::secret::{self, AllowedPaths, Ask, SecretResolver, Unreadable};
-use crate::status::{ManifestStatus, Mode, SelectionStatus};
+use crate::status::{ManifestStatus, Mode, Revisions, SelectionStatus};
 use crate::target::Endpoint;
 use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetSpec, Webhook};
 
@@ -226,6 +226,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
                 lifetimes: entries().map(lifetime).collect(),
                 domains: entries().map(domain).collect(),
                 inputs: stamped.collect(),
+                revisions: Revisions::default(),
                 lock: self.lock(project, &endpoint),
                 writing: WriteLock::of(&endpoint, state_folder),
                 endpoint,

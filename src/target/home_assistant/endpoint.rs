@@ -33,8 +33,13 @@ pub struct HomeAssistantEndpoint {
 /// Where an access token comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthMethod {
-    /// The environment holds it.
-    Token(Secret),
+    /// It is known.
+    Token {
+        /// The token.
+        token: Secret,
+        /// Where it is from, for messages.
+        from: String,
+    },
     /// The project file holds or names it. A value that moved to another line is another value, or its
     /// errors would name the wrong line.
     Reference(Located<Reference>),
@@ -177,7 +182,7 @@ impl TargetKind for HomeAssistantEndpoint {
     fn files(&self, resolver: &SecretResolver, sessions: Option<&SessionStore>) -> Vec<PathBuf> {
         let mut files = self.network.files(resolver);
         match &self.auth {
-            AuthMethod::Token(_) => {}
+            AuthMethod::Token { .. } => {}
             AuthMethod::Reference(token) => files.extend(secret::files_of(&token.value, resolver)),
             AuthMethod::File(file) => files.push(file.clone()),
             // A name without a slash is looked up in PATH each time.
@@ -225,7 +230,7 @@ impl AuthMethod {
                 return "it is from the session of `appcred login`: sign in again, as an administrator"
                     .to_owned();
             }
-            Self::Token(_) => "the environment (HASS_TOKEN or SUPERVISOR_TOKEN)".to_owned(),
+            Self::Token { from, .. } => from.clone(),
             Self::Reference(token) => token.spot.place().to_string(),
             Self::File(file) => file.visible().into_owned(),
             Self::Command(command) => format!("`{}`", command.program.as_str().visible()),
@@ -305,8 +310,8 @@ impl HomeAssistantEndpoint {
         let url = &self.url;
         let unread = |why| ConnectError::Token { url: url.clone(), why };
         match &self.auth {
-            AuthMethod::Token(token) => {
-                token::checked(token.clone(), || "the environment".to_owned()).map_err(unread)
+            AuthMethod::Token { token, from } => {
+                token::checked(token.clone(), || from.clone()).map_err(unread)
             }
             AuthMethod::Reference(Located { value, spot }) => {
                 let read =

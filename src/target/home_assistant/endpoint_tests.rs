@@ -26,6 +26,10 @@ fn tagged(tag: &str, argument: &str, base: &Path) -> AuthMethod {
     AuthMethod::Reference(Located { value: reference, spot })
 }
 
+fn known(token: &str) -> AuthMethod {
+    AuthMethod::Token { token: Secret::new(token), from: "HASS_TOKEN".to_owned() }
+}
+
 #[test]
 fn every_file_that_connecting_reads_is_known() {
     let folder = tempfile::tempdir().unwrap();
@@ -40,7 +44,7 @@ fn every_file_that_connecting_reads_is_known() {
         AuthMethod::Command(TokenCommand { program: program.to_owned(), arguments, folder })
     };
     let cases: [(AuthMethod, Option<PathBuf>); 7] = [
-        (AuthMethod::Token(Secret::new("x")), None),
+        (known("x"), None),
         (tagged("secret", "token", &file), Some(project.join("secrets.yaml"))),
         (tagged("file", "token.txt", &file), Some(project.join("token.txt"))),
         (AuthMethod::File(PathBuf::from("/run/token")), Some(PathBuf::from("/run/token"))),
@@ -58,7 +62,7 @@ fn every_file_that_connecting_reads_is_known() {
 
 #[test]
 fn another_token_is_another_endpoint_and_none_is_printed() {
-    let with = |token: &str| endpoint(AuthMethod::Token(Secret::new(token)));
+    let with = |token: &str| endpoint(known(token));
     assert_eq!(with("first-token"), with("first-token"));
     assert_ne!(with("first-token"), with("second-token"));
     assert!(!format!("{:?}", with("first-token")).contains("first-token"));
@@ -69,7 +73,7 @@ fn a_refused_token_is_named_by_where_it_is_from() {
     let (program, folder) = ("pass".to_owned(), PathBuf::from("house"));
     let command = TokenCommand { program, arguments: Vec::new(), folder };
     for (auth, from) in [
-        (AuthMethod::Token(Secret::new("x")), "HASS_TOKEN"),
+        (known("x"), "it is from HASS_TOKEN: replace"),
         (tagged("secret", "token", Path::new("appcred.yaml")), "appcred.yaml:0:0"),
         (AuthMethod::File(PathBuf::from("../tokf")), "../tokf: replace"),
         (AuthMethod::Command(command), "`pass`"),

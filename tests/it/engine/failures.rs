@@ -26,7 +26,7 @@ fn with_token(token: &str) -> TargetSpec {
     spec.endpoint = Endpoint::HomeAssistant(HomeAssistantEndpoint {
         url: HOME.to_owned(),
         network: Default::default(),
-        auth: AuthMethod::Token(Secret::new(token)),
+        auth: AuthMethod::Token { token: Secret::new(token), from: "the test".to_owned() },
     });
     spec
 }

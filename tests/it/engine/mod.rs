@@ -27,7 +27,7 @@ use appcred::model::{
     Adopt, ClientId, Completeness, Desired, DesiredCredential, Domain, HandOverError, Integration,
     Key, Labels, Owner, Place, Policy, Rollout, Secret, TargetName,
 };
-use appcred::status::{ManifestStatus, Mode, Status, TargetStatus};
+use appcred::status::{ManifestStatus, Mode, Revisions, Status, TargetStatus};
 use appcred::target::Stop;
 use appcred::target::config_dir::ConfigDirEndpoint;
 use appcred::target::{ConnectError, Endpoint};
@@ -285,6 +285,7 @@ fn spec_at(address: &str, credentials: Vec<DesiredCredential>) -> TargetSpec {
         lifetimes: BTreeMap::new(),
         endpoint: Endpoint::ConfigDir(ConfigDirEndpoint(PathBuf::from(address))),
         inputs: BTreeMap::new(),
+        revisions: Revisions::default(),
         desired: Desired {
             owner: Owner::new("house").unwrap(),
             previous_owners: BTreeSet::new(),
