@@ -14,6 +14,7 @@
 //!                                               report/ ──▶ cli/
 //!  workspace/ = a project and its targets, from files to plans: what the commands and the watcher start from
 //!  watch/ = a loop around this, woken by files, targets, a timer and signals ──Status──▶ server/, report/
+//!  kubernetes/ = what a cluster declares, given to the same loop, and its status written back (a cargo feature)
 //!  lock/ = who watches and who changes a target: one at a time
 //!  doctor/ = whether all that is needed is there: project, secrets, this machine, targets
 //!  verify/ = asks providers whether a client id and secret are right and a redirect URI registered
@@ -34,7 +35,8 @@
 //! - A reader cannot write: [`target::Observe`] and [`target::Execute`] are two traits, and there is no dry-run flag.
 //! - A plan holds no secret. The secret is fetched by key from [`model::Desired`] when a step is carried out.
 //! - Only `yaml` knows the YAML parser; only `target/home_assistant` knows a WebSocket message.
-//! - Only `files` opens, replaces and locks files. Every connection goes through `http`.
+//! - Only `files` opens, replaces and locks files. Every connection goes through `http`, except
+//!   those to the API server of a Kubernetes cluster, which its library makes.
 //! - The environment is read in `cli`, `secret/env.rs` and `http/proxy.rs`; nothing prints but `cli/console.rs` and, on a
 //!   terminal, the progress bars and prompts of `cli`; nothing exits but `main`. The daemon calls downward only: nothing imports `cli`.
 //!
@@ -58,6 +60,8 @@ pub mod git;
 pub mod html;
 pub mod http;
 pub mod integrations;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod listener;
 pub mod lock;
 pub mod manifest;

@@ -12,6 +12,8 @@ mod client_file;
 mod client_secret;
 mod completion;
 mod console;
+#[cfg(feature = "kubernetes")]
+mod controller;
 mod doctor;
 mod edit;
 mod editor;
@@ -173,12 +175,26 @@ enum VerbArgs {
     Completion(completion::CompletionArgs),
     Man(man::ManArgs),
     Watch(watch::WatchArgs),
+    #[cfg(feature = "kubernetes")]
+    Controller(controller::ControllerArgs),
     Health(health::Health),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
     Login(login::Login),
     Logout(logout::Logout),
     Version(version::VersionArgs),
+}
+
+impl VerbArgs {
+    /// Whether it runs until it is stopped.
+    fn is_daemon(&self) -> bool {
+        match self {
+            Self::Watch(_) => true,
+            #[cfg(feature = "kubernetes")]
+            Self::Controller(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Runs the command line and returns the exit status.
@@ -211,7 +227,7 @@ pub fn run() -> ExitStatus {
         pager::turn_off();
     }
     // A daemon logs what it does; the others print it.
-    let is_daemon = matches!(cli.verb, VerbArgs::Watch(_));
+    let is_daemon = cli.verb.is_daemon();
     start_log(&cli.global, is_daemon);
     let status = start(cli).unwrap_or_else(|error| {
         console::error(format_args!("{error:#}"));
@@ -275,6 +291,8 @@ fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitSta
             VerbArgs::Completion(verb) => completion::run(&verb),
             VerbArgs::Man(verb) => man::run(&verb),
             VerbArgs::Watch(verb) => watch::run(cli.global, verb).await,
+            #[cfg(feature = "kubernetes")]
+            VerbArgs::Controller(verb) => controller::run(&cli.global, verb).await,
             VerbArgs::Health(verb) => health::run(&verb).await,
             VerbArgs::Verify(verb) => verify::run(&cli.global, &verb).await,
             VerbArgs::Doctor(verb) => doctor::run(&cli.global, verb).await,

@@ -2,6 +2,8 @@
 
 use clap::ValueEnum;
 
+#[cfg(feature = "kubernetes")]
+use crate::kubernetes;
 use crate::manifest::schema as files;
 use crate::model::to_json;
 use crate::plan_file;
@@ -56,6 +58,9 @@ enum Of {
     Reconcile,
     /// What `watch` posts to webhooks
     Notice,
+    /// The custom resources of `controller`, as YAML for `kubectl apply`
+    #[cfg(feature = "kubernetes")]
+    Crd,
 }
 
 pub(super) fn run(verb: &SchemaArgs) -> anyhow::Result<ExitStatus> {
@@ -74,6 +79,11 @@ pub(super) fn run(verb: &SchemaArgs) -> anyhow::Result<ExitStatus> {
         Of::Status => reports::status(),
         Of::Reconcile => reports::reconcile(),
         Of::Notice => watch::notice_schema(),
+        #[cfg(feature = "kubernetes")]
+        Of::Crd => {
+            console::print(&kubernetes::definitions()?)?;
+            return Ok(ExitStatus::Success);
+        }
     };
     console::print(&to_json(&schema)?)?;
     Ok(ExitStatus::Success)

@@ -32,9 +32,9 @@ use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
 use super::{GitArgs, Global, environment, service};
 
 /// Answers of providers that wait to be passed on.
-const CALLBACK_QUEUE: usize = 64;
+pub(super) const CALLBACK_QUEUE: usize = 64;
 /// Requests for a round that wait for the one before.
-const WAKE_QUEUE: usize = 8;
+pub(super) const WAKE_QUEUE: usize = 8;
 
 /// Keep targets as the manifests want them, until stopped
 ///
@@ -207,7 +207,7 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 /// Waits for all tasks. None may crash while others go on: a page that is served says nothing true
 /// about a watcher that is gone.
-async fn all(mut tasks: JoinSet<()>) -> anyhow::Result<()> {
+pub(super) async fn all(mut tasks: JoinSet<()>) -> anyhow::Result<()> {
     while let Some(ended) = tasks.join_next().await {
         ended.context("internal error: a task of the watcher crashed; please report it")?;
     }
@@ -231,7 +231,7 @@ async fn check(reading: Reading) -> anyhow::Result<()> {
 }
 
 /// Keeps snapshots for who asks for them, and for a file.
-fn snapshots(
+pub(super) fn snapshots(
     tasks: &mut JoinSet<()>,
     file: Option<PathBuf>,
     is_served: bool,

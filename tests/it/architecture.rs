@@ -98,6 +98,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "yaml_edit",
         ],
     ),
+    ("kubernetes", &["model", "diagnostic", "field", "lock", "status", "target", "watch"]),
     ("verify", &["model", "codes", "integrations", "http"]),
     ("status", &["model", "codes", "diagnostic", "plan"]),
     (
@@ -167,6 +168,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "status",
             "server",
             "watch",
+            "kubernetes",
         ],
     ),
     (

@@ -54,6 +54,8 @@ mod kept;
 mod kept_keys;
 mod kept_laws;
 mod killed;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod labels;
 mod laws;
 mod linking;

@@ -3,6 +3,8 @@
 mod age;
 mod authorization_server;
 mod browser;
+#[cfg(feature = "kubernetes")]
+mod cluster;
 mod git_server;
 mod home_assistant;
 mod openbao;
@@ -18,6 +20,8 @@ mod web;
 pub(crate) use age::{AGE, age};
 pub(crate) use authorization_server::AuthorizationServer;
 pub(crate) use browser::Browser;
+#[cfg(feature = "kubernetes")]
+pub(crate) use cluster::{Cluster, program};
 pub(crate) use git_server::{GitHttps, SshServer};
 pub(crate) use home_assistant::{CONFIGURATION, HomeAssistant, give_integrations};
 pub(crate) use openbao::OpenBao;

@@ -1,0 +1,394 @@
+//! What is declared -> what each Home Assistant should hold, and what is wrong with objects. Pure.
+//!
+//! An object that is in error is left out, and holds up no other. Nothing is deleted because something is missing: only
+//! what an object represents that is being deleted, or that no longer selects the Home Assistant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::core::{Selector, SelectorExt};
+use smol_str::{SmolStr, format_smolstr};
+
+use super::declared::{Declarations, Declared, ObjectName, SecretFault};
+use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec};
+use super::wanted;
+use crate::lock::{TargetLock, WriteLock};
+use crate::model::{
+    ClientId, Completeness, Desired, DesiredCredential, Domain, Key, Labels, Owner, Policy,
+    TargetName,
+};
+use crate::status::{Mode, Revisions};
+use crate::target::Endpoint;
+use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
+use crate::watch::{Notices, TargetSpec};
+
+/// What is wrong with an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// A word for programs.
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    /// Whether it stays so until somebody changes the object.
+    pub(super) is_final: bool,
+}
+
+impl Fault {
+    /// One that only a change of the object ends.
+    pub(super) fn invalid(message: String) -> Self {
+        Self { reason: "InvalidSpec", message, is_final: true }
+    }
+}
+
+impl From<SecretFault> for Fault {
+    fn from(fault: SecretFault) -> Self {
+        let reason = match fault {
+            SecretFault::Missing(_) | SecretFault::NoKey(..) => "SecretMissing",
+            SecretFault::Unreadable(..) => "SecretUnreadable",
+        };
+        Self { reason, message: fault.to_string(), is_final: false }
+    }
+}
+
+/// What a Home Assistant is to hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct HouseAssignment {
+    /// Why nothing is done there.
+    pub(super) fault: Option<Fault>,
+    /// Of which versions of objects this is.
+    pub(super) revisions: Revisions,
+    /// The credentials that it is to hold, with the generations of their objects.
+    pub(super) wanted: BTreeMap<Key, i64>,
+    /// The keys of what is to be deleted there.
+    pub(super) gone: BTreeSet<Key>,
+}
+
+/// For whom a credential is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct CredentialAssignment {
+    /// Why it is nobody's.
+    pub(super) fault: Option<Fault>,
+    /// Of which version of the object and its Secret this is.
+    pub(super) revision: SmolStr,
+    /// Those that it selects.
+    pub(super) houses: BTreeSet<ObjectName>,
+}
+
+/// What all are to hold.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ClusterAssignment {
+    pub(super) specs: BTreeMap<TargetName, TargetSpec>,
+    pub(super) houses: BTreeMap<ObjectName, HouseAssignment>,
+    pub(super) credentials: BTreeMap<ObjectName, CredentialAssignment>,
+}
+
+/// A credential, read as far as that goes.
+struct ReadCredential<'d> {
+    name: &'d ObjectName,
+    declared: &'d Declared<CredentialSpec>,
+    key: Key,
+    selector: Selector,
+    wanted: Result<DesiredCredential, Fault>,
+    revision: SmolStr,
+}
+
+/// Assigns what is declared. The owner of what is in a namespace begins with `owner`.
+pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignment {
+    let mut assignment = ClusterAssignment::default();
+    let mut read: BTreeMap<&str, Vec<ReadCredential<'_>>> = BTreeMap::new();
+    for (name, of) in &declared.credentials {
+        match read_credential(name, of, declared) {
+            Ok(credential) => {
+                let entry = CredentialAssignment {
+                    fault: credential.wanted.as_ref().err().cloned(),
+                    revision: credential.revision.clone(),
+                    houses: BTreeSet::new(),
+                };
+                assignment.credentials.insert(name.clone(), entry);
+                read.entry(&name.namespace).or_default().push(credential);
+            }
+            Err(fault) => {
+                let entry =
+                    CredentialAssignment { fault: Some(fault), ..CredentialAssignment::default() };
+                assignment.credentials.insert(name.clone(), entry);
+            }
+        }
+    }
+    for (name, house) in &declared.houses {
+        let credentials = read.get(name.namespace.as_str()).map_or(&[][..], Vec::as_slice);
+        let endpoint = endpoint(name, house, declared);
+        let token = &house.spec.token_secret_ref;
+        let token = declared.secret(&name.beside(&token.name), &token.key);
+        let version = token.map(|(_, version)| version).unwrap_or_default();
+        let (mut of_house, desired, policy) = wanted_by(name, house, credentials, &mut assignment);
+        of_house.revisions.target = revision(house, version);
+        let of_house = HouseAssignment { fault: endpoint.as_ref().err().cloned(), ..of_house };
+        if let (Ok(endpoint), Some(owner)) = (endpoint, owner_of(owner, &name.namespace)) {
+            let desired = Desired { owner, ..desired };
+            let spec = spec(house, endpoint, desired, policy, of_house.revisions.clone());
+            assignment.specs.insert(name.target(), spec);
+        }
+        assignment.houses.insert(name.clone(), of_house);
+    }
+    assignment
+}
+
+/// Who owns what the objects of a namespace represent.
+pub(super) fn owner_of(cluster: &Owner, namespace: &str) -> Option<Owner> {
+    Owner::new(&format!("{cluster}.{namespace}"))
+}
+
+fn read_credential<'d>(
+    name: &'d ObjectName,
+    declared: &'d Declared<CredentialSpec>,
+    all: &Declarations,
+) -> Result<ReadCredential<'d>, Fault> {
+    let key = Key::new(&name.name).ok_or_else(|| {
+        Fault::invalid("the name is longer than 100 characters, or has one that no key has".into())
+    })?;
+    let selector = Selector::try_from(declared.spec.target_selector.clone())
+        .map_err(|why| Fault::invalid(format!("targetSelector: {why}")))?;
+    let secret = &declared.spec.client_secret_ref;
+    let secret = all.secret(&name.beside(&secret.name), &secret.key);
+    let version = secret.as_ref().map(|(_, version)| *version).unwrap_or_default();
+    let revision = revision(declared, version);
+    let wanted = match secret {
+        Ok((secret, _)) => wanted::desired(name, key.clone(), &declared.spec, secret),
+        Err(fault) => Err(fault.into()),
+    };
+    Ok(ReadCredential { name, declared, key, selector, wanted, revision })
+}
+
+/// A text that differs wherever a version of an object and of its Secret does.
+fn revision<S>(of: &Declared<S>, secret: &str) -> SmolStr {
+    let Declared { uid, generation, reconcile_at, deleted, .. } = of;
+    let asked = reconcile_at.as_deref().unwrap_or_default();
+    format_smolstr!("{uid} {generation} {secret} {} {asked}", deleted.is_some())
+}
+
+fn endpoint(
+    name: &ObjectName,
+    house: &Declared<HouseSpec>,
+    all: &Declarations,
+) -> Result<HomeAssistantEndpoint, Fault> {
+    let of = &house.spec.token_secret_ref;
+    let secret = name.beside(&of.name);
+    let (token, _) = all.secret(&secret, &of.key)?;
+    let from = format!("the key `{}` of the Secret {secret}", of.key);
+    let auth = AuthMethod::Token { token: token.clone(), from };
+    HomeAssistantEndpoint::unwritten(&house.spec.url, auth)
+        .map_err(|why| Fault::invalid(format!("url {why}")))
+}
+
+/// What a Home Assistant is to hold, and what may be done for that.
+fn wanted_by(
+    name: &ObjectName,
+    house: &Declared<HouseSpec>,
+    credentials: &[ReadCredential<'_>],
+    assignment: &mut ClusterAssignment,
+) -> (HouseAssignment, Desired, Policy) {
+    let mut of_house = HouseAssignment::default();
+    let mut policy = Policy { allow_empty: true, ..Policy::default() };
+    let mut desired = Vec::new();
+    let mut clients: BTreeMap<(Domain, ClientId), &ObjectName> = BTreeMap::new();
+    for of in credentials {
+        let spec = &of.declared.spec;
+        let is_selected = of.selector.matches(&house.labels) && house.deleted.is_none();
+        let is_deletable = spec.deletion_policy == DeletionPolicy::Delete && !spec.suspend;
+        if of.declared.deleted.is_some() || !is_selected {
+            if is_deletable {
+                of_house.gone.insert(of.key.clone());
+            }
+            if of.declared.deleted.is_some() {
+                of_house.revisions.entries.insert(of.key.clone(), of.revision.clone());
+            }
+            continue;
+        }
+        let Some(entry) = assignment.credentials.get_mut(of.name) else { continue };
+        entry.houses.insert(name.clone());
+        let Ok(wanted) = &of.wanted else { continue };
+        let client = (wanted.domain.clone(), wanted.client_id.clone());
+        if let Some(first) = clients.get(&client) {
+            entry.fault = Some(same_client(first, name));
+            continue;
+        }
+        // Before that is there, the object could vanish and leave the credential behind.
+        if spec.deletion_policy == DeletionPolicy::Delete && !of.declared.has_finalizer {
+            continue;
+        }
+        clients.insert(client, of.name);
+        of_house.wanted.insert(of.key.clone(), of.declared.generation);
+        of_house.revisions.entries.insert(of.key.clone(), of.revision.clone());
+        policy.protected.extend(spec.protect.then(|| of.key.clone()));
+        policy.suspended.extend(spec.suspend.then(|| of.key.clone()));
+        desired.push(wanted.clone());
+    }
+    policy.gone = Some(of_house.gone.clone());
+    let desired = Desired {
+        owner: Owner::default(),
+        previous_owners: BTreeSet::new(),
+        credentials: desired,
+        unidentified: Vec::new(),
+        completeness: Completeness::Whole,
+    };
+    (of_house, desired, policy)
+}
+
+fn same_client(first: &ObjectName, house: &ObjectName) -> Fault {
+    let message = format!(
+        "the ApplicationCredential {first} is for the same client on {house}: keep one of the two, or have them select others"
+    );
+    Fault { reason: "SameClient", message, is_final: true }
+}
+
+fn spec(
+    house: &Declared<HouseSpec>,
+    endpoint: HomeAssistantEndpoint,
+    desired: Desired,
+    policy: Policy,
+    revisions: Revisions,
+) -> TargetSpec {
+    let endpoint = Endpoint::HomeAssistant(endpoint);
+    let labels = house.labels.iter().map(|(name, value)| (name.into(), value.into()));
+    TargetSpec {
+        writing: WriteLock::of(&endpoint, None),
+        // One replica; what is on other machines no file could keep away.
+        lock: TargetLock { file: None, holder: String::new() },
+        endpoint,
+        labels: labels.collect::<Labels>(),
+        inputs: BTreeMap::new(),
+        revisions,
+        desired,
+        seals: BTreeMap::default(),
+        lifetimes: BTreeMap::new(),
+        domains: BTreeMap::new(),
+        policy,
+        is_suspended: house.spec.suspend,
+        mode: Mode::Repair,
+        notices: Notices::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+    use serde_json::{Value as Json, json};
+
+    use super::{ClusterAssignment, assign};
+    use crate::kubernetes::declared::{Declarations, Declared, ObjectName, SecretValues};
+    use crate::model::{Owner, Secret};
+
+    fn name(name: &str) -> ObjectName {
+        ObjectName { namespace: "ns".to_owned(), name: name.to_owned() }
+    }
+
+    fn declared<S: serde::de::DeserializeOwned>(spec: Json) -> Declared<S> {
+        Declared {
+            uid: "uid".to_owned(),
+            generation: 1,
+            labels: BTreeMap::from([("ring".to_owned(), "1".to_owned())]),
+            reconcile_at: None,
+            deleted: None,
+            has_finalizer: true,
+            spec: serde_json::from_value(spec).unwrap(),
+        }
+    }
+
+    /// One house, and credentials of these names, each with changes to its spec.
+    fn declarations(credentials: &[(&str, Json)]) -> Declarations {
+        let mut all = Declarations::default();
+        let token = json!({"name": "all", "key": "token"});
+        let house = json!({"url": "http://cabin:8123", "tokenSecretRef": token});
+        all.houses.insert(name("cabin"), declared(house));
+        for (of, changes) in credentials {
+            let mut spec = json!({
+                "domain": "spotify",
+                "clientId": of,
+                "clientSecretRef": {"name": "all", "key": "secret"},
+                "targetSelector": {"matchLabels": {"ring": "1"}},
+            });
+            for (field, value) in changes.as_object().unwrap() {
+                spec[field] = value.clone();
+            }
+            all.credentials.insert(name(of), declared(spec));
+        }
+        let values = [("token", "t0k3n"), ("secret", "s3cr3t-of-all")];
+        let values = values.map(|(key, value)| (key.to_owned(), Secret::new(value)));
+        let secret = SecretValues { version: "1".to_owned(), values: values.into() };
+        all.secrets.insert(name("all"), Ok(secret));
+        all
+    }
+
+    fn assigned(all: &Declarations) -> ClusterAssignment {
+        assign(all, &Owner::new("cluster").unwrap())
+    }
+
+    /// The keys that the house is to hold, and those of what is deleted there.
+    fn keys(all: &Declarations) -> (Vec<String>, Vec<String>) {
+        let assignment = assigned(all);
+        let spec = &assignment.specs[&name("cabin").target()];
+        assert_eq!(spec.desired.owner.as_str(), "cluster.ns");
+        let wanted = spec.desired.credentials.iter().map(|entry| entry.key.to_string());
+        let gone = spec.policy.gone.iter().flatten().map(ToString::to_string);
+        (wanted.collect(), gone.collect())
+    }
+
+    fn fault(all: &Declarations, of: &str) -> Option<&'static str> {
+        assigned(all).credentials[&name(of)].fault.as_ref().map(|fault| fault.reason)
+    }
+
+    #[test]
+    fn nothing_is_deleted_but_what_an_object_says() {
+        let elsewhere = json!({"targetSelector": {"matchLabels": {"ring": "2"}}});
+        let retained = json!({"deletionPolicy": "Retain"});
+        let suspended = json!({"suspend": true});
+        let mut all = declarations(&[
+            ("deleted", json!({})),
+            ("elsewhere", elsewhere),
+            ("retained", retained),
+            ("suspended", suspended),
+            ("wanted", json!({})),
+        ]);
+        for of in ["deleted", "retained", "suspended"] {
+            let of = all.credentials.get_mut(&name(of)).unwrap();
+            of.deleted = Some(Timestamp::UNIX_EPOCH);
+        }
+        let text = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(keys(&all), (text(&["wanted"]), text(&["deleted", "elsewhere"])));
+        all.credentials.clear();
+        assert_eq!(keys(&all), (text(&[]), text(&[])), "an empty answer deletes nothing");
+    }
+
+    #[test]
+    fn an_object_in_error_is_left_out_alone_and_nothing_of_it_is_deleted() {
+        let no_secret = json!({"clientSecretRef": {"name": "none", "key": "secret"}});
+        let no_key = json!({"clientSecretRef": {"name": "all", "key": "none"}});
+        let wrong = json!({"domain": "Spotify!"});
+        let twin = json!({"clientId": "a"});
+        let cases = [("a", json!({})), ("b", no_secret), ("c", no_key), ("d", wrong), ("e", twin)];
+        let all = declarations(&cases);
+        assert_eq!(keys(&all), (vec!["a".to_owned()], Vec::new()));
+        let faults = ["a", "b", "c", "d", "e"].map(|of| fault(&all, of));
+        let missing = Some("SecretMissing");
+        assert_eq!(faults, [None, missing, missing, Some("InvalidSpec"), Some("SameClient")]);
+    }
+
+    #[test]
+    fn a_credential_without_its_finalizer_is_not_created() {
+        let mut all = declarations(&[("a", json!({})), ("b", json!({"deletionPolicy": "Retain"}))]);
+        all.credentials.values_mut().for_each(|of| of.has_finalizer = false);
+        assert_eq!(keys(&all), (vec!["b".to_owned()], Vec::new()));
+    }
+
+    #[test]
+    fn a_house_without_its_token_is_in_error_and_no_secret_is_printed() {
+        let mut all = declarations(&[("a", json!({}))]);
+        let shown = format!("{all:?} {:?}", assigned(&all));
+        assert!(!shown.contains("t0k3n") && !shown.contains("s3cr3t"), "{shown}");
+        all.secrets.clear();
+        let assignment = assigned(&all);
+        assert!(assignment.specs.is_empty());
+        let fault = assignment.houses[&name("cabin")].fault.as_ref().unwrap();
+        assert_eq!(fault.message, "there is no Secret ns/all");
+    }
+}

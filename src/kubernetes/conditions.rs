@@ -1,0 +1,43 @@
+//! How an object is -> its conditions, as the conventions of Kubernetes and kstatus want them.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::standing::{ObjectStanding, Way};
+
+/// The conditions of an object. The time of one is that of its last change, also over a restart of ours.
+pub(super) fn conditions(
+    of: &ObjectStanding,
+    generation: i64,
+    before: &[Condition],
+    now: Timestamp,
+) -> Vec<Condition> {
+    let condition = |kind: &str, is_so: bool, reason: &str, message: &str| {
+        let status = if is_so { "True" } else { "False" };
+        let before = before.iter().find(|before| before.type_ == kind && before.status == status);
+        Condition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            observed_generation: Some(generation),
+            last_transition_time: before
+                .map_or(Time(now), |before| before.last_transition_time.clone()),
+        }
+    };
+    let mut all = vec![condition("Ready", of.is_ready, of.reason, &of.message)];
+    match of.way {
+        Way::Done => {}
+        Way::Reconciling => all.push(condition("Reconciling", true, of.reason, &of.message)),
+        Way::Stalled => all.push(condition("Stalled", true, of.reason, &of.message)),
+    }
+    if let Some(consent) = &of.consent {
+        all.push(condition("ConsentRequired", true, "ConsentRequired", consent));
+    }
+    all
+}
+
+/// The condition of a kind.
+pub(super) fn find<'c>(all: &'c [Condition], kind: &str) -> Option<&'c Condition> {
+    all.iter().find(|condition| condition.type_ == kind)
+}

@@ -1,0 +1,140 @@
+//! What a cluster declares at one moment: plain values.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use thiserror::Error;
+
+use super::resources::{
+    CredentialObject, CredentialSpec, FINALIZER, HouseObject, HouseSpec, RECONCILE_AT,
+};
+use crate::model::{Secret, TargetName};
+
+/// An object of a kind that is known.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ObjectName {
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl ObjectName {
+    /// Another one of the same namespace.
+    pub(super) fn beside(&self, name: &str) -> Self {
+        Self { namespace: self.namespace.clone(), name: name.to_owned() }
+    }
+
+    /// What a HomeAssistant is called as a target.
+    pub(super) fn target(&self) -> TargetName {
+        TargetName::new(self.to_string())
+    }
+}
+
+/// What of an object decides what is done.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Declared<S> {
+    pub(super) uid: String,
+    pub(super) generation: i64,
+    pub(super) labels: BTreeMap<String, String>,
+    /// The value by which somebody asks for a look at once.
+    pub(super) reconcile_at: Option<String>,
+    /// Since when it is to be deleted.
+    pub(super) deleted: Option<Timestamp>,
+    pub(super) has_finalizer: bool,
+    pub(super) spec: S,
+}
+
+/// What the cluster declares.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Declarations {
+    pub(super) houses: BTreeMap<ObjectName, Declared<HouseSpec>>,
+    pub(super) credentials: BTreeMap<ObjectName, Declared<CredentialSpec>>,
+    /// The Secrets that these name.
+    pub(super) secrets: BTreeMap<ObjectName, Result<SecretValues, SecretFault>>,
+}
+
+/// What one Secret holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SecretValues {
+    /// Its resource version.
+    pub(super) version: String,
+    pub(super) values: BTreeMap<String, Secret>,
+}
+
+/// Why a value of a Secret is not known.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(super) enum SecretFault {
+    /// There is none of this name.
+    #[error("there is no Secret {0}")]
+    Missing(ObjectName),
+    /// It has no such key.
+    #[error("the Secret {0} has no key `{1}`, or no text in it")]
+    NoKey(ObjectName, String),
+    /// It cannot be read.
+    #[error("cannot read the Secret {0}: {1}")]
+    Unreadable(ObjectName, String),
+}
+
+impl Declarations {
+    /// A value of a Secret, and the version of that.
+    pub(super) fn secret(
+        &self,
+        name: &ObjectName,
+        key: &str,
+    ) -> Result<(&Secret, &str), SecretFault> {
+        match self.secrets.get(name) {
+            None => Err(SecretFault::Missing(name.clone())),
+            Some(Err(fault)) => Err(fault.clone()),
+            Some(Ok(SecretValues { version, values })) => {
+                let value = values.get(key).map(|value| (value, version.as_str()));
+                value.ok_or_else(|| SecretFault::NoKey(name.clone(), key.to_owned()))
+            }
+        }
+    }
+
+    /// The Secrets that objects name, each once and in order.
+    pub(super) fn named_secrets(&self) -> Vec<ObjectName> {
+        let tokens = self.houses.iter();
+        let tokens = tokens.map(|(name, of)| name.beside(&of.spec.token_secret_ref.name));
+        let secrets = self.credentials.iter();
+        let secrets = secrets.map(|(name, of)| name.beside(&of.spec.client_secret_ref.name));
+        let mut all: Vec<ObjectName> = tokens.chain(secrets).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}
+
+/// An object's name.
+pub(super) fn name_of(object: &impl ResourceExt) -> ObjectName {
+    ObjectName { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+}
+
+/// What of a HomeAssistant decides what is done.
+pub(super) fn house(object: &HouseObject) -> Declared<HouseSpec> {
+    declared(object, object.spec.clone())
+}
+
+/// What of an ApplicationCredential decides what is done.
+pub(super) fn credential(object: &CredentialObject) -> Declared<CredentialSpec> {
+    declared(object, object.spec.clone())
+}
+
+fn declared<S>(object: &impl ResourceExt, spec: S) -> Declared<S> {
+    Declared {
+        uid: object.uid().unwrap_or_default(),
+        generation: object.meta().generation.unwrap_or_default(),
+        labels: object.labels().clone(),
+        reconcile_at: object.annotations().get(RECONCILE_AT).cloned(),
+        deleted: object.meta().deletion_timestamp.as_ref().map(|time| time.0),
+        has_finalizer: object.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
+        spec,
+    }
+}

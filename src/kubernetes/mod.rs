@@ -1,0 +1,139 @@
+//! Home Assistants and credentials that a Kubernetes cluster declares, kept by the same tasks as those of a project.
+//!
+//! ```text
+//!  API server ─▶ source.rs ─Declarations─▶ reader.rs ─specs─▶ watch/ ─Status─▶ writer.rs ─▶ API server
+//!                declared.rs               │ assignment.rs (pure)              │ standing.rs, farewell.rs,
+//!                                          ▼ wanted.rs                         ▼ conditions.rs (pure)
+//!  resources.rs, definitions.rs = the custom resources
+//! ```
+//!
+//! One replica: nothing keeps a second one away.
+
+mod assignment;
+mod conditions;
+mod declared;
+mod definitions;
+mod error;
+mod farewell;
+mod reader;
+mod resources;
+mod source;
+mod standing;
+mod wanted;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use thiserror::Error;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::model::Owner;
+use crate::target::Stop;
+use crate::watch::{Clock, StatusStore};
+
+use writer::{Writer, recorder};
+
+pub use definitions::definitions;
+pub use reader::ClusterReader;
+pub use source::ClusterScope;
+
+/// How long to wait for a connection to the API server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The cluster cannot be connected to.
+#[derive(Debug, Error)]
+pub enum ClusterError {
+    /// It is not known where it is.
+    #[error(
+        "no Kubernetes cluster: run in a pod with a service account, or name a file with --kubeconfig: {0}"
+    )]
+    Unknown(String),
+    /// What is said of it cannot be used.
+    #[error("cannot connect to the Kubernetes cluster: {0}")]
+    Unusable(String),
+}
+
+/// A cluster, and the namespace that is meant where none is named.
+pub struct Cluster {
+    client: Client,
+    /// That namespace.
+    pub namespace: String,
+}
+
+impl Cluster {
+    /// Finds the cluster: that of a file, or as kubectl would, or that of this pod. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn find(
+        kubeconfig: Option<PathBuf>,
+        context: Option<String>,
+    ) -> Result<Self, ClusterError> {
+        let unknown = |why: &dyn std::error::Error| ClusterError::Unknown(why.to_string());
+        let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+        let config = match kubeconfig {
+            Some(file) => {
+                let file = Kubeconfig::read_from(file).map_err(|why| unknown(&why))?;
+                Config::from_custom_kubeconfig(file, &options).await.map_err(|why| unknown(&why))
+            }
+            None if options.context.is_some() => {
+                Config::from_kubeconfig(&options).await.map_err(|why| unknown(&why))
+            }
+            None => Config::infer().await.map_err(|why| unknown(&why)),
+        };
+        let mut config = config?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        // Proxies are for what is outside: in a pod, none is asked either.
+        config.proxy_url = None;
+        let namespace = config.default_namespace.clone();
+        let client = Client::try_from(config);
+        let client = client.map_err(|why| ClusterError::Unusable(error::in_words(&why)))?;
+        Ok(Self { client, namespace })
+    }
+}
+
+/// How to look after a cluster.
+pub struct ControllerSettings {
+    /// Which objects.
+    pub scope: ClusterScope,
+    /// What the owners of all credentials begin with.
+    pub owner: Owner,
+    /// How long an object that is being deleted waits for Home Assistants.
+    pub patience: Duration,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// Begins to look after a cluster: answers what the watcher is to read, and the tasks that keep up with the cluster.
+pub fn begin(
+    cluster: &Cluster,
+    settings: ControllerSettings,
+    statuses: &StatusStore,
+    stop: &Stop,
+) -> (ClusterReader, JoinSet<()>) {
+    let ControllerSettings { scope, owner, patience, clock } = settings;
+    let client = &cluster.client;
+    let news = Arc::new(Notify::new());
+    let (source, objects, declaring, mut tasks) = source::begin(client, &scope, Arc::clone(&news));
+    let (assigned, assigned_in) = watch::channel(None);
+    let reader = ClusterReader { owner, declaring, news, assigned, clock };
+    let writer = Writer {
+        client: client.clone(),
+        objects,
+        assigned: assigned_in,
+        status: statuses.subscribe(),
+        recorder: recorder(client),
+        patience,
+        clock,
+        written: BTreeMap::new(),
+    };
+    tasks.spawn(source.run(stop.clone()));
+    tasks.spawn(writer.run(stop.clone()));
+    (reader, tasks)
+}

@@ -1,0 +1,282 @@
+//! The custom resources: from these types objects are read, and the cluster's definitions are made, with the fields'
+//! documentation. What a manifest has as well means the same here.
+#![allow(clippy::duplicated_attributes, reason = "each column of a table has a type")]
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::field::{BaseUrl, Text, TokenUrl};
+use crate::model::{AccountName, Domain};
+
+/// An annotation: where its value changes, the object is looked at at once.
+pub(super) const RECONCILE_AT: &str = "appcred.io/reconcile-at";
+/// What keeps an object until what it represents is deleted.
+pub(super) const FINALIZER: &str = "appcred.io/finalizer";
+
+/// A running Home Assistant, and how it is reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[kube(
+    group = "appcred.io",
+    version = "v1alpha1",
+    kind = "HomeAssistant",
+    root = "HouseObject",
+    plural = "homeassistants",
+    namespaced,
+    status = "HouseStatus",
+    shortname = "hass",
+    category = "appcred",
+    derive = "PartialEq",
+    printcolumn(name = "URL", type_ = "string", json_path = ".spec.url"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HouseSpec {
+    /// Its address, as in `https://ha.example:8123`.
+    #[schemars(with = "Text<BaseUrl>")]
+    pub(super) url: String,
+    /// The Secret with a long-lived access token of an administrator.
+    pub(super) token_secret_ref: SecretKeyRef,
+    /// Whether nothing is changed there for now: it is not even connected to.
+    #[serde(default)]
+    pub(super) suspend: bool,
+    /// What happens there to the credentials of the namespace once this object is deleted.
+    #[serde(default = "retain")]
+    pub(super) deletion_policy: DeletionPolicy,
+}
+
+/// One wanted credential of an integration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[kube(
+    group = "appcred.io",
+    version = "v1alpha1",
+    kind = "ApplicationCredential",
+    root = "CredentialObject",
+    plural = "applicationcredentials",
+    namespaced,
+    status = "CredentialStatus",
+    shortname = "acred",
+    category = "appcred",
+    derive = "PartialEq",
+    validation = Rule::new("self.spec.domain == oldSelf.spec.domain")
+        .message("domain cannot be changed: delete the object, and create another one"),
+    validation = Rule::new("size(self.metadata.name) <= 100")
+        .message("the name is the key of the credential, and has 100 characters at most"),
+    printcolumn(name = "Integration", type_ = "string", json_path = ".spec.domain"),
+    printcolumn(name = "Houses", type_ = "integer", json_path = ".status.targets.total"),
+    printcolumn(name = "Synced", type_ = "integer", json_path = ".status.targets.synced"),
+    printcolumn(name = "Consent", type_ = "integer", json_path = ".status.targets.consentRequired"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CredentialSpec {
+    /// The integration, by the name that Home Assistant gives it, as in `spotify` or `home_connect`.
+    #[schemars(with = "Text<Domain>")]
+    pub(super) domain: String,
+    /// What Home Assistant shows. The domain where it is left out.
+    pub(super) name: Option<String>,
+    /// The OAuth client id, as the provider shows it.
+    #[schemars(length(min = 1))]
+    pub(super) client_id: String,
+    /// The Secret with the OAuth client secret.
+    pub(super) client_secret_ref: SecretKeyRef,
+    /// The HomeAssistants of this namespace on which the credential is wanted, by their labels; `{}` means all of them.
+    pub(super) target_selector: LabelSelector,
+    /// Whether a credential of this client that was created by hand is taken over.
+    #[serde(default)]
+    pub(super) adopt: bool,
+    /// Whether its credential is neither deleted nor replaced.
+    #[serde(default)]
+    pub(super) protect: bool,
+    /// Whether nothing of it is changed for now.
+    #[serde(default)]
+    pub(super) suspend: bool,
+    /// What happens to the credential once this object is deleted, or no longer selects a HomeAssistant.
+    #[serde(default = "delete")]
+    pub(super) deletion_policy: DeletionPolicy,
+    /// The accounts that are linked through this credential, each by a consent of its own. Where it is left out, one
+    /// account is linked, and it may be any.
+    #[serde(default)]
+    #[schemars(with = "Vec<Text<AccountName>>")]
+    pub(super) accounts: Vec<String>,
+    /// What to do with the integration once its credential exists.
+    #[serde(default)]
+    pub(super) integration: IntegrationSpec,
+}
+
+/// What to do with the integration once its credential exists.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct IntegrationSpec {
+    /// Whether the integration's set-up is started.
+    pub(super) setup: bool,
+    /// What links the account where Home Assistant offers several ways.
+    pub(super) implementation: LinkedThrough,
+    /// What to fill into the forms of the set-up: by step, then by field.
+    #[schemars(schema_with = "answers")]
+    pub(super) answers: BTreeMap<String, BTreeMap<String, Json>>,
+    /// What happens to the linked account when this object is deleted.
+    pub(super) on_delete: AccountFate,
+    /// The provider's token endpoint, where client id and secret can be tried before anybody consents.
+    #[schemars(with = "Option<Text<TokenUrl>>")]
+    pub(super) token_url: Option<String>,
+    /// The provider's authorize endpoint, where client id and redirect URI can be tried before anybody consents.
+    #[schemars(with = "Option<Text<TokenUrl>>")]
+    pub(super) authorize_url: Option<String>,
+}
+
+impl Default for IntegrationSpec {
+    fn default() -> Self {
+        Self {
+            setup: true,
+            implementation: LinkedThrough::default(),
+            answers: BTreeMap::new(),
+            on_delete: AccountFate::default(),
+            token_url: None,
+            authorize_url: None,
+        }
+    }
+}
+
+/// A value of a Secret in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub(super) struct SecretKeyRef {
+    /// The Secret.
+    #[schemars(length(min = 1))]
+    pub(super) name: String,
+    /// The key in it.
+    #[schemars(length(min = 1))]
+    pub(super) key: String,
+}
+
+/// What happens to what an object represents once it is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(super) enum DeletionPolicy {
+    /// It is deleted in Home Assistant.
+    Delete,
+    /// It stays there.
+    Retain,
+}
+
+fn retain() -> DeletionPolicy {
+    DeletionPolicy::Retain
+}
+
+fn delete() -> DeletionPolicy {
+    DeletionPolicy::Delete
+}
+
+/// What links an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(super) enum LinkedThrough {
+    /// The object's own credential.
+    #[default]
+    Credential,
+    /// Home Assistant Cloud.
+    Cloud,
+    /// The answer to `pick_implementation` under `answers`; the set-up waits for it.
+    Ask,
+}
+
+/// What happens to a linked account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(super) enum AccountFate {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It is removed from Home Assistant before its credential is.
+    RemoveIntegration,
+}
+
+/// Values of any kind, by step and field: a schema of a cluster must say so in its own way.
+fn answers(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+    })
+}
+
+/// How a Home Assistant is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct HouseStatus {
+    /// Of which generation this is.
+    pub(super) observed_generation: Option<i64>,
+    /// The annotation `appcred.io/reconcile-at` of which this is.
+    pub(super) last_handled_reconcile_at: Option<String>,
+    /// Home Assistant's version.
+    pub(super) version: Option<String>,
+    /// The credentials that are wanted there.
+    pub(super) credentials: Vec<HeldStatus>,
+    /// Ready, and while it is so: Reconciling, Stalled and ConsentRequired.
+    pub(super) conditions: Vec<Condition>,
+}
+
+/// How a credential is in one Home Assistant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct HeldStatus {
+    /// The ApplicationCredential.
+    pub(super) name: String,
+    /// Of which generation of that this is.
+    pub(super) observed_generation: Option<i64>,
+    /// `Synced`, `ConsentRequired`, `Pending`, `Suspended`, `Withheld` or `SetUpFailed`.
+    pub(super) state: String,
+    /// Why, where there is more to say.
+    pub(super) message: Option<String>,
+}
+
+/// How a credential is in all of its Home Assistants.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct CredentialStatus {
+    /// Of which generation this is.
+    pub(super) observed_generation: Option<i64>,
+    /// The annotation `appcred.io/reconcile-at` of which this is.
+    pub(super) last_handled_reconcile_at: Option<String>,
+    /// In how many Home Assistants it is how.
+    pub(super) targets: TargetCounts,
+    /// Ready, and while it is so: Reconciling, Stalled and ConsentRequired.
+    pub(super) conditions: Vec<Condition>,
+}
+
+/// In how many Home Assistants a credential is how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct TargetCounts {
+    /// In how many it is wanted.
+    pub(super) total: usize,
+    /// In how many it is as it is wanted.
+    pub(super) synced: usize,
+    /// In how many nothing is changed for now.
+    pub(super) suspended: usize,
+    /// In how many somebody's consent is waited for.
+    pub(super) consent_required: usize,
+    /// In how many something failed, or a person must decide.
+    pub(super) failed: usize,
+}

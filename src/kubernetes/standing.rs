@@ -1,0 +1,238 @@
+//! How an object is, by what was declared and by what the targets' tasks found. Pure.
+//!
+//! Ready means that all is done that can be done without a person: consent is a condition of its own, since no pipeline
+//! should wait until somebody has clicked. Reconciling, Stalled and ConsentRequired are there while they are so, as
+//! kstatus reads them. A link for consent is in no object: whoever may read that could link an account of their own.
+
+use std::collections::BTreeMap;
+
+use super::assignment::{ClusterAssignment, CredentialAssignment, Fault, HouseAssignment};
+use super::declared::ObjectName;
+use super::resources::{HeldStatus, TargetCounts};
+use crate::model::{Key, counted};
+use crate::status::{Holding, Link, TargetStatus};
+
+/// So many Home Assistants are named in one message.
+const MOST_NAMED: usize = 3;
+
+/// Where an object is on its way, without times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ObjectStanding {
+    pub(super) is_ready: bool,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    pub(super) way: Way,
+    /// For whose consent is waited, in words.
+    pub(super) consent: Option<String>,
+}
+
+/// Whether it goes on without anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Nothing is left to do.
+    Done,
+    /// It is being worked on, or tried again.
+    Reconciling,
+    /// It goes on when somebody has changed something.
+    Stalled,
+}
+
+impl ObjectStanding {
+    fn done(reason: &'static str, message: String) -> Self {
+        Self { is_ready: true, reason, message, way: Way::Done, consent: None }
+    }
+
+    fn open(reason: &'static str, message: String, way: Way) -> Self {
+        Self { is_ready: false, reason, message, way, consent: None }
+    }
+
+    /// Nothing is known of it yet.
+    pub(super) fn begun() -> Self {
+        Self::open("Progressing", "it is being looked at".to_owned(), Way::Reconciling)
+    }
+}
+
+impl From<&Fault> for ObjectStanding {
+    fn from(Fault { reason, message, is_final }: &Fault) -> Self {
+        let way = if *is_final { Way::Stalled } else { Way::Reconciling };
+        Self::open(reason, message.clone(), way)
+    }
+}
+
+/// How a Home Assistant is; none as long as nothing is known of what is declared now.
+pub(super) fn of_house(
+    assigned: &HouseAssignment,
+    target: Option<&TargetStatus>,
+) -> Option<ObjectStanding> {
+    if let Some(fault) = &assigned.fault {
+        return Some(fault.into());
+    }
+    let target = target.filter(|target| target.revisions == assigned.revisions)?;
+    let waiting = target.pending_consents().count();
+    let consent = (waiting > 0).then(|| {
+        let accounts = counted(waiting, "account");
+        format!("{accounts} to be linked: the status page of appcred has the links")
+    });
+    Some(ObjectStanding { consent, ..of_target(assigned, target) })
+}
+
+fn of_target(assigned: &HouseAssignment, target: &TargetStatus) -> ObjectStanding {
+    if target.link == Link::Suspended {
+        return ObjectStanding::done("Suspended", "nothing is done there for now".to_owned());
+    }
+    if let Some(why) = &target.error {
+        let (reason, way) = match target.link {
+            Link::NoAccess { .. } => ("AccessDenied", Way::Stalled),
+            Link::Up { .. } => ("Failed", Way::Reconciling),
+            _ => ("Unreachable", Way::Reconciling),
+        };
+        return ObjectStanding::open(reason, why.clone(), way);
+    }
+    if !target.differences.is_empty() {
+        let all = target.differences.iter().map(|difference| match &difference.why {
+            Some(why) => format!("{}: {why}", difference.what),
+            None => difference.what.clone(),
+        });
+        let all: Vec<String> = all.collect();
+        return ObjectStanding::open("Withheld", all.join("; "), Way::Stalled);
+    }
+    let failed: Vec<String> = target.entries.iter().filter_map(set_up_error).collect();
+    if !failed.is_empty() {
+        return ObjectStanding::open("SetUpFailed", failed.join("; "), Way::Reconciling);
+    }
+    let number = counted(assigned.wanted.len(), "credential");
+    let are = if assigned.wanted.len() == 1 { "is" } else { "are" };
+    ObjectStanding::done("Synced", format!("{number} {are} as wanted"))
+}
+
+fn set_up_error(entry: &crate::status::EntryStatus) -> Option<String> {
+    let why = entry.set_ups.iter().find_map(|set_up| set_up.error.as_ref())?;
+    Some(format!("{}: {why}", entry.key))
+}
+
+/// How the credentials that are wanted at a Home Assistant are there.
+pub(super) fn held(assigned: &HouseAssignment, target: Option<&TargetStatus>) -> Vec<HeldStatus> {
+    let one = |(key, generation): (&Key, &i64)| {
+        let (state, message) = state(key, assigned, target);
+        HeldStatus {
+            name: key.as_str().to_owned(),
+            observed_generation: Some(*generation),
+            state: state.to_owned(),
+            message,
+        }
+    };
+    assigned.wanted.iter().map(one).collect()
+}
+
+const SYNCED: &str = "Synced";
+const CONSENT_REQUIRED: &str = "ConsentRequired";
+const PENDING: &str = "Pending";
+const SUSPENDED: &str = "Suspended";
+const WITHHELD: &str = "Withheld";
+const SET_UP_FAILED: &str = "SetUpFailed";
+
+/// How the credential of a key is at a Home Assistant, and why.
+fn state(
+    key: &Key,
+    assigned: &HouseAssignment,
+    target: Option<&TargetStatus>,
+) -> (&'static str, Option<String>) {
+    if let Some(fault) = &assigned.fault {
+        return (PENDING, Some(fault.message.clone()));
+    }
+    let is_now = |target: &&TargetStatus| {
+        target.revisions.target == assigned.revisions.target
+            && target.revisions.entries.get(key) == assigned.revisions.entries.get(key)
+    };
+    let Some(target) = target.filter(is_now) else { return (PENDING, None) };
+    if target.link == Link::Suspended {
+        return (SUSPENDED, None);
+    }
+    let Some(entry) = target.entries.iter().find(|entry| entry.key == *key) else {
+        return (PENDING, target.error.clone());
+    };
+    match &entry.holding {
+        _ if !target.is_connected() => (PENDING, target.error.clone()),
+        Holding::Suspended => (SUSPENDED, None),
+        Holding::Withheld(why) => (WITHHELD, Some(why.to_string())),
+        Holding::Drifted | Holding::Missing | Holding::Unknown => (PENDING, target.error.clone()),
+        Holding::InSync => match set_up_error(entry) {
+            Some(why) => (SET_UP_FAILED, Some(why)),
+            None if entry.waiting().next().is_some() => (CONSENT_REQUIRED, None),
+            None => (SYNCED, None),
+        },
+    }
+}
+
+/// How a credential is in all Home Assistants that it selects; none as long as something is worked on, and nothing has
+/// failed.
+pub(super) fn of_credential(
+    name: &ObjectName,
+    assigned: &CredentialAssignment,
+    all: &ClusterAssignment,
+    targets: &BTreeMap<ObjectName, &TargetStatus>,
+) -> (Option<ObjectStanding>, TargetCounts) {
+    let mut counts = TargetCounts { total: assigned.houses.len(), ..TargetCounts::default() };
+    if let Some(fault) = &assigned.fault {
+        counts.failed = counts.total;
+        return (Some(fault.into()), counts);
+    }
+    let Some(key) = Key::new(&name.name) else { return (None, counts) };
+    let (mut failed, mut is_pending) = (Vec::new(), false);
+    for house in &assigned.houses {
+        let Some(of_house) = all.houses.get(house) else { continue };
+        let (state, message) = state(&key, of_house, targets.get(house).copied());
+        let line = || format!("{house}: {}", message.as_deref().unwrap_or(state));
+        match state {
+            SYNCED => counts.synced += 1,
+            SUSPENDED => counts.suspended += 1,
+            CONSENT_REQUIRED => {
+                counts.synced += 1;
+                counts.consent_required += 1;
+            }
+            PENDING if message.is_none() => is_pending = true,
+            _ => failed.push(line()),
+        }
+    }
+    counts.failed = failed.len();
+    if is_pending && failed.is_empty() {
+        return (None, counts);
+    }
+    let standing = of_counts(&counts, &failed);
+    let consent = (counts.consent_required > 0).then(|| {
+        let houses = counted(counts.consent_required, "Home Assistant");
+        format!("an account is to be linked on {houses}: the status page of appcred has the links")
+    });
+    (Some(ObjectStanding { consent, ..standing }), counts)
+}
+
+fn of_counts(counts: &TargetCounts, failed: &[String]) -> ObjectStanding {
+    let TargetCounts { total, synced, suspended, .. } = counts;
+    if *total == 0 {
+        let message = "no HomeAssistant of this namespace has the labels of targetSelector";
+        return ObjectStanding::open("NoTargets", message.to_owned(), Way::Reconciling);
+    }
+    let number = match suspended {
+        0 => format!("{synced} of {} as wanted", counted(*total, "Home Assistant")),
+        _ => format!(
+            "{synced} of {} as wanted, {suspended} suspended",
+            counted(*total, "Home Assistant")
+        ),
+    };
+    if !failed.is_empty() {
+        return ObjectStanding::open(
+            "Failed",
+            format!("{number}; {}", some(failed)),
+            Way::Reconciling,
+        );
+    }
+    ObjectStanding::done("Synced", number)
+}
+
+fn some(lines: &[String]) -> String {
+    let shown = lines.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join("; ");
+    match lines.len().saturating_sub(MOST_NAMED) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
+}

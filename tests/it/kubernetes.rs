@@ -1,0 +1,347 @@
+//! `controller` with a real API server and real Home Assistants: what is declared there arrives, and comes back as status.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::real::{Cluster, HomeAssistant, Provider, Release, each_release, program};
+use crate::shell::{Appcred, Running};
+use crate::watch::{arrives, eventually};
+
+const NAMESPACE: &str = "smart-home";
+
+/// What `packaging/kubernetes` has in a file, with the rights given to the user of the test.
+fn packaged(name: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/kubernetes").join(name);
+    let account = "kind: ServiceAccount\n    name: appcred";
+    let user = "kind: User\n    apiGroup: rbac.authorization.k8s.io\n    name: appcred";
+    fs::read_to_string(file).unwrap().replace(account, user)
+}
+
+/// A cluster with the resources' definitions, and the rights that are shipped.
+fn cluster() -> Cluster {
+    let cluster = Cluster::start();
+    cluster.kubectl(["create", "namespace", NAMESPACE]);
+    cluster.apply(&packaged("crds.yaml"));
+    cluster.apply(&packaged("rights.yaml"));
+    eventually("the definitions are in force", || {
+        cluster.try_kubectl(["get", "appcred"], "").is_ok()
+    });
+    cluster
+}
+
+fn controller(cluster: &Cluster, arguments: &[&str]) -> Running {
+    let kubeconfig = cluster.kubeconfig("appcred");
+    let words = ["controller", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    Appcred::new().args(words).args(arguments).spawn()
+}
+
+fn secret(name: &str, key: &str, value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{{key}: \"{value}\"}}\n---\n"
+    )
+}
+
+/// A HomeAssistant and its token.
+fn house(ha: &HomeAssistant, rest: &str) -> String {
+    let token = secret("cabin-homeassistant-api-token", "token", ha.token());
+    let url = ha.url();
+    format!(
+        "{token}
+apiVersion: appcred.io/v1alpha1
+kind: HomeAssistant
+metadata: {{name: cabin, labels: {{ring: canary}}}}
+spec:
+  url: {url}
+  tokenSecretRef: {{name: cabin-homeassistant-api-token, key: token}}
+{rest}---
+"
+    )
+}
+
+/// An ApplicationCredential of this name, domain and client id.
+fn credential(name: &str, domain: &str, client_id: &str, rest: &str) -> String {
+    format!(
+        "\
+apiVersion: appcred.io/v1alpha1
+kind: ApplicationCredential
+metadata: {{name: {name}}}
+spec:
+  domain: {domain}
+  clientId: {client_id}
+  clientSecretRef: {{name: {name}, key: secret}}
+  targetSelector: {{matchLabels: {{ring: canary}}}}
+{rest}---
+"
+    )
+}
+
+const LEFT_ALONE: &str = "  integration: {setup: false}\n";
+
+#[track_caller]
+fn wait_ready(cluster: &Cluster, object: &str) {
+    let waiting = ["wait", "--for=condition=Ready", object, "--timeout=60s"];
+    if let Err(why) = cluster.try_kubectl(waiting, "") {
+        panic!("{why}\n{:#}", cluster.get(object)["status"]);
+    }
+}
+
+/// The reason of a condition, and whether that is so; none where it is not there.
+fn condition(cluster: &Cluster, object: &str, kind: &str) -> Option<(String, String)> {
+    let object = cluster.get(object);
+    let all = object["status"]["conditions"].as_array()?;
+    let found = all.iter().find(|condition| condition["type"] == kind)?;
+    let text = |field: &str| found[field].as_str().unwrap().to_owned();
+    Some((text("status"), text("reason")))
+}
+
+fn is_so(status: &str, reason: &str) -> Option<(String, String)> {
+    Some((status.to_owned(), reason.to_owned()))
+}
+
+/// What `kubectl get` prints, without the age.
+fn columns(cluster: &Cluster, what: &str) -> String {
+    let printed = cluster.kubectl(["get", what]);
+    let mut text = String::new();
+    for line in printed.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        writeln!(text, "{}", words[..words.len() - 1].join(" ")).unwrap();
+    }
+    text
+}
+
+fn end(running: Running) -> String {
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    ran.stderr
+}
+
+each_release!(ha_follows_resources_from_their_creation_to_their_end);
+fn ha_follows_resources_from_their_creation_to_their_end(release: Release) {
+    let (cluster, ha) = (cluster(), HomeAssistant::start(release));
+    let running = controller(&cluster, &["--resync", "1"]);
+    cluster.apply(&secret("family", "secret", "m4rk3d-first"));
+    cluster.apply(&(house(&ha, "") + &credential("family", "spotify", "a", LEFT_ALONE)));
+    wait_ready(&cluster, "acred/family");
+    wait_ready(&cluster, "hass/cabin");
+    arrives(&ha, &[("a", "m4rk3d-first")]);
+    let version = cluster.get("hass/cabin")["status"]["version"].as_str().unwrap().to_owned();
+    assert!(version.starts_with(release.name()), "{version}");
+    let url = ha.url();
+    let expected = format!("NAME URL VERSION READY REASON\ncabin {url} {version} True Synced\n");
+    assert_eq!(columns(&cluster, "hass"), expected);
+    let expected =
+        "NAME INTEGRATION HOUSES SYNCED CONSENT READY REASON\nfamily spotify 1 1 0 True Synced\n";
+    assert_eq!(columns(&cluster, "acred"), expected);
+    // Nothing is written while nothing changes, however often Home Assistant is looked at.
+    let versions = || {
+        let path = "-ojsonpath={.items[*].metadata.resourceVersion}";
+        cluster.kubectl(["get", "hass,acred", path])
+    };
+    let before = versions();
+    // The secret that somebody writes is taken.
+    cluster.apply(&secret("family", "secret", "m4rk3d-second"));
+    arrives(&ha, &[("a", "m4rk3d-second")]);
+    assert_eq!(versions(), before);
+
+    let patch = |object: &str, patch: &str| {
+        cluster.kubectl(["patch", object, "--type=merge", "-p", patch]);
+    };
+    patch("acred/family", r#"{"spec": {"suspend": true}}"#);
+    eventually("it is suspended", || {
+        cluster.get("hass/cabin")["status"]["credentials"][0]["state"] == "Suspended"
+    });
+    cluster.apply(&secret("family", "secret", "m4rk3d-third"));
+    // What is declared after that arrives, so that this would have arrived too.
+    cluster.apply(&secret("other", "secret", "m4rk3d-other"));
+    cluster.apply(&credential("other", "twitch", "b", LEFT_ALONE));
+    arrives(&ha, &[("a", "m4rk3d-second"), ("b", "m4rk3d-other")]);
+    patch("acred/family", r#"{"spec": {"suspend": false}}"#);
+    arrives(&ha, &[("a", "m4rk3d-third"), ("b", "m4rk3d-other")]);
+
+    patch("hass/cabin", r#"{"metadata": {"annotations": {"appcred.io/reconcile-at": "now"}}}"#);
+    eventually("it was looked at", || {
+        cluster.get("hass/cabin")["status"]["lastHandledReconcileAt"] == "now"
+    });
+    // What no longer selects a house leaves it, as what is deleted does.
+    patch("acred/family", r#"{"spec": {"targetSelector": {"matchLabels": {"ring": "stable"}}}}"#);
+    arrives(&ha, &[("b", "m4rk3d-other")]);
+    eventually("it has none", || {
+        condition(&cluster, "acred/family", "Ready") == is_so("False", "NoTargets")
+    });
+    patch("acred/other", r#"{"spec": {"deletionPolicy": "Retain"}}"#);
+    cluster.kubectl(["delete", "acred/other", "--timeout=60s"]);
+    cluster.kubectl(["delete", "acred/family", "--timeout=60s"]);
+    cluster.apply(&secret("last", "secret", "m4rk3d-last"));
+    cluster.apply(&credential("last", "fitbit", "c", LEFT_ALONE));
+    arrives(&ha, &[("b", "m4rk3d-other"), ("c", "m4rk3d-last")]);
+    cluster.kubectl(["delete", "acred/last", "--timeout=60s"]);
+    arrives(&ha, &[("b", "m4rk3d-other")]);
+
+    let log = end(running);
+    let all = cluster.kubectl(["get", "hass,acred,events", "-o", "yaml"]) + &log;
+    assert!(!all.contains("m4rk3d") && !all.contains(ha.token()), "{all}");
+}
+
+#[test]
+fn consent_is_no_part_of_ready_and_its_link_is_in_no_object_ha_2026_11() {
+    let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let provider = Provider::start();
+    ha.accounts_are_at(&provider);
+    let running = controller(&cluster, &[]);
+    cluster.apply(&secret("account", "secret", "m4rk3d-secret"));
+    cluster.apply(&(house(&ha, "") + &credential("account", "linked_account", "a", "")));
+    let consent = || condition(&cluster, "acred/account", "ConsentRequired");
+    eventually("consent is required", || consent() == is_so("True", "ConsentRequired"));
+    wait_ready(&cluster, "acred/account");
+    wait_ready(&cluster, "hass/cabin");
+    assert_eq!(consent(), is_so("True", "ConsentRequired"));
+    let status = cluster.get("hass/cabin")["status"].clone();
+    assert_eq!(status["credentials"][0]["state"], "ConsentRequired");
+    let all = cluster.kubectl(["get", "hass,acred,events", "-o", "yaml"]);
+    assert!(!all.contains("/authorize") && !all.contains("state="), "{all}");
+    end(running);
+}
+
+#[test]
+fn a_dead_house_keeps_no_resource_for_ever_ha_2026_11() {
+    let (cluster, mut ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let running = controller(&cluster, &["--deletion-timeout", "3", "--resync", "1"]);
+    cluster.apply(&secret("family", "secret", "m4rk3d-first"));
+    cluster.apply(&(house(&ha, "") + &credential("family", "spotify", "a", LEFT_ALONE)));
+    wait_ready(&cluster, "acred/family");
+    // Home Assistant writes what it holds when it stops.
+    ha.stop();
+    eventually("it is missed", || {
+        condition(&cluster, "hass/cabin", "Ready") == is_so("False", "Unreachable")
+    });
+    cluster.kubectl(["delete", "acred/family", "--timeout=60s"]);
+    let events = cluster.kubectl(["get", "events"]);
+    assert!(events.contains("what it represents stays on smart-home/cabin"), "{events}");
+
+    // What stayed there stays, since no object says that it is to be deleted.
+    ha.start_again();
+    cluster.apply(&house(&ha, ""));
+    wait_ready(&cluster, "hass/cabin");
+    arrives(&ha, &[("a", "m4rk3d-first")]);
+    end(running);
+}
+
+#[test]
+fn what_a_missing_right_keeps_from_being_read_is_a_condition_ha_2026_11() {
+    let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let remove = r#"[{"op": "remove", "path": "/rules/2"}]"#;
+    cluster.kubectl(["patch", "role/appcred", "--type=json", "-p", remove, "-n", NAMESPACE]);
+    let running = controller(&cluster, &[]);
+    cluster.apply(&secret("family", "secret", "m4rk3d-first"));
+    cluster.apply(&(house(&ha, "") + &credential("family", "spotify", "a", LEFT_ALONE)));
+    for object in ["hass/cabin", "acred/family"] {
+        eventually("it is reported", || {
+            condition(&cluster, object, "Ready") == is_so("False", "SecretUnreadable")
+        });
+    }
+    let status = cluster.get("hass/cabin")["status"].to_string();
+    assert!(status.contains("cannot get resource"), "{status}");
+    cluster.apply(&packaged("rights.yaml"));
+    wait_ready(&cluster, "acred/family");
+    arrives(&ha, &[("a", "m4rk3d-first")]);
+    end(running);
+}
+
+#[test]
+fn while_the_api_server_is_down_what_it_said_stays_in_force_ha_2026_11() {
+    let (mut cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let running = controller(&cluster, &["--resync", "1"]);
+    cluster.apply(&secret("family", "secret", "m4rk3d-first"));
+    cluster.apply(&(house(&ha, "") + &credential("family", "spotify", "a", LEFT_ALONE)));
+    wait_ready(&cluster, "acred/family");
+    cluster.stop();
+    eventually("it is missed", || running.stderr().contains("stays in force"));
+    let id = ha.credentials()[0]["id"].clone();
+    let delete = serde_json::json!({"type": "application_credentials/delete", "application_credentials_id": id});
+    ha.call(delete).unwrap();
+    arrives(&ha, &[("a", "m4rk3d-first")]);
+    cluster.start_again();
+    cluster.apply(&secret("family", "secret", "m4rk3d-second"));
+    arrives(&ha, &[("a", "m4rk3d-second")]);
+    end(running);
+}
+
+#[test]
+fn an_object_in_error_says_so_and_holds_up_no_other_ha_2026_11() {
+    let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let running = controller(&cluster, &[]);
+    for name in ["family", "twin", "broken"] {
+        cluster.apply(&secret(name, "secret", &format!("m4rk3d-{name}")));
+    }
+    cluster.apply(&house(&ha, ""));
+    cluster.apply(&credential("broken", "spotify", "YOUR_CLIENT_ID", LEFT_ALONE));
+    cluster.apply(&credential("family", "spotify", "a", LEFT_ALONE));
+    cluster.apply(&credential("twin", "spotify", "a", LEFT_ALONE));
+    wait_ready(&cluster, "acred/family");
+    for (object, reason) in [("acred/broken", "InvalidSpec"), ("acred/twin", "SameClient")] {
+        eventually("it is refused", || {
+            condition(&cluster, object, "Stalled") == is_so("True", reason)
+        });
+    }
+    arrives(&ha, &[("a", "m4rk3d-family")]);
+    end(running);
+}
+
+#[test]
+fn the_definitions_that_are_shipped_are_those_of_the_program() {
+    let printed = Appcred::new().args(["schema", "crd"]).run().stdout;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/kubernetes/crds.yaml");
+    #[expect(clippy::disallowed_methods, reason = "how a test is told to rewrite what it compares")]
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        fs::write(&file, &printed).unwrap();
+    }
+    let shipped = fs::read_to_string(file).unwrap();
+    assert!(shipped == printed, "crds.yaml is stale: UPDATE_SCHEMA=1 cargo test definitions");
+}
+
+#[test]
+fn argo_cd_shows_what_waits_for_a_person_as_suspended() {
+    let check = |conditions: &str, generation: usize| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let script = script.join("packaging/kubernetes/argocd_health.lua");
+        let object = format!(
+            "obj = {{metadata = {{generation = {generation}}}, spec = {{}}, status = {{observedGeneration = 2, conditions = {{{conditions}}}}}}}"
+        );
+        let print = format!("print(dofile('{}').status)", script.display());
+        let ran = Command::new(program("lua5.4")).args(["-e", &object, "-e", &print]).output();
+        let ran = ran.unwrap();
+        let printed = String::from_utf8(ran.stdout).unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        printed.trim().to_owned()
+    };
+    let ready = r#"{type = "Ready", status = "True", message = "m"}"#;
+    let not_ready = r#"{type = "Ready", status = "False", message = "m"}"#;
+    let consent = r#"{type = "ConsentRequired", status = "True", message = "c"}"#;
+    let stalled = r#"{type = "Stalled", status = "True", message = "s"}"#;
+    assert_eq!(check(ready, 2), "Healthy");
+    assert_eq!(check(ready, 3), "Progressing");
+    assert_eq!(check(not_ready, 2), "Progressing");
+    assert_eq!(check(&format!("{ready}, {consent}"), 2), "Suspended");
+    assert_eq!(check(&format!("{not_ready}, {stalled}"), 2), "Degraded");
+}
+
+/// What the page of documentation shows is taken by a cluster as it is.
+#[test]
+fn a_cluster_takes_what_the_documentation_shows() {
+    let cluster = cluster();
+    let blocks = crate::documents::blocks("docs/kubernetes.md", "yaml");
+    let mut count = 0;
+    for block in blocks.iter().filter(|block| block.contains("appcred.io/")) {
+        cluster.apply(block);
+        count += 1;
+    }
+    assert!(count > 0, "{blocks:?}");
+    let list: Value = cluster.get("hass,acred");
+    assert!(list["items"].as_array().unwrap().len() > 1, "{list}");
+}
