@@ -11,9 +11,9 @@ use crate::files::change_all;
 use crate::integrations;
 use crate::manifest::{self, LoadRequest, Project};
 use crate::model::{
-    Domain, Held, Key, Observed, Policy, Rollout, TargetSelection, Visible, counted,
+    Domain, Held, Key, Observed, Policy, Rollout, TargetName, TargetSelection, Visible, counted,
 };
-use crate::plan::{self, Scope, Withheld};
+use crate::plan::{self, ImportPlan, Scope, Withheld};
 use crate::reconcile::Verdicts;
 use crate::report::changes::MadeChange;
 use crate::report::import::{NewEntries, preview};
@@ -21,7 +21,7 @@ use crate::report::{outcomes, text};
 use crate::secret::{SecretResolver, is_sops_document};
 use crate::suggest;
 use crate::workspace::{
-    ImportDraft, ManifestDraft, OnError, TargetView, begun, import_policy, select,
+    Comparison, ImportDraft, ManifestDraft, OnError, TargetView, begun, import_policy, select,
 };
 use crate::yaml_edit::new_manifest;
 
@@ -34,25 +34,30 @@ use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
 use super::new_entries::with_entries;
 use super::recipients::{Recipients, recipients, refuse_name_of_sops};
+use super::selection::TargetArgs;
 use super::{ChangesArgs, Global, OutputFormat, candidates, console, environment};
 
-/// Write manifests for what a target holds, and take it over
+/// So many targets are named where one must be chosen.
+const MOST_NAMED: usize = 8;
+
+/// Write manifests for what targets hold, and take it over
 ///
 /// Each credential without an entry becomes an entry: its secret is encrypted to the
 /// project's recipients before anything is written, and the entry goes to the end of
 /// credentials/DOMAIN.yaml, or of the manifest that -o names. Then the credentials made by hand are
 /// taken over, so that the next plan has nothing to do. One that a linked account uses stays as it
-/// is, and is shadowed once its secret changes. Integrations stay as they are.
+/// is, and is shadowed once its secret changes. Integrations stay as they are. Where there are several targets, those
+/// that are meant are named; what they hold alike becomes one entry.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred import
   appcred import --target home --domain spotify --domain netatmo
+  appcred import --target 'oslo-*'       # one entry for what several hold alike
   appcred import --foreign --output credentials/found.yaml
   appcred import --no-adopt --output -   # the manifest alone, to standard output")]
 pub(super) struct ImportArgs {
-    /// From this target; needed where there are several
-    #[arg(short, long = "target", value_name = "NAME", add = candidates::targets())]
-    target: Option<String>,
+    #[command(flatten)]
+    selection: TargetArgs,
     /// Only this integration; may be given several times
     #[arg(long = "domain", value_name = "DOMAIN", add = candidates::known_domains())]
     domains: Vec<String>,
@@ -92,7 +97,7 @@ pub(super) async fn run(
     verb: &ImportArgs,
     changes: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
-    let selection = TargetSelection::of_names(verb.target.clone().into_iter().collect());
+    let selection = verb.selection.selection();
     let _targets =
         if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection).await? };
     let _project = lock_project(global)?;
@@ -105,28 +110,23 @@ pub(super) async fn run(
     refuse(verb, &request(global), &project, is_printed)?;
     let (entries, sources) = (loaded.entries.clone(), loaded.files.clone());
     let taken = entries.iter().map(|entry| entry.key.value.clone()).collect();
-    one_target(&project, &selection)?;
+    named_targets(&project, &selection)?;
     let policy = import_policy();
     let gathered = gather_loaded(global, loaded, &selection, &policy, OnError::Stop).await?;
-    let Some(mut view) = gathered.targets.and_then(|mut views| views.pop()) else {
+    let Some(mut views) = gathered.targets else {
         return Ok(ExitStatus::Failure);
     };
-    let comparison = match &view.comparison {
-        Ok(comparison) => comparison,
-        Err(why) => bail!("{}: {why}", view.name),
-    };
     let scope = verb.scope(&project);
-    refuse_unknown(&scope, &comparison.observed)?;
-    let targets = if project.targets.len() > 1 { vec![view.name.to_string()] } else { Vec::new() };
-    let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
+    let found = found(&views, &taken, &scope)?;
     let names = &recipients.names;
     let beside = (&project, entries.as_slice(), sources.as_slice());
-    let draft = ImportDraft::new(found, &comparison.observed, beside, names, &targets)?;
+    let draft = ImportDraft::new(found, beside, names)?;
     if !draft.made.is_empty() {
         recipients.say();
     }
-    let pruned: Vec<&Held> =
-        comparison.plan.withheld.iter().filter_map(Withheld::kept_by_policy).collect();
+    let plans = views.iter().filter_map(|view| view.comparison.as_ref().ok());
+    let withheld = plans.flat_map(|comparison| &comparison.plan.withheld);
+    let pruned: Vec<&Held> = withheld.filter_map(Withheld::kept_by_policy).collect();
     if is_printed {
         return print_manifest(&draft, &pruned);
     }
@@ -137,9 +137,10 @@ pub(super) async fn run(
     let files = files(global, &draft, file_of, &resolver)?;
     console::say(&shown(&draft, &files, &pruned))?;
     // A run that was cut short has declared what it has not taken over.
-    let begun = begun(&view, &scope);
-    if files.is_empty() && (begun.is_empty() || verb.no_adopt) {
-        let left = if begun.is_empty() {
+    let begun: Vec<_> = views.iter().map(|view| begun(view, &scope)).collect();
+    let is_begun = begun.iter().any(|keys| !keys.is_empty());
+    if files.is_empty() && (!is_begun || verb.no_adopt) {
+        let left = if !is_begun {
             ""
         } else {
             "`appcred apply` takes over what manifests declare already.\n"
@@ -148,9 +149,32 @@ pub(super) async fn run(
         return Ok(ExitStatus::Success);
     }
     if !verb.no_adopt {
-        draft.declare(&mut view, &files, &project, begun);
+        for (view, begun) in views.iter_mut().zip(begun) {
+            draft.declare(view, &files, &project, begun);
+        }
     }
-    finish(global, verb, view, (&files, &draft), changes).await
+    finish(global, verb, views, (&files, &draft), changes).await
+}
+
+/// What of each target becomes entries.
+///
+/// # Errors
+/// Where one of them is not known, or an integration is none.
+fn found<'v>(
+    views: &'v [TargetView],
+    taken: &BTreeSet<Key>,
+    scope: &Scope,
+) -> anyhow::Result<Vec<(TargetName, ImportPlan, &'v Observed)>> {
+    let mut found = Vec::with_capacity(views.len());
+    for TargetView { name, comparison, .. } in views {
+        let Comparison { desired, observed, .. } = match comparison {
+            Ok(comparison) => comparison,
+            Err(why) => bail!("{name}: {why}"),
+        };
+        found.push((name.clone(), plan::import(desired, observed, taken, scope), observed));
+    }
+    refuse_unknown(scope, found.iter().map(|(_, _, observed)| *observed))?;
+    Ok(found)
 }
 
 fn print_manifest(draft: &ImportDraft, pruned: &[&Held]) -> anyhow::Result<ExitStatus> {
@@ -164,15 +188,15 @@ fn print_manifest(draft: &ImportDraft, pruned: &[&Held]) -> anyhow::Result<ExitS
 async fn finish(
     global: &Global,
     verb: &ImportArgs,
-    view: TargetView,
+    mut views: Vec<TargetView>,
     (files, draft): (&[ManifestDraft], &ImportDraft),
     changes: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
-    let mut views = [view];
-    let [view] = &views;
     let links = LinkArgs::default().printed();
-    let adopts = !verb.no_adopt
-        && view.comparison.as_ref().is_ok_and(|comparison| !comparison.plan.steps.is_empty());
+    let has_steps = |view: &TargetView| {
+        view.comparison.as_ref().is_ok_and(|comparison| !comparison.plan.steps.is_empty())
+    };
+    let adopts = !verb.no_adopt && views.iter().any(has_steps);
     if !verb.no_adopt {
         console::say(&format!("{}\n", text::plan(&reported(&views), global.details())))?;
     }
@@ -231,8 +255,12 @@ fn refuse(
 }
 
 /// Refuses a domain that neither integrations nor credentials there have: it is mistyped.
-fn refuse_unknown(scope: &Scope, observed: &Observed) -> anyhow::Result<()> {
-    let held = observed.credentials.iter().map(|credential| &credential.domain);
+fn refuse_unknown<'o>(
+    scope: &Scope,
+    observed: impl Iterator<Item = &'o Observed>,
+) -> anyhow::Result<()> {
+    let held = observed.flat_map(|observed| &observed.credentials);
+    let held = held.map(|credential| &credential.domain);
     let known: BTreeSet<&Domain> =
         integrations::known().iter().chain(&scope.custom).chain(held).collect();
     match scope.domains.iter().find(|domain| !known.contains(domain)) {
@@ -244,11 +272,16 @@ fn refuse_unknown(scope: &Scope, observed: &Observed) -> anyhow::Result<()> {
     }
 }
 
-fn one_target(project: &Project, selection: &TargetSelection) -> anyhow::Result<()> {
+/// Refuses several targets that nobody has named.
+fn named_targets(project: &Project, selection: &TargetSelection) -> anyhow::Result<()> {
     let targets = select(project, &environment::read(), selection)?;
-    if targets.len() > 1 {
-        let names: Vec<_> = targets.keys().map(ToString::to_string).collect();
-        bail!("there are several targets: name one with --target: {}", names.join(", "));
+    if targets.len() > 1 && *selection == TargetSelection::default() {
+        let names: Vec<_> = targets.keys().take(MOST_NAMED).map(ToString::to_string).collect();
+        let more = if targets.len() > names.len() { ", …" } else { "" };
+        bail!(
+            "there are several targets: name one with --target, or several, as in --target '*': {}{more}",
+            names.join(", ")
+        );
     }
     Ok(())
 }

@@ -12,8 +12,7 @@ use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::files::FileChange;
 use crate::manifest::{self, Entry, Project};
 use crate::model::{
-    AccountName, CredentialId, Key, KnownSecret, Observed, PolicyOverrides, Prune, Reference,
-    Secret,
+    AccountName, Key, KnownSecret, Observed, PolicyOverrides, Prune, Reference, Secret, TargetName,
 };
 use crate::plan::{self, ImportPlan, Imported, LeftOut, Scope, WhyLeftOut};
 use crate::secret::seal::{AgeEncryptError, seal};
@@ -21,12 +20,57 @@ use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
 
 /// New entries, their secrets encrypted.
 pub struct ImportDraft {
-    /// The entries.
+    /// The entries, each with the first credential that it is made from.
     pub made: Vec<(Imported, NewEntry)>,
     /// What becomes no entry.
     pub left_out: Vec<LeftOut>,
-    /// What the target holds, to compare with.
-    secrets: BTreeMap<CredentialId, Secret>,
+    /// The secrets of the entries, in their order.
+    secrets: Vec<Secret>,
+}
+
+/// What several targets hold alike, and becomes one entry.
+struct Together {
+    imported: Imported,
+    secret: Option<Secret>,
+    targets: Vec<TargetName>,
+}
+
+impl Together {
+    /// Whether an entry for one is an entry for the other.
+    fn is_alike(&self, other: &Imported, secret: Option<&Secret>) -> bool {
+        let Imported { of, name, key, adopt, is_linked, accounts } = &self.imported;
+        let exposed = |secret: Option<&Secret>| secret.map(|secret| secret.expose().to_owned());
+        of.domain == other.of.domain
+            && of.client_id == other.of.client_id
+            && (name, key, adopt, is_linked, accounts)
+                == (&other.name, &other.key, &other.adopt, &other.is_linked, &other.accounts)
+            && exposed(self.secret.as_ref()) == exposed(secret)
+    }
+}
+
+/// Puts what targets hold alike together.
+fn together(found: Vec<(TargetName, ImportPlan, &Observed)>) -> (Vec<Together>, Vec<LeftOut>) {
+    let mut all: Vec<Together> = Vec::new();
+    let mut left_out = Vec::new();
+    // Of many targets each key is looked for among few.
+    let mut by_key: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
+    for (target, ImportPlan { entries, left_out: left }, observed) in found {
+        left_out.extend(left);
+        for imported in entries {
+            let held = observed.credentials.iter().find(|held| held.id == imported.of.id);
+            let secret = held.and_then(|held| held.client_secret.clear()).cloned();
+            let same = by_key.entry(imported.key.clone()).or_default();
+            let alike = same.iter().find(|at| all[**at].is_alike(&imported, secret.as_ref()));
+            match alike {
+                Some(at) => all[*at].targets.push(target.clone()),
+                None => {
+                    same.push(all.len());
+                    all.push(Together { imported, secret, targets: vec![target.clone()] });
+                }
+            }
+        }
+    }
+    (all, left_out)
 }
 
 /// A manifest with new entries in it, not written yet.
@@ -42,38 +86,38 @@ pub struct ManifestDraft {
 }
 
 impl ImportDraft {
-    /// Makes entries that do beside those that the project has.
+    /// Makes entries for what each of these targets holds, one for what several hold alike, that do beside those that
+    /// the project has.
     ///
     /// # Errors
     /// Where a secret cannot be encrypted.
     pub fn new(
-        found: ImportPlan,
-        observed: &Observed,
+        found: Vec<(TargetName, ImportPlan, &Observed)>,
         (project, others, files): (&Project, &[Arc<Entry>], &[Arc<SourceFile>]),
         recipients: &[String],
-        targets: &[String],
     ) -> Result<Self, AgeEncryptError> {
-        let held = observed.credentials.iter();
-        let secrets: BTreeMap<_, _> = held
-            .filter_map(|held| Some((held.id.clone(), held.client_secret.clear()?.clone())))
-            .collect();
-        let secret_of = |imported: &Imported| secrets.get(&imported.of.id);
-        let plain: Vec<NewEntry> = found
-            .entries
+        let (together, mut left_out) = together(found);
+        let plain: Vec<NewEntry> = together
             .iter()
-            .map(|imported| {
-                let secret = secret_of(imported).cloned().unwrap_or_else(|| Secret::new(""));
-                new_entry(imported, SlotValue::Plain(secret), targets)
+            .map(|of| {
+                let secret = of.secret.clone().unwrap_or_else(|| Secret::new(""));
+                // An entry for all targets names none.
+                let is_everywhere = of.targets.len() == project.targets.len().max(1);
+                let targets = of.targets.iter().filter(|_| !is_everywhere);
+                let targets = targets.map(ToString::to_string).collect();
+                new_entry(&of.imported, SlotValue::Plain(secret), targets)
             })
             .collect();
         let refused = refusals(&plain, project, others, files);
-        let (mut made, mut left_out) = (Vec::new(), found.left_out);
-        for ((imported, entry), why) in found.entries.into_iter().zip(plain).zip(refused) {
+        let (mut made, mut secrets) = (Vec::new(), Vec::new());
+        for ((of, entry), why) in together.into_iter().zip(plain).zip(refused) {
+            let Together { imported, secret, .. } = of;
             if let Some(why) = why {
                 left_out.push(LeftOut { of: imported.of, why: WhyLeftOut::Refused(why) });
-            } else if let Some(secret) = secret_of(&imported) {
+            } else if let Some(secret) = secret {
                 let client_secret = SlotValue::Age(seal(secret.expose().as_bytes(), recipients)?);
                 made.push((imported, NewEntry { client_secret, ..entry }));
+                secrets.push(secret);
             }
         }
         Ok(Self { made, left_out, secrets })
@@ -81,10 +125,9 @@ impl ImportDraft {
 
     /// Entries with their secrets in plain text.
     pub fn unsealed(&self, entries: impl IntoIterator<Item = usize>) -> Vec<NewEntry> {
-        let made = entries.into_iter().filter_map(|at| self.made.get(at));
-        let unsealed = made.map(|(imported, entry)| {
-            let secret = self.secrets.get(&imported.of.id).cloned();
-            let client_secret = SlotValue::Plain(secret.unwrap_or_else(|| Secret::new("")));
+        let made = entries.into_iter().filter_map(|at| self.made.get(at).zip(self.secrets.get(at)));
+        let unsealed = made.map(|((_, entry), secret)| {
+            let client_secret = SlotValue::Plain(secret.clone());
             NewEntry { client_secret, ..entry.clone() }
         });
         unsealed.collect()
@@ -100,16 +143,20 @@ impl ImportDraft {
         begun: BTreeSet<Key>,
     ) {
         let Ok(comparison) = &mut view.comparison else { return };
-        let made: BTreeMap<_, _> =
-            self.made.iter().map(|(imported, _)| (&imported.key, imported)).collect();
+        let is_of = |entry: &Entry, new: &NewEntry| {
+            let is_here = |name: &String| *name == view.name.to_string();
+            new.key == entry.key.value.as_str()
+                && (new.targets.is_empty() || new.targets.iter().any(is_here))
+        };
         let mut keys = begun;
         for file in files {
             let (entries, _) = manifest::entries(&file.path, &file.after, project);
-            for entry in entries {
-                let Some(imported) = made.get(&entry.key.value) else { continue };
-                let Some(secret) = self.secrets.get(&imported.of.id) else { continue };
-                let secret = KnownSecret::Clear(secret.clone());
-                let client_id = imported.of.client_id.clone();
+            for entry in entries.into_iter().filter(|entry| entry.targets.include(&view.name)) {
+                let Some(at) = self.made.iter().position(|(_, new)| is_of(&entry, new)) else {
+                    continue;
+                };
+                let secret = KnownSecret::Clear(self.secrets[at].clone());
+                let client_id = self.made[at].0.of.client_id.clone();
                 comparison.desired.credentials.push(desired::wanted(&entry, client_id, secret));
                 keys.insert(entry.key.value.clone());
                 view.entries.insert(entry.key.value.clone(), entry);
@@ -127,7 +174,7 @@ pub fn import_policy() -> PolicyOverrides {
 }
 
 /// The entry for what was found.
-fn new_entry(imported: &Imported, client_secret: SlotValue, targets: &[String]) -> NewEntry {
+fn new_entry(imported: &Imported, client_secret: SlotValue, targets: Vec<String>) -> NewEntry {
     NewEntry {
         domain: imported.of.domain.as_str().to_owned(),
         name: imported.name.clone(),
@@ -139,7 +186,7 @@ fn new_entry(imported: &Imported, client_secret: SlotValue, targets: &[String]) 
         expires: None,
         rotate_after: None,
         accounts: imported.accounts.iter().map(|name| name.as_str().to_owned()).collect(),
-        targets: targets.to_vec(),
+        targets,
     }
 }
 
@@ -287,7 +334,8 @@ mod tests {
         let project = &loaded.project;
         let beside = (project, loaded.entries.as_slice(), loaded.files.as_slice());
         let (observed, recipients) = (&comparison.observed, &project.age.recipients);
-        let draft = ImportDraft::new(found, observed, beside, recipients, &[]).unwrap();
+        let found = vec![(view.name.clone(), found, observed)];
+        let draft = ImportDraft::new(found, beside, recipients).unwrap();
         let entries: Vec<_> = draft.made.iter().map(|(_, entry)| entry.clone()).collect();
         let file = ManifestDraft {
             path: workspace.folder.join("credentials/found.yaml"),

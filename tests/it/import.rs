@@ -320,10 +320,42 @@ fn what_could_not_end_well_is_refused_before_anything_is_written() {
     assert!(refused(&house, &[]).contains("there is no recipient"));
     let several = Empty::new("{lab: {config_dir: ha}, other: {config_dir: other}}");
     several.hold(&[item("spotify_a", "spotify", "a", None)]);
-    assert!(refused(&several, &[]).contains("name one with --target: lab, other"));
+    assert!(refused(&several, &[]).contains("as in --target '*': lab, other"));
     several.run(&["import", "--yes", "--target", "lab"]);
     assert!(several.text("credentials/spotify.yaml").contains("targets:\n    - lab\n"));
     several.run(&["plan", "--detailed-exitcode"]);
+}
+
+/// Three houses of which two hold a client alike.
+#[test]
+fn what_several_targets_hold_alike_becomes_one_entry_for_them() {
+    let house = Empty::new("{a: {config_dir: a}, b: {config_dir: b}, c: {config_dir: c}}");
+    let hold = |target: &str, items: &[Value]| {
+        let stored = json!({"version": 1, "minor_version": 1, "key": "application_credentials", "data": {"items": items}});
+        let accounts = json!({"version": 1, "data": {"entries": []}});
+        house
+            .project
+            .write(&format!("{target}/.storage/core.config_entries"), &accounts.to_string());
+        house
+            .project
+            .write(&format!("{target}/.storage/application_credentials"), &stored.to_string());
+    };
+    let netatmo = |id: &str| item(id, "netatmo", "n", Some("Weather"));
+    let spotify = |client: &str| item("spotify_x", "spotify", client, Some("Family"));
+    hold("a", &[netatmo("netatmo_n"), spotify("one")]);
+    hold("b", &[netatmo("other_id"), spotify("one")]);
+    hold("c", &[netatmo("netatmo_n"), spotify("two")]);
+    house.run(&["import", "--yes", "--target", "*"]);
+    let everywhere = house.text("credentials/netatmo.yaml");
+    assert_eq!(everywhere.matches("domain: ").count(), 1, "{everywhere}");
+    assert!(!everywhere.contains("targets:"), "{everywhere}");
+    let spotify = house.text("credentials/spotify.yaml");
+    assert_eq!(spotify.matches("domain: ").count(), 2, "{spotify}");
+    assert!(spotify.contains("targets:\n    - a\n    - b\n"), "{spotify}");
+    assert!(spotify.contains("targets:\n    - c\n"), "{spotify}");
+    house.run(&["plan", "--detailed-exitcode"]);
+    let again = house.run(&["import", "--yes", "--target", "*"]).stdout;
+    assert!(again.ends_with("Nothing to import.\n"), "{again}");
 }
 
 #[test]
