@@ -154,7 +154,7 @@ pub(super) fn refuse(name: &str, fault: Option<ValueFault>) -> anyhow::Result<()
     }
 }
 
-/// The files asked for, else the project file and all manifests.
+/// The files asked for, else those of the project and all manifests.
 pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Vec<PathBuf> {
     if !asked.is_empty() {
         return distinct(asked.iter().cloned());
@@ -165,7 +165,7 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
         problems = problems.without(ProblemCode::NoManifest);
     }
     show(&problems);
-    distinct(project.file.iter().cloned().chain(manifests))
+    distinct(project.own_files().map(Path::to_owned).chain(manifests))
 }
 
 /// Each file once, whatever it is called.

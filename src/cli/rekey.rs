@@ -158,7 +158,8 @@ fn rekey(
 
 /// The project file, all manifests, and the files that they name.
 fn all_files(global: &Global, loaded: &Loaded, resolver: &SecretResolver) -> Vec<PathBuf> {
-    let own = loaded.project.file.iter().chain(&loaded.manifests).cloned();
+    let manifests = loaded.manifests.iter().cloned();
+    let own = loaded.project.own_files().map(Path::to_owned).chain(manifests);
     let named = secret_values(&loaded.project, &loaded.entries)
         .flat_map(|secret| files_of(&secret.value.value, resolver))
         .map(|file| resolver.path_from(&global.folder, &file));

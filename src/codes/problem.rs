@@ -41,7 +41,7 @@ codes! {
         DuplicateTarget = "duplicate-target",
         /// A manifest has no list of entries.
         EmptyManifest = "empty-manifest",
-        /// The project file says nothing.
+        /// The project file, or a file of targets, says nothing.
         EmptyProject = "empty-project",
         /// A YAML tag has no name behind it.
         EmptyTag = "empty-tag",

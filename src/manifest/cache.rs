@@ -13,19 +13,19 @@ use crate::files::Stamp;
 /// The manifests as they were read last. It belongs to one project folder.
 #[derive(Default)]
 pub struct Cache {
-    /// By what project file the manifests were read: what they may hold depends on it.
-    project: Option<Arc<SourceFile>>,
+    /// By what files of the project the manifests were read: what they may hold depends on them.
+    project: Vec<Arc<SourceFile>>,
     files: HashMap<PathBuf, (Stamp, Arc<Decoded>)>,
 }
 
 impl Cache {
-    /// Forgets everything if the project file is not as it was.
-    pub(super) fn renew(&mut self, project: Option<Arc<SourceFile>>) {
-        let before = self.project.as_deref().map(SourceFile::text);
-        if before != project.as_deref().map(SourceFile::text) {
+    /// Forgets everything if the files of the project are not as they were.
+    pub(super) fn renew(&mut self, project: &[Arc<SourceFile>]) {
+        let (before, now) = (self.project.iter(), project.iter());
+        if !before.map(|file| file.text()).eq(now.map(|file| file.text())) {
             self.files.clear();
         }
-        self.project = project;
+        self.project = project.to_vec();
     }
 
     /// What a file was found to hold, if it is still the same file.

@@ -131,6 +131,11 @@ impl<'n> Decoder<'n> {
         decoder
     }
 
+    /// Reports what was found elsewhere.
+    pub(super) fn report_all(&self, problems: Diagnostics) {
+        self.problems.borrow_mut().append(problems);
+    }
+
     pub(super) fn into_problems(self) -> Diagnostics {
         self.problems.into_inner()
     }

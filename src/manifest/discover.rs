@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 
 use super::file::unreadable;
 use super::project::Project;
-use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, Spot};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::{CLIENT_SECRET, PROJECT_FILE, Visible, hidden_character};
 
 /// Where manifests are looked for when the project names none.
 const USUAL: &[&str] =
     &["credentials", "credentials.yaml", "application_credentials", "application_credentials.yaml"];
+
+/// What is looked for, where that is not a file of targets.
+const MANIFEST: &str = "manifest";
 
 /// Files of secrets that may lie beside manifests.
 const SECRETS: &[&str] = &["secrets.yaml", "secrets.yml", "secrets.sops.yaml", "secrets.sops.yml"];
@@ -33,15 +36,11 @@ pub(super) struct Discovered {
 
 /// Finds the manifests of a project, in order: as they are named, and in a folder by name.
 pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnostics) -> Discovered {
-    let mut search = Search {
-        problems,
-        named: places(project).iter().map(|place| folder.join(place)).collect(),
-        found: Vec::new(),
-        emptied: BTreeSet::new(),
-        seen: HashSet::new(),
-        met: 0,
-        above: Vec::new(),
-    };
+    let named = places(project).iter().map(|place| folder.join(place)).collect();
+    let mut search = Search::new(MANIFEST, named, problems);
+    // What holds targets is no manifest, wherever it lies.
+    let of_targets = project.target_places.iter().map(|place| folder.join(place));
+    search.seen.extend(of_targets.filter_map(|place| place.canonicalize().ok()));
     match &project.manifests {
         Some(named) => {
             for name in named {
@@ -61,6 +60,20 @@ pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnost
         }
     }
     Discovered { manifests: search.found, emptied: search.emptied }
+}
+
+/// Finds the files of targets that a project names, in the same order.
+pub(super) fn target_files(
+    folder: &Path,
+    names: &[Located<String>],
+    problems: &mut Diagnostics,
+) -> Vec<PathBuf> {
+    let named = names.iter().map(|name| folder.join(&name.value)).collect();
+    let mut search = Search::new("file of targets", named, problems);
+    for name in names {
+        search.look_at(&folder.join(&name.value), Some(&name.spot));
+    }
+    search.found
 }
 
 /// The folder of the project that a folder belongs to: the nearest one with a project file, upwards as far as
@@ -155,6 +168,8 @@ fn moved_to(folder: &Path, named: &[PathBuf]) -> Option<PathBuf> {
 }
 
 struct Search<'p> {
+    /// What is looked for.
+    what: &'static str,
     problems: &'p mut Diagnostics,
     /// The files and folders that the project names.
     named: Vec<PathBuf>,
@@ -168,7 +183,12 @@ struct Search<'p> {
     above: Vec<PathBuf>,
 }
 
-impl Search<'_> {
+impl<'p> Search<'p> {
+    fn new(what: &'static str, named: Vec<PathBuf>, problems: &'p mut Diagnostics) -> Self {
+        let (found, emptied, seen, met, above) = Default::default();
+        Self { what, problems, named, found, emptied, seen, met, above }
+    }
+
     /// Looks at a file or folder that the project names at `spot`, or that is one of the usual ones.
     fn look_at(&mut self, path: &Path, spot: Option<&Spot>) {
         let at = |problem: Diagnostic| match spot {
@@ -188,6 +208,7 @@ impl Search<'_> {
             Err(error) => {
                 let problem = at(unreadable(path, &error));
                 let is_gone = error.kind() == ErrorKind::NotFound && !path.is_symlink();
+                let is_gone = is_gone && self.what == MANIFEST;
                 let moved =
                     is_gone.then(|| moved_to(path.parent().unwrap_or(path), &self.named)).flatten();
                 self.problems.push(match moved {
@@ -203,10 +224,11 @@ impl Search<'_> {
 
     fn empty_folder(&mut self, path: &Path) -> Diagnostic {
         self.emptied.insert(path.to_owned());
-        let message = format!("there is no manifest in the folder `{}`", path.visible());
-        Diagnostic::warning(ProblemCode::NoManifest, message).help(
-            "a manifest ends with `.yaml` or `.yml`; nothing is deleted as long as the folder is empty",
-        )
+        let what = self.what;
+        let message = format!("there is no {what} in the folder `{}`", path.visible());
+        Diagnostic::warning(ProblemCode::NoManifest, message).help(format!(
+            "a {what} ends with `.yaml` or `.yml`; nothing is deleted as long as the folder is empty",
+        ))
     }
 
     /// A folder below one that was named. Git keeps no empty folder, and nobody calls a folder

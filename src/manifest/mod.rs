@@ -28,6 +28,7 @@ mod shown;
 mod sources;
 mod tags;
 mod target;
+mod target_files;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -81,7 +82,7 @@ pub struct Loaded {
     pub manifests: Vec<PathBuf>,
     /// The entries of all manifests that could be understood, in order.
     pub entries: Vec<Arc<Entry>>,
-    /// The project file and the manifests that could be read.
+    /// The project file, the files of targets and the manifests that could be read.
     pub files: Vec<Arc<SourceFile>>,
     /// The integrations of entries that could not be understood otherwise.
     pub domains_of_broken: Vec<Located<Domain>>,
@@ -101,10 +102,11 @@ pub fn discover(request: &LoadRequest, project: &Project) -> (Vec<PathBuf>, Diag
     (found.manifests, problems)
 }
 
-/// The project file and where manifests are looked for, from the project's folder.
+/// The project file and where targets and manifests are looked for, from the project's folder.
 pub fn places(project: &Project) -> Vec<PathBuf> {
     let own = PathBuf::from(PROJECT_FILE);
-    std::iter::once(own).chain(discover::places(project)).collect()
+    let of_targets = project.target_places.iter().cloned();
+    std::iter::once(own).chain(of_targets).chain(discover::places(project)).collect()
 }
 
 /// Whether a file of this path is a manifest of the project, or would be one if it were written.
@@ -159,8 +161,8 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     let mut problems = Diagnostics::default();
     let (mut project, file) = read_project(folder, request.home.as_deref(), &mut problems);
-    let mut files: Vec<_> = file.iter().cloned().collect();
-    cache.renew(file);
+    let mut files: Vec<_> = file.into_iter().chain(project.target_files.iter().cloned()).collect();
+    cache.renew(&files);
     let project_problems = problems.clone();
     let Discovered { manifests, mut emptied } = discover::discover(folder, &project, &mut problems);
     let read = read_all(&manifests, &project, cache);

@@ -14,11 +14,11 @@ use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
 use super::tags;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
-use crate::field::{Days, Field, FieldRefusal, NAME_HELP, Pairs, Raw, Text, Texts};
+use crate::field::{Days, Field, FieldRefusal, Text, Texts};
 use crate::model::{Key, Labels, MaxDeletes, OnDrift, Owner, Policy, Prune, Rollout, TargetName};
 use crate::secret::seal::{MIXED, mixture, shown};
 use crate::secret::{SecretProgram, SecretPrograms};
-use crate::target::{Endpoint, TargetInput};
+use crate::target::Endpoint;
 use crate::yaml::{self, Kind, Node, Value};
 
 /// What the project file says; all of it has a default.
@@ -62,6 +62,12 @@ pub struct Project {
     pub protected_keys: Vec<Located<Key>>,
     /// The keys that it has forgotten.
     pub(super) forgotten_keys: Vec<Located<Key>>,
+    /// The files that its targets are in, where they are not in that of the project.
+    pub target_files: Vec<Arc<SourceFile>>,
+    /// Where these are looked for, from the project's folder.
+    pub(super) target_places: Vec<PathBuf>,
+    /// Which target is at each place.
+    pub(super) target_at: HashMap<String, TargetName>,
     /// Where it names each target, those with problems too.
     pub(super) target_spots: BTreeMap<TargetName, Spot>,
     /// Where it names each label.
@@ -237,48 +243,6 @@ impl<'n> Decoder<'n> {
         sources.into_iter().chain(sops).map(|site| self.spot(site.key_span())).collect()
     }
 
-    fn targets(
-        &self,
-        targets: Option<Field<Pairs<Raw<TargetInput>>>>,
-        paths: Paths<'_>,
-        project: &mut Project,
-    ) {
-        let handling = project.handling();
-        let mut places: HashMap<String, TargetName> = HashMap::new();
-        for target in targets.and_then(|targets| targets.value).map_or(Vec::new(), |pairs| pairs.0)
-        {
-            let site = self.site(&target);
-            let is_name_valid = Key::new(site.key_text()).is_some();
-            if !is_name_valid {
-                let message = "this is not a valid name for a target";
-                let problem = self.error(ProblemCode::BadName, site.key_span(), message);
-                self.report(problem.help(NAME_HELP));
-            }
-            let name = TargetName::new(site.key_text());
-            let target = self.target(site, &handling, paths);
-            if let Some(target) = target.as_ref().filter(|_| is_name_valid)
-                && let Some(first) = places.insert(target.place(), name.clone())
-            {
-                let message =
-                    format!("the targets `{first}` and `{name}` are the same Home Assistant");
-                let problem = self.error(ProblemCode::DuplicateTarget, site.key_span(), message);
-                let help = "remove one of them: a run for one would delete what the other wants";
-                self.report(problem.help(help));
-            }
-            if let Some(spot) = self.suspended(site) {
-                project.suspended.insert(name.clone(), spot);
-            }
-            let labels = self.labels(site);
-            let values = labels.iter().map(|(label, of)| (label.clone(), of.value.clone()));
-            project.labels.insert(name.clone(), values.collect());
-            project
-                .label_spots
-                .extend(labels.into_iter().map(|(label, of)| ((name.clone(), label), of.spot)));
-            project.targets.extend(target.map(|target| (name.clone(), target)));
-            project.target_spots.insert(name, self.spot(site.key_span()));
-        }
-    }
-
     fn days(&self, field: Option<Field<Text<Days>>>) -> Option<u16> {
         self.text(field?).map(|days| days.value.0)
     }
@@ -332,7 +296,7 @@ impl<'n> Decoder<'n> {
 
     /// Whether a text can be a path. An address, which may hold a secret, is refused and not repeated; a template would
     /// be the name of a folder that is made.
-    fn is_path(&self, text: &str, span: Span) -> bool {
+    pub(super) fn is_path(&self, text: &str, span: Span) -> bool {
         let is_address = text.contains("://");
         if is_address {
             let message = "this is an address, and the path of a file or folder is needed";

@@ -191,10 +191,9 @@ pub(super) struct ProjectInput {
     /// Manifests, and folders of them. Where it is left out: `credentials/`, `credentials.yaml`,
     /// `application_credentials/` and `application_credentials.yaml`, as far as they exist.
     pub(super) manifests: Option<Texts<String>>,
-    /// Where credentials are provisioned, by name. Where it is left out, the environment names the only
-    /// target.
-    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
-    pub(super) targets: Option<Field<Pairs<Raw<TargetInput>>>>,
+    /// Where credentials are provisioned: targets by name, or a list of files and folders of files that have them below
+    /// `targets:`, as in `[targets]`. Where it is left out, the environment names the only target.
+    pub(super) targets: Option<Field<Raw<ProjectTargetsInput>>>,
     /// How secrets are encrypted.
     pub(super) age: Option<Field<AgeInput>>,
     /// What a plan may do.
@@ -221,6 +220,31 @@ pub(super) struct ProjectInput {
     pub(super) allow_placeholders: Option<Field<bool>>,
     /// What SOPS keeps in a file that it encrypted.
     #[schemars(with = "Option<BTreeMap<String, Json>>")]
+    #[expect(dead_code, reason = "SOPS reads its own part")]
+    pub(super) sops: Option<IgnoredAny>,
+}
+
+/// The targets of a project.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum ProjectTargetsInput {
+    /// By name.
+    Here(
+        #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
+        Pairs<Raw<TargetInput>>,
+    ),
+    /// In these files and folders.
+    InFiles(Vec<String>),
+}
+
+/// Targets in a file of their own.
+#[derive(Deserialize)]
+#[serde(rename = "a file of targets", deny_unknown_fields)]
+pub(super) struct TargetFileInput {
+    /// The targets by name.
+    pub(super) targets: Field<Pairs<Raw<TargetInput>>>,
+    /// What SOPS keeps in a file that it encrypted.
     #[expect(dead_code, reason = "SOPS reads its own part")]
     pub(super) sops: Option<IgnoredAny>,
 }

@@ -9,11 +9,12 @@ use super::decode::{Decoder, Site, plain_text};
 use super::project::Paths;
 use super::reference::Handling;
 use crate::diagnostic::{Located, ProblemCode, Spot};
-use crate::field::{Field, FieldRefusal, Meaning, NAME_HELP, Raw, SecretText, Text};
+use crate::field::{Field, FieldRefusal, Meaning, NAME_HELP, Pairs, Raw, SecretText, Text};
 use crate::files;
-use crate::model::{Key, Reference, header_fault, value_fault};
+use crate::model::{Key, Reference, TargetName, header_fault, value_fault};
 use crate::target::{
-    Description, Endpoint, FieldContext, HeaderContext, KINDS, ReadTarget, TARGET, TargetKind,
+    Description, Endpoint, FieldContext, HeaderContext, KINDS, ReadTarget, TARGET, TargetInput,
+    TargetKind,
 };
 use crate::yaml::{Node, Pair, Value};
 
@@ -68,7 +69,46 @@ impl<'n> Decoder<'n> {
     }
 }
 
+/// A target as it was read, with what could be understood of it.
+pub(super) struct DecodedTarget {
+    pub(super) name: TargetName,
+    pub(super) is_name_valid: bool,
+    /// Where it is named.
+    pub(super) spot: Spot,
+    pub(super) endpoint: Option<Endpoint>,
+    /// Where it says that nothing is changed there for now.
+    pub(super) suspended: Option<Spot>,
+    pub(super) labels: BTreeMap<SmolStr, Located<SmolStr>>,
+}
+
 impl<'n> Decoder<'n> {
+    /// Targets by their names.
+    pub(super) fn decoded_targets(
+        &self,
+        targets: Pairs<Raw<TargetInput>>,
+        handling: &Handling,
+        paths: Paths<'_>,
+    ) -> Vec<DecodedTarget> {
+        let decoded = |target: Field<Raw<TargetInput>>| {
+            let site = self.site(&target);
+            let is_name_valid = Key::new(site.key_text()).is_some();
+            if !is_name_valid {
+                let message = "this is not a valid name for a target";
+                let problem = self.error(ProblemCode::BadName, site.key_span(), message);
+                self.report(problem.help(NAME_HELP));
+            }
+            DecodedTarget {
+                name: TargetName::new(site.key_text()),
+                is_name_valid,
+                spot: self.spot(site.key_span()),
+                endpoint: self.target(site, handling, paths),
+                suspended: self.suspended(site),
+                labels: self.labels(site),
+            }
+        };
+        targets.0.into_iter().map(decoded).collect()
+    }
+
     /// Where a target says that nothing is changed there for now. What is no boolean is reported with the other
     /// fields.
     pub(super) fn suspended(&self, site: Site<'n>) -> Option<Spot> {

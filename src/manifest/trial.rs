@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::mask::mask;
 use super::{
     Cache, LoadRequest, Project, checks, discover, entry, load_project, project, read_one,
+    target_files,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile};
 use crate::files;
@@ -20,7 +21,7 @@ pub enum PlainSecrets {
     Allowed,
 }
 
-/// What is wrong with a text that is to be a file's: as the project file, as one of its manifests
+/// What is wrong with a text that is to be a file's: as the project file, as a file of its targets, as one of its manifests
 /// together with the others, as another file of YAML, or nothing where it is none of these.
 pub fn check(
     request: &LoadRequest,
@@ -33,6 +34,9 @@ pub fn check(
     let source = Arc::new(SourceFile::new(path.to_owned(), text.to_owned(), mask));
     let problems = if project.file.as_deref().is_some_and(is_here) {
         check_project(request, path, text)
+    } else if project.own_files().any(is_here) {
+        let paths = project::Paths { folder: &request.folder, home: request.home.as_deref() };
+        target_files::check(&source, &project, paths)
     } else {
         project.allow_plaintext |= plain_secrets == PlainSecrets::Allowed;
         let (manifests, _) = discover(request, &project);

@@ -138,9 +138,8 @@ impl<'s> FieldNode<'s> {
 
     /// What each item of the list is, or each value of the mapping by names of people's own.
     fn item(self) -> Option<Self> {
-        let forms = self.forms();
-        let item = forms.iter().find_map(|form| form.node.get("items").map(|node| form.at(node)));
-        item.or_else(|| self.named_value())
+        let of_list = |form: Self| form.node.get("items").map(|node| form.at(node));
+        self.named_value().or_else(|| self.forms().into_iter().find_map(of_list))
     }
 
     fn named_value(self) -> Option<Self> {

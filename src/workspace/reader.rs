@@ -366,7 +366,9 @@ fn places(loaded: &Loaded, folder: &Path) -> BTreeSet<PathBuf> {
     let named = manifest::places(&loaded.project).into_iter();
     let mut places: BTreeSet<PathBuf> = named.map(|place| folder.join(place)).collect();
     // What lies elsewhere changes elsewhere.
-    let links = loaded.manifests.iter().filter(|file| file.is_symlink());
+    let of_targets = loaded.project.target_files.iter().map(|file| file.path());
+    let files = loaded.manifests.iter().map(PathBuf::as_path).chain(of_targets);
+    let links = files.filter(|file| file.is_symlink());
     places.extend(links.filter_map(|link| link.canonicalize().ok()));
     places
 }

@@ -99,6 +99,7 @@ mod sops_writing;
 mod source_code;
 mod sources;
 mod status_page;
+mod target_files;
 mod terminal;
 mod tripwire;
 mod unread_accounts;

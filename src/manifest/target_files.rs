@@ -1,0 +1,166 @@
+//! The targets of a project, in its file or in files of their own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::comments;
+use super::decode::{Decoder, Site};
+use super::project::{Paths, Project};
+use super::schema::{ProjectTargetsInput, TargetFileInput};
+use super::target::DecodedTarget;
+use super::{discover, file};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
+use crate::field::{Field, Pairs, Raw, Text};
+use crate::target::TargetInput;
+use crate::yaml::{self, Value};
+
+impl Project {
+    /// Its own files: that of the project, and those of its targets.
+    pub fn own_files(&self) -> impl Iterator<Item = &Path> {
+        let of_targets = self.target_files.iter().map(|file| file.path());
+        self.file.as_deref().into_iter().chain(of_targets)
+    }
+
+    /// Adds targets that were read; answers what is wrong with them together.
+    fn add_targets(&mut self, targets: Vec<DecodedTarget>) -> Diagnostics {
+        let mut problems = Diagnostics::default();
+        for DecodedTarget { name, is_name_valid, spot, endpoint, suspended, labels } in targets {
+            let error = |message: String| {
+                let error = Diagnostic::error(ProblemCode::DuplicateTarget, message);
+                error.at(&spot.file, spot.span)
+            };
+            if let Some(first) = self.target_spots.get(&name) {
+                let problem = error(format!("the target `{name}` is there already"));
+                let problem = problem.related(first.clone(), "the first one");
+                problems.push(problem.help("remove one of them, or name it otherwise"));
+                continue;
+            }
+            if let Some(endpoint) = endpoint.as_ref().filter(|_| is_name_valid) {
+                let place = endpoint.place();
+                match self.target_at.get(&place) {
+                    Some(first) => {
+                        let help =
+                            "remove one of them: a run for one would delete what the other wants";
+                        let message = format!(
+                            "the targets `{first}` and `{name}` are the same Home Assistant"
+                        );
+                        problems.push(error(message).help(help));
+                    }
+                    None => drop(self.target_at.insert(place, name.clone())),
+                }
+            }
+            self.suspended.extend(suspended.map(|spot| (name.clone(), spot)));
+            let values = labels.iter().map(|(label, of)| (label.clone(), of.value.clone()));
+            self.labels.insert(name.clone(), values.collect());
+            self.label_spots
+                .extend(labels.into_iter().map(|(label, of)| ((name.clone(), label), of.spot)));
+            self.targets.extend(endpoint.map(|endpoint| (name.clone(), endpoint)));
+            self.target_spots.insert(name, spot);
+        }
+        problems
+    }
+}
+
+impl Decoder<'_> {
+    /// Reads the targets of a project, here or in the files that are named here.
+    pub(super) fn targets(
+        &self,
+        targets: Option<Field<Raw<ProjectTargetsInput>>>,
+        paths: Paths<'_>,
+        project: &mut Project,
+    ) {
+        let Some(site) = targets.and_then(|targets| self.raw(&targets)) else { return };
+        let is_list = matches!(&site.node.value, Value::Sequence(_)) && site.node.tag.is_none();
+        if is_list {
+            let names: Option<Vec<Field<Text<String>>>> = self.read(site);
+            let mut names: Vec<_> =
+                names.into_iter().flatten().filter_map(|name| self.text(name)).collect();
+            names.retain(|name| self.is_path(&name.value, name.spot.span));
+            let (files, problems) = read(&names, project, paths);
+            for file in files {
+                self.report_all(project.add_targets(file.targets));
+                project.target_files.push(file.source);
+            }
+            project.target_places = names.into_iter().map(|name| name.value.into()).collect();
+            self.report_all(problems);
+        } else if let Some(pairs) = self.read::<Pairs<Raw<TargetInput>>>(site) {
+            let targets = self.decoded_targets(pairs, &project.handling(), paths);
+            self.report_all(project.add_targets(targets));
+        }
+    }
+}
+
+/// What one file holds.
+pub(super) struct TargetFile {
+    pub(super) source: Arc<SourceFile>,
+    pub(super) targets: Vec<DecodedTarget>,
+}
+
+/// Reads the files that a project names, on all cores; what comes back is in their order.
+pub(super) fn read(
+    names: &[Located<String>],
+    project: &Project,
+    paths: Paths<'_>,
+) -> (Vec<TargetFile>, Diagnostics) {
+    let mut problems = Diagnostics::default();
+    let files = discover::target_files(paths.folder, names, &mut problems);
+    let read: Vec<_> = files.par_iter().map(|path| read_one(path, project, paths)).collect();
+    let mut all = Vec::with_capacity(read.len());
+    for file in read {
+        match file {
+            Ok((file, wrong)) => {
+                all.push(file);
+                problems.append(wrong);
+            }
+            Err(problem) => problems.push(*problem),
+        }
+    }
+    (all, problems)
+}
+
+fn read_one(
+    path: &Path,
+    project: &Project,
+    paths: Paths<'_>,
+) -> Result<(TargetFile, Diagnostics), Box<Diagnostic>> {
+    let source = file::read(path)?;
+    let (targets, problems) = decode(&source, project, paths);
+    Ok((TargetFile { source, targets }, problems))
+}
+
+/// What is wrong with a text that is to be such a file.
+pub(super) fn check(source: &Arc<SourceFile>, project: &Project, paths: Paths<'_>) -> Diagnostics {
+    decode(source, project, paths).1
+}
+
+fn decode(
+    source: &Arc<SourceFile>,
+    project: &Project,
+    paths: Paths<'_>,
+) -> (Vec<DecodedTarget>, Diagnostics) {
+    let parsed = yaml::parse(source.text());
+    let decoder = Decoder::new(source, &parsed);
+    decoder.allow_placeholders.set(project.allow_placeholders);
+    if let [_, second, ..] = parsed.documents.as_slice() {
+        let message = "a file of targets has one document";
+        decoder.report(decoder.error(ProblemCode::ManyDocuments, second.span, message));
+    }
+    let top = parsed.documents.first().map(Site::top).filter(|top| !top.is_null());
+    let input: Option<TargetFileInput> = top.and_then(|top| decoder.read(top));
+    let targets = input.and_then(|input| input.targets.value);
+    let targets =
+        targets.map(|targets| decoder.decoded_targets(targets, &project.handling(), paths));
+    if parsed.is_empty() {
+        let start = Span { line: 1, column: 1, ..Span::default() };
+        let problem = decoder.error(ProblemCode::EmptyProject, start, "this file has no targets");
+        let help = "write them below `targets:`, as in appcred.yaml, or remove the file";
+        decoder.report(problem.help(help));
+    }
+    let mut problems = decoder.into_problems();
+    if !project.allow_plaintext {
+        problems.append(comments::check(source));
+    }
+    (targets.unwrap_or_default(), problems)
+}

@@ -1,0 +1,128 @@
+//! Targets in files of their own.
+
+use std::fs;
+use std::time::Instant;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::shell::{Appcred, Project, age_identity};
+use crate::watch::eventually;
+
+const ENTRIES: &str = "application_credentials:
+  - {domain: spotify, key: a, client_id: a, client_secret: !secret spotify}
+  - {domain: netatmo, key: b, client_id: b, client_secret: !secret spotify, targets: {match: {site: oslo}}}
+";
+
+fn houses() -> (Project, String) {
+    let (identity, recipient) = age_identity();
+    let project = Project::new()
+        .file(
+            "appcred.yaml",
+            &format!("owner: house\ntargets: [targets]\nage: {{recipients: [{recipient}]}}\n"),
+        )
+        .file("targets/cabin.yaml", "targets:\n  cabin: {config_dir: cabin}\n")
+        .file(
+            "targets/oslo/1.yaml",
+            "targets:\n  oslo-1: {config_dir: oslo-1, labels: {site: oslo}}\n",
+        )
+        .file("credentials.yaml", ENTRIES)
+        .file("secrets.yaml", "spotify: xyzzy-first\n");
+    (project, identity)
+}
+
+fn appcred((project, identity): &(Project, String), arguments: &[&str]) -> Appcred {
+    let appcred = Appcred::new().in_dir(project.path()).args(arguments);
+    appcred.env("APPCRED_AGE_IDENTITY", identity)
+}
+
+fn held(project: &Project, house: &str) -> Option<String> {
+    let path = project.join(&format!("{house}/.storage/application_credentials"));
+    fs::read_to_string(path).ok()
+}
+
+#[test]
+fn targets_are_read_from_the_files_of_a_folder() {
+    let houses = houses();
+    appcred(&houses, &["validate"]).run();
+    appcred(&houses, &["apply", "--yes"]).run();
+    assert!(!held(&houses.0, "cabin").unwrap().contains("netatmo"));
+    assert!(held(&houses.0, "oslo-1").unwrap().contains("netatmo"));
+    // The folder is no manifest, also where manifests are looked for everywhere.
+    let anywhere = fs::read_to_string(houses.0.join("appcred.yaml")).unwrap();
+    houses.0.write("appcred.yaml", &format!("{anywhere}manifests: [.]\n"));
+    appcred(&houses, &["plan", "--detailed-exitcode"]).status(0).run();
+}
+
+#[test]
+fn secrets_of_targets_in_files_are_encrypted_found_and_encrypted_anew() {
+    let houses = houses();
+    let file = "targets/far.yaml";
+    houses.0.write(
+        file,
+        "targets:\n  far: {url: 'http://127.0.0.1:9', token: m4rk3d-token, suspend: true}\n",
+    );
+    let ran = appcred(&houses, &["validate"]).status(1).run();
+    assert!(ran.stderr.contains("targets/far.yaml:2:"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("m4rk3d-token"), "{}", ran.stderr);
+    appcred(&houses, &["encrypt"]).run();
+    let text = || fs::read_to_string(houses.0.join(file)).unwrap();
+    let encrypted = text();
+    assert!(encrypted.contains("BEGIN AGE") && !encrypted.contains("m4rk3d-token"));
+    appcred(&houses, &["validate"]).run();
+    let (_, recipient) = age_identity();
+    let project = fs::read_to_string(houses.0.join("appcred.yaml")).unwrap();
+    houses.0.write(
+        "appcred.yaml",
+        &project.replace("recipients: [", &format!("recipients: [{recipient}, ")),
+    );
+    appcred(&houses, &["rekey"]).run();
+    assert_ne!(text(), encrypted);
+    let both = text().replace(" ", "");
+    assert!(both.len() > encrypted.replace(" ", "").len(), "it is for one more recipient");
+}
+
+#[test]
+fn a_watcher_sees_files_of_targets_come_change_and_go() {
+    let houses = houses();
+    let running = appcred(&houses, &["watch", "--listen", "off"]).spawn();
+    eventually("all hold theirs", || held(&houses.0, "oslo-1").is_some());
+    houses.0.write("targets/oslo/2.yaml", "targets:\n  oslo-2: {config_dir: oslo-2}\n");
+    eventually("a new file is read", || held(&houses.0, "oslo-2").is_some());
+    houses.0.write(
+        "targets/oslo/2.yaml",
+        "targets:\n  oslo-2: {config_dir: oslo-2, labels: {site: oslo}}\n",
+    );
+    eventually("a label is read", || {
+        held(&houses.0, "oslo-2").is_some_and(|text| text.contains("netatmo"))
+    });
+    let before = held(&houses.0, "oslo-2");
+    fs::remove_file(houses.0.join("targets/oslo/2.yaml")).unwrap();
+    houses.0.write("secrets.yaml", "spotify: xyzzy-second\n");
+    eventually("the others go on", || {
+        held(&houses.0, "oslo-1").is_some_and(|text| text.contains("xyzzy-second"))
+    });
+    assert_eq!(held(&houses.0, "oslo-2"), before);
+    running.signal(Signal::TERM);
+    running.finish();
+}
+
+#[test]
+fn a_thousand_files_are_read() {
+    let houses = houses();
+    for at in 0..1_000 {
+        houses.0.write(
+            &format!("targets/many/{at}.yaml"),
+            &format!(
+                "targets:\n  house-{at}: {{config_dir: many-{at}, labels: {{ring: \"{}\"}}}}\n",
+                at % 10
+            ),
+        );
+    }
+    let begin = Instant::now();
+    let ran = appcred(&houses, &["validate"]).run();
+    eprintln!("1,000 files of targets are validated in {:?}: {}", begin.elapsed(), ran.stdout);
+    let ran = appcred(&houses, &["list", "--format=json", "--selector=ring=3"]).run();
+    let listed: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(listed["targets"].as_array().unwrap().len(), 100);
+}
