@@ -98,6 +98,7 @@ fn desired(count: usize) -> Desired {
         previous_owners: BTreeSet::new(),
         credentials,
         unidentified: Vec::new(),
+        elsewhere: Default::default(),
         completeness: Completeness::Whole,
     }
 }

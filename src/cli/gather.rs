@@ -257,6 +257,7 @@ pub(super) fn reported(targets: &[TargetView]) -> Vec<TargetReport<'_>> {
                 .iter()
                 .map(|(key, entry)| (key.clone(), places(entry)))
                 .collect(),
+            elsewhere: &target.elsewhere,
         }
     });
     reported.collect()

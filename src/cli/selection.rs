@@ -77,7 +77,7 @@ pub(super) struct PolicyArgs {
     /// Stop if more than this many, or this many percent, would be deleted
     #[arg(long, value_name = "N|N%", value_parser = max_deletes)]
     max_deletes: Option<MaxDeletes>,
-    /// Delete even if no entry is left for a target
+    /// Delete even if no entry is left for a target, or if it seems to lose one by a slip in its name or labels
     #[arg(long)]
     allow_empty: bool,
     /// Delete or replace what has this key although it is protected; several after commas

@@ -122,6 +122,8 @@ codes! {
         NameDiffers = "name_differs",
         /// No entry declares it.
         NotDesired = "not_desired",
+        /// Its entry is for other targets.
+        NotForTarget = "not_for_target",
         /// The entry is for another integration now.
         IntegrationDiffers = "integration_differs",
         /// A newer one of the same entry exists.
@@ -220,6 +222,8 @@ codes! {
         TooManyDeletes = "too_many_deletes",
         /// No entry is left.
         NothingDesired = "nothing_desired",
+        /// Its entry is for other targets, which are chosen by what this target almost is.
+        LostBySlip = "lost_by_slip",
         /// An entry that could not be read or planned may want it.
         Unread = "unread",
         /// An entry whose client id is not known may want it.

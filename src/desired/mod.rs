@@ -1,6 +1,7 @@
 //! Entries and their secrets -> what one target should hold.
 
 mod check;
+mod elsewhere;
 mod needed;
 
 use std::borrow::Cow;
@@ -343,6 +344,7 @@ impl Resolved {
             previous_owners: project.previous_owners.clone(),
             credentials: Vec::new(),
             unidentified: Vec::new(),
+            elsewhere: self.elsewhere(project, target),
             completeness: self.completeness.clone(),
         };
         let is_in_clear = self
@@ -377,12 +379,6 @@ impl Resolved {
             KnownClient::Clear(client_id) => Some((entry.as_ref(), client_id, secret.clear()?)),
             KnownClient::Sealed(_) | KnownClient::Unknown => None,
         })
-    }
-
-    /// The entries for one target.
-    pub fn entries_of(&self, target: &TargetName) -> impl Iterator<Item = &Arc<Entry>> {
-        let entries = self.entries.iter().map(|(entry, ..)| entry);
-        entries.filter(move |entry| entry.targets.include(target))
     }
 }
 

@@ -227,6 +227,7 @@ fn wanted_by(
         previous_owners: BTreeSet::new(),
         credentials: desired,
         unidentified: Vec::new(),
+        elsewhere: Default::default(),
         completeness: Completeness::Whole,
     };
     (of_house, desired, policy)

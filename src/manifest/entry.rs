@@ -13,7 +13,7 @@ use super::project::Project;
 use super::reference::{id_fault, secret_fault};
 use super::schema::{DateInput, EntryInput, ManifestInput};
 use super::tags;
-use super::targets::{AskedLabels, TargetChoice, Targets};
+use super::targets::{ChosenBy, TargetChoice, Targets};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
 use crate::field::{Field, FieldRefusal, Raw};
 use crate::integrations;
@@ -54,8 +54,8 @@ pub struct Entry {
     pub integration: Integration,
     /// Where it is wanted.
     pub targets: Targets,
-    /// The labels by which it chooses them.
-    pub(super) asked_labels: AskedLabels,
+    /// By what it chooses them.
+    pub(super) chosen_by: ChosenBy,
     /// Where the entry begins.
     pub place: Place,
 }
@@ -236,7 +236,7 @@ impl<'n> ManifestReader<'n, '_> {
         });
         let targets = TargetChoice { decoder, project: self.project }.of(input.targets);
         let whole = || {
-            let (targets, asked_labels) = targets?;
+            let (targets, chosen_by) = targets?;
             Some(Entry {
                 domain: domain.clone()?,
                 name: name?,
@@ -251,7 +251,7 @@ impl<'n> ManifestReader<'n, '_> {
                 rotate_after: rotate_after?,
                 integration: Integration { accounts: accounts?, ..integration? },
                 targets,
-                asked_labels,
+                chosen_by,
                 place: decoder.place(site.start()),
             })
         };

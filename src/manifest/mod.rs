@@ -14,8 +14,10 @@ mod entry;
 mod file;
 mod in_clear;
 mod integration;
+mod kept;
 mod lifetime;
 mod mask;
+mod mistyped;
 mod notify;
 mod owner;
 mod programs;
@@ -180,8 +182,8 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
         problems.append(decoded.problems.clone());
     }
     problems.append(checks::together(&entries));
-    problems.append(targets::check_labels(&project, &entries));
     project.keep_entries(&entries);
+    problems.append(mistyped::check_labels(&project));
     problems.append(project.check_forgotten(&entries));
     Loaded {
         project,

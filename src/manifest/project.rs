@@ -9,13 +9,16 @@ use smol_str::SmolStr;
 use super::comments;
 use super::decode::{Decoder, Site};
 use super::entry::{Entry, given};
+use super::mistyped::AskedTargets;
 use super::notify::Notify;
 use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
 use super::tags;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
 use crate::field::{Days, Field, FieldRefusal, Text, Texts};
-use crate::model::{Key, Labels, MaxDeletes, OnDrift, Owner, Policy, Prune, Rollout, TargetName};
+use crate::model::{
+    Key, Labels, MaxDeletes, OnDrift, Owner, Place, Policy, Prune, Rollout, TargetName,
+};
 use crate::secret::seal::{MIXED, mixture, shown};
 use crate::secret::{SecretProgram, SecretPrograms};
 use crate::target::Endpoint;
@@ -68,6 +71,10 @@ pub struct Project {
     pub(super) target_places: Vec<PathBuf>,
     /// Which target is at each place.
     pub(super) target_at: HashMap<String, TargetName>,
+    /// What entries choose targets by.
+    pub(super) asked: AskedTargets,
+    /// The entries with a key of one that is protected or suspended.
+    pub(super) entries_of_kept_keys: Vec<Arc<Entry>>,
     /// Where it names each target, those with problems too.
     pub(super) target_spots: BTreeMap<TargetName, Spot>,
     /// Where it names each label.
@@ -95,18 +102,9 @@ impl Project {
         Self { broken: true, ..Self::default() }
     }
 
-    /// Takes over what entries say of themselves, whatever targets they are for.
-    pub(super) fn keep_entries(&mut self, entries: &[Arc<Entry>]) {
-        let keys = |is_meant: fn(&Entry) -> bool| {
-            let entries = entries.iter().filter(move |entry| is_meant(entry));
-            entries.flat_map(|entry| entry.keys()).cloned()
-        };
-        self.policy.protected.extend(keys(|entry| entry.protect));
-        // A key that the policy protects is followed to the entry's present one.
-        let protected = self.protected_keys.iter().map(|key| &key.value);
-        let followed = entries.iter().filter(|entry| entry.has_one_of(protected.clone()));
-        self.policy.protected.extend(followed.flat_map(|entry| entry.keys()).cloned());
-        self.policy.suspended.extend(keys(|entry| entry.suspend));
+    /// Where a target is named.
+    pub fn target_place(&self, target: &TargetName) -> Option<Place> {
+        self.target_spots.get(target).map(Spot::place)
     }
 
     /// What is forgotten and declared again is forgotten again once its entry is gone, which nobody expects.

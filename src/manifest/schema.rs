@@ -298,7 +298,8 @@ pub(super) struct PolicyInput {
     pub(super) prune: Option<Field<Prune>>,
     /// How many deletes one plan may have, as `3` or `20%`. No limit where it is left out.
     pub(super) max_deletes: Option<Field<Raw<MaxDeletes>>>,
-    /// Whether everything may be deleted when no entry is left. `false` where it is left out.
+    /// Whether everything may be deleted when no entry is left, and what a target seems to lose by a slip in its name or
+    /// labels. `false` where it is left out.
     pub(super) allow_empty: Option<Field<bool>>,
     /// The keys of entries whose credentials are neither deleted nor replaced, as by `protect: true` in the
     /// entry, and also once the entry is gone.

@@ -1,15 +1,13 @@
 //! Which targets want an entry: it names them, by patterns too, or says what labels they have.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use smol_str::SmolStr;
 
 use super::decode::{Decoder, Site, plain_text, wrong_kind};
-use super::entry::Entry;
 use super::project::Project;
 use super::schema::{LabelValuesInput, LabelledInput, TargetsInput};
-use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode};
+use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{Field, FieldRefusal, Meaning, Pairs, Raw, Text};
 use crate::model::{Glob, Key, LabelSelector, Labels, TargetName, is_name};
 use crate::suggest::{self, listed, nearest};
@@ -74,6 +72,18 @@ impl Targets {
 /// The values that an entry asks for, by their labels.
 pub(super) type AskedLabels = BTreeMap<SmolStr, BTreeSet<SmolStr>>;
 
+/// By what an entry chooses targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum ChosenBy {
+    /// It names each, or is for all.
+    #[default]
+    Names,
+    /// Also by these patterns.
+    Patterns(Vec<Glob>),
+    /// It says what labels they have.
+    Labels(AskedLabels),
+}
+
 /// What chooses targets in a manifest.
 pub(super) struct TargetChoice<'d, 'n, 'p> {
     pub(super) decoder: &'d Decoder<'n>,
@@ -81,23 +91,21 @@ pub(super) struct TargetChoice<'d, 'n, 'p> {
 }
 
 impl<'n> TargetChoice<'_, 'n, '_> {
-    /// The targets that a field names or describes, or all where it is left out, and the labels by which it does.
+    /// The targets that a field names or describes, or all where it is left out, and by what it does.
     pub(super) fn of(
         &self,
         field: Option<Field<Raw<TargetsInput>>>,
-    ) -> Option<(Targets, AskedLabels)> {
+    ) -> Option<(Targets, ChosenBy)> {
         match field {
             Some(field) => self.read(self.decoder.raw(&field)?),
-            None => Some((Targets::All, AskedLabels::new())),
+            None => Some((Targets::All, ChosenBy::Names)),
         }
     }
 
-    fn read(&self, site: Site<'n>) -> Option<(Targets, AskedLabels)> {
+    fn read(&self, site: Site<'n>) -> Option<(Targets, ChosenBy)> {
         match &site.node.value {
             Value::Mapping(_) if site.node.tag.is_none() => self.labelled(site),
-            Value::Sequence(_) if site.node.tag.is_none() => {
-                self.named(site).map(|targets| (targets, AskedLabels::new()))
-            }
+            Value::Sequence(_) if site.node.tag.is_none() => self.named(site),
             _ => {
                 self.decoder.refuse(site, wrong_kind(site.node, "a list"));
                 None
@@ -105,7 +113,7 @@ impl<'n> TargetChoice<'_, 'n, '_> {
         }
     }
 
-    fn named(&self, site: Site<'n>) -> Option<Targets> {
+    fn named(&self, site: Site<'n>) -> Option<(Targets, ChosenBy)> {
         let items: Vec<Field<Text<TargetName>>> = self.decoder.read(site)?;
         if items.is_empty() {
             let why = "is empty, so no target gets the entry";
@@ -114,7 +122,7 @@ impl<'n> TargetChoice<'_, 'n, '_> {
             self.decoder.refuse(site, refusal.help(help));
             return None;
         }
-        let mut all = BTreeSet::new();
+        let (mut all, mut patterns) = (BTreeSet::new(), Vec::new());
         for name in items.into_iter().filter_map(|item| self.decoder.text(item)) {
             if self.project.target_spots.contains_key(&name.value) || self.project.broken {
                 all.insert(name.value);
@@ -127,8 +135,13 @@ impl<'n> TargetChoice<'_, 'n, '_> {
                 self.unknown_target(&name, glob.is_some());
             }
             all.extend(matched);
+            patterns.extend(glob);
         }
-        Some(Targets::Only(all))
+        let chosen_by = match patterns.is_empty() {
+            true => ChosenBy::Names,
+            false => ChosenBy::Patterns(patterns),
+        };
+        Some((Targets::Only(all), chosen_by))
     }
 
     fn matched(&self, glob: &Glob) -> impl Iterator<Item = TargetName> {
@@ -157,11 +170,11 @@ impl<'n> TargetChoice<'_, 'n, '_> {
         self.decoder.report(problem.help(help));
     }
 
-    fn labelled(&self, site: Site<'n>) -> Option<(Targets, AskedLabels)> {
+    fn labelled(&self, site: Site<'n>) -> Option<(Targets, ChosenBy)> {
         let labels = self.decoder.read::<LabelledInput>(site)?.r#match;
         let (chosen, asked) =
             self.matching(labels, "leave `targets` out if the entry is for every target")?;
-        Some((Targets::Only(chosen), asked))
+        Some((Targets::Only(chosen), ChosenBy::Labels(asked)))
     }
 
     /// The targets that have these labels; `all` says what to do where all are meant.
@@ -283,55 +296,4 @@ fn some<'c>(names: impl Iterator<Item = &'c str>) -> String {
             format!("{} and {more} more", shown.join(", "))
         }
     }
-}
-
-/// Finds labels of targets that are most likely mistyped: no entry asks for them, no other target has them, and they
-/// are almost what an entry asks for. Such a target would lose what that entry gave it.
-pub(super) fn check_labels(project: &Project, entries: &[Arc<Entry>]) -> Diagnostics {
-    let mut asked = AskedLabels::new();
-    for (label, values) in entries.iter().flat_map(|entry| &entry.asked_labels) {
-        asked.entry(label.clone()).or_default().extend(values.iter().cloned());
-    }
-    let mut problems = Diagnostics::default();
-    if asked.is_empty() {
-        return problems;
-    }
-    let is_alone = |label: &str, value: Option<&SmolStr>| {
-        let has = |labels: &&Labels| match (labels.get(label), value) {
-            (Some(of), Some(value)) => of == value,
-            (of, _) => of.is_some(),
-        };
-        project.labels.values().filter(has).nth(1).is_none()
-    };
-    for ((target, label), spot) in &project.label_spots {
-        let Some(labels) = project.labels.get(target) else { continue };
-        let Some(value) = labels.get(label) else { continue };
-        let (written, meant) = match asked.get(label) {
-            None => {
-                let others = asked.keys().filter(|asked| !labels.contains_key(*asked));
-                let near = nearest(label, others.map(SmolStr::as_str));
-                (label.clone(), near.filter(|_| is_alone(label, None)))
-            }
-            // Numbers are near each other, and each is meant.
-            Some(values) if !values.contains(value) && !has_digit(value) => {
-                let near = nearest(value, values.iter().map(SmolStr::as_str));
-                let near = near.filter(|near| !has_digit(near) && is_alone(label, Some(value)));
-                (format!("{label}: {value}").into(), near)
-            }
-            Some(_) => continue,
-        };
-        if let Some(meant) = meant {
-            let message = format!(
-                "the target `{target}` alone has the label `{written}`, for which no entry asks: did you mean `{meant}`?"
-            );
-            let problem =
-                Diagnostic::error(ProblemCode::UnknownLabel, message).at(&spot.file, spot.span);
-            problems.push(problem.help("entries choose targets by their labels, and what a target gets no more is deleted there; if it is right, name it less alike"));
-        }
-    }
-    problems
-}
-
-fn has_digit(text: &str) -> bool {
-    text.bytes().any(|byte| byte.is_ascii_digit())
 }

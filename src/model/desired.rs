@@ -1,13 +1,15 @@
 //! What Git wants of one target.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use smol_str::SmolStr;
 
-use super::{ClientId, CredentialId, Domain, Integration, Key, KnownSecret, Mark, Owner, Place};
+use super::{
+    ClientId, CredentialId, Domain, Integration, Key, KnownSecret, Mark, Owner, Place, Slip,
+};
 
 /// All entries for one target, with their secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,9 @@ pub struct Desired {
     /// Entries whose client is not known here: its id is encrypted, and nobody decrypts. Each may want any
     /// credential of its integration.
     pub unidentified: Vec<Unidentified>,
+    /// The keys, present and earlier ones, that only entries for other targets have, each with the slip by which this
+    /// target most likely lost its entry, where there is one.
+    pub elsewhere: BTreeMap<Key, Option<Slip>>,
     /// Whether these are all entries.
     pub completeness: Completeness,
 }

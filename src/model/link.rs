@@ -103,9 +103,9 @@ pub fn web_page(text: &str) -> Option<Url> {
 /// Whether an address is this very machine, so that no other machine is in between.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Domain(name)) => name.strip_suffix('.').unwrap_or(name) == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
         None => false,
     }
 }
@@ -122,7 +122,13 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_loopback() {
-        for url in ["http://localhost/t", "http://127.8.0.1:80/t", "http://[::1]:8123/t"] {
+        for url in [
+            "http://localhost/t",
+            "http://LOCALHOST./t",
+            "http://127.8.0.1:80/t",
+            "http://[::1]:8123/t",
+            "http://[::ffff:127.0.0.1]/t",
+        ] {
             assert!(is_loopback(&url.parse().unwrap()), "{url}");
         }
         for url in ["http://localhost.example/", "http://10.0.0.1/", "http://0.0.0.0/"] {

@@ -29,6 +29,7 @@ mod rollout;
 mod secret;
 mod secret_field;
 mod selection;
+mod slip;
 pub mod sops;
 mod text;
 mod value_fault;
@@ -80,6 +81,7 @@ pub use secret_field::{
     TOKEN, WEBHOOK, WEBHOOK_HEADERS,
 };
 pub use selection::{Glob, Selection};
+pub use slip::Slip;
 pub use text::{
     ClientId, CredentialId, Domain, EntryId, FileName, FlowId, TargetName, counted, hex,
 };

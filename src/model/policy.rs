@@ -15,7 +15,7 @@ pub struct Policy {
     pub prune: Prune,
     /// How many deletes are too many; no limit where there is none.
     pub max_deletes: Option<MaxDeletes>,
-    /// Whether everything may be deleted when no entry is left.
+    /// Whether everything may be deleted when no entry is left, and what a target seems to lose by a slip.
     pub allow_empty: bool,
     /// Whether every credential made by hand that an entry matches is taken over.
     pub adopt_all: bool,

@@ -21,6 +21,9 @@ pub struct Selection {
     pub may_be_nothing: bool,
 }
 
+/// Of fewer letters in a pattern a slip and another word look the same.
+const FEWEST_LETTERS: usize = 3;
+
 impl Glob {
     /// None where it is empty, or could not be given with others in one argument.
     pub fn new(text: &str) -> Option<Self> {
@@ -52,6 +55,25 @@ impl Glob {
             }
         }
         glob[at..].iter().all(|rest| *rest == '*')
+    }
+
+    /// Whether a letter more, less or another one, or two letters that change places, would make it match. What has
+    /// few letters is almost anything, and numbers are near each other without being meant.
+    pub fn almost_matches(&self, text: &str) -> bool {
+        let glob: Vec<char> = self.0.chars().collect();
+        let with = |at: usize, skipped: usize, instead: &[char]| {
+            let changed = glob[..at].iter().chain(instead).chain(&glob[at + skipped..]);
+            Self(changed.collect()).matches(text)
+        };
+        let is_letter = |at: &usize| glob.get(*at).is_some_and(|of| of.is_alphabetic());
+        let letters: Vec<usize> = (0..glob.len()).filter(is_letter).collect();
+        letters.len() >= FEWEST_LETTERS
+            && letters.into_iter().any(|at| {
+                with(at, 0, &['?'])
+                    || with(at, 1, &[])
+                    || with(at, 1, &['?'])
+                    || is_letter(&(at + 1)) && with(at, 2, &[glob[at + 1], glob[at]])
+            })
     }
 
     /// As it was written.
@@ -149,6 +171,23 @@ mod tests {
         // No pattern takes long.
         let many = Glob::new(&"*a".repeat(40)).unwrap();
         assert!(!many.matches(&"a".repeat(39)));
+    }
+
+    #[test]
+    fn a_slip_of_one_letter_almost_matches() {
+        for (glob, almost, not) in [
+            (
+                "oslo-*",
+                &["olso-3", "osl-3", "ooslo-3", "aslo-3"][..],
+                &["bergen", "oslofjord", "oslo3", "lolo-3"][..],
+            ),
+            ("house-1*", &["huose-1"], &["house-2", "huose-2"]),
+            ("ab*", &[], &["a", "ba"]),
+        ] {
+            let glob = Glob::new(glob).unwrap();
+            assert!(almost.iter().all(|text| glob.almost_matches(text)), "{glob}");
+            assert!(!not.iter().any(|text| glob.almost_matches(text)), "{glob}");
+        }
     }
 
     #[test]

@@ -32,10 +32,13 @@ impl WholePlan {
 }
 
 /// Deletes, one after the other, that the guards may still forbid.
-struct PlannedPrune {
-    group: Vec<usize>,
-    reason: Reason,
-    remove: Vec<ConfigEntry>,
+pub(super) struct PlannedPrune {
+    pub(super) group: Vec<usize>,
+    /// The key of their entry, where they are of one.
+    pub(super) key: Option<Key>,
+    pub(super) reason: Reason,
+    /// The linked accounts that are removed before.
+    pub(super) remove: Vec<ConfigEntry>,
 }
 
 pub(super) struct PlanDraft<'a> {
@@ -105,8 +108,8 @@ impl<'a> PlanDraft<'a> {
 
     /// Deletes what no entry wants, one after the other, after the accounts that are linked with
     /// it, if the guards let it.
-    pub(super) fn prune(&mut self, group: Vec<usize>, reason: Reason, remove: Vec<ConfigEntry>) {
-        self.pruned.push(PlannedPrune { group, reason, remove });
+    pub(super) fn prune(&mut self, prune: PlannedPrune) {
+        self.pruned.push(prune);
     }
 
     /// Ends the set-up of what no entry wants, if the guards let its credential be deleted.
@@ -233,12 +236,14 @@ impl<'a> PlanDraft<'a> {
         }
     }
 
-    /// Withholds those deletes of an integration for which there is a reason.
+    /// Withholds those deletes for which there is a reason, by their integration and the key of their entry.
     /// The set-ups need no word of their own: what is said of their credentials holds for them.
-    pub(super) fn withhold_prunes(&mut self, why: impl Fn(&Domain) -> Option<Why>) {
-        self.pruned_set_ups.retain(|flow| why(&flow.domain).is_none());
+    pub(super) fn withhold_prunes(&mut self, why: impl Fn(&Domain, Option<&Key>) -> Option<Why>) {
+        let of_flow =
+            |flow: &OpenFlow| why(&flow.domain, flow.purpose.mark().map(|mark| &mark.key));
+        self.pruned_set_ups.retain(|flow| of_flow(flow).is_none());
         for removal in std::mem::take(&mut self.removals) {
-            match why(removal.domain()) {
+            match why(removal.domain(), None) {
                 Some(why) => self.withhold(removal, why),
                 None => self.removals.push(removal),
             }
@@ -246,7 +251,7 @@ impl<'a> PlanDraft<'a> {
         for mut prune in std::mem::take(&mut self.pruned) {
             // All of a group are of one integration.
             let domain = prune.group.first().map(|at| &self.index.get(*at).domain);
-            let Some(why) = domain.and_then(&why) else {
+            let Some(why) = domain.and_then(|domain| why(domain, prune.key.as_ref())) else {
                 self.pruned.push(prune);
                 continue;
             };
@@ -265,7 +270,7 @@ impl<'a> PlanDraft<'a> {
             self.step(removal, Reason::AccountUndeclared, None);
         }
         let created = self.created_clients();
-        for PlannedPrune { group, reason, mut remove } in std::mem::take(&mut self.pruned) {
+        for PlannedPrune { group, reason, mut remove, .. } in std::mem::take(&mut self.pruned) {
             let mut last = None;
             for at in group {
                 let (old, remove) = (self.index.get(at).held(), std::mem::take(&mut remove));

@@ -12,11 +12,13 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
     let PlanContext { desired, policy, .. } = context;
     let guards = [all_unread(context), prune_off(policy), nothing_desired(desired, policy)];
     match guards.into_iter().flatten().next() {
-        Some(why) => draft.withhold_prunes(|_| Some(why.clone())),
-        None => draft.withhold_prunes(|domain| unidentified(desired, domain)),
+        Some(why) => draft.withhold_prunes(|_, _| Some(why.clone())),
+        None => draft.withhold_prunes(|domain, key| {
+            unidentified(desired, domain).or_else(|| by_slip(desired, policy, key?))
+        }),
     }
     if let Some(why) = too_many(context, draft.planned_deletes()) {
-        draft.withhold_prunes(|_| Some(why.clone()));
+        draft.withhold_prunes(|_, _| Some(why.clone()));
         draft.withhold_foreign(&why);
     }
 }
@@ -58,6 +60,11 @@ fn prune_off(policy: &Policy) -> Option<Why> {
 fn nothing_desired(desired: &Desired, policy: &Policy) -> Option<Why> {
     let is_empty = desired.credentials.is_empty() && desired.unidentified.is_empty();
     (is_empty && !policy.allow_empty).then_some(Why::NothingDesired)
+}
+
+fn by_slip(desired: &Desired, policy: &Policy, key: &Key) -> Option<Why> {
+    let slip = desired.elsewhere.get(key)?.clone().filter(|_| !policy.allow_empty)?;
+    Some(Why::LostBySlip { key: key.clone(), slip })
 }
 
 fn too_many(context: &PlanContext<'_>, planned: usize) -> Option<Why> {

@@ -60,6 +60,9 @@ impl Why {
                 "if they are meant, raise `max_deletes` or pass --max-deletes"
             }
             Self::NothingDesired => "if everything is meant to go, pass --allow-empty",
+            Self::LostBySlip { .. } => {
+                "if the target's name or label is mistyped, correct it in appcred.yaml; if this is meant to go, pass --allow-empty"
+            }
             Self::Unread => "fix the errors in the manifests first",
             Self::Unidentified { .. } => {
                 "a run that can read it decides; so does a snapshot that is taken after the entry is applied, or a client id in plain text"

@@ -409,6 +409,7 @@ mod tests {
             previous_owners: BTreeSet::new(),
             credentials: Vec::new(),
             unidentified: Vec::new(),
+            elsewhere: Default::default(),
             completeness: Completeness::Whole,
         };
         let config_entries = users.iter().map(|user| linked(user)).collect();

@@ -19,6 +19,8 @@ pub enum Reason {
     NameDiffers,
     /// No entry wants it any more.
     NotDesired,
+    /// Its entry is for other targets.
+    NotForTarget,
     /// The entry of that key is for another integration now.
     IntegrationDiffers,
     /// A newer one of the same entry is there.

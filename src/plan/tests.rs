@@ -1,12 +1,12 @@
 //! Each test begins in sync and changes one thing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Adoption, CredentialState, Plan, Why, plan};
 use crate::model::{
     Adopt, ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired,
     DesiredCredential, Domain, EntryId, EntryState, Key, KnownDomains, Live, MaxDeletes, Observed,
-    Owner, Policy, Prune, Secret, Unidentified, UnreadAccounts,
+    Owner, Policy, Prune, Secret, Slip, Unidentified, UnreadAccounts,
 };
 
 pub(super) fn wanted(key: &str) -> DesiredCredential {
@@ -23,6 +23,7 @@ pub(super) fn desired(credentials: Vec<DesiredCredential>) -> Desired {
         previous_owners: BTreeSet::new(),
         credentials,
         unidentified: Vec::new(),
+        elsewhere: BTreeMap::new(),
         completeness: Completeness::Whole,
     }
 }
@@ -207,6 +208,31 @@ fn a_changed_client_id_replaces() {
 fn a_removed_entry_is_deleted() {
     let plan = planned(|desired, _, _| drop(desired.credentials.remove(0)));
     check(&plan, &["- spotify_id_a [NotDesired]"]);
+}
+
+#[test]
+fn what_its_entry_keeps_for_other_targets_is_deleted_by_that_reason() {
+    let gone = |slip: Option<Slip>, change: fn(&mut Policy)| {
+        planned(|desired, _, policy| {
+            let entry = desired.credentials.remove(0);
+            desired.elsewhere.insert(entry.key, slip);
+            change(policy);
+        })
+    };
+    check(&gone(None, |_| {}), &["- spotify_id_a [NotForTarget]"]);
+    let slip = || {
+        let (written, meant) = ("ring: 10".into(), "ring: 1".into());
+        Some(Slip::Label { written, meant })
+    };
+    let held_back = gone(slip(), |policy| policy.max_deletes = Some(MaxDeletes::Count(0)));
+    assert_eq!(
+        held_back.withheld[0].why.to_string(),
+        "the entry `a` is for targets with the label `ring: 1`; this one has `ring: 10`, for which no entry asks"
+    );
+    assert!(held_back.steps.is_empty() && held_back.blocked() == 1 && !held_back.is_stopped());
+    check(&gone(slip(), |policy| policy.allow_empty = true), &["- spotify_id_a [NotForTarget]"]);
+    let off = gone(slip(), |policy| policy.prune = Prune::Nothing);
+    assert_eq!(off.withheld[0].why, Why::PruneOff);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::model::{ConfigEntry, Credential, Desired, Domain, Key, Live, Mark, On
 
 use super::action::{Action, Adoption, CredentialState, Reason, Wanted};
 use super::context::PlanContext;
-use super::draft::PlanDraft;
+use super::draft::{PlanDraft, PlannedPrune};
 use super::guard;
 use super::kept;
 use super::ownership::{OwnedBy, Ownership};
@@ -59,7 +59,7 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
                 draft.set_state(at, CredentialState::Foreign);
                 if policy.prune == Prune::All {
                     let live = live.filter(|_| policy.remove_integrations);
-                    prune(vec![at], Reason::NotDesired, live, context, draft);
+                    prune(vec![at], (None, Reason::NotDesired), live, context, draft);
                 }
             }
         }
@@ -79,7 +79,13 @@ fn prune_gone(gone: GoneGroups<'_>, context: &PlanContext<'_>, draft: &mut PlanD
             continue;
         }
         let moved = declared.contains(key);
-        let reason = if moved { Reason::IntegrationDiffers } else { Reason::NotDesired };
+        let reason = if moved {
+            Reason::IntegrationDiffers
+        } else if desired.elsewhere.contains_key(key) {
+            Reason::NotForTarget
+        } else {
+            Reason::NotDesired
+        };
         let mark = desired.mark(key);
         let accounts_go = policy.remove_integrations || is_tied(&mark, desired, *live);
         let live = live.filter(|_| accounts_go);
@@ -90,7 +96,7 @@ fn prune_gone(gone: GoneGroups<'_>, context: &PlanContext<'_>, draft: &mut PlanD
             let length = credential.claim().map_or(0, |_| credential.implementation().len());
             (length, credential.auth_domain.is_none(), &credential.id)
         });
-        prune(group, reason, live, context, draft);
+        prune(group, (Some(key), reason), live, context, draft);
     }
 }
 
@@ -125,7 +131,7 @@ fn is_tied(mark: &Mark, desired: &Desired, live: Option<&Live>) -> bool {
 /// where those are to go.
 fn prune(
     group: Vec<usize>,
-    reason: Reason,
+    (key, reason): (Option<&Key>, Reason),
     accounts_go: Option<&Live>,
     PlanContext { desired, index, .. }: &PlanContext<'_>,
     draft: &mut PlanDraft<'_>,
@@ -149,7 +155,7 @@ fn prune(
     } else if !unclear.is_empty() {
         Why::MayBeCloud { by: unclear }
     } else {
-        return draft.prune(group, reason, by);
+        return draft.prune(PlannedPrune { group, key: key.cloned(), reason, remove: by });
     };
     // The one that an account has from Home Assistant's look-up represents all.
     let is_used = |at: &&usize| {

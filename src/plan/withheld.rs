@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use super::action::Action;
 use crate::model::{
-    ConfigEntry, Domain, Held, Key, Mark, Owner, UnreadAccounts, Visible, Wave, counted,
+    ConfigEntry, Domain, Held, Key, Mark, Owner, Slip, UnreadAccounts, Visible, Wave, counted,
 };
 
 /// Something that is not done, and why.
@@ -160,6 +160,13 @@ pub enum Why {
     },
     /// No entry is left, which is more often a mistake than a wish.
     NothingDesired,
+    /// Its entry is for other targets, which it chooses by what this target almost is.
+    LostBySlip {
+        /// The key of the entry.
+        key: Key,
+        /// What this target is.
+        slip: Slip,
+    },
     /// Some entry could not be read or planned; it may want this credential.
     Unread,
     /// An entry of the integration may want this credential: its client id is not known.
@@ -298,6 +305,9 @@ impl fmt::Display for Why {
                 counted(*planned, "delete")
             ),
             Self::NothingDesired => f.write_str("no entry is left for this target"),
+            Self::LostBySlip { key, slip } => {
+                write!(f, "the entry `{key}` is for targets {slip}")
+            }
             Self::Unread => {
                 f.write_str("an entry that could not be read or planned may want this one")
             }

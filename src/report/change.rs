@@ -6,7 +6,7 @@ use crate::model::{Claim, Held, Key, Mark};
 use crate::plan::{Action, Adoption, Plan, Reason, Step, Unknown, Wanted, Why, Withheld};
 
 use super::text::{DIM, GREEN, RED, YELLOW};
-use super::{TargetReport, notices, words};
+use super::{TargetReport, mark_of, notices, words};
 
 /// Something that is to be done, that is not, that is unknown, or that a person should know.
 pub(super) struct Change {
@@ -78,6 +78,15 @@ impl Change {
     }
 }
 
+impl Change {
+    /// Where the entry is written by which this was made, and which is for other targets.
+    fn place_elsewhere(&mut self, target: &TargetReport<'_>, old: &Held) {
+        if let Some(place) = mark_of(old).and_then(|mark| target.elsewhere.get(&mark.key)) {
+            self.place(place);
+        }
+    }
+}
+
 /// All of one target, in the order in which it is shown.
 pub(super) fn changes(target: &TargetReport<'_>, plan: &Plan) -> Vec<Change> {
     let steps = plan.steps.iter().map(|step| of_step(target, step));
@@ -93,6 +102,9 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> Change {
     match &step.action {
         Action::Delete { old, remove } => {
             change.field("id", old.id.as_str());
+            if step.reasons.contains(&Reason::NotForTarget) {
+                change.place_elsewhere(target, old);
+            }
             if !remove.is_empty() {
                 change.note(RED, format!("removes {} first", words::accounts(remove)));
             }
@@ -242,6 +254,10 @@ fn of_withheld(target: &TargetReport<'_>, withheld: &Withheld) -> Change {
             Why::UnknownIntegration { .. } => &written.domain,
             _ => &written.entry,
         });
+    }
+    if let (Action::Delete { old, .. }, Why::LostBySlip { .. }) = (&withheld.action, &withheld.why)
+    {
+        change.place_elsewhere(target, old);
     }
     if let Action::Replace { wanted, old } = &withheld.action {
         replacing(&mut change, wanted, old);

@@ -177,6 +177,8 @@ pub struct TargetReport<'a> {
     pub expected_set_ups: &'a [SetUpId],
     /// Where each entry is written.
     pub entries: BTreeMap<Key, EntryPlaces>,
+    /// Where the entries are written that are for other targets alone.
+    pub elsewhere: &'a BTreeMap<Key, Place>,
 }
 
 /// Who owns it, by its mark or claim.

@@ -338,6 +338,7 @@ mod tests {
     }
 
     static NO_LABELS: Labels = Labels::new();
+    static NOWHERE: BTreeMap<Key, crate::model::Place> = BTreeMap::new();
 
     fn report<'a>(
         name: &'a TargetName,
@@ -357,6 +358,7 @@ mod tests {
             wave: None,
             expected_set_ups: &[],
             entries: BTreeMap::new(),
+            elsewhere: &NOWHERE,
         }
     }
 

@@ -19,6 +19,7 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::ClientIdDiffers => "the client id differs: linked accounts need consent again",
         Reason::NameDiffers => "the name differs",
         Reason::NotDesired => "no entry declares it",
+        Reason::NotForTarget => "its entry is for other targets",
         Reason::IntegrationDiffers => "its entry is now for another integration",
         Reason::Superseded => "a newer one of the same entry exists",
         Reason::AdoptionAsked => "made by hand, and to be taken over",

@@ -253,6 +253,7 @@ mod tests {
             previous_owners: BTreeSet::new(),
             credentials: vec![wanted("new", "1", 1), wanted("b", "2", 2), wanted("a", "1", 9)],
             unidentified: Vec::new(),
+            elsewhere: Default::default(),
             completeness: Completeness::Whole,
         };
         let now = unseen(&desired, &last);

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{FutureExt, StreamExt};
+use smol_str::SmolStr;
 use tokio::sync::watch;
 
+use crate::callback::Delivery;
 use crate::model::{HandOverError, NotifyAction, Observed};
 use crate::reconcile::PlanTarget;
 use crate::secret::SecretResolver;
@@ -38,6 +40,11 @@ pub trait WatchedTarget: Observe + Send + Sync + 'static {
 
     /// Whether it reports when something there has changed.
     fn reports_changes(&self) -> bool;
+
+    /// What no other target has, whatever its address; none where it does not say.
+    fn run_id(&self) -> impl Future<Output = Option<SmolStr>> + Send {
+        std::future::ready(None)
+    }
 
     /// Waits for the next event. It may be dropped at any time and loses nothing by that.
     fn next_event(&mut self) -> impl Future<Output = TargetEvent> + Send;
@@ -153,6 +160,10 @@ impl WatchedTarget for ConnectedTarget {
         self.changes.is_some()
     }
 
+    async fn run_id(&self) -> Option<SmolStr> {
+        self.target.home_assistant()?.run_id().await
+    }
+
     async fn next_event(&mut self) -> TargetEvent {
         let changes = async {
             match &mut self.changes {
@@ -203,6 +214,18 @@ pub(super) struct LiveConnection<T> {
     pub(super) target: T,
     pub(super) spec: Arc<TargetSpec>,
     pub(super) since: tokio::time::Instant,
+}
+
+/// Passes a provider's answer on.
+pub(super) async fn hand_over<T: WatchedTarget>(
+    connection: Option<&LiveConnection<T>>,
+    answer: Delivery,
+) {
+    let result = match connection {
+        Some(connection) => connection.target.hand_over(&answer.query).await,
+        None => Err(HandOverError::NotNow("it cannot be reached".to_owned())),
+    };
+    answer.taken(result);
 }
 
 impl<T: WatchedTarget> LiveConnection<T> {

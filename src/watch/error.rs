@@ -20,7 +20,7 @@ pub(super) enum RoundError {
     Lock(#[from] LockError),
     /// Another target of this project is the same one.
     #[error(
-        "target `{0}` is the same Home Assistant: remove one of the two from appcred.yaml, or select one of them"
+        "the target `{0}` is the same Home Assistant, and each would delete what the other wants: remove one of the two from appcred.yaml"
     )]
     SameTarget(TargetName),
     /// It cannot be connected to.

@@ -41,6 +41,7 @@ mod readings;
 mod reconciler;
 mod retry;
 mod round_log;
+mod run_ids;
 mod set_ups;
 mod snapshot_store;
 mod source;

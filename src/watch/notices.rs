@@ -390,6 +390,7 @@ mod tests {
             previous_owners: Default::default(),
             credentials: keys.iter().map(|key| DesiredCredential::example(key)).collect(),
             unidentified: Vec::new(),
+            elsewhere: Default::default(),
             completeness: Completeness::Whole,
         }
     }

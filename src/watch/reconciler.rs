@@ -8,18 +8,19 @@ use tokio::time::Instant;
 
 use crate::callback::Delivery;
 use crate::lock::HeldLock;
-use crate::model::{HandOverError, Observed, TargetName};
+use crate::model::{Observed, TargetName};
 use crate::plan::{Plan, Step, StepId, plan};
 use crate::reconcile::{CarriedOut, Outcome, PlanTarget as _, StepOutcome, Verdicts, carry_out};
 use crate::status::{self, Link, Mode};
 use crate::target::{Observe, Stop};
 
 use super::conflict::RepeatedSteps;
-use super::connection::{Connect, LiveConnection, TargetEvent, WatchedTarget};
+use super::connection::{Connect, LiveConnection, TargetEvent, WatchedTarget, hand_over};
 use super::error::RoundError;
 use super::left::{LeftSteps, is_drift, is_left};
 use super::notices::Notifier;
 use super::round_log::RoundLog;
+use super::run_ids::RunIds;
 use super::set_ups::{SetUps, begins};
 use super::waves::TargetWave;
 use super::{SnapshotStore, StatusStore, TargetSpec};
@@ -40,6 +41,7 @@ pub(super) struct TargetReconciler<C: Connect> {
     statuses: StatusStore,
     snapshots: Option<SnapshotStore>,
     pub(super) wave: TargetWave,
+    run_ids: RunIds,
     stop: Stop,
     lock: Option<HeldLock>,
     connection: Option<LiveConnection<C::Target>>,
@@ -66,6 +68,7 @@ impl<C: Connect> TargetReconciler<C> {
         statuses: StatusStore,
         snapshots: Option<SnapshotStore>,
         wave: TargetWave,
+        run_ids: RunIds,
         stop: Stop,
     ) -> Self {
         Self {
@@ -76,6 +79,7 @@ impl<C: Connect> TargetReconciler<C> {
             statuses,
             snapshots,
             wave,
+            run_ids,
             stop,
             lock: None,
             connection: None,
@@ -93,10 +97,12 @@ impl<C: Connect> TargetReconciler<C> {
     /// of an error is notified of its end.
     #[must_use]
     pub(super) fn for_another_target(self) -> Self {
-        let Self { name, connector, statuses, snapshots, wave, stop, mut notifier, .. } = self;
+        let Self {
+            name, connector, statuses, snapshots, wave, run_ids, stop, mut notifier, ..
+        } = self;
         notifier.disconnected();
         let wave = wave.renewed();
-        Self { notifier, ..Self::new(name, connector, statuses, snapshots, wave, stop) }
+        Self { notifier, ..Self::new(name, connector, statuses, snapshots, wave, run_ids, stop) }
     }
 
     /// Waits for an event of the target; for ever where none is connected.
@@ -114,13 +120,8 @@ impl<C: Connect> TargetReconciler<C> {
         self.connection.take().map_or(Duration::ZERO, |connection| connection.since.elapsed())
     }
 
-    /// Passes a provider's answer on to HA.
     pub(super) async fn hand_over(&self, answer: Delivery) {
-        let result = match &self.connection {
-            Some(connection) => connection.target.hand_over(&answer.query).await,
-            None => Err(HandOverError::NotNow("it cannot be reached".to_owned())),
-        };
-        answer.taken(result);
+        hand_over(self.connection.as_ref(), answer).await;
     }
 
     /// Observes the target before a round that is about to come. The round uses that if the target has
@@ -175,6 +176,7 @@ impl<C: Connect> TargetReconciler<C> {
             if plan.steps.is_empty() || is_left {
                 return Ok(());
             }
+            self.run_ids.refuse_same(&self.name).await?;
             let contested = self.repeated.take_out(&mut plan, Instant::now());
             let carried_out = self.carry_out(&plan, spec, &observed).await;
             if !contested.is_empty() {
@@ -198,19 +200,17 @@ impl<C: Connect> TargetReconciler<C> {
 
     /// Over the connection that there is, or a new one.
     async fn observe(&mut self, spec: &Arc<TargetSpec>) -> Result<Observed, RoundError> {
-        let ahead = self.ahead.take();
-        match self.observe_connected(spec, ahead).await {
-            Some(observed) => Ok(observed),
-            None => self.observe_anew(spec).await,
-        }
+        let observed = match self.observe_connected(spec).await {
+            Some(observed) => observed,
+            None => self.observe_anew(spec).await?,
+        };
+        self.run_ids.ask(&self.name, self.connection.as_ref()).await;
+        Ok(observed)
     }
 
     /// None where no connection serves this spec any more.
-    async fn observe_connected(
-        &mut self,
-        spec: &TargetSpec,
-        ahead: Option<(Instant, Observed)>,
-    ) -> Option<Observed> {
+    async fn observe_connected(&mut self, spec: &TargetSpec) -> Option<Observed> {
+        let ahead = self.ahead.take();
         let connection = self.connection.as_mut()?;
         if !connection.spec.is_reached_the_same_way(spec) {
             return None;
@@ -240,11 +240,13 @@ impl<C: Connect> TargetReconciler<C> {
         let (target, observed) = match connected.unwrap_or(Err(RoundError::Stopped)) {
             Ok(connected) => connected,
             Err(error) => {
+                self.run_ids.set(&self.name, None);
                 self.statuses.not_connected(&self.name, spec, error.access_fault());
                 return Err(error);
             }
         };
         let since = Instant::now();
+        self.run_ids.forget(&self.name);
         self.connection = Some(LiveConnection { target, spec: Arc::clone(spec), since });
         self.log.connected(observed.version.as_deref());
         let link = Link::Up { version: observed.version.clone(), since: self.statuses.now() };

@@ -197,6 +197,7 @@ mod tests {
             previous_owners: Default::default(),
             credentials: vec![entry.clone()],
             unidentified: Vec::new(),
+            elsewhere: Default::default(),
             completeness: Completeness::Whole,
         };
         let account = ConfigEntry {

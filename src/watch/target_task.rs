@@ -18,6 +18,7 @@ use super::error::{ErrorKind, RoundError};
 use super::left::until_window;
 use super::reconciler::TargetReconciler;
 use super::retry::{Pause, Schedule};
+use super::run_ids::RunIds;
 use super::waves::{TargetWave, Waves};
 use super::{SnapshotStore, StatusStore, TargetSpec, WatchSettings};
 
@@ -37,6 +38,7 @@ pub(super) struct TargetTask<C> {
     pub(super) statuses: StatusStore,
     pub(super) snapshots: Option<SnapshotStore>,
     pub(super) waves: Waves,
+    pub(super) run_ids: RunIds,
     pub(super) stop: Stop,
 }
 
@@ -70,6 +72,7 @@ impl<C: Connect> TargetTask<C> {
                 schedule = Schedule::default();
             }
             let error = RoundError::Crashed;
+            self.run_ids.set(&self.name, None);
             let pause = schedule.failed(ErrorKind::Internal, Instant::now(), fastrand::f64());
             tracing::error!(target = %self.name, "{error}");
             let revisions = inbox.specs.borrow().revisions.clone();
@@ -98,6 +101,7 @@ impl<C: Connect> TargetTask<C> {
             self.statuses.clone(),
             self.snapshots.clone(),
             TargetWave::new(self.name.clone(), self.waves.clone()),
+            self.run_ids.clone(),
             self.stop.clone(),
         );
         loop {

@@ -14,6 +14,7 @@ use crate::target::Stop;
 
 use super::connection::Connect;
 use super::error::RoundError;
+use super::run_ids::RunIds;
 use super::target_task::{Inbox, TargetTask};
 use super::waves::Waves;
 use super::webhook::Webhook;
@@ -38,6 +39,7 @@ pub(super) struct TargetTasks<C> {
     statuses: StatusStore,
     snapshots: Option<SnapshotStore>,
     waves: Waves,
+    run_ids: RunIds,
     stop: Stop,
     handles: BTreeMap<TargetName, Handle>,
     tasks: JoinSet<()>,
@@ -57,6 +59,7 @@ impl<C: Connect> TargetTasks<C> {
             statuses: channels.statuses.clone(),
             snapshots: channels.snapshots.clone(),
             waves: Waves::new(channels.statuses.clone()),
+            run_ids: RunIds::default(),
             stop: channels.stop.clone(),
             handles: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -82,6 +85,7 @@ impl<C: Connect> TargetTasks<C> {
             }
             stays
         });
+        self.run_ids.keep(specs.keys());
         self.statuses.edit(|status| {
             status.targets.retain(|name, _| {
                 specs.contains_key(name) || twice.contains_key(name) || suspended.contains_key(name)
@@ -169,6 +173,7 @@ impl<C: Connect> TargetTasks<C> {
             statuses: self.statuses.clone(),
             snapshots: self.snapshots.clone(),
             waves: self.waves.clone(),
+            run_ids: self.run_ids.clone(),
             stop: self.stop.clone(),
         };
         self.tasks.spawn(task.supervise(inbox));

@@ -139,17 +139,17 @@ impl Workspace {
         let elsewhere = entries.clone();
         let sealing = move || desired::seal(entries, completeness);
         let resolved = spawn_blocking(sealing).await?;
-        let policy = project.policy.with(overrides);
         let mut problems = Diagnostics::default();
         let mut targets = Vec::new();
         let mut selected = pick(targets_of(&project, &snapshot), &project, selection)?;
         let suspended = take_out_suspended(&project, &mut selected);
         for name in selected.into_keys() {
             let observation = recorded(name, &mut snapshot, &basis, &against.source);
-            let mut view = observation.compare(&project, &resolved, &policy, &mut problems);
+            let mut view = observation.compare(&project, &resolved, overrides, &mut problems);
             let is_folder = matches!(project.targets.get(&view.name), Some(Endpoint::ConfigDir(_)));
             if !is_folder {
-                view.expected_set_ups = expected_set_ups(&view, &policy);
+                view.expected_set_ups =
+                    expected_set_ups(&view, &project.policy_at(&view.name).with(overrides));
             }
             targets.push(view);
         }

@@ -15,14 +15,14 @@ use crate::desired::{self, Needed, Resolved};
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project};
 use crate::model::{
-    Desired, DesiredCredential, Key, KnownSecret, Labels, Observed, Policy, PolicyOverrides,
+    Desired, DesiredCredential, Key, KnownSecret, Labels, Observed, Place, PolicyOverrides,
     SealedClients, Seals, Selection, SetUpId, TargetName, TargetSelection, Wave,
 };
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
 use crate::secret::{Ask, IdentityProblem, SecretResolver};
 use crate::target::home_assistant::SessionStore;
-use crate::target::{Endpoint, Observe, Target, TargetError};
+use crate::target::{Endpoint, LiveTarget as _, Observe, Target, TargetError};
 
 /// One target with all that a run knows of it.
 pub struct TargetView {
@@ -42,6 +42,8 @@ pub struct TargetView {
     pub comparison: Result<Comparison, String>,
     /// Its entries, as they are written.
     pub entries: BTreeMap<Key, Arc<Entry>>,
+    /// Where the entries are written that are for other targets alone.
+    pub elsewhere: BTreeMap<Key, Place>,
     /// What was done there; empty before.
     pub outcomes: Vec<StepOutcome>,
     /// The set-ups that a run would begin, where a snapshot was looked at, which has none that is in progress.
@@ -176,14 +178,13 @@ impl Workspace {
             return Ok(Evaluation { problems: Diagnostics::default(), targets: None });
         }
         let project = loaded.project.clone();
-        let policy = project.policy.with(overrides);
         let mut endpoints = select(&project, &self.environment, selection)?;
         let suspended = take_out_suspended(&project, &mut endpoints);
         let (resolver, identity_problems) = self.resolver(&project, person);
         let (resolver, sessions) = (Arc::new(resolver), self.environment.sessions());
         let run = Arc::new(EntrySelection {
             targets: endpoints.keys().cloned().collect(),
-            selection: policy.selection.clone(),
+            selection: overrides.selection.clone(),
         });
         let loaded = Arc::new(loaded);
         let resolve = |also: Arc<BTreeSet<Key>>| {
@@ -201,10 +202,11 @@ impl Workspace {
         let mut also = Arc::default();
         let (resolved, mut observations) = tokio::join!(resolve(Arc::clone(&also)), observing);
         let mut resolved = resolved?;
+        refuse_same(&mut observations, &project).await;
         let (targets, mut problems) = loop {
             let mut problems = problems_of(&mut resolved, &identity_problems);
             let compare = |observation: Observation| {
-                observation.compare(&project, &resolved, &policy, &mut problems)
+                observation.compare(&project, &resolved, overrides, &mut problems)
             };
             let targets: Vec<TargetView> = observations.into_iter().map(compare).collect();
             // By what a target holds of it, an entry may be selected under a key that no manifest has.
@@ -306,6 +308,39 @@ async fn observe(
     Observation { name, address, basis: None, target, observed, clients }
 }
 
+/// Refuses targets that turn out to be one Home Assistant, whatever their addresses: each would delete what the other
+/// wants.
+async fn refuse_same(observations: &mut [Observation], project: &Project) {
+    let run_id = async |observation: &Observation| match &observation.target {
+        Some(target) => target.home_assistant()?.run_id().await,
+        None => None,
+    };
+    let is_running = |of: &&Observation| {
+        of.target.as_ref().is_some_and(|target| target.home_assistant().is_some())
+    };
+    if observations.iter().filter(is_running).nth(1).is_none() {
+        return;
+    }
+    let ids = join_all(observations.iter().map(run_id)).await;
+    let names: Vec<TargetName> = observations.iter().map(|of| of.name.clone()).collect();
+    for (at, observation) in observations.iter_mut().enumerate() {
+        let is_same = |other: &usize| *other != at && ids[at].is_some() && ids[*other] == ids[at];
+        if let Some(other) = (0..ids.len()).find(is_same) {
+            observation.observed =
+                Err(same_home_assistant(&observation.name, &names[other], project));
+        }
+    }
+}
+
+/// That two targets are one, and where they are named.
+fn same_home_assistant(target: &TargetName, other: &TargetName, project: &Project) -> String {
+    let place = |name| project.target_place(name).map(|place| format!(" ({place})"));
+    let (here, there) = (place(target).unwrap_or_default(), place(other).unwrap_or_default());
+    format!(
+        "`{target}`{here} is the same Home Assistant as the target `{other}`{there}, by another address, and each would delete what the other wants: remove one of them"
+    )
+}
+
 impl Observation {
     /// What was compared, to be compared once more.
     fn again(view: TargetView) -> Self {
@@ -318,16 +353,21 @@ impl Observation {
         self,
         project: &Project,
         resolved: &Resolved,
-        policy: &Policy,
+        overrides: &PolicyOverrides,
         problems: &mut Diagnostics,
     ) -> TargetView {
         let Self { name, address, basis, target, observed, clients } = self;
         let comparison = observed.map(|observed| {
             let (desired, same_client) = resolved.for_target(project, &name, &clients);
             problems.append(same_client);
-            let plan = plan(&desired, &observed, policy);
+            let policy = project.policy_at(&name).with(overrides);
+            let plan = plan(&desired, &observed, &policy);
             Comparison { desired, observed, plan }
         });
+        let elsewhere = comparison.as_ref().map_or_else(
+            |_| BTreeMap::new(),
+            |known| resolved.places_of(|key| known.desired.elsewhere.contains_key(key)),
+        );
         let entries = resolved.entries_of(&name);
         let entries = entries.map(|entry| (entry.key.value.clone(), Arc::clone(entry))).collect();
         let labels = project.labels.get(&name).cloned().unwrap_or_default();
@@ -342,6 +382,7 @@ impl Observation {
             target,
             comparison,
             entries,
+            elsewhere,
             outcomes,
             expected_set_ups,
         }

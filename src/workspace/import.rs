@@ -162,7 +162,7 @@ impl ImportDraft {
                 view.entries.insert(entry.key.value.clone(), entry);
             }
         }
-        let policy = project.policy.with(&import_policy());
+        let policy = project.policy_at(&view.name).with(&import_policy());
         let whole = plan::plan(&comparison.desired, &comparison.observed, &policy);
         comparison.plan = whole.only_credentials_of(&keys);
     }

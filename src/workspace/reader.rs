@@ -18,8 +18,8 @@ use crate::manifest::{
     self, Cache, Entry, Loaded, Project, WebhookSetting, check_lifetimes, load_again,
 };
 use crate::model::{
-    Commit, OnDrift, PolicyOverrides, SealedClients, TargetName, TargetSelection, Visible, day,
-    is_web,
+    Commit, OnDrift, Policy, PolicyOverrides, SealedClients, TargetName, TargetSelection, Visible,
+    day, is_web,
 };
 use crate::secret::{self, AllowedPaths, Ask, SecretResolver, Unreadable};
 use crate::status::{ManifestStatus, Mode, Revisions, SelectionStatus};
@@ -198,9 +198,8 @@ impl<P: Ask + Clone> ProjectReader<P> {
         today: Date,
         problems: &mut Diagnostics,
     ) -> BTreeMap<TargetName, TargetSpec> {
-        let mut policy = project.policy.with(&self.settings.policy);
-        policy.windows = self.settings.workspace.environment.windows(project);
-        let mode = match (self.settings.is_dry_run, policy.on_drift) {
+        let windows = self.settings.workspace.environment.windows(project);
+        let mode = match (self.settings.is_dry_run, project.policy.on_drift) {
             (true, _) => Mode::Report,
             (false, OnDrift::Report) => Mode::ReportDrift,
             (false, OnDrift::Repair) => Mode::Repair,
@@ -232,7 +231,10 @@ impl<P: Ask + Clone> ProjectReader<P> {
                 endpoint,
                 desired,
                 seals: entries().map(seals).collect(),
-                policy: policy.clone(),
+                policy: Policy {
+                    windows: windows.clone(),
+                    ..project.policy_at(&name).with(&self.settings.policy)
+                },
                 labels: project.labels.get(&name).cloned().unwrap_or_default(),
                 is_suspended: project.suspended.contains_key(&name),
                 mode,

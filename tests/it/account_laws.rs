@@ -96,6 +96,7 @@ fn desired(names: &[&str], on_delete: OnDelete) -> Desired {
             place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
         }],
         unidentified: Vec::new(),
+        elsewhere: BTreeMap::new(),
         completeness: Completeness::Whole,
     }
 }

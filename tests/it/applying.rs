@@ -118,6 +118,7 @@ fn desired() -> Desired {
             place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
         }],
         unidentified: Vec::new(),
+        elsewhere: Default::default(),
         completeness: Completeness::Whole,
     }
 }

@@ -103,6 +103,108 @@ fn a_label_that_is_mistyped_deletes_nothing() {
     }
 }
 
+/// The entries are those of two houses of which one changes: what is deleted there, and why it is not.
+#[test]
+fn what_a_target_loses_by_a_slip_is_not_deleted_before_that_is_allowed() {
+    let entries = "application_credentials:
+  - {domain: spotify, name: all, client_id: a, client_secret: xyzzy-a}
+  - {domain: spotify, name: ring, client_id: b, client_secret: xyzzy-b, targets: {match: {ring: \"1\", zone: hot}}}
+  - {domain: spotify, name: oslo, client_id: c, client_secret: xyzzy-c, targets: [oslo-*]}
+";
+    let houses = |name: &str, labels: &str| {
+        format!(
+            "owner: house\nallow_plaintext: true\ntargets:\n  oslo-1: {{config_dir: one, labels: {{ring: \"1\", zone: hot}}}}\n  \
+             {name}: {{config_dir: two, labels: {{{labels}}}}}\n"
+        )
+    };
+    let same = "ring: \"1\", zone: hot";
+    let project = Project::new()
+        .file("appcred.yaml", &houses("oslo-2", same))
+        .file("credentials.yaml", entries);
+    let apply = |arguments: &[&str], status: i32| {
+        appcred(&project, &["apply", "--yes"]).args(arguments).status(status).run()
+    };
+    apply(&[], 0);
+    let all = ["all", "oslo", "ring"];
+    for (name, labels, why) in [
+        (
+            "olso-2",
+            same,
+            "the entry `oslo` is for targets of names like `oslo-*`; `olso-2` is almost one, and no entry names it",
+        ),
+        (
+            "oslo-2",
+            "ring: \"10\", zone: hot",
+            "the entry `ring` is for targets with the label `ring: 1`; this one has `ring: 10`, for which no entry asks",
+        ),
+        (
+            "oslo-2",
+            "rign: \"1\", zone: hot",
+            "the entry `ring` is for targets with the label `ring`; this one has `rign`, for which no entry asks",
+        ),
+        (
+            "oslo-2",
+            "",
+            "the entry `ring` is for targets with certain labels, and this one has no label",
+        ),
+    ] {
+        project.write("appcred.yaml", &houses(name, labels));
+        let ran = apply(&[], 1);
+        assert!(ran.stdout.contains(why), "{why}: {}", ran.stdout);
+        assert_eq!(held(&project, "two"), all, "{why}");
+    }
+    // A value that is meant, and one that is like another and meant.
+    project.write("appcred.yaml", &houses("oslo-2", "ring: \"2\", zone: hot"));
+    let ran = apply(&[], 0);
+    assert!(ran.stdout.contains("# its entry is for other targets"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("at credentials.yaml:3:6"), "{}", ran.stdout);
+    assert_eq!(held(&project, "two"), ["all", "oslo"]);
+    project.write("appcred.yaml", &houses("oslo-2", same));
+    apply(&[], 0);
+    project.write("appcred.yaml", &houses("oslo-2", "ring: \"1\", zone: hut"));
+    apply(&[], 1);
+    assert_eq!(held(&project, "two"), all);
+    apply(&["--allow-empty"], 0);
+    assert_eq!(held(&project, "two"), ["all", "oslo"]);
+}
+
+/// Two entries of one key, each for a house.
+#[test]
+fn suspend_and_protect_hold_at_the_targets_of_their_entry_alone() {
+    let entries = |kept: &str, secret: &str| {
+        format!(
+            "application_credentials:
+  - {{domain: spotify, key: s, client_id: a, client_secret: xyzzy-{secret}, targets: [cabin-1], {kept}: true}}
+  - {{domain: spotify, key: s, client_id: b, client_secret: xyzzy-{secret}, targets: [home]}}
+"
+        )
+    };
+    for kept in ["suspend", "protect"] {
+        let plain = entries("adopt", "one");
+        let project = Project::new().file("appcred.yaml", HOUSES).file("credentials.yaml", &plain);
+        appcred(&project, &["apply", "--yes"]).run();
+        project.write("credentials.yaml", &entries(kept, "two"));
+        let status = i32::from(kept == "protect");
+        appcred(&project, &["apply", "--yes"]).status(status).run();
+        let secret = |house: &str| {
+            let path = project.join(&format!("{house}/.storage/application_credentials"));
+            let stored: Value =
+                serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+            stored["data"]["items"][0]["client_secret"].clone()
+        };
+        assert_eq!((secret("cabin-1"), secret("home")), (json!("xyzzy-one"), json!("xyzzy-two")));
+        // Where no entry of the key is left, what was said of it holds still.
+        let elsewhere = entries(kept, "two")
+            .replace("[home]", "[cabin-2]")
+            .replace("client_id: b", "client_id: c");
+        project.write("credentials.yaml", &elsewhere);
+        appcred(&project, &["apply", "--yes", "--allow-empty", "--target=home"])
+            .status(status)
+            .run();
+        assert_eq!(secret("home"), "xyzzy-two", "{kept}");
+    }
+}
+
 #[test]
 fn the_command_line_selects_targets_by_labels_as_kubectl_does() {
     let project = houses();

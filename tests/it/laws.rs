@@ -6,7 +6,7 @@ use std::path::Path;
 use appcred::model::{
     Adopt, ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired,
     DesiredCredential, Domain, EntryId, EntryState, Integration, Key, KnownSecret, Live, Observed,
-    Owner, Place, Policy, Prune, Seal, Secret, UnreadAccounts,
+    Owner, Place, Policy, Prune, Seal, Secret, Slip, UnreadAccounts,
 };
 use appcred::plan::{
     Action, ComparedCredential, CredentialState, Plan, Reason, Scope, Step, Wanted, Why, Withheld,
@@ -104,6 +104,7 @@ fn wanted_by(name: &'static str) -> impl Strategy<Value = Desired> {
                 previous_owners: previous.into_iter().map(owner).collect(),
                 credentials,
                 unidentified: Vec::new(),
+                elsewhere: BTreeMap::new(),
                 completeness: if whole { Completeness::Whole } else { Completeness::Partial },
             }
         },
@@ -711,6 +712,14 @@ proptest! {
         let undeclared = |reasons: &[Reason]| reasons.iter().any(|reason| matches!(reason, Reason::NotDesired | Reason::IntegrationDiffers));
         assert!(!plan(&desired, &shelf.observed(), &policy).steps.iter().any(|step| undeclared(&step.reasons)));
         policy.prune = Prune::Managed;
+        let mut lost = Desired { completeness: Completeness::Whole, ..desired.clone() };
+        lost.elsewhere = ["k1", "k2", "k3", "k4"].map(|name| (key(name), Some(Slip::NoLabels))).into();
+        for entry in &desired.credentials {
+            lost.elsewhere.remove(&entry.key);
+        }
+        policy.allow_empty = false;
+        let of_gone = |step: &Step| step.reasons.iter().any(|reason| matches!(reason, Reason::NotDesired | Reason::NotForTarget));
+        assert!(!plan(&lost, &shelf.observed(), &policy).steps.iter().any(of_gone));
         desired.completeness = Completeness::Partial;
         assert!(!plan(&desired, &shelf.observed(), &policy).steps.iter().any(|step| undeclared(&step.reasons)));
     }
@@ -882,6 +891,7 @@ fn only(client_id: &str, secret: &str) -> Desired {
         previous_owners: BTreeSet::new(),
         credentials: vec![entry],
         unidentified: Vec::new(),
+        elsewhere: BTreeMap::new(),
         completeness: Completeness::Whole,
     }
 }

@@ -41,6 +41,7 @@ mod ha_rotation;
 mod ha_setup;
 mod ha_tls;
 mod ha_trouble;
+mod ha_two_addresses;
 mod ha_two_runs;
 mod ha_unreachable;
 mod ha_verbs;

@@ -57,6 +57,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use smol_str::SmolStr;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, sleep};
 
@@ -183,6 +184,12 @@ impl HomeAssistant {
     /// Where HA does not answer.
     pub async fn observed(&self) -> Result<Observed, Refusal> {
         Ok(self.look().await?)
+    }
+
+    /// What no other run of HA has, whatever the address: two targets with the same are one. None where HA does not
+    /// say.
+    pub async fn run_id(&self) -> Option<SmolStr> {
+        self.rest.run_id().await
     }
 
     /// Sets a linked account up afresh, and answers the state that it arrives at.

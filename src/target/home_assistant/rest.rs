@@ -8,6 +8,7 @@ use secrecy::zeroize::Zeroizing;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use smol_str::SmolStr;
 
 use super::address::Address;
 use super::connection::CommandError;
@@ -47,6 +48,18 @@ struct StartFlow<'a> {
 #[derive(Deserialize)]
 struct FormErrors {
     errors: BTreeMap<String, Value>,
+}
+
+/// The state of an entity.
+#[derive(Deserialize)]
+struct EntityState {
+    context: StateContext,
+}
+
+/// By what an entity got its state.
+#[derive(Deserialize)]
+struct StateContext {
+    id: SmolStr,
 }
 
 /// The result of an answer to a form.
@@ -102,6 +115,14 @@ impl Rest {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
             other => Err(unexpected(other)),
         }
+    }
+
+    /// What no other run of HA has: HA makes an id for each state that an entity
+    /// gets, and each HA has this entity from its start. None where it does not say.
+    pub(super) async fn run_id(&self) -> Option<SmolStr> {
+        let call = self.call(Method::GET, &["states", "zone.home"], TIMEOUT_SECONDS);
+        let answer = answered(call).await.ok().filter(|answer| answer.status == StatusCode::OK)?;
+        Some(answer.json::<EntityState>().ok()?.context.id)
     }
 
     /// Starts a config flow: for a new account, or to link one again. HA installs what the

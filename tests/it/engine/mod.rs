@@ -291,6 +291,7 @@ fn spec_at(address: &str, credentials: Vec<DesiredCredential>) -> TargetSpec {
             previous_owners: BTreeSet::new(),
             credentials,
             unidentified: Vec::new(),
+            elsewhere: BTreeMap::new(),
             completeness: Completeness::Whole,
         },
         seals: BTreeMap::default(),

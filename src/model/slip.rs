@@ -1,0 +1,44 @@
+//! How a target most likely lost an entry by a slip.
+
+use std::fmt;
+
+use smol_str::SmolStr;
+
+/// What of a target is almost what an entry chooses targets by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slip {
+    /// Its name is almost one that the entry's pattern means, and no entry names it.
+    Name {
+        /// The name.
+        name: SmolStr,
+        /// The pattern.
+        pattern: SmolStr,
+    },
+    /// It has a label or a value for which no entry asks, and which is almost what the entry asks for.
+    Label {
+        /// As in `rign` or `ring: 10`.
+        written: SmolStr,
+        /// As in `ring` or `ring: 1`.
+        meant: SmolStr,
+    },
+    /// It has no label at all, and the entry chooses by labels.
+    NoLabels,
+}
+
+impl fmt::Display for Slip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name { name, pattern } => {
+                write!(
+                    f,
+                    "of names like `{pattern}`; `{name}` is almost one, and no entry names it"
+                )
+            }
+            Self::Label { written, meant } => write!(
+                f,
+                "with the label `{meant}`; this one has `{written}`, for which no entry asks"
+            ),
+            Self::NoLabels => f.write_str("with certain labels, and this one has no label"),
+        }
+    }
+}

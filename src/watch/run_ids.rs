@@ -1,0 +1,141 @@
+//! Which targets of one project are the same Home Assistant, by addresses that do not show it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol_str::SmolStr;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::connection::{LiveConnection, WatchedTarget};
+use super::error::RoundError;
+use crate::model::TargetName;
+
+/// So long the first change of a target waits for the others to be looked at for the first time.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+
+/// What each target had that no other has, when it was connected to last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RunIds(Arc<watch::Sender<BTreeMap<TargetName, RunId>>>);
+
+/// What a target has that no other has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum RunId {
+    /// Nobody has asked it yet.
+    #[default]
+    NotAsked,
+    /// It does not say, or cannot be reached.
+    Unknown,
+    Known(SmolStr),
+}
+
+impl RunIds {
+    /// These are the targets now.
+    pub(super) fn keep<'t>(&self, names: impl Iterator<Item = &'t TargetName>) {
+        self.0.send_modify(|ids| {
+            let mut before = std::mem::take(ids);
+            ids.extend(names.map(|name| (name.clone(), before.remove(name).unwrap_or_default())));
+        });
+    }
+
+    /// Asks a target that is connected to and was not asked before, where it could be the same as another.
+    pub(super) async fn ask<T: WatchedTarget>(
+        &self,
+        name: &TargetName,
+        connection: Option<&LiveConnection<T>>,
+    ) {
+        let is_asked = |ids: &BTreeMap<TargetName, RunId>| {
+            ids.len() < 2 || ids.get(name).is_none_or(|id| *id != RunId::NotAsked)
+        };
+        if let Some(connection) = connection.filter(|_| !is_asked(&self.0.borrow())) {
+            self.set(name, connection.target.run_id().await);
+        }
+    }
+
+    /// A target is asked the next time that it is connected to.
+    pub(super) fn forget(&self, name: &TargetName) {
+        self.0.send_if_modified(|ids| {
+            ids.get_mut(name).is_some_and(|id| std::mem::take(id) != RunId::NotAsked)
+        });
+    }
+
+    /// A target has this, or it is not known.
+    pub(super) fn set(&self, name: &TargetName, id: Option<SmolStr>) {
+        let id = id.map_or(RunId::Unknown, RunId::Known);
+        self.0.send_if_modified(|ids| match ids.get_mut(name) {
+            Some(known) if *known != id => {
+                *known = id;
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Refuses to change a target that is the same as another one: each would undo what is done for the other.
+    pub(super) async fn refuse_same(&self, name: &TargetName) -> Result<(), RoundError> {
+        let mut ids = self.0.subscribe();
+        let is_asked = |(other, id): (&TargetName, &RunId)| other == name || *id != RunId::NotAsked;
+        let all = ids.wait_for(|ids| ids.iter().all(is_asked));
+        if timeout(FIRST_LOOK, all).await.is_err() {
+            // Nobody waits for those again.
+            self.0.send_modify(|ids| {
+                let not_asked = ids.values_mut().filter(|id| **id == RunId::NotAsked);
+                not_asked.for_each(|id| *id = RunId::Unknown);
+            });
+        }
+        self.same_as(name).map_or(Ok(()), |other| Err(RoundError::SameTarget(other)))
+    }
+
+    fn same_as(&self, name: &TargetName) -> Option<TargetName> {
+        let ids = self.0.borrow();
+        let own = ids.get(name).filter(|id| matches!(id, RunId::Known(_)))?;
+        let is_same = |(other, id): &(&TargetName, &RunId)| *other != name && *id == own;
+        ids.iter().find(is_same).map(|(other, _)| other.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RunIds;
+    use crate::model::TargetName;
+
+    #[test]
+    fn two_targets_are_the_same_until_one_of_them_is_gone_or_another_one() {
+        let names = ["a", "b", "c"].map(TargetName::new);
+        let [a, b, c] = &names;
+        let ids = RunIds::default();
+        ids.keep(names.iter());
+        ids.set(a, Some("1".into()));
+        ids.set(b, Some("1".into()));
+        assert_eq!((ids.same_as(a), ids.same_as(b)), (Some(b.clone()), Some(a.clone())));
+        // Nothing is said of one that does not say.
+        assert_eq!(ids.same_as(c), None);
+        ids.set(c, None);
+        ids.set(b, None);
+        assert_eq!((ids.same_as(a), ids.same_as(b)), (None, None));
+        ids.set(b, Some("1".into()));
+        ids.keep([a, c].into_iter());
+        assert_eq!(ids.same_as(a), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_change_waits_until_the_others_were_looked_at_and_not_for_ever() {
+        let names = ["a", "b", "c"].map(TargetName::new);
+        let [a, b, c] = &names;
+        let ids = RunIds::default();
+        ids.keep(names.iter());
+        ids.set(a, Some("1".into()));
+        let others = async {
+            ids.set(c, None);
+            tokio::task::yield_now().await;
+            ids.set(b, Some("1".into()));
+        };
+        let (refused, ()) = tokio::join!(ids.refuse_same(a), others);
+        assert!(refused.is_err());
+        // One that is never looked at holds nobody up for long.
+        let d = TargetName::new("d");
+        ids.keep([a, c, &d].into_iter());
+        assert!(ids.refuse_same(a).await.is_ok() && ids.refuse_same(c).await.is_ok());
+    }
+}
