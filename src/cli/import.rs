@@ -1,6 +1,7 @@
 //! `import`
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -217,6 +218,7 @@ async fn finish(
             keys.map(|key| MadeChange::new(ChangeCode::EntryAdded).key(&key).file(&file.path)),
         );
     }
+    remove_first_manifest(global, files)?;
     if !draft.made.is_empty() {
         let names: Vec<_> = files.iter().map(|file| file.path.visible()).collect();
         let entries = counted(draft.made.len(), "entry");
@@ -229,6 +231,21 @@ async fn finish(
     }
     let arrived = verb.no_adopt || views.iter().all(arrived);
     Ok(if arrived { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+/// Removes the manifest that `init` has made where it is as that made it, now that there are others.
+fn remove_first_manifest(global: &Global, files: &[ManifestDraft]) -> anyhow::Result<()> {
+    let first = global.folder.strip_prefix(".").unwrap_or(&global.folder).join(FIRST_MANIFEST);
+    let is_beside =
+        |file: &ManifestDraft| file.path != first && file.path.parent() == first.parent();
+    if !files.iter().any(is_beside) {
+        return Ok(());
+    }
+    let text = text_of(&first)?;
+    if text.is_some_and(|text| new_manifest(&[]).is_ok_and(|untouched| *text == untouched)) {
+        fs::remove_file(&first).with_context(|| format!("cannot remove {}", first.visible()))?;
+    }
+    Ok(())
 }
 
 /// Refuses what could not end well.

@@ -268,12 +268,11 @@ impl ImportPlanner<'_> {
 
     fn enter(&mut self, at: usize, of_client: &[usize], is_only_nameless: bool) {
         let credential = self.index.get(at);
-        // Home Assistant shows the client id where there is no name.
-        let shown = shown_name(credential);
-        let name = shown.unwrap_or(credential.client_id.as_str());
-        let name = Some(name).filter(|name| *name != credential.domain.as_str());
-        // As a key it is needed only to distinguish several.
-        let key = self.key(at, name.filter(|_| shown.is_some() || !is_only_nameless));
+        let shown = shown_name(credential).filter(|name| *name != credential.domain.as_str());
+        let key = self.key(at, shown);
+        // Several without a name would all be shown as the integration.
+        let is_alone = is_only_nameless || key.as_str() == credential.domain.as_str();
+        let name = shown.or_else(|| (!is_alone).then(|| key.as_str())).map(str::to_owned);
         let own = of_client.iter().filter_map(|at| self.index.ownership(*at));
         let own = own.filter(|ownership| ownership.mark.owner == self.desired.owner);
         let own: BTreeSet<&Key> = own.map(|ownership| &ownership.mark.key).collect();
@@ -291,7 +290,7 @@ impl ImportPlanner<'_> {
         let users = self.index.users(&credential.domain, credential.implementation());
         self.made.entries.push(Imported {
             of: credential.held(),
-            name: name.map(str::to_owned),
+            name,
             key,
             adopt,
             // An account stays linked with the credential of the other owner.
@@ -492,22 +491,18 @@ mod tests {
         let lines = imported(all, &["named"], &Scope::default());
         assert_eq!(
             lines,
-            [
-                "found Some(\"id-two\") as id-two adopt linked",
-                "! mine SharedName",
-                "! named SharedName"
-            ]
+            ["found None as spotify adopt linked", "! mine SharedName", "! named SharedName"]
         );
     }
 
     #[test]
-    fn one_without_a_name_keeps_the_client_id_that_home_assistant_shows() {
+    fn one_without_a_name_gets_none_and_of_several_each_is_shown_by_its_key() {
         let one = |id: &str| named(id, id, None, None);
         let scope = Scope::default();
-        assert_eq!(imported(vec![one("a")], &[], &scope), ["a Some(\"id-a\") as spotify adopt"]);
+        assert_eq!(imported(vec![one("a")], &[], &scope), ["a None as spotify adopt"]);
         assert_eq!(
             imported(vec![one("a"), one("b")], &[], &scope),
-            ["a Some(\"id-a\") as id-a adopt", "b Some(\"id-b\") as id-b adopt"]
+            ["a None as spotify adopt", "b Some(\"spotify-2\") as spotify-2 adopt"]
         );
     }
 
@@ -568,8 +563,8 @@ mod tests {
         else {
             panic!("two entries are made")
         };
-        assert_eq!(first, r#"first Some("id-one") as k1 linked"#);
-        assert_eq!(second, r#"second Some("id-two") as id-two"#);
+        assert_eq!(first, r#"first Some("k1") as k1 linked"#);
+        assert_eq!(second, r#"second None as spotify"#);
     }
 
     #[test]

@@ -124,7 +124,8 @@ fn search(folder: &Path, is_killed: bool) {
 /// What a house has, HA's own ids aside.
 fn content(credentials: &[Value]) -> BTreeSet<String> {
     let told = |held: &Value| {
-        let name = held["name"].as_str().or(held["client_id"].as_str());
+        // What had none has that of the integration, which Home Assistant shows where an entry has none.
+        let name = held["name"].as_str().or(held["domain"].as_str());
         format!("{} {} {} {name:?}", held["domain"], held["client_id"], held["client_secret"])
     };
     credentials.iter().map(told).collect()
