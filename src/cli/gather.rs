@@ -25,6 +25,7 @@ pub(super) fn workspace(global: &Global) -> Workspace {
     Workspace {
         folder: global.folder.clone(),
         environment: environment::read(),
+        fetched: global.fetched.as_ref().map(|fetched| fetched.root.clone()),
         no_programs: global.fetched.as_ref().is_some_and(|fetched| !fetched.may_run),
     }
 }

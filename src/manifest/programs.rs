@@ -1,9 +1,13 @@
-//! The programs that a project would start, where it may start none.
+//! What a project that was fetched may not do: start programs, and write into the repository.
+
+use std::path::Path;
 
 use super::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
 use crate::files::{TEXT_LIMIT, read};
 use crate::model::Visible;
+use crate::target::Endpoint;
+use crate::target::config_dir::ConfigDirEndpoint;
 
 const HELP: &str = "whoever writes to the repository could run any program on this machine; if they may, pass --git-allow-programs, and else keep what the program prints encrypted in the repository";
 
@@ -42,6 +46,29 @@ impl Project {
                 "this names a program, and a project that was fetched from Git may start none here";
             let problem = Diagnostic::error(ProblemCode::ProgramNotAllowed, message);
             problems.push(problem.at(&file, span).help(HELP));
+        }
+        problems
+    }
+
+    /// Reports the configuration folders that are in a repository which was fetched: what is written there is gone with
+    /// the next commit.
+    pub fn refuse_folders_in(&self, root: &Path) -> Diagnostics {
+        let mut problems = Diagnostics::default();
+        for (name, target) in &self.targets {
+            let Endpoint::ConfigDir(ConfigDirEndpoint(folder)) = target else { continue };
+            if !folder.starts_with(root) {
+                continue;
+            }
+            let message = format!(
+                "`config_dir` of the target `{name}` is in the repository that was fetched, whose folder is another one with each commit"
+            );
+            let problem = Diagnostic::error(ProblemCode::UnfitField, message);
+            let problem =
+                problem.help("write the whole path of the folder, as in `/srv/ha/config`");
+            problems.push(match self.target_spots.get(name) {
+                Some(spot) => problem.at(&spot.file, spot.span),
+                None => problem,
+            });
         }
         problems
     }

@@ -44,6 +44,8 @@ pub struct Workspace {
     pub environment: Environment,
     /// Whether the project may name no programs, since others may write it.
     pub no_programs: bool,
+    /// The repository that it was fetched with: its folder is replaced with each commit.
+    pub fetched: Option<PathBuf>,
 }
 
 impl Workspace {
@@ -64,19 +66,26 @@ impl Workspace {
     /// Reads the project alone.
     pub fn load_project(&self) -> (Project, Diagnostics) {
         let (mut project, mut problems) = manifest::load_project(&self.request());
-        if self.no_programs {
-            problems.append(project.refuse_programs());
-        }
+        problems.append(self.refused(&mut project));
         (project, problems)
     }
 
     /// Refuses what the project may not name.
     pub(super) fn restrict(&self, loaded: &mut Loaded) {
+        let refused = self.refused(&mut loaded.project);
+        loaded.project_problems.append(refused.clone());
+        loaded.problems.append(refused);
+    }
+
+    fn refused(&self, project: &mut Project) -> Diagnostics {
+        let mut refused = Diagnostics::default();
         if self.no_programs {
-            let refused = loaded.project.refuse_programs();
-            loaded.project_problems.append(refused.clone());
-            loaded.problems.append(refused);
+            refused.append(project.refuse_programs());
         }
+        if let Some(root) = &self.fetched {
+            refused.append(project.refuse_folders_in(root));
+        }
+        refused
     }
 
     /// What reads the secrets of a project. `person` is asked for passphrases.

@@ -28,6 +28,9 @@ use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetSpec, Webhook};
 
 use super::{Workspace, check_selection, select, selected_names};
 
+/// So often a project is read whose folder leads elsewhere each time afterwards.
+const MOST_READINGS: usize = 5;
+
 /// What to read, and how to watch it.
 pub struct ReaderSettings {
     /// The project.
@@ -89,7 +92,27 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         self.known = None;
     }
 
+    /// What a link leads to is changed as a whole: where it leads elsewhere afterwards, what was read may be of both.
     fn read(&mut self) -> Reading {
+        for _ in 1..MOST_READINGS {
+            let root = self.root();
+            let reading = self.read_once();
+            if self.root() == root {
+                return reading;
+            }
+            self.restart();
+        }
+        self.read_once()
+    }
+}
+
+impl<P: Ask + Clone> ProjectReader<P> {
+    /// Where the project's folder leads to.
+    fn root(&self) -> Option<PathBuf> {
+        files::folder(&self.settings.workspace.folder).canonicalize().ok()
+    }
+
+    fn read_once(&mut self) -> Reading {
         let workspace = &self.settings.workspace;
         let now = (self.settings.clock)();
         let mut loaded = load_again(&workspace.request(), &mut self.cache, now);
@@ -134,9 +157,7 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         self.known = Some(known);
         Reading { specs, rollout: project.rollout, places, manifests }
     }
-}
 
-impl<P: Ask + Clone> ProjectReader<P> {
     /// Decrypts what was not decrypted before.
     fn resolve(&mut self, loaded: &Loaded) -> Decrypted {
         let project = &loaded.project;
@@ -149,7 +170,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
             (file, stamp)
         });
         let identities: Vec<(PathBuf, Option<Stamp>)> = stamped.collect();
-        let root = files::folder(&workspace.folder).canonicalize().ok();
+        let root = self.root();
         let now = (self.settings.clock)();
         let is_settled =
             |(_, stamp): &(PathBuf, Option<Stamp>)| stamp.is_none_or(|stamp| stamp.is_settled(now));
@@ -373,4 +394,79 @@ fn places(loaded: &Loaded, folder: &Path) -> BTreeSet<PathBuf> {
     let links = files.filter(|file| file.is_symlink());
     places.extend(links.filter_map(|link| link.canonicalize().ok()));
     places
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::{Path, PathBuf};
+
+    use jiff::Timestamp;
+
+    use super::{ProjectReader, ReaderSettings};
+    use crate::model::{PolicyOverrides, TargetSelection};
+    use crate::secret::Nobody;
+    use crate::watch::ReadSpecs;
+    use crate::workspace::Workspace;
+
+    thread_local! {
+        /// Where the link leads after each look at the clock.
+        static NEXT: RefCell<(PathBuf, Vec<&'static str>)> = RefCell::default();
+    }
+
+    fn lead(link: &Path, to: &str) {
+        let _missing = fs::remove_file(link);
+        symlink(to, link).unwrap();
+    }
+
+    fn clock() -> Timestamp {
+        NEXT.with_borrow_mut(|(link, next)| {
+            if let Some(to) = next.pop() {
+                lead(link, to);
+            }
+        });
+        Timestamp::UNIX_EPOCH
+    }
+
+    #[test]
+    fn a_folder_that_leads_elsewhere_while_it_is_read_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        for (commit, entries) in [("old", 1), ("new", 2)] {
+            let root = folder.path().join(commit);
+            fs::create_dir(&root).unwrap();
+            fs::write(
+                root.join("appcred.yaml"),
+                "allow_plaintext: true\ntargets: {a: {config_dir: /a}}\n",
+            )
+            .unwrap();
+            let entry = |at| {
+                format!(
+                    "  - {{domain: spotify, key: k{at}, client_id: c{at}, client_secret: s3cr3t{at}}}\n"
+                )
+            };
+            let entries: String = (0..entries).map(entry).collect();
+            fs::write(
+                root.join("credentials.yaml"),
+                format!("application_credentials:\n{entries}"),
+            )
+            .unwrap();
+        }
+        let link = folder.path().join("link");
+        lead(&link, "old");
+        let settings = ReaderSettings {
+            workspace: Workspace { folder: link.clone(), ..Workspace::default() },
+            targets: TargetSelection::default(),
+            policy: PolicyOverrides::default(),
+            is_dry_run: true,
+            clock,
+        };
+        let mut reader = ProjectReader::new(settings, Nobody);
+        // Before the manifests are read, and behind that.
+        NEXT.set((link, vec!["new", "old"]));
+        let read = reader.read();
+        assert_eq!(read.manifests.entries, 2);
+        assert!(read.specs.is_some(), "{:?}", read.manifests.problems);
+    }
 }

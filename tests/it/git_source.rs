@@ -519,6 +519,26 @@ fn a_fetched_project_names_programs_only_where_this_machine_allows_it() {
     assert!(ran.exists() && allowed.stdout.contains("twitch"), "{}", allowed.stdout);
 }
 
+/// What is written there would be gone with the next commit.
+#[test]
+fn a_fetched_project_has_no_configuration_folder_in_its_repository() {
+    let scene = Scene::new();
+    scene.clone.write("appcred.yaml", "targets:\n  lab: {config_dir: ha}\n");
+    scene.push();
+    for verb in ["plan", "apply", "validate"] {
+        let refused = scene.by_path(verb).status(1).run();
+        assert!(
+            refused.stderr.contains("appcred.yaml:2:3")
+                && refused.stderr.contains("`config_dir` of the target `lab` is in the repository"),
+            "{verb}: {}",
+            refused.stderr
+        );
+    }
+    let watched = Watched::start(scene.by_path("watch"));
+    watched.says("is in the repository that was fetched");
+    watched.stop();
+}
+
 #[test]
 fn identities_of_a_fetched_project_start_no_plugin() {
     let scene = Scene::new();
