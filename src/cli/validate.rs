@@ -20,7 +20,8 @@ use super::{GitArgs, Global, console};
 /// are checked against the built-in list; one of your own is named under `custom_integrations`.
 ///
 /// Secrets, certificates and keys are checked as far as they can be read here: what needs an identity,
-/// a variable or a file that is elsewhere is skipped.
+/// a variable or a file that is elsewhere is skipped. A name that secrets.yaml does not have is an error, and a
+/// warning where only other files of secrets are here, such as secrets.sops.yaml.
 ///
 /// Warns where a secret is not encrypted to the project's recipients, as far as the identities show
 /// that are found and need no input. Warns also of age identities, and of files

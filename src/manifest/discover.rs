@@ -162,7 +162,7 @@ fn moved_to(folder: &Path, named: &[PathBuf]) -> Option<PathBuf> {
         let inside = || entries_of(&path).unwrap_or_default().into_iter().map(|(path, _)| path);
         let is_moved =
             is_candidate && (lists(&path) || path.is_dir() && inside().any(|path| lists(&path)));
-        is_moved.then_some(path)
+        is_moved.then(|| path.strip_prefix(".").unwrap_or(&path).to_owned())
     };
     entries_of(files::folder(folder)).unwrap_or_default().into_iter().find_map(found)
 }
