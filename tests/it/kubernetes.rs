@@ -331,6 +331,16 @@ fn argo_cd_shows_what_waits_for_a_person_as_suspended() {
     assert_eq!(check(&format!("{not_ready}, {stalled}"), 2), "Degraded");
 }
 
+#[test]
+fn a_cluster_takes_all_that_is_packaged() {
+    let cluster = cluster();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/kubernetes");
+    cluster.apply(&cluster.kubectl(["kustomize", folder.to_str().unwrap()]));
+    let deployment = cluster.get("deployment/appcred");
+    assert_eq!(deployment["spec"]["replicas"], 1);
+    assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate");
+}
+
 /// What the page of documentation shows is taken by a cluster as it is.
 #[test]
 fn a_cluster_takes_what_the_documentation_shows() {
