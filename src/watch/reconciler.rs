@@ -208,7 +208,6 @@ impl<C: Connect> TargetReconciler<C> {
         Ok(observed)
     }
 
-    /// None where no connection serves this spec any more.
     async fn observe_connected(&mut self, spec: &TargetSpec) -> Option<Observed> {
         let ahead = self.ahead.take();
         let connection = self.connection.as_mut()?;
