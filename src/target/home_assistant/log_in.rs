@@ -25,6 +25,9 @@ use crate::target::wiped_json::to_json;
 /// A list of 100,000 credentials comes in one frame of some 20 MB.
 const MAX_INCOMING_BYTES: usize = 256 * 1024 * 1024;
 
+/// How much is read at a time. Each connection keeps a buffer of this size, 128 KiB by default.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
+
 /// How long what does not answer to HTTP may take to answer to TLS.
 const PROBE_TIMEOUT_SECONDS: u64 = 3;
 /// No page that a proxy shows in place of Home Assistant is larger.
@@ -92,6 +95,7 @@ async fn shake_hands(
     headers: HeaderMap,
 ) -> Result<OpenSocket, tungstenite::Error> {
     let limits = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MAX_INCOMING_BYTES))
         .max_frame_size(Some(MAX_INCOMING_BYTES));
     let connector = if address.is_encrypted() { Connector::Rustls(tls) } else { Connector::Plain };
