@@ -9,7 +9,7 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::model::{Key, Policy, Rollout, TargetSelection, Windows, counted};
+use crate::model::{Key, Rollout, TargetSelection, Windows, counted};
 use crate::plan_file::PlanFile;
 use crate::reconcile::{self, Verdicts, unchecked_line};
 use crate::report::{Report, Verb, text};
@@ -96,7 +96,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     let _lock = lock_targets(global, selection).await?;
     let mut gathered = gather(global, selection, &policy).await?;
     ask_about_troubles(&mut gathered.targets).await;
-    let Gathered { manifests, problems, windows, order, targets } = gathered;
+    let Gathered { manifests, problems, windows, rollout, targets } = gathered;
     let write = |views: &[TargetView]| {
         let (targets, names) = (reported(views), names(global));
         let report = Report {
@@ -141,7 +141,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             console::message("Nothing was changed.");
             return Ok(ExitStatus::Failure);
         }
-        carry_out(&mut views, verdicts, (&order.rollout, &order.policy)).await?;
+        carry_out(&mut views, verdicts, &rollout).await?;
     }
     write(&views)?;
     Ok(ended(&views))
@@ -214,7 +214,7 @@ pub(super) async fn agreed(question: &str, instead: &str) -> anyhow::Result<bool
 pub(super) async fn carry_out(
     views: &mut [TargetView],
     mut verdicts: Verdicts,
-    (rollout, policy): (&Rollout, &Policy),
+    rollout: &Rollout,
 ) -> anyhow::Result<()> {
     let stop = Stop::new();
     let bars = MultiProgress::with_draw_target(if std::io::stderr().is_terminal() {
@@ -227,7 +227,7 @@ pub(super) async fn carry_out(
         let planned = views.iter().filter(|view| view.has_work()).filter_map(TargetView::planned);
         verdicts.learn_about_set_ups(planned).await;
         let worker = Worker { verdicts, stop: &stop, bars };
-        waves::carry_out(views, (rollout, policy), &worker).await;
+        waves::carry_out(views, rollout, &worker).await;
     };
     tokio::select! {
         () = work => Ok(()),
@@ -260,7 +260,7 @@ impl Worker<'_> {
                 bar.set_position(over as u64);
             }
         };
-        let Comparison { desired, observed, plan } = comparison;
+        let Comparison { desired, observed, plan, .. } = comparison;
         let (of, stop) = ((plan, desired, observed), self.stop);
         let carried_out =
             reconcile::carry_out(of, target, &mut self.verdicts.clone(), stop, &mut progress).await;

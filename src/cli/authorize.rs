@@ -223,7 +223,7 @@ impl Authorize {
         ha: &HomeAssistant,
         loopback: Option<&Loopback>,
     ) -> BTreeMap<StepId, String> {
-        let Comparison { plan, desired, observed } = comparison;
+        let Comparison { plan, desired, observed, .. } = comparison;
         let is_next = |step: &&Step| {
             step.after.is_none() && step.action.set_up_id().is_some_and(|id| self.wants(&id))
         };

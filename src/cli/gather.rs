@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use crate::desired::{Needed, Resolved};
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, LoadRequest, Loaded, Project, secret_values};
-use crate::model::{Policy, PolicyOverrides, Rollout, TargetSelection, Windows};
+use crate::model::{PolicyOverrides, Rollout, TargetSelection, Windows};
 use crate::reconcile::{self, Verdicts};
 use crate::report::{EntryPlaces, TargetReport, notices, problems};
 use crate::secret::{IdentityProblem, SecretResolver, env};
@@ -82,16 +82,9 @@ pub(super) struct Gathered {
     /// When a watcher may change something.
     pub(super) windows: Windows,
     /// In which order targets are changed.
-    pub(super) order: Order,
+    pub(super) rollout: Rollout,
     /// The targets; none where the manifests are in error.
     pub(super) targets: Option<Vec<TargetView>>,
-}
-
-/// In which order targets are changed, and what was planned by.
-#[derive(Default)]
-pub(super) struct Order {
-    pub(super) rollout: Rollout,
-    pub(super) policy: Policy,
 }
 
 /// Plans for the selected targets.
@@ -122,13 +115,10 @@ pub(super) async fn gather_loaded(
     let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
     let workspace = workspace(global);
     let windows = workspace.environment.windows(&loaded.project);
-    let order = Order {
-        rollout: loaded.project.rollout.clone(),
-        policy: loaded.project.policy.with(policy),
-    };
+    let rollout = loaded.project.rollout.clone();
     let evaluation = workspace.evaluate(loaded, selection, policy, on_error, Terminal).await?;
     warn_of_running(evaluation.targets.iter().flatten()).await?;
-    Ok(Gathered { windows, order, ..gathered(manifests, problems, evaluation) })
+    Ok(Gathered { windows, rollout, ..gathered(manifests, problems, evaluation) })
 }
 
 /// Plans for the selected targets as a snapshot recorded them.
@@ -149,8 +139,8 @@ pub(super) async fn gather_snapshot(
     pager::keep_from(variables_with_secrets(&loaded));
     let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
     if problems.has_errors() {
-        let (windows, order) = Default::default();
-        return Ok(Gathered { manifests, problems, windows, order, targets: None });
+        let (windows, rollout) = Default::default();
+        return Ok(Gathered { manifests, problems, windows, rollout, targets: None });
     }
     let evaluation =
         workspace.evaluate_snapshot(loaded, snapshot?, selection, policy, against).await?;
@@ -180,15 +170,15 @@ fn gathered(
     let known = targets.filter_map(|of| Some((&of.name, &of.comparison.as_ref().ok()?.observed)));
     notices::unread_accounts(known).into_iter().for_each(console::warning);
     problems.append(evaluation.problems);
-    let (windows, order) = Default::default();
-    Gathered { manifests, problems, windows, order, targets: evaluation.targets }
+    let (windows, rollout) = Default::default();
+    Gathered { manifests, problems, windows, rollout, targets: evaluation.targets }
 }
 
 /// Asks the providers about the clients of accounts that do not run.
 pub(super) async fn ask_about_troubles(targets: &mut Option<Vec<TargetView>>) {
     let views = targets.iter_mut().flatten().filter(|view| view.target.is_some());
     let known = views.filter_map(|view| view.comparison.as_mut().ok());
-    let asked = known.map(|Comparison { desired, observed, plan }| async move {
+    let asked = known.map(|Comparison { desired, observed, plan, .. }| async move {
         reconcile::ask_about_troubles(plan, desired, observed, &mut Verdicts::default()).await;
     });
     join_all(asked).await;

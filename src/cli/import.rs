@@ -12,7 +12,7 @@ use crate::files::change_all;
 use crate::integrations;
 use crate::manifest::{self, LoadRequest, Project};
 use crate::model::{
-    Domain, Held, Key, Observed, Policy, Rollout, TargetName, TargetSelection, Visible, counted,
+    Domain, Held, Key, Observed, Rollout, TargetName, TargetSelection, Visible, counted,
 };
 use crate::plan::{self, ImportPlan, Scope, Withheld};
 use crate::reconcile::Verdicts;
@@ -225,8 +225,7 @@ async fn finish(
         console::say(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }
     if adopts {
-        let at_once = (&Rollout::default(), &Policy::default());
-        carry_out(&mut views, Verdicts::default(), at_once).await?;
+        carry_out(&mut views, Verdicts::default(), &Rollout::default()).await?;
         console::say(&outcomes::outcomes(&reported(&views), links))?;
     }
     let arrived = verb.no_adopt || views.iter().all(arrived);

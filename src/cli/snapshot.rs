@@ -63,7 +63,7 @@ pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<
 }
 
 fn recorded(view: &TargetView, comparison: &Comparison) -> SnapshotTarget {
-    let Comparison { desired, observed, plan } = comparison;
+    let Comparison { desired, observed, plan, .. } = comparison;
     let sealed = |key: &Key| view.seals(key).unwrap_or_default();
     let seals = found_same(plan, desired, observed, sealed);
     SnapshotTarget::of(&view.name, observed, &seals)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use crate::model::{Policy, Rollout, Standing, TargetName, UndoneWave, Wave, counted};
+use crate::model::{Rollout, Standing, TargetName, UndoneWave, Wave, counted};
 use crate::plan::{Why, plan};
 use crate::reconcile::{self, Verdicts};
 use crate::status;
@@ -17,11 +17,7 @@ use super::console;
 
 /// Carries out the plans of all views. Where a wave is not done, what is planned for those after it becomes what is not
 /// done.
-pub(super) async fn carry_out(
-    views: &mut [TargetView],
-    (rollout, policy): (&Rollout, &Policy),
-    worker: &Worker<'_>,
-) {
+pub(super) async fn carry_out(views: &mut [TargetView], rollout: &Rollout, worker: &Worker<'_>) {
     let mut standings = BTreeMap::new();
     let waves: Vec<Option<Wave>> = {
         let mut waves: Vec<_> = views.iter().map(|view| view.wave).collect();
@@ -34,8 +30,10 @@ pub(super) async fn carry_out(
         let of_wave = || views.iter().filter(|view| view.wave == wave);
         let has_work = of_wave().any(TargetView::has_work);
         worker.work(views.iter_mut().filter(|view| view.wave == wave)).await;
-        let Some(wave) = wave.filter(|_| !is_last) else { continue };
-        look(views, wave, policy, &mut standings).await;
+        // After an interruption nothing is begun, and each step says so.
+        let is_interrupted = worker.stop.is_cancelled();
+        let Some(wave) = wave.filter(|_| !is_last && !is_interrupted) else { continue };
+        look(views, wave, &mut standings).await;
         let mut undone = rollout.first_undone(&standings);
         if undone.is_none() && has_work && !rollout.pause.is_zero() {
             console::message(format_args!(
@@ -44,9 +42,9 @@ pub(super) async fn carry_out(
             ));
             tokio::select! {
                 () = sleep(rollout.pause.unsigned_abs()) => {}
-                () = worker.stop.cancelled() => {}
+                () = worker.stop.cancelled() => continue,
             }
-            look(views, wave, policy, &mut standings).await;
+            look(views, wave, &mut standings).await;
             undone = rollout.first_undone(&standings);
         }
         if let Some(undone) = undone {
@@ -60,17 +58,16 @@ pub(super) async fn carry_out(
 async fn look(
     views: &mut [TargetView],
     wave: Wave,
-    policy: &Policy,
     standings: &mut BTreeMap<TargetName, Standing>,
 ) {
     let of_wave = views.iter_mut().filter(|view| view.wave == Some(wave));
-    standings.extend(join_all(of_wave.map(|view| standing(view, policy))).await);
+    standings.extend(join_all(of_wave.map(standing)).await);
 }
 
 /// How far a target is after its plan was carried out, as it says itself.
-async fn standing(view: &mut TargetView, policy: &Policy) -> (TargetName, Standing) {
+async fn standing(view: &mut TargetView) -> (TargetName, Standing) {
     let name = view.name.clone();
-    let Ok(Comparison { desired, plan: planned, .. }) = &view.comparison else {
+    let Ok(Comparison { desired, policy, plan: planned, .. }) = &view.comparison else {
         return (name, Standing::Unreachable);
     };
     let failed = view.outcomes.iter().find(|outcome| outcome.is_failure(planned));

@@ -23,6 +23,11 @@ impl Project {
         self.file.as_deref().into_iter().chain(of_targets)
     }
 
+    /// Whether it names files that its targets are in.
+    pub fn has_target_files(&self) -> bool {
+        !self.target_places.is_empty()
+    }
+
     /// Adds targets that were read; answers what is wrong with them together.
     fn add_targets(&mut self, targets: Vec<DecodedTarget>) -> Diagnostics {
         let mut problems = Diagnostics::default();

@@ -15,7 +15,7 @@ use crate::desired::{self, Needed, Resolved};
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project};
 use crate::model::{
-    Desired, DesiredCredential, Key, KnownSecret, Labels, Observed, Place, PolicyOverrides,
+    Desired, DesiredCredential, Key, KnownSecret, Labels, Observed, Place, Policy, PolicyOverrides,
     SealedClients, Seals, Selection, SetUpId, TargetName, TargetSelection, Wave,
 };
 use crate::plan::{Plan, plan};
@@ -56,6 +56,8 @@ pub struct Comparison {
     pub desired: Desired,
     /// What it holds.
     pub observed: Observed,
+    /// What may be changed there.
+    pub policy: Policy,
     /// The difference.
     pub plan: Plan,
 }
@@ -362,7 +364,7 @@ impl Observation {
             problems.append(same_client);
             let policy = project.policy_at(&name).with(overrides);
             let plan = plan(&desired, &observed, &policy);
-            Comparison { desired, observed, plan }
+            Comparison { desired, observed, policy, plan }
         });
         let elsewhere = comparison.as_ref().map_or_else(
             |_| BTreeMap::new(),

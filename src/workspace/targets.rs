@@ -23,6 +23,11 @@ pub enum SelectionError {
         "no target: name one in appcred.yaml, as `targets: {{home: {{url: https://ha.example:8123}}}}` for a running Home Assistant or `targets: {{home: {{config_dir: ./config}}}}` for its configuration folder, or set HASS_SERVER and HASS_TOKEN"
     )]
     NoTarget,
+    /// The project says in which files its targets are, and they have none.
+    #[error(
+        "no target: the files that `targets` in appcred.yaml names have none. HASS_SERVER is left aside, since the project has targets of its own"
+    )]
+    NoneInFiles,
     /// The environment names one that cannot be.
     #[error("{0}")]
     Environment(String),
@@ -57,6 +62,9 @@ pub fn select(
     selection: &TargetSelection,
 ) -> Result<BTreeMap<TargetName, Endpoint>, SelectionError> {
     let all: BTreeMap<TargetName, Endpoint> = if project.targets.is_empty() {
+        if project.has_target_files() {
+            return Err(SelectionError::NoneInFiles);
+        }
         let target = environment.target.clone().ok_or(SelectionError::NoTarget)?;
         let target = target.map_err(SelectionError::Environment)?;
         BTreeMap::from([(TargetName::new(FROM_ENVIRONMENT), target)])

@@ -1,7 +1,6 @@
 //! Targets in files of their own.
 
 use std::fs;
-use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -119,10 +118,22 @@ fn a_thousand_files_are_read() {
             ),
         );
     }
-    let begin = Instant::now();
-    let ran = appcred(&houses, &["validate"]).run();
-    eprintln!("1,000 files of targets are validated in {:?}: {}", begin.elapsed(), ran.stdout);
+    appcred(&houses, &["validate"]).run();
     let ran = appcred(&houses, &["list", "--format=json", "--selector=ring=3"]).run();
     let listed: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(listed["targets"].as_array().unwrap().len(), 100);
+}
+
+#[test]
+fn where_the_files_have_no_target_the_one_of_the_environment_is_left_aside() {
+    let houses = houses();
+    fs::remove_dir_all(houses.0.join("targets")).unwrap();
+    fs::create_dir(houses.0.join("targets")).unwrap();
+    houses.0.write("credentials.yaml", "application_credentials: []\n");
+    let ran = appcred(&houses, &["apply", "--yes", "--allow-empty"])
+        .env("HASS_SERVER", "http://127.0.0.1:1")
+        .env("HASS_TOKEN", "xyzzy")
+        .status(1)
+        .run();
+    assert!(ran.stderr.contains("HASS_SERVER is left aside"), "{}", ran.stderr);
 }

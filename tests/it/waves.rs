@@ -89,6 +89,20 @@ fn what_goes_wrong_in_a_wave_keeps_those_after_it_as_they_are() {
     assert!(!ran.stdout.contains("canary-1: 1 created"), "{}", ran.stdout);
 }
 
+#[test]
+fn an_interruption_in_a_pause_is_no_failure() {
+    let project = houses();
+    project.write("appcred.yaml", &HOUSES.replace("{max: 20%}]", "{max: 20%}]\n    pause: 1h"));
+    let running = appcred(&project, &["apply", "--yes"]).spawn();
+    eventually("the pause", || running.stderr().contains("the next one begins in 1 hour"));
+    running.signal(Signal::INT);
+    let ran = running.finish();
+    assert!(!ran.stderr.contains("has failed"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("home-3: "), "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches("interrupted").count(), 3, "{}", ran.stdout);
+    assert_eq!(changed(&project), ["canary-1", "canary-2"]);
+}
+
 /// A canary with a linked account, and a second Home Assistant whose wave is the next one.
 struct Rings {
     canary: Linking,
