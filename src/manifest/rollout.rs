@@ -37,8 +37,8 @@ pub(super) struct WaveInput {
     /// target where it is left out.
     #[schemars(length(min = 1))]
     pub(super) r#match: Option<Field<Pairs<Raw<LabelValuesInput>>>>,
-    /// How many of these targets, the first by their names, as in `3`, or `10%` of all targets. All of them where it is
-    /// left out.
+    /// How many of these targets, the first by their names that are not suspended, as in `3`, or `10%` of all targets. All
+    /// of them where it is left out.
     pub(super) max: Option<Field<Raw<WaveSizeInput>>>,
 }
 
@@ -107,14 +107,19 @@ impl<'n> Decoder<'n> {
             Some(labels) => choice.matching(labels, LAST)?.0,
             None => left.clone(),
         };
+        wave.retain(|name| left.contains(name));
         let max = match max {
             Some(max) => {
+                // Nothing is changed at a suspended one, which would show nobody what a change does.
+                let is_changed = |name: &TargetName| !project.suspended.contains_key(name);
+                if wave.iter().any(is_changed) {
+                    wave.retain(is_changed);
+                }
                 let max = self.raw(&max)?;
                 self.accept(max, size(max.node, project.target_spots.len()))?.value
             }
             None => wave.len(),
         };
-        wave.retain(|name| left.contains(name));
         if wave.is_empty() && !project.broken {
             let why = "has no target: all that it could take are in the waves before it";
             let help = "remove it, or put it before those waves";

@@ -90,6 +90,16 @@ fn what_goes_wrong_in_a_wave_keeps_those_after_it_as_they_are() {
 }
 
 #[test]
+fn a_suspended_target_takes_nobody_s_place_in_a_wave() {
+    let project = houses();
+    let suspended = HOUSES.replace("{config_dir: home-1}", "{config_dir: home-1, suspend: true}");
+    project.write("appcred.yaml", &suspended);
+    let plan = appcred(&project, &["plan"]).run();
+    let waves = "wave 2 of 3: home-2; wave 3 of 3: home-3.\n";
+    assert!(plan.stdout.contains(waves), "{}", plan.stdout);
+}
+
+#[test]
 fn an_interruption_in_a_pause_is_no_failure() {
     let project = houses();
     project.write("appcred.yaml", &HOUSES.replace("{max: 20%}]", "{max: 20%}]\n    pause: 1h"));
