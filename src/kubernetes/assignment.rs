@@ -13,8 +13,7 @@ use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec};
 use super::wanted;
 use crate::lock::{TargetLock, WriteLock};
 use crate::model::{
-    ClientId, Completeness, Desired, DesiredCredential, Domain, Key, Labels, Owner, Policy,
-    TargetName,
+    Completeness, Desired, DesiredCredential, Key, Labels, OnDelete, Owner, Policy, TargetName,
 };
 use crate::status::{Mode, Revisions};
 use crate::target::Endpoint;
@@ -57,8 +56,8 @@ pub(super) struct HouseAssignment {
     pub(super) revisions: Revisions,
     /// The credentials that it is to hold, with the generations of their objects.
     pub(super) wanted: BTreeMap<Key, i64>,
-    /// The keys of what is to be deleted there.
-    pub(super) gone: BTreeSet<Key>,
+    /// The keys of what is to be deleted there, with what becomes of accounts that are linked through it.
+    pub(super) gone: BTreeMap<Key, OnDelete>,
 }
 
 /// For whom a credential is.
@@ -112,6 +111,9 @@ pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignmen
             }
         }
     }
+    // Of two that are for the same client, the one that was there first has it.
+    let age = |of: &ReadCredential<'_>| (of.declared.created, of.declared.uid.clone());
+    read.values_mut().for_each(|of| of.sort_by_cached_key(age));
     for (name, house) in &declared.houses {
         let credentials = read.get(name.namespace.as_str()).map_or(&[][..], Vec::as_slice);
         let endpoint = endpoint(name, house, declared);
@@ -121,7 +123,9 @@ pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignmen
         let (mut of_house, desired, policy) = wanted_by(name, house, credentials, &mut assignment);
         of_house.revisions.target = revision(house, version);
         let of_house = HouseAssignment { fault: endpoint.as_ref().err().cloned(), ..of_house };
-        if let (Ok(endpoint), Some(owner)) = (endpoint, owner_of(owner, &name.namespace)) {
+        if house.is_let_go() {
+            // Nothing is to be done there.
+        } else if let (Ok(endpoint), Some(owner)) = (endpoint, owner_of(owner, &name.namespace)) {
             let desired = Desired { owner, ..desired };
             let spec = spec(house, endpoint, desired, policy, of_house.revisions.clone());
             assignment.specs.insert(name.target(), spec);
@@ -188,14 +192,15 @@ fn wanted_by(
     let mut of_house = HouseAssignment::default();
     let mut policy = Policy { allow_empty: true, ..Policy::default() };
     let mut desired = Vec::new();
-    let mut clients: BTreeMap<(Domain, ClientId), &ObjectName> = BTreeMap::new();
+    let mut clients: BTreeMap<(&str, &str), &ObjectName> = BTreeMap::new();
     for of in credentials {
         let spec = &of.declared.spec;
         let is_selected = of.selector.matches(&house.labels) && house.deleted.is_none();
-        let is_deletable = spec.deletion_policy == DeletionPolicy::Delete && !spec.suspend;
+        let is_kept = spec.suspend || spec.protect || house.is_let_go();
+        policy.protected.extend(spec.protect.then(|| of.key.clone()));
         if of.declared.deleted.is_some() || !is_selected {
-            if is_deletable {
-                of_house.gone.insert(of.key.clone());
+            if spec.deletion_policy == DeletionPolicy::Delete && !is_kept {
+                of_house.gone.insert(of.key.clone(), wanted::on_delete(&spec.integration));
             }
             if of.declared.deleted.is_some() {
                 of_house.revisions.entries.insert(of.key.clone(), of.revision.clone());
@@ -204,20 +209,19 @@ fn wanted_by(
         }
         let Some(entry) = assignment.credentials.get_mut(of.name) else { continue };
         entry.houses.insert(name.clone());
-        let Ok(wanted) = &of.wanted else { continue };
-        let client = (wanted.domain.clone(), wanted.client_id.clone());
-        if let Some(first) = clients.get(&client) {
+        // It keeps its client while it is in error, too.
+        let first = *clients.entry((&spec.domain, &spec.client_id)).or_insert(of.name);
+        if first != of.name {
             entry.fault = Some(same_client(first, name));
             continue;
         }
+        let Ok(wanted) = &of.wanted else { continue };
         // Before that is there, the object could vanish and leave the credential behind.
         if spec.deletion_policy == DeletionPolicy::Delete && !of.declared.has_finalizer {
             continue;
         }
-        clients.insert(client, of.name);
         of_house.wanted.insert(of.key.clone(), of.declared.generation);
         of_house.revisions.entries.insert(of.key.clone(), of.revision.clone());
-        policy.protected.extend(spec.protect.then(|| of.key.clone()));
         policy.suspended.extend(spec.suspend.then(|| of.key.clone()));
         desired.push(wanted.clone());
     }
@@ -269,7 +273,7 @@ fn spec(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use jiff::Timestamp;
@@ -277,9 +281,10 @@ mod tests {
 
     use super::{ClusterAssignment, assign};
     use crate::kubernetes::declared::{Declarations, Declared, ObjectName, SecretValues};
-    use crate::model::{Owner, Secret};
+    use crate::kubernetes::resources::DeletionPolicy;
+    use crate::model::{Key, OnDelete, Owner, Secret};
 
-    fn name(name: &str) -> ObjectName {
+    pub(in crate::kubernetes) fn name(name: &str) -> ObjectName {
         ObjectName { namespace: "ns".to_owned(), name: name.to_owned() }
     }
 
@@ -287,6 +292,7 @@ mod tests {
         Declared {
             uid: "uid".to_owned(),
             generation: 1,
+            created: None,
             labels: BTreeMap::from([("ring".to_owned(), "1".to_owned())]),
             reconcile_at: None,
             deleted: None,
@@ -296,7 +302,7 @@ mod tests {
     }
 
     /// One house, and credentials of these names, each with changes to its spec.
-    fn declarations(credentials: &[(&str, Json)]) -> Declarations {
+    pub(in crate::kubernetes) fn declarations(credentials: &[(&str, Json)]) -> Declarations {
         let mut all = Declarations::default();
         let token = json!({"name": "all", "key": "token"});
         let house = json!({"url": "http://cabin:8123", "tokenSecretRef": token});
@@ -320,7 +326,7 @@ mod tests {
         all
     }
 
-    fn assigned(all: &Declarations) -> ClusterAssignment {
+    pub(in crate::kubernetes) fn assigned(all: &Declarations) -> ClusterAssignment {
         assign(all, &Owner::new("cluster").unwrap())
     }
 
@@ -330,7 +336,7 @@ mod tests {
         let spec = &assignment.specs[&name("cabin").target()];
         assert_eq!(spec.desired.owner.as_str(), "cluster.ns");
         let wanted = spec.desired.credentials.iter().map(|entry| entry.key.to_string());
-        let gone = spec.policy.gone.iter().flatten().map(ToString::to_string);
+        let gone = spec.policy.gone.iter().flatten().map(|(key, _)| key.to_string());
         (wanted.collect(), gone.collect())
     }
 
@@ -372,6 +378,70 @@ mod tests {
         let faults = ["a", "b", "c", "d", "e"].map(|of| fault(&all, of));
         let missing = Some("SecretMissing");
         assert_eq!(faults, [None, missing, missing, Some("InvalidSpec"), Some("SameClient")]);
+    }
+
+    fn timestamp(second: i64) -> Option<Timestamp> {
+        Some(Timestamp::from_second(second).unwrap())
+    }
+
+    #[test]
+    fn a_house_that_is_deleted_keeps_what_it_holds_unless_it_says_otherwise() {
+        let retained = json!({"deletionPolicy": "Retain"});
+        let mut all = declarations(&[("a", json!({})), ("b", retained)]);
+        let house = |all: &mut Declarations, of: fn(&mut Declared<_>)| {
+            of(all.houses.get_mut(&name("cabin")).unwrap());
+        };
+        house(&mut all, |house| house.deleted = timestamp(1));
+        let assignment = assigned(&all);
+        assert!(assignment.specs.is_empty() && assignment.houses[&name("cabin")].gone.is_empty());
+        house(&mut all, |house| house.spec.deletion_policy = DeletionPolicy::Delete);
+        assert_eq!(keys(&all), (Vec::new(), vec!["a".to_owned()]));
+        house(&mut all, |house| house.has_finalizer = false);
+        assert!(assigned(&all).specs.is_empty(), "nobody waits for it");
+    }
+
+    #[test]
+    fn what_is_protected_is_not_deleted() {
+        let protected = json!({"protect": true});
+        let elsewhere = json!({"protect": true, "targetSelector": {"matchLabels": {"ring": "2"}}});
+        let mut all = declarations(&[("a", protected), ("b", elsewhere)]);
+        all.credentials.get_mut(&name("a")).unwrap().deleted = timestamp(1);
+        assert_eq!(keys(&all), (Vec::new(), Vec::new()));
+        let policy = &assigned(&all).specs[&name("cabin").target()].policy;
+        assert_eq!(policy.protected.len(), 2, "nor is it replaced");
+    }
+
+    #[test]
+    fn what_is_deleted_says_what_becomes_of_its_accounts() {
+        let removes = json!({"integration": {"onDelete": "RemoveIntegration"}});
+        let mut all = declarations(&[("a", json!({})), ("b", removes)]);
+        all.credentials.values_mut().for_each(|of| of.deleted = timestamp(1));
+        let gone = assigned(&all).specs[&name("cabin").target()].policy.gone.clone().unwrap();
+        let fates = ["a", "b"].map(|key| gone[&Key::new(key).unwrap()]);
+        assert_eq!(fates, [OnDelete::Keep, OnDelete::RemoveIntegration]);
+    }
+
+    #[test]
+    fn the_oldest_object_of_a_client_keeps_it_also_while_it_is_in_error() {
+        let mut all = declarations(&[("b", json!({})), ("a", json!({"clientId": "b"}))]);
+        let older = |all: &mut Declarations, of: fn(&mut Declared<_>)| {
+            of(all.credentials.get_mut(&name("b")).unwrap());
+        };
+        all.credentials.get_mut(&name("a")).unwrap().created = timestamp(2);
+        older(&mut all, |of| of.created = timestamp(1));
+        assert_eq!(keys(&all).0, ["b"]);
+        assert_eq!(fault(&all, "a"), Some("SameClient"));
+        older(&mut all, |of| of.has_finalizer = false);
+        assert_eq!(keys(&all), (Vec::new(), Vec::new()));
+        older(&mut all, |of| of.has_finalizer = true);
+        older(&mut all, |of| of.spec.client_secret_ref.name = "none".to_owned());
+        assert_eq!(keys(&all), (Vec::new(), Vec::new()));
+        assert_eq!(
+            ["a", "b"].map(|of| fault(&all, of)),
+            [Some("SameClient"), Some("SecretMissing")]
+        );
+        older(&mut all, |of| of.deleted = timestamp(3));
+        assert_eq!(keys(&all).0, ["a"]);
     }
 
     #[test]

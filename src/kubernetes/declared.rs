@@ -1,6 +1,6 @@
 //! What a cluster declares at one moment: plain values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -8,7 +8,8 @@ use kube::ResourceExt;
 use thiserror::Error;
 
 use super::resources::{
-    CredentialObject, CredentialSpec, FINALIZER, HouseObject, HouseSpec, RECONCILE_AT,
+    CredentialObject, CredentialSpec, DeletionPolicy, FINALIZER, HouseObject, HouseSpec,
+    RECONCILE_AT,
 };
 use crate::model::{Secret, TargetName};
 
@@ -42,6 +43,8 @@ impl ObjectName {
 pub(super) struct Declared<S> {
     pub(super) uid: String,
     pub(super) generation: i64,
+    /// Since when it is there.
+    pub(super) created: Option<Timestamp>,
     pub(super) labels: BTreeMap<String, String>,
     /// The value by which somebody asks for a look at once.
     pub(super) reconcile_at: Option<String>,
@@ -49,6 +52,21 @@ pub(super) struct Declared<S> {
     pub(super) deleted: Option<Timestamp>,
     pub(super) has_finalizer: bool,
     pub(super) spec: S,
+}
+
+impl<S> Declared<S> {
+    /// Whether it is being deleted, and kept by us until what it represents is gone.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.deleted.is_some() && self.has_finalizer
+    }
+}
+
+impl Declared<HouseSpec> {
+    /// Whether it is being deleted, and what it holds stays as it is.
+    pub(super) fn is_let_go(&self) -> bool {
+        let is_emptied = self.spec.deletion_policy == DeletionPolicy::Delete && self.has_finalizer;
+        self.deleted.is_some() && !is_emptied
+    }
 }
 
 /// What the cluster declares.
@@ -99,6 +117,30 @@ impl Declarations {
         }
     }
 
+    /// The uids of what is being deleted.
+    pub(super) fn deleted(&self) -> impl Iterator<Item = &str> {
+        let houses = self.houses.values().filter(|of| of.deleted.is_some());
+        let credentials = self.credentials.values().filter(|of| of.deleted.is_some());
+        houses.map(|of| of.uid.as_str()).chain(credentials.map(|of| of.uid.as_str()))
+    }
+
+    /// Has tokens that are missing be what they were last, where something that is being deleted needs them: a house, its
+    /// credentials and its token are often removed together.
+    pub(super) fn take_last_tokens(&mut self, last: &BTreeMap<ObjectName, SecretValues>) {
+        let going = self.credentials.iter().filter(|(_, of)| of.is_awaited());
+        let namespaces: BTreeSet<String> = going.map(|(name, _)| name.namespace.clone()).collect();
+        for (name, house) in &self.houses {
+            if !house.is_awaited() && !namespaces.contains(&name.namespace) {
+                continue;
+            }
+            let token = name.beside(&house.spec.token_secret_ref.name);
+            let is_missing = matches!(self.secrets.get(&token), Some(Err(SecretFault::Missing(_))));
+            if let Some(last) = last.get(&token).filter(|_| is_missing) {
+                self.secrets.insert(token, Ok(last.clone()));
+            }
+        }
+    }
+
     /// The Secrets that objects name, each once and in order.
     pub(super) fn named_secrets(&self) -> Vec<ObjectName> {
         let tokens = self.houses.iter();
@@ -131,10 +173,46 @@ fn declared<S>(object: &impl ResourceExt, spec: S) -> Declared<S> {
     Declared {
         uid: object.uid().unwrap_or_default(),
         generation: object.meta().generation.unwrap_or_default(),
+        created: object.meta().creation_timestamp.as_ref().map(|time| time.0),
         labels: object.labels().clone(),
         reconcile_at: object.annotations().get(RECONCILE_AT).cloned(),
         deleted: object.meta().deletion_timestamp.as_ref().map(|time| time.0),
         has_finalizer: object.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
         spec,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::SecretFault;
+    use crate::kubernetes::assignment::tests::{declarations, name};
+
+    #[test]
+    fn a_token_that_goes_together_with_what_needs_it_is_what_it_was() {
+        let mut all = declarations(&[("a", json!({}))]);
+        let token = name("all");
+        let last = BTreeMap::from([(token.clone(), all.secrets[&token].clone().unwrap())]);
+        let missing = Err(SecretFault::Missing(token.clone()));
+        all.secrets.insert(token.clone(), missing.clone());
+        all.take_last_tokens(&last);
+        assert_eq!(all.secrets[&token], missing, "nothing is being deleted");
+        let mut of_credential = all.clone();
+        let of = of_credential.credentials.get_mut(&name("a")).unwrap();
+        of.deleted = Some(Timestamp::UNIX_EPOCH);
+        let of = all.houses.get_mut(&name("cabin")).unwrap();
+        of.deleted = Some(Timestamp::UNIX_EPOCH);
+        for mut all in [of_credential, all] {
+            all.take_last_tokens(&last);
+            assert_eq!(all.secrets[&token].as_ref().ok(), last.get(&token));
+            let refused = Err(SecretFault::Unreadable(token.clone(), "forbidden".to_owned()));
+            all.secrets.insert(token.clone(), refused.clone());
+            all.take_last_tokens(&last);
+            assert_eq!(all.secrets[&token], refused);
+        }
     }
 }

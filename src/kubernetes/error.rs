@@ -1,6 +1,22 @@
 //! What is wrong between us and the cluster, in words, with what to do.
 
+use std::io;
+use std::time::Duration;
+
 use kube::runtime::watcher;
+use tokio::time::timeout;
+
+/// How long one request may take.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The answer to a request; an error where there is none within the limit. kube itself waits for ever.
+pub(super) async fn within<T>(
+    limit: Duration,
+    request: impl Future<Output = kube::Result<T>>,
+) -> kube::Result<T> {
+    let late = || io::Error::new(io::ErrorKind::TimedOut, "the cluster does not answer");
+    timeout(limit, request).await.unwrap_or_else(|_| Err(kube::Error::Service(late().into())))
+}
 
 /// The message of an error of the API server, or of the way there.
 pub(super) fn in_words(error: &kube::Error) -> String {
@@ -41,4 +57,18 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         cause = of.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
+    use super::{in_words, within};
+
+    #[tokio::test]
+    async fn a_request_that_is_never_answered_ends() {
+        let failed = within::<()>(Duration::ZERO, pending()).await.unwrap_err();
+        assert!(in_words(&failed).contains("the cluster does not answer"), "{failed}");
+    }
 }

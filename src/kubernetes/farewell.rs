@@ -3,9 +3,11 @@
 //! A Home Assistant that cannot be reached must not keep a namespace for ever. So it is waited for a while, and then what
 //! it holds stays there, which is reported.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use kube::core::{Selector, SelectorExt};
+use tokio::time::Instant;
 
 use super::assignment::{ClusterAssignment, HouseAssignment};
 use super::declared::{Declarations, Declared, ObjectName};
@@ -18,6 +20,8 @@ use crate::status::TargetStatus;
 pub(super) enum Finalizer {
     /// It is as it should be.
     Stays,
+    /// It stays until nothing of the object is left where these are.
+    Waits(Vec<ObjectName>),
     /// It is to be set, before anything is done.
     Add,
     /// It is to be removed.
@@ -26,24 +30,43 @@ pub(super) enum Finalizer {
     GiveUp(Vec<ObjectName>),
 }
 
+/// Since when this process knows of objects that they are being deleted, by uid. The time that an object has says
+/// nothing: nobody may have looked since then.
+#[derive(Debug, Default)]
+pub(super) struct Awaited(BTreeMap<String, Instant>);
+
+impl Awaited {
+    /// These are being deleted now.
+    pub(super) fn look<'d>(&mut self, deleted: impl Iterator<Item = &'d str>, now: Instant) {
+        let before = std::mem::take(&mut self.0);
+        let since = |uid| before.get(uid).copied().unwrap_or(now);
+        self.0 = deleted.map(|uid| (uid.to_owned(), since(uid))).collect();
+    }
+
+    /// Whether an object was waited for so long.
+    pub(super) fn is_over(&self, uid: &str, limit: Duration, now: Instant) -> bool {
+        self.0.get(uid).is_some_and(|since| now.duration_since(*since) >= limit)
+    }
+}
+
 /// What becomes of the mark of a HomeAssistant.
 pub(super) fn of_house(
     name: &ObjectName,
     declared: &Declared<HouseSpec>,
     assigned: &HouseAssignment,
     target: Option<&TargetStatus>,
-    is_over: impl Fn(Timestamp) -> bool,
+    is_over: bool,
 ) -> Finalizer {
     let is_kept = declared.spec.deletion_policy == DeletionPolicy::Delete;
-    let Some(since) = declared.deleted else { return alive(is_kept, declared.has_finalizer) };
+    if declared.deleted.is_none() {
+        return alive(is_kept, declared.has_finalizer);
+    }
     if !declared.has_finalizer {
         return Finalizer::Stays;
     }
-    let is_empty = || assigned.gone.iter().all(|key| is_gone(key, assigned, target));
-    if !is_kept || is_empty() {
-        return Finalizer::Remove;
-    }
-    if is_over(since) { Finalizer::GiveUp(vec![name.clone()]) } else { Finalizer::Stays }
+    let is_left = |key: &Key| !is_gone(key, assigned, target);
+    let is_left = is_kept && assigned.gone.keys().any(is_left);
+    ended(is_left.then(|| name.clone()).into_iter().collect(), is_over)
 }
 
 /// What becomes of the mark of an ApplicationCredential.
@@ -52,19 +75,24 @@ pub(super) fn of_credential<'t>(
     declared: &Declared<CredentialSpec>,
     (all, assignment): (&Declarations, &ClusterAssignment),
     target: impl Fn(&ObjectName) -> Option<&'t TargetStatus>,
-    is_over: impl Fn(Timestamp) -> bool,
+    is_over: bool,
 ) -> Finalizer {
-    let is_kept = declared.spec.deletion_policy == DeletionPolicy::Delete;
-    let Some(since) = declared.deleted else { return alive(is_kept, declared.has_finalizer) };
+    let spec = &declared.spec;
+    let is_kept = spec.deletion_policy == DeletionPolicy::Delete;
+    if declared.deleted.is_none() {
+        return alive(is_kept, declared.has_finalizer);
+    }
     if !declared.has_finalizer {
         return Finalizer::Stays;
     }
-    // Of a suspended one nothing is changed.
-    let Some(key) = Key::new(&name.name).filter(|_| is_kept && !declared.spec.suspend) else {
+    // Of a suspended one nothing is changed, and a protected one is not deleted.
+    let is_deleted = is_kept && !spec.suspend && !spec.protect;
+    let Some(key) = Key::new(&name.name).filter(|_| is_deleted) else {
         return Finalizer::Remove;
     };
-    let houses = all.houses.keys().filter(|house| house.namespace == name.namespace);
-    let left = houses.filter(|house| {
+    let houses = all.houses.iter();
+    let houses = houses.filter(|(house, of)| house.namespace == name.namespace && !of.is_let_go());
+    let left = houses.map(|(house, _)| house).filter(|house| {
         let Some(assigned) = assignment.houses.get(*house) else { return false };
         let target = target(house);
         // One that never held it is not waited for.
@@ -75,17 +103,15 @@ pub(super) fn of_credential<'t>(
         );
         may_hold && !is_gone(&key, assigned, target)
     });
-    let left: Vec<ObjectName> = left.cloned().collect();
-    match left.is_empty() {
-        true => Finalizer::Remove,
-        false if is_over(since) => Finalizer::GiveUp(left),
-        false => Finalizer::Stays,
-    }
+    ended(left.cloned().collect(), is_over)
 }
 
-/// Whether so much time is over since then.
-pub(super) fn is_over(since: Timestamp, limit: Duration, now: Timestamp) -> bool {
-    Duration::try_from(now.duration_since(since)).is_ok_and(|waited| waited >= limit)
+fn ended(left: Vec<ObjectName>, is_over: bool) -> Finalizer {
+    match left.is_empty() {
+        true => Finalizer::Remove,
+        false if is_over => Finalizer::GiveUp(left),
+        false => Finalizer::Waits(left),
+    }
 }
 
 fn alive(is_kept: bool, has_finalizer: bool) -> Finalizer {
@@ -107,10 +133,58 @@ fn is_gone(key: &Key, assigned: &HouseAssignment, target: Option<&TargetStatus>)
 }
 
 fn selects(declared: &Declared<CredentialSpec>, all: &Declarations, house: &ObjectName) -> bool {
-    let selector = kube::core::Selector::try_from(declared.spec.target_selector.clone());
+    let selector = Selector::try_from(declared.spec.target_selector.clone());
     let labels = all.houses.get(house).map(|house| &house.labels);
-    selector
-        .ok()
-        .zip(labels)
-        .is_some_and(|(selector, labels)| kube::core::SelectorExt::matches(&selector, labels))
+    selector.ok().zip(labels).is_some_and(|(selector, labels)| selector.matches(labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use serde_json::{Value as Json, json};
+    use tokio::time::Instant;
+
+    use super::{Awaited, Finalizer, of_credential};
+    use crate::kubernetes::assignment::tests::{assigned, declarations, name};
+    use crate::kubernetes::declared::Declarations;
+
+    fn deleted(changes: Json) -> Declarations {
+        let mut all = declarations(&[("a", changes)]);
+        all.credentials.get_mut(&name("a")).unwrap().deleted = Some(Timestamp::UNIX_EPOCH);
+        all
+    }
+
+    fn verdict(all: &Declarations, is_over: bool) -> Finalizer {
+        let of = &all.credentials[&name("a")];
+        of_credential(&name("a"), of, (all, &assigned(all)), |_| None, is_over)
+    }
+
+    #[test]
+    fn patience_begins_when_the_object_was_seen_here() {
+        let all = deleted(json!({}));
+        let (mut awaited, begin) = (Awaited::default(), Instant::now());
+        let limit = Duration::from_secs(600);
+        let over = |awaited: &Awaited, now| awaited.is_over("uid", limit, now);
+        awaited.look(all.deleted(), begin);
+        assert!(!over(&awaited, begin), "it is deleted since long ago, and nobody has looked");
+        awaited.look(all.deleted(), begin + limit / 2);
+        assert!(over(&awaited, begin + limit));
+        awaited.look(std::iter::empty(), begin + limit);
+        assert!(!over(&awaited, begin + limit), "what is gone is forgotten");
+    }
+
+    #[test]
+    fn an_object_waits_for_houses_that_may_hold_what_is_to_be_deleted() {
+        let cabin = || vec![name("cabin")];
+        assert_eq!(verdict(&deleted(json!({})), false), Finalizer::Waits(cabin()));
+        assert_eq!(verdict(&deleted(json!({})), true), Finalizer::GiveUp(cabin()));
+        for kept in [json!({"protect": true}), json!({"suspend": true})] {
+            assert_eq!(verdict(&deleted(kept), false), Finalizer::Remove);
+        }
+        let mut all = deleted(json!({}));
+        all.houses.get_mut(&name("cabin")).unwrap().deleted = Some(Timestamp::UNIX_EPOCH);
+        assert_eq!(verdict(&all, false), Finalizer::Remove, "the house keeps what it holds");
+    }
 }

@@ -46,6 +46,9 @@ pub use source::ClusterScope;
 /// How long to wait for a connection to the API server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long nothing may come. A watch that is at rest is ended by the API server after 290 seconds.
+const READ_TIMEOUT: Duration = Duration::from_secs(320);
+
 /// The cluster cannot be connected to.
 #[derive(Debug, Error)]
 pub enum ClusterError {
@@ -89,6 +92,7 @@ impl Cluster {
         };
         let mut config = config?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(READ_TIMEOUT);
         // Proxies are for what is outside: in a pod, none is asked either.
         config.proxy_url = None;
         let namespace = config.default_namespace.clone();
@@ -131,6 +135,7 @@ pub fn begin(
         recorder: recorder(client),
         patience,
         clock,
+        awaited: farewell::Awaited::default(),
         written: BTreeMap::new(),
     };
     tasks.spawn(source.run(stop.clone()));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Secret as SecretObject;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, PartialObjectMeta};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::{ObjectRef, Store, store};
@@ -16,7 +17,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::declared::{self, Declarations, ObjectName, SecretFault, SecretValues};
 use super::error;
@@ -28,8 +29,6 @@ use crate::target::Stop;
 const DEBOUNCE: Duration = Duration::from_millis(200);
 /// How soon a Secret is asked for again that could not be read: no event says that a right was given.
 const RETRY: Duration = Duration::from_secs(15);
-/// How long one Secret may take.
-const SECRET_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many Secrets are read at once.
 const READ_AT_ONCE: usize = 8;
 
@@ -91,17 +90,32 @@ pub(super) fn begin(
     let mut tasks = JoinSet::new();
     let config = watcher::Config::default;
     let of = |what| Watched { what, changed: Arc::clone(&changed), failure: declaring.clone() };
-    let stream = watcher(scope.api(client), config()).default_backoff().reflect(houses_in);
+    let stream = watcher(scope.api(client), config()).default_backoff();
+    let stream = stream.modify(|of: &mut HouseObject| of.meta_mut().managed_fields = None);
+    let stream = stream.reflect(houses_in);
     tasks.spawn(of("HomeAssistants").follow(stream));
-    let stream = watcher(scope.api(client), config()).default_backoff().reflect(credentials_in);
+    let stream = watcher(scope.api(client), config()).default_backoff();
+    let stream = stream.modify(|of: &mut CredentialObject| of.meta_mut().managed_fields = None);
+    let stream = stream.reflect(credentials_in);
     tasks.spawn(of("ApplicationCredentials").follow(stream));
     // Of Secrets only the metadata: what one holds is asked for where an object names it.
     let secrets: Api<PartialObjectMeta<SecretObject>> = scope.api(client);
-    let stream = watcher(secrets, config()).default_backoff().reflect(secrets_in);
+    let stream = watcher(secrets, config()).default_backoff();
+    let stream = stream.modify(|of| keep_version(of.meta_mut())).reflect(secrets_in);
     tasks.spawn(of("Secrets").follow(stream));
     let (client, known) = (client.clone(), BTreeMap::new());
     let source = Source { client, objects: objects.clone(), changed, known, declaring, news };
     (source, objects, receiver, tasks)
+}
+
+/// Keeps what says that a Secret has changed. The annotations of one that was applied have all its values.
+fn keep_version(of: &mut ObjectMeta) {
+    *of = ObjectMeta {
+        name: of.name.take(),
+        namespace: of.namespace.take(),
+        resource_version: of.resource_version.take(),
+        ..ObjectMeta::default()
+    };
 }
 
 /// One kind of objects.
@@ -161,8 +175,7 @@ impl Source {
                 return;
             }
             loop {
-                let declared = self.read().await;
-                let has_faults = declared.secrets.values().any(Result::is_err);
+                let (declared, has_faults) = self.read().await;
                 let is_news = self.declaring.send_if_modified(|last| {
                     let is_news = last.as_ref().ok().is_none_or(|last| **last != declared);
                     if is_news {
@@ -188,7 +201,8 @@ impl Source {
         .await;
     }
 
-    async fn read(&mut self) -> Declarations {
+    /// Answers also whether a Secret is to be asked for again.
+    async fn read(&mut self) -> (Declarations, bool) {
         let houses = self.objects.houses.state();
         let credentials = self.objects.credentials.state();
         let mut declared = Declarations {
@@ -208,17 +222,23 @@ impl Source {
             let version = objects.version(&name);
             let last = known.get(&name);
             let read = match last {
-                Some(last) if version.as_ref() == Some(&last.version) => Ok(last.clone()),
+                Some(last) if version.as_ref() == Some(&last.version) => (Ok(last.clone()), false),
                 _ => read_secret(client, &name, last).await,
             };
             (name, read)
         });
-        declared.secrets = reading.buffer_unordered(READ_AT_ONCE).collect().await;
-        let read = declared.secrets.iter();
-        let read =
-            read.filter_map(|(name, read)| Some((name.clone(), read.as_ref().ok()?.clone())));
-        self.known = read.collect();
-        declared
+        let read: Vec<_> = reading.buffer_unordered(READ_AT_ONCE).collect().await;
+        let has_faults = read.iter().any(|(_, (_, has_failed))| *has_failed);
+        declared.secrets = read.into_iter().map(|(name, (read, _))| (name, read)).collect();
+        declared.take_last_tokens(&self.known);
+        // What one was is remembered as long as an object names it.
+        self.known.retain(|name, _| declared.secrets.contains_key(name));
+        for (name, read) in &declared.secrets {
+            if let Ok(read) = read {
+                self.known.insert(name.clone(), read.clone());
+            }
+        }
+        (declared, has_faults)
     }
 }
 
@@ -230,24 +250,23 @@ impl Objects {
     }
 }
 
-/// Reads a Secret. Where the cluster does not answer, it is what it was.
+/// Reads a Secret, and whether that has failed. Where the cluster does not answer, it is what it was.
 async fn read_secret(
     client: &Client,
     name: &ObjectName,
     last: Option<&SecretValues>,
-) -> Result<SecretValues, SecretFault> {
+) -> (Result<SecretValues, SecretFault>, bool) {
     let api: Api<SecretObject> = Api::namespaced(client.clone(), &name.namespace);
     let unreadable = |why: String| SecretFault::Unreadable(name.clone(), why);
-    let why = match timeout(SECRET_TIMEOUT, api.get_opt(&name.name)).await {
-        Ok(Ok(Some(secret))) => return Ok(values(&secret)),
-        Ok(Ok(None)) => return Err(SecretFault::Missing(name.clone())),
-        Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-            return Err(unreadable(status.message.clone()));
+    let why = match error::within(error::REQUEST_TIMEOUT, api.get_opt(&name.name)).await {
+        Ok(Some(secret)) => return (Ok(values(&secret)), false),
+        Ok(None) => return (Err(SecretFault::Missing(name.clone())), true),
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            return (Err(unreadable(status.message.clone())), true);
         }
-        Ok(Err(why)) => error::in_words(&why),
-        Err(_) => "the cluster does not answer".to_owned(),
+        Err(why) => error::in_words(&why),
     };
-    last.cloned().ok_or_else(|| unreadable(why))
+    (last.cloned().ok_or_else(|| unreadable(why)), true)
 }
 
 /// What is text in a Secret.
@@ -259,5 +278,25 @@ fn values(secret: &SecretObject) -> SecretValues {
     SecretValues {
         version: secret.resource_version().unwrap_or_default(),
         values: values.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use serde_json::json;
+
+    use super::keep_version;
+
+    #[test]
+    fn of_a_secret_that_was_applied_its_version_alone_is_kept() {
+        let applied = json!({"kubectl.kubernetes.io/last-applied-configuration": "s3cr3t"});
+        let bare = json!({"name": "a", "namespace": "ns", "resourceVersion": "7"});
+        let mut whole = bare.clone();
+        whole["annotations"] = applied;
+        whole["managedFields"] = json!([{"manager": "kubectl"}]);
+        let mut of: ObjectMeta = serde_json::from_value(whole).unwrap();
+        keep_version(&mut of);
+        assert_eq!(serde_json::to_value(of).unwrap(), bare);
     }
 }

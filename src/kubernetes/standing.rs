@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::assignment::{ClusterAssignment, CredentialAssignment, Fault, HouseAssignment};
 use super::declared::ObjectName;
+use super::farewell::Finalizer;
 use super::resources::{HeldStatus, TargetCounts};
 use crate::model::{Key, counted};
 use crate::status::{Holding, Link, TargetStatus};
@@ -57,6 +58,32 @@ impl From<&Fault> for ObjectStanding {
         let way = if *is_final { Way::Stalled } else { Way::Reconciling };
         Self::open(reason, message.clone(), way)
     }
+}
+
+/// What an object that is being deleted says instead of how it is otherwise.
+pub(super) const DELETING: &str = "Deleting";
+
+/// How an object is by what becomes of its mark: one that is being deleted says what it waits for, and nothing else.
+pub(super) fn unless_deleted<'t>(
+    otherwise: Option<ObjectStanding>,
+    is_deleted: bool,
+    finalizer: &Finalizer,
+    target: impl Fn(&ObjectName) -> Option<&'t TargetStatus>,
+) -> Option<ObjectStanding> {
+    let left = match finalizer {
+        Finalizer::Waits(left) => left,
+        _ => return otherwise.filter(|_| !is_deleted),
+    };
+    let lines = left.iter().map(|house| match target(house) {
+        Some(TargetStatus { error: Some(why), .. }) => format!("{house}: {why}"),
+        Some(target) if target.is_connected() && !target.differences.is_empty() => {
+            format!("{house}: something is withheld, as where a linked account uses the credential")
+        }
+        _ => format!("{house}: not looked at yet"),
+    });
+    let lines = some(&lines.collect::<Vec<_>>());
+    let message = format!("what it represents is deleted first, and is still there: {lines}");
+    Some(ObjectStanding::open(DELETING, message, Way::Reconciling))
 }
 
 /// How a Home Assistant is; none as long as nothing is known of what is declared now.
@@ -234,5 +261,28 @@ fn some(lines: &[String]) -> String {
     match lines.len().saturating_sub(MOST_NAMED) {
         0 => shown,
         more => format!("{shown}; and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Finalizer, ObjectStanding, unless_deleted};
+    use crate::kubernetes::assignment::tests::name;
+    use crate::status::{Mode, TargetStatus};
+
+    #[test]
+    fn an_object_that_is_being_deleted_says_what_it_waits_for() {
+        let mut target = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
+        target.error = Some("refused".to_owned());
+        let of = |is_deleted, finalizer| {
+            let begun = Some(ObjectStanding::begun());
+            unless_deleted(begun, is_deleted, &finalizer, |_| Some(&target))
+                .map(|standing| (standing.reason, standing.message))
+        };
+        let (reason, message) = of(true, Finalizer::Waits(vec![name("cabin")])).unwrap();
+        assert_eq!(reason, "Deleting");
+        assert!(message.ends_with("still there: ns/cabin: refused"), "{message}");
+        assert_eq!(of(true, Finalizer::Stays), None);
+        assert_eq!(of(false, Finalizer::Stays).unwrap().0, "Progressing");
     }
 }

@@ -79,12 +79,17 @@ fn integration(
             LinkedThrough::Ask => Implementation::Ask,
         },
         answers: spec.answers.clone(),
-        on_delete: match spec.on_delete {
-            AccountFate::Keep => OnDelete::Keep,
-            AccountFate::RemoveIntegration => OnDelete::RemoveIntegration,
-        },
+        on_delete: on_delete(spec),
         token_url,
         authorize_url,
+    }
+}
+
+/// What happens to linked accounts with the object.
+pub(super) fn on_delete(spec: &IntegrationSpec) -> OnDelete {
+    match spec.on_delete {
+        AccountFate::Keep => OnDelete::Keep,
+        AccountFate::RemoveIntegration => OnDelete::RemoveIntegration,
     }
 }
 

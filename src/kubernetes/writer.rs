@@ -7,7 +7,6 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
@@ -24,7 +23,7 @@ use super::assignment::ClusterAssignment;
 use super::conditions::{conditions, find};
 use super::declared::{Declarations, ObjectName};
 use super::error;
-use super::farewell::{self, Finalizer};
+use super::farewell::{self, Awaited, Finalizer};
 use super::resources::{CredentialObject, CredentialStatus, FINALIZER, HouseObject, HouseStatus};
 use super::source::Objects;
 use super::standing::{self, ObjectStanding};
@@ -55,6 +54,7 @@ pub(super) struct Writer {
     /// How long an object that is being deleted waits.
     pub(super) patience: Duration,
     pub(super) clock: Clock,
+    pub(super) awaited: Awaited,
     pub(super) written: BTreeMap<(&'static str, ObjectName), (Instant, String)>,
 }
 
@@ -156,16 +156,19 @@ impl Writer {
         let (declared, assignment) = &*assigned;
         let target = |name: &ObjectName| status.targets.get(&name.target());
         let now = (self.clock)();
-        let patience = self.patience;
-        let is_over = |since: Timestamp| farewell::is_over(since, patience, now);
+        let (patience, instant) = (self.patience, Instant::now());
+        self.awaited.look(declared.deleted(), instant);
         let mut failed = None;
         let mut waits = false;
         for (name, of) in &declared.houses {
             let Some(of_house) = assignment.houses.get(name) else { continue };
             let Some(object) = find_in(&self.objects.houses, name) else { continue };
+            let is_over = self.awaited.is_over(&of.uid, patience, instant);
             let finalizer = farewell::of_house(name, of, of_house, target(name), is_over);
-            waits |= of.deleted.is_some() && finalizer == Finalizer::Stays;
+            waits |= matches!(finalizer, Finalizer::Waits(_));
             let standing = standing::of_house(of_house, target(name));
+            let is_deleted = of.deleted.is_some();
+            let standing = standing::unless_deleted(standing, is_deleted, &finalizer, target);
             let before = object.status.clone().unwrap_or_default();
             let new =
                 standing.or_else(|| first(object.status.is_none())).map(|standing| HouseStatus {
@@ -183,11 +186,14 @@ impl Writer {
         for (name, of) in &declared.credentials {
             let Some(of_credential) = assignment.credentials.get(name) else { continue };
             let Some(object) = find_in(&self.objects.credentials, name) else { continue };
+            let is_over = self.awaited.is_over(&of.uid, patience, instant);
             let finalizer =
                 farewell::of_credential(name, of, (declared, assignment), target, is_over);
-            waits |= of.deleted.is_some() && finalizer == Finalizer::Stays;
+            waits |= matches!(finalizer, Finalizer::Waits(_));
             let (standing, targets) =
                 standing::of_credential(name, of_credential, assignment, &targets);
+            let is_deleted = of.deleted.is_some();
+            let standing = standing::unless_deleted(standing, is_deleted, &finalizer, target);
             let before = object.status.clone().unwrap_or_default();
             let standing = standing.or_else(|| first(object.status.is_none()));
             let new = standing.map(|standing| CredentialStatus {
@@ -212,7 +218,7 @@ impl Writer {
         let api: Api<K> = Api::namespaced(self.client.clone(), &name.namespace);
         let ObjectVerdict { finalizer, status } = verdict;
         let failed = |why: kube::Error| format!("{} {name}: {}", K::KIND, error::in_words(&why));
-        if finalizer != Finalizer::Stays {
+        if !matches!(finalizer, Finalizer::Stays | Finalizer::Waits(_)) {
             let mut all = object.finalizers().to_vec();
             all.retain(|one| one != FINALIZER);
             if finalizer == Finalizer::Add {
@@ -230,7 +236,9 @@ impl Writer {
             // With the version, so that what others write meanwhile is not lost.
             let metadata = json!({"resourceVersion": object.resource_version(), "finalizers": all});
             let patch = Patch::Merge(json!({ "metadata": metadata }));
-            return match api.patch(&name.name, &PatchParams::default(), &patch).await {
+            let params = PatchParams::default();
+            let patched = api.patch(&name.name, &params, &patch);
+            return match error::within(error::REQUEST_TIMEOUT, patched).await {
                 Ok(_) => Ok(()),
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
                 Err(why) => Err(failed(why)),
@@ -247,7 +255,9 @@ impl Writer {
             return Ok(());
         }
         let patch = Patch::Merge(json!({ "status": status }));
-        match api.patch_status(&name.name, &PatchParams::default(), &patch).await {
+        let params = PatchParams::default();
+        let patched = api.patch_status(&name.name, &params, &patch);
+        match error::within(error::REQUEST_TIMEOUT, patched).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
             Err(why) => return Err(failed(why)),
@@ -273,7 +283,11 @@ impl Writer {
             if is.reason == "Progressing" {
                 continue;
             }
-            let type_ = if is.status == "True" { EventType::Normal } else { EventType::Warning };
+            let type_ = if is.status == "True" || is.reason == standing::DELETING {
+                EventType::Normal
+            } else {
+                EventType::Warning
+            };
             self.report(object, type_, &is.reason, is.message.clone()).await;
         }
     }
@@ -287,7 +301,9 @@ impl Writer {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        if let Err(why) = self.recorder.publish(&event, &object.object_ref(&())).await {
+        let object = object.object_ref(&());
+        let published = self.recorder.publish(&event, &object);
+        if let Err(why) = error::within(error::REQUEST_TIMEOUT, published).await {
             tracing::debug!("cannot write an event: {}", error::in_words(&why));
         }
     }

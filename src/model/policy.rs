@@ -1,12 +1,12 @@
 //! What a plan may do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Adopt, DesiredCredential, Domain, Key, Selection, Windows};
+use super::{Adopt, DesiredCredential, Domain, Key, OnDelete, Selection, Windows};
 
 /// The project's rules for plans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,8 +35,9 @@ pub struct Policy {
     pub suspended: BTreeSet<Key>,
     /// The keys of entries that are gone, and what is left of them stays.
     pub forgotten: BTreeSet<Key>,
-    /// The keys of entries that are gone, and nothing but what is left of these is deleted; of any where there is none.
-    pub gone: Option<BTreeSet<Key>>,
+    /// The keys of entries that are gone, with what they say of linked accounts. Nothing but what is left of these is
+    /// deleted; of any where there is none.
+    pub gone: Option<BTreeMap<Key, OnDelete>>,
     /// What of it all is planned.
     pub selection: Selection,
 }
@@ -119,7 +120,8 @@ impl Policy {
 
     /// Whether what is left of a key that no entry has is nobody's concern any more.
     pub fn forgets(&self, key: &Key) -> bool {
-        self.forgotten.contains(key) || self.gone.as_ref().is_some_and(|gone| !gone.contains(key))
+        self.forgotten.contains(key)
+            || self.gone.as_ref().is_some_and(|gone| !gone.contains_key(key))
     }
 
     /// The project's policy with what one run asks for.

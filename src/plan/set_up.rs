@@ -287,7 +287,7 @@ impl SetUpCase<'_> {
 #[cfg(test)]
 mod tests {
     use crate::model::{
-        ClientId, Desired, Domain, FlowId, Implementation, Live, Mark, MaxDeletes, NoSetUp,
+        ClientId, Desired, Domain, FlowId, Implementation, Key, Live, Mark, MaxDeletes, NoSetUp,
         Observed, OnDelete, OpenFlow, Policy, Prune, Purpose, Secret, Unidentified,
     };
     use crate::plan::tests::{check, linked, planned, wanted};
@@ -567,6 +567,12 @@ mod tests {
             &planned(|_, observed, _| removes(observed)),
             &["clear delete policy of a [OnDeleteDiffers]"],
         );
+        let plan = planned(|desired, observed, policy| {
+            desired.credentials.remove(0);
+            policy.gone = Some([(Key::new("a").unwrap(), OnDelete::Keep)].into());
+            removes(observed);
+        });
+        check(&plan, &["! - spotify_id_a in use by 1"]);
         let plan = planned(|desired, observed, _| {
             desired.credentials[0].integration.on_delete = OnDelete::RemoveIntegration;
             removes(observed);

@@ -6,7 +6,7 @@ use super::{Action, Adoption, CredentialState, Plan, Why, plan};
 use crate::model::{
     Adopt, ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired,
     DesiredCredential, Domain, EntryId, EntryState, Key, KnownDomains, Live, MaxDeletes, Observed,
-    Owner, Policy, Prune, Secret, Slip, Unidentified, UnreadAccounts,
+    OnDelete, Owner, Policy, Prune, Secret, Slip, Unidentified, UnreadAccounts,
 };
 
 pub(super) fn wanted(key: &str) -> DesiredCredential {
@@ -250,7 +250,7 @@ fn where_the_keys_of_what_is_gone_are_known_nothing_else_is_deleted() {
     let plan = planned(|desired, _, policy| {
         desired.credentials.clear();
         policy.allow_empty = true;
-        policy.gone = Some([Key::new("a").unwrap()].into());
+        policy.gone = Some([(Key::new("a").unwrap(), OnDelete::Keep)].into());
     });
     assert_eq!(summary(&plan), ["- spotify_id_a [NotDesired]"]);
     let forgotten: Vec<&str> = plan.forgotten().map(|held| held.id.as_str()).collect();

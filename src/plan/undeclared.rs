@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use smol_str::ToSmolStr;
 
-use crate::model::{ConfigEntry, Credential, Desired, Domain, Key, Live, Mark, OnDelete, Prune};
+use crate::model::{ConfigEntry, Credential, Domain, Key, Live, Mark, OnDelete, Prune};
 
 use super::action::{Action, Adoption, CredentialState, Reason, Wanted};
 use super::context::PlanContext;
@@ -87,7 +87,7 @@ fn prune_gone(gone: GoneGroups<'_>, context: &PlanContext<'_>, draft: &mut PlanD
             Reason::NotDesired
         };
         let mark = desired.mark(key);
-        let accounts_go = policy.remove_integrations || is_tied(&mark, desired, *live);
+        let accounts_go = policy.remove_integrations || is_tied(&mark, context);
         let live = live.filter(|_| accounts_go);
         // A shadow goes before what it shadows, and what says whose they are goes last.
         group.sort_by_key(|at| {
@@ -119,10 +119,12 @@ fn warn_of_unreadable(
 }
 
 /// Whether the accounts that are linked with it go with its entry: as that says, which is for
-/// another integration now, or as is noted of one that is gone.
-fn is_tied(mark: &Mark, desired: &Desired, live: Option<&Live>) -> bool {
-    match desired.credential(&mark.key) {
-        Some(entry) => entry.integration.on_delete == OnDelete::RemoveIntegration,
+/// another integration now, as is known of one that is gone, or else as is noted of that.
+fn is_tied(mark: &Mark, PlanContext { desired, policy, live, .. }: &PlanContext<'_>) -> bool {
+    let entry = desired.credential(&mark.key).map(|entry| entry.integration.on_delete);
+    let gone = policy.gone.as_ref().and_then(|gone| gone.get(&mark.key).copied());
+    match entry.or(gone) {
+        Some(on_delete) => on_delete == OnDelete::RemoveIntegration,
         None => live.is_some_and(|live| live.removed_with_entry.contains(mark)),
     }
 }
