@@ -111,9 +111,9 @@ pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignmen
             }
         }
     }
-    // Of two that are for the same client, the one that was there first has it.
-    let age = |of: &ReadCredential<'_>| (of.declared.created, of.declared.uid.clone());
-    read.values_mut().for_each(|of| of.sort_by_cached_key(age));
+    // Of two that are for the same client, the one that was there first has it. Within one second, as where a cluster is
+    // rebuilt, the name decides, which is the order already.
+    read.values_mut().for_each(|all| all.sort_by_key(|of| of.declared.created));
     for (name, house) in &declared.houses {
         let credentials = read.get(name.namespace.as_str()).map_or(&[][..], Vec::as_slice);
         let endpoint = endpoint(name, house, declared);

@@ -33,9 +33,9 @@ pub(super) enum Finalizer {
 /// Since when this process knows of objects that they are being deleted, by uid. The time that an object has says
 /// nothing: nobody may have looked since then.
 #[derive(Debug, Default)]
-pub(super) struct Awaited(BTreeMap<String, Instant>);
+pub(super) struct DeletionWaits(BTreeMap<String, Instant>);
 
-impl Awaited {
+impl DeletionWaits {
     /// These are being deleted now.
     pub(super) fn look<'d>(&mut self, deleted: impl Iterator<Item = &'d str>, now: Instant) {
         let before = std::mem::take(&mut self.0);
@@ -146,7 +146,7 @@ mod tests {
     use serde_json::{Value as Json, json};
     use tokio::time::Instant;
 
-    use super::{Awaited, Finalizer, of_credential};
+    use super::{DeletionWaits, Finalizer, of_credential};
     use crate::kubernetes::assignment::tests::{assigned, declarations, name};
     use crate::kubernetes::declared::Declarations;
 
@@ -164,9 +164,9 @@ mod tests {
     #[test]
     fn patience_begins_when_the_object_was_seen_here() {
         let all = deleted(json!({}));
-        let (mut awaited, begin) = (Awaited::default(), Instant::now());
+        let (mut awaited, begin) = (DeletionWaits::default(), Instant::now());
         let limit = Duration::from_secs(600);
-        let over = |awaited: &Awaited, now| awaited.is_over("uid", limit, now);
+        let over = |awaited: &DeletionWaits, now| awaited.is_over("uid", limit, now);
         awaited.look(all.deleted(), begin);
         assert!(!over(&awaited, begin), "it is deleted since long ago, and nobody has looked");
         awaited.look(all.deleted(), begin + limit / 2);

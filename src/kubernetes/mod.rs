@@ -135,7 +135,7 @@ pub fn begin(
         recorder: recorder(client),
         patience,
         clock,
-        awaited: farewell::Awaited::default(),
+        awaited: farewell::DeletionWaits::default(),
         written: BTreeMap::new(),
     };
     tasks.spawn(source.run(stop.clone()));

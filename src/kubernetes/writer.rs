@@ -23,7 +23,7 @@ use super::assignment::ClusterAssignment;
 use super::conditions::{conditions, find};
 use super::declared::{Declarations, ObjectName};
 use super::error;
-use super::farewell::{self, Awaited, Finalizer};
+use super::farewell::{self, DeletionWaits, Finalizer};
 use super::resources::{CredentialObject, CredentialStatus, FINALIZER, HouseObject, HouseStatus};
 use super::source::Objects;
 use super::standing::{self, ObjectStanding};
@@ -54,7 +54,7 @@ pub(super) struct Writer {
     /// How long an object that is being deleted waits.
     pub(super) patience: Duration,
     pub(super) clock: Clock,
-    pub(super) awaited: Awaited,
+    pub(super) awaited: DeletionWaits,
     pub(super) written: BTreeMap<(&'static str, ObjectName), (Instant, String)>,
 }
 
