@@ -108,9 +108,9 @@ impl Appcred {
     pub(crate) fn on_terminal_after(mut self, first: &str) -> Self {
         let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
         let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
-        let mut command = Command::new("script");
+        let mut command = Command::new("env");
         let words = format!("{first}{}", words.join(" "));
-        command.args(["-qec", &words, "/dev/null"]).env_clear();
+        command.args(["--default-signal=INT", "script", "-qec", &words, "/dev/null"]).env_clear();
         let set = self.command.get_envs().filter_map(|(name, value)| Some((name, value?)));
         command.envs(set).env("PATH", "/usr/bin:/bin").env("TERM", "xterm");
         command.current_dir(self.command.get_current_dir().unwrap());
@@ -247,8 +247,9 @@ impl Terminal {
         folder: &Path,
         environment: impl IntoIterator<Item = (&'e str, &'e str)>,
     ) -> Self {
-        let mut child = Command::new("script")
-            .args(["-qec", line, "/dev/null"])
+        // A shell that began the tests in the background has them ignore Ctrl-C, and whatever they start.
+        let mut child = Command::new("env")
+            .args(["--default-signal=INT", "script", "-qec", line, "/dev/null"])
             .current_dir(folder)
             .env_clear()
             .envs([("PATH", "/usr/bin:/bin"), ("TERM", "xterm"), ("LANG", "C.UTF-8")])

@@ -141,7 +141,7 @@ fn tokens_are_checked_before_anybody_is_asked() {
     let plan = Appcred::new().in_dir(project.path()).args(["plan"]);
     let plan = plan.env("HASS_SERVER", "http://127.0.0.1:1").env("HASS_TOKEN", "${TOKEN}");
     let ran = plan.status(1).run();
-    assert!((ran.stdout + &ran.stderr).contains("the value from the environment is a placeholder"));
+    assert!((ran.stdout + &ran.stderr).contains("SUPERVISOR_TOKEN) is a placeholder"));
 }
 
 #[test]
