@@ -56,7 +56,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let request = request(global);
     let loaded = load(global);
     // A project file in error is what may be edited just now; for another file it says what to encrypt to.
-    let is_project_file = loaded.project.own_files().any(|own| files::is_same(own, file));
+    let is_project_file = loaded.project.is_own_file(file);
     if !is_project_file {
         let problems = loaded.project_problems.without(ProblemCode::PlainSecret);
         show(&problems);

@@ -31,7 +31,7 @@ use super::{ChangesArgs, Global, OutputFormat, console};
 ///
 /// Each is encrypted in its place with age, to the recipients that appcred.yaml or else .sops.yaml names,
 /// post-quantum ones (`age1pq1...`) too; every other byte of the file stays as it is. Without FILE that is done
-/// in all manifests and appcred.yaml. With `-` one secret is read from standard input, and the age file for it
+/// in all manifests, appcred.yaml and files of targets. With `-` one secret is read from standard input, and the age file for it
 /// is written to standard output. In a SOPS document, `appcred edit` enters secrets; what a program keeps
 /// needs no encryption: name it with `!from`.
 #[derive(clap::Args, Debug)]
@@ -219,13 +219,12 @@ fn sources(asked: &[PathBuf], mut all: Vec<Arc<SourceFile>>) -> Vec<Arc<SourceFi
     all
 }
 
-/// Whether this is neither the project file nor a manifest, so that nothing in it would be encrypted.
+/// Whether this is neither a file of the project nor a manifest, so that nothing in it would be encrypted.
 fn is_other_file(file: &Path, text: &str, project: &Project) -> bool {
-    let is_project = project.file.as_ref().is_some_and(|own| files::is_same(own, file));
     let (entries, found) = entries(file, text, project);
     let is_other = [ProblemCode::NotAManifest, ProblemCode::UnknownField];
     let found = found.only(|problem| is_other.contains(&problem.code));
-    !is_project && entries.is_empty() && !found.is_empty()
+    !project.is_own_file(file) && entries.is_empty() && !found.is_empty()
 }
 
 /// What became of the secrets of a file.
@@ -258,7 +257,7 @@ fn encrypt(
     let slots = slots(&text)?;
     if slots.is_empty() && !verb.files.is_empty() && is_other_file(file, &text, project) {
         bail!(
-            "it has no `application_credentials`, and `encrypt` finds secrets in manifests and appcred.yaml alone: put each secret into its manifest in place of its tag, or encrypt the whole file, as in `sops encrypt --age RECIPIENT secrets.yaml > secrets.sops.yaml` or `age -a -r RECIPIENT -o secrets.yaml.age secrets.yaml`, and remove the old one"
+            "it has no `application_credentials`, and `encrypt` finds secrets in manifests, appcred.yaml and files of targets alone: put each secret into its manifest in place of its tag, or encrypt the whole file, as in `sops encrypt --age RECIPIENT secrets.yaml > secrets.sops.yaml` or `age -a -r RECIPIENT -o secrets.yaml.age secrets.yaml`, and remove the old one"
         );
     }
     // Where nothing is to be encrypted, nobody need be named.

@@ -13,6 +13,7 @@ use super::target::DecodedTarget;
 use super::{discover, file};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
 use crate::field::{Field, Pairs, Raw, Text};
+use crate::files;
 use crate::target::TargetInput;
 use crate::yaml::{self, Value};
 
@@ -21,6 +22,11 @@ impl Project {
     pub fn own_files(&self) -> impl Iterator<Item = &Path> {
         let of_targets = self.target_files.iter().map(|file| file.path());
         self.file.as_deref().into_iter().chain(of_targets)
+    }
+
+    /// Whether a file is one of its own, whatever it is called here.
+    pub fn is_own_file(&self, file: &Path) -> bool {
+        self.own_files().any(|own| files::is_same(own, file))
     }
 
     /// Whether it names files that its targets are in.

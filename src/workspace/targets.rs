@@ -25,7 +25,7 @@ pub enum SelectionError {
     NoTarget,
     /// The project says in which files its targets are, and they have none.
     #[error(
-        "no target: the files that `targets` in appcred.yaml names have none. HASS_SERVER is left aside, since the project has targets of its own"
+        "no target: `targets` in appcred.yaml names files, and none of them has one; HASS_SERVER is ignored, since the project has targets of its own"
     )]
     NoneInFiles,
     /// The environment names one that cannot be.

@@ -107,6 +107,13 @@ fn a_watcher_sees_files_of_targets_come_change_and_go() {
 }
 
 #[test]
+fn a_file_of_targets_without_secrets_is_no_wrong_file_to_encrypt() {
+    let houses = houses();
+    let ran = appcred(&houses, &["encrypt", "targets/cabin.yaml"]).run();
+    assert!(!ran.stderr.contains("application_credentials"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_thousand_files_are_read() {
     let houses = houses();
     for at in 0..1_000 {
@@ -135,5 +142,5 @@ fn where_the_files_have_no_target_the_one_of_the_environment_is_left_aside() {
         .env("HASS_TOKEN", "xyzzy")
         .status(1)
         .run();
-    assert!(ran.stderr.contains("HASS_SERVER is left aside"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("none of them has one; HASS_SERVER is ignored"), "{}", ran.stderr);
 }
