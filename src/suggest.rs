@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexSet;
+
 use crate::model::named;
 
 /// The candidate that the word was most likely meant to be.
@@ -79,8 +81,9 @@ fn begun(name: &str, known: &BTreeSet<&str>) -> Vec<String> {
     nearest(begin, begins).map(|near| format!("{near}*")).into_iter().collect()
 }
 
-/// `a`, `b` and `c`.
+/// `a`, `b` and `c`, each once: fields of several forms may have one name.
 pub fn listed<'c>(names: impl IntoIterator<Item = &'c str>) -> String {
+    let names: IndexSet<&str> = names.into_iter().collect();
     let mut names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
     match names.pop() {
         None => String::new(),

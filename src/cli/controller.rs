@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::Args;
-use tokio::sync::{Notify, mpsc, watch as channel};
+use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
 
 use crate::kubernetes::{self, Cluster, ClusterReader, ClusterScope, ControllerSettings};
 use crate::model::Owner;
-use crate::server::{Serving, serve};
 use crate::target::Stop;
 use crate::watch::{
     self, ChangeDetection, Channels, Connector, Heartbeat, StatusStore, Wakes, WatchSettings,
@@ -20,7 +19,8 @@ use crate::watch::{
 use super::exit::ExitStatus;
 use super::listen::ListenArgs;
 use super::output::names;
-use super::watch::{CALLBACK_QUEUE, WAKE_QUEUE, all, snapshots};
+use super::served::Served;
+use super::watch::{all, snapshots};
 use super::{Global, environment, service};
 
 /// An owner has 100 characters at most, and the namespace takes up to 63 of them, after a dot.
@@ -88,21 +88,8 @@ pub(super) async fn run(global: &Global, verb: ControllerArgs) -> anyhow::Result
     tasks.spawn(while_running(cluster_tasks, stop.clone()));
     tasks.spawn(service::report(statuses.subscribe(), heartbeat.clone(), stop.clone()));
     let (snapshots, snapshot) = snapshots(&mut tasks, None, served.is_some(), &stop);
-    let (sender, callbacks) = mpsc::channel(CALLBACK_QUEUE);
-    let (waker, wakes) = mpsc::channel(WAKE_QUEUE);
-    if let Some((listener, access)) = served {
-        let serving = Serving {
-            status: statuses.subscribe(),
-            heartbeat: heartbeat.clone(),
-            snapshot,
-            callbacks: sender,
-            wakes: waker,
-            hook,
-            names: Arc::new(names(global)),
-            access,
-        };
-        tasks.spawn(serve(listener, serving, stop.clone().cancelled_owned()));
-    }
+    let served = Served { at: served, hook, names: Arc::new(names(global)), snapshot };
+    let (callbacks, wakes) = served.begin(&mut tasks, (&statuses, &heartbeat, &stop));
     let wakes = Wakes::new(wakes);
     let channels = Channels { statuses, snapshots, callbacks, wakes, reload, heartbeat, stop };
     tasks.spawn(keep(verb, reader, channels));

@@ -50,6 +50,7 @@ mod rm;
 mod rotate;
 mod schema;
 mod selection;
+mod served;
 mod service;
 mod snapshot;
 mod temp_workspace;

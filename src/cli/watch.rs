@@ -12,7 +12,6 @@ use tokio::task::JoinSet;
 use crate::files;
 use crate::git::GitSource;
 use crate::model::Visible;
-use crate::server::{Serving, serve};
 use crate::status::SourceStatus;
 use crate::target::Stop;
 use crate::watch::{
@@ -29,12 +28,8 @@ use super::git_source::FetchedProject;
 use super::listen::ListenArgs;
 use super::output::names;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
+use super::served::{Served, WAKE_QUEUE};
 use super::{GitArgs, Global, environment, service};
-
-/// Answers of providers that wait to be passed on.
-pub(super) const CALLBACK_QUEUE: usize = 64;
-/// Requests for a round that wait for the one before.
-pub(super) const WAKE_QUEUE: usize = 8;
 
 /// Keep targets as the manifests want them, until stopped
 ///
@@ -115,8 +110,8 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     let mut tasks = JoinSet::new();
     tasks.spawn(service::report(statuses.subscribe(), heartbeat.clone(), stop.clone()));
     let (snapshots, snapshot) = snapshots(&mut tasks, verb.snapshot, served.is_some(), &stop);
-    let (sender, callbacks) = mpsc::channel(CALLBACK_QUEUE);
-    let (waker, mut wakes) = mpsc::channel(WAKE_QUEUE);
+    let served = Served { at: served, hook, names, snapshot };
+    let (callbacks, mut wakes) = served.begin(&mut tasks, (&statuses, &heartbeat, &stop));
     if let Some(source) = source {
         let interval = Duration::from_secs(verb.git_interval);
         let task = fetching(source, interval, statuses.clone(), stop.clone());
@@ -124,19 +119,6 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     }
     if let Some((house, queries)) = house {
         tasks.spawn(AdministratorsTask { house, queries, stop: stop.clone() }.run());
-    }
-    if let Some((listener, access)) = served {
-        let serving = Serving {
-            status: statuses.subscribe(),
-            heartbeat: heartbeat.clone(),
-            snapshot,
-            callbacks: sender,
-            wakes: waker,
-            hook,
-            names,
-            access,
-        };
-        tasks.spawn(serve(listener, serving, stop.clone().cancelled_owned()));
     }
     let connector = connector(&reader, verb.listen.consent_base());
     let wakes = Wakes::new(wakes);

@@ -1,6 +1,5 @@
 //! Reads what the cluster declares, as the watcher's tasks want it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
@@ -9,7 +8,7 @@ use super::assignment::{ClusterAssignment, assign};
 use super::source::Declaring;
 use super::writer::Assigned;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
-use crate::model::{Owner, Rollout};
+use crate::model::Owner;
 use crate::status::ManifestStatus;
 use crate::watch::{Clock, ReadSpecs, Reading};
 
@@ -39,12 +38,7 @@ impl ReadSpecs for ClusterReader {
             Err(why) => {
                 let blocker = Some(why);
                 let manifests = ManifestStatus { read_at, blocker, ..ManifestStatus::default() };
-                return Reading {
-                    specs: None,
-                    rollout: Rollout::default(),
-                    places: BTreeSet::new(),
-                    manifests,
-                };
+                return Reading { manifests, ..Reading::default() };
             }
         };
         let mut assignment = assign(&declared, &self.owner);
@@ -57,12 +51,7 @@ impl ReadSpecs for ClusterReader {
         };
         let specs = std::mem::take(&mut assignment.specs);
         self.assigned.send_replace(Some(Arc::new((declared, assignment))));
-        Reading {
-            specs: Some(specs),
-            rollout: Rollout::default(),
-            places: BTreeSet::new(),
-            manifests,
-        }
+        Reading { specs: Some(specs), manifests, ..Reading::default() }
     }
 
     fn changes(&self) -> Option<Arc<Notify>> {

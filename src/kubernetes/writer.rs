@@ -10,6 +10,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
+use kube::core::object::HasStatus;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
@@ -55,7 +56,8 @@ pub(super) struct Writer {
     pub(super) patience: Duration,
     pub(super) clock: Clock,
     pub(super) awaited: DeletionWaits,
-    pub(super) written: BTreeMap<(&'static str, ObjectName), (Instant, String)>,
+    /// What was written to each object last, and when, by uid.
+    pub(super) written: BTreeMap<String, (Instant, String)>,
 }
 
 /// Who reports events.
@@ -70,42 +72,35 @@ struct ObjectVerdict<S> {
     status: Option<S>,
 }
 
+/// A status that has conditions.
+trait HasConditions {
+    fn conditions(&self) -> &[Condition];
+}
+
+impl HasConditions for HouseStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
+impl HasConditions for CredentialStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
 /// What the two kinds have in common.
 trait Reported:
-    Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned
+    Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+    + HasStatus<Status: Serialize + PartialEq + HasConditions>
+    + Clone
+    + Debug
+    + DeserializeOwned
 {
-    type Status: Serialize + PartialEq + Clone + Default;
-    const KIND: &'static str;
-
-    fn status(&self) -> Option<&Self::Status>;
-    fn conditions(status: &Self::Status) -> &[Condition];
 }
 
-impl Reported for HouseObject {
-    type Status = HouseStatus;
-    const KIND: &'static str = "HomeAssistant";
-
-    fn status(&self) -> Option<&HouseStatus> {
-        self.status.as_ref()
-    }
-
-    fn conditions(status: &HouseStatus) -> &[Condition] {
-        &status.conditions
-    }
-}
-
-impl Reported for CredentialObject {
-    type Status = CredentialStatus;
-    const KIND: &'static str = "ApplicationCredential";
-
-    fn status(&self) -> Option<&CredentialStatus> {
-        self.status.as_ref()
-    }
-
-    fn conditions(status: &CredentialStatus) -> &[Condition] {
-        &status.conditions
-    }
-}
+impl Reported for HouseObject {}
+impl Reported for CredentialObject {}
 
 impl Writer {
     /// Writes until it is to stop.
@@ -217,7 +212,8 @@ impl Writer {
     ) -> Result<(), String> {
         let api: Api<K> = Api::namespaced(self.client.clone(), &name.namespace);
         let ObjectVerdict { finalizer, status } = verdict;
-        let failed = |why: kube::Error| format!("{} {name}: {}", K::KIND, error::in_words(&why));
+        let failed =
+            |why: kube::Error| format!("{} {name}: {}", K::kind(&()), error::in_words(&why));
         if !matches!(finalizer, Finalizer::Stays | Finalizer::Waits(_)) {
             let mut all = object.finalizers().to_vec();
             all.retain(|one| one != FINALIZER);
@@ -230,7 +226,7 @@ impl Writer {
                     "what it represents stays on {}: it could not be reached, or an account uses it",
                     houses.join(", ")
                 );
-                tracing::warn!("{} {name} is deleted, and {note}", K::KIND);
+                tracing::warn!("{} {name} is deleted, and {note}", K::kind(&()));
                 self.report(object, EventType::Warning, "Left", note).await;
             }
             // With the version, so that what others write meanwhile is not lost.
@@ -248,7 +244,7 @@ impl Writer {
             return Ok(());
         };
         let Ok(text) = serde_json::to_string(&status) else { return Ok(()) };
-        let key = (K::KIND, name.clone());
+        let key = object.uid().unwrap_or_default();
         let is_lagging =
             |(at, last): &(Instant, String)| *last == text && at.elapsed() < SEEN_WITHIN;
         if self.written.get(&key).is_some_and(is_lagging) {
@@ -263,8 +259,8 @@ impl Writer {
             Err(why) => return Err(failed(why)),
         }
         self.written.insert(key, (Instant::now(), text));
-        let before = object.status().map(K::conditions).unwrap_or_default();
-        self.report_change(object, before, K::conditions(&status)).await;
+        let before = object.status().map(HasConditions::conditions).unwrap_or_default();
+        self.report_change(object, before, status.conditions()).await;
         Ok(())
     }
 

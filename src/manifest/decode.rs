@@ -204,14 +204,7 @@ impl<'n> Decoder<'n> {
             Some(near) => format!("{unknown}: did you mean `{near}`?"),
             None => unknown.to_string(),
         };
-        // A target has fields of two forms, and some are in both.
-        let mut own: Vec<&str> = Vec::new();
-        for name in known.filter(|name| *name != yaml::SOPS) {
-            if !own.contains(&name) {
-                own.push(name);
-            }
-        }
-        let own = listed(own);
+        let own = listed(known.filter(|name| *name != yaml::SOPS));
         let problem = self.error(ProblemCode::UnknownField, key.span, message);
         self.report(problem.help(match schema::mapping_with(&key.text) {
             Some(other) => {
@@ -291,6 +284,25 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, FieldRefusal
         Some(which) => Err(FieldRefusal::new(ProblemCode::HiddenCharacter, format!("has {which}"))
             .help("type the text again instead of copying it")),
         None => Ok(text),
+    }
+}
+
+/// How many of several.
+pub(super) enum Amount {
+    Count(usize),
+    /// So many percent.
+    Percent(u8),
+}
+
+/// Reads `3` or `20%`; none where it is neither.
+pub(super) fn amount(node: &Node<'_>) -> Option<Amount> {
+    let Value::Scalar(scalar) = &node.value else { return None };
+    match (scalar.kind(), scalar.text.strip_suffix('%')) {
+        (Kind::Number, _) => scalar.text.parse().ok().map(Amount::Count),
+        (Kind::Text, Some(percent)) => {
+            percent.parse().ok().filter(|percent| *percent <= 100).map(Amount::Percent)
+        }
+        _ => None,
     }
 }
 

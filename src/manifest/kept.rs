@@ -33,12 +33,10 @@ impl Project {
     /// The policy at one target. There an entry says nothing of a key that another entry has which is for the target.
     pub fn policy_at(&self, target: &TargetName) -> Policy {
         let entries = &self.entries_of_kept_keys;
-        let is_said_by = |entry: &Entry, key: &Key| {
-            let is_rival = |other: &&Arc<Entry>| {
-                other.targets.include(target) && other.keys().any(|of| of == key)
-            };
-            entry.targets.include(target) || !entries.iter().any(|other| is_rival(&other))
-        };
+        let here = entries.iter().filter(|entry| entry.targets.include(target));
+        let here: BTreeSet<&Key> = here.flat_map(|entry| entry.keys()).collect();
+        let is_said_by =
+            |entry: &Entry, key: &Key| entry.targets.include(target) || !here.contains(key);
         let keys = |is_meant: &dyn Fn(&Entry) -> bool| -> BTreeSet<Key> {
             let entries = entries.iter().filter(|entry| is_meant(entry));
             let said = entries

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::comments;
-use super::decode::{Decoder, Site};
+use super::decode::{Amount, Decoder, Site, amount};
 use super::entry::{Entry, given};
 use super::mistyped::AskedTargets;
 use super::notify::Notify;
@@ -22,7 +22,7 @@ use crate::model::{
 use crate::secret::seal::{MIXED, mixture, shown};
 use crate::secret::{SecretProgram, SecretPrograms};
 use crate::target::Endpoint;
-use crate::yaml::{self, Kind, Node, Value};
+use crate::yaml::{self, Node};
 
 /// What the project file says; all of it has a default.
 #[derive(Clone, Debug, Default)]
@@ -322,16 +322,10 @@ fn max_deletes(node: &Node<'_>) -> Result<MaxDeletes, FieldRefusal> {
     if let Some(tag) = &node.tag {
         return Err(tags::unexpected(tag));
     }
-    let limit = match &node.value {
-        Value::Scalar(scalar) => match (scalar.kind(), scalar.text.strip_suffix('%')) {
-            (Kind::Number, _) => scalar.text.parse().ok().map(MaxDeletes::Count),
-            (Kind::Text, Some(percent)) => {
-                percent.parse().ok().filter(|percent| *percent <= 100).map(MaxDeletes::Percent)
-            }
-            _ => None,
-        },
-        _ => None,
-    };
+    let limit = amount(node).map(|amount| match amount {
+        Amount::Count(count) => MaxDeletes::Count(count),
+        Amount::Percent(percent) => MaxDeletes::Percent(percent),
+    });
     limit.ok_or_else(|| {
         FieldRefusal::new(ProblemCode::BadLimit, "must be a number or a percentage")
             .help("write `3`, or `20%`; leave it out where there is no limit")

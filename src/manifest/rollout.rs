@@ -6,14 +6,14 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::decode::{Decoder, Site};
+use super::decode::{Amount, Decoder, Site, amount};
 use super::project::Project;
 use super::schema::LabelValuesInput;
 use super::targets::TargetChoice;
 use crate::diagnostic::ProblemCode;
 use crate::field::{Field, FieldRefusal, Interval, Pairs, Raw, Text};
 use crate::model::{Rollout, TargetName};
-use crate::yaml::{Kind, Node, Value};
+use crate::yaml::Node;
 
 /// The order in which targets are changed.
 #[derive(Deserialize, JsonSchema)]
@@ -135,20 +135,11 @@ impl<'n> Decoder<'n> {
 
 /// How many targets a wave may have, of so many in all.
 fn size(node: &Node<'_>, all: usize) -> Result<usize, FieldRefusal> {
-    let size = match &node.value {
-        Value::Scalar(scalar) if node.tag.is_none() => {
-            match (scalar.kind(), scalar.text.strip_suffix('%')) {
-                (Kind::Number, _) => scalar.text.parse().ok(),
-                (Kind::Text, Some(percent)) => {
-                    let percent: Option<usize> = percent.parse().ok();
-                    let percent = percent.filter(|percent| (1..=100).contains(percent));
-                    percent.map(|percent| (all * percent).div_ceil(100).max(1))
-                }
-                _ => None,
-            }
-        }
-        _ => None,
-    };
+    let untagged = Some(node).filter(|node| node.tag.is_none());
+    let size = untagged.and_then(amount).map(|amount| match amount {
+        Amount::Count(count) => count,
+        Amount::Percent(percent) => (all.max(1) * usize::from(percent)).div_ceil(100),
+    });
     size.filter(|size| *size > 0).ok_or_else(|| {
         FieldRefusal::new(ProblemCode::BadLimit, "must be a number from 1 on, or 1% to 100%")
             .help("write `3`, or `10%` of all targets; leave it out for all that `match` takes")

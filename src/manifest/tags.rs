@@ -34,12 +34,7 @@ pub(super) fn is_shown(name: &str) -> bool {
 
 /// That a field takes no tag.
 pub(super) fn unexpected(tag: &Tag) -> FieldRefusal {
-    let mut fields: Vec<&str> = Vec::new();
-    for field in SECRET_FIELDS {
-        if !fields.contains(&field.name) {
-            fields.push(field.name);
-        }
-    }
+    let fields = SECRET_FIELDS.iter().map(|field| field.name);
     let name = tag.name.as_str();
     let (why, help) = if INCLUDES.contains(&name) {
         let help = "write here what that file holds: appcred includes no files; entries may be in several manifests, all in `credentials/` or named under `manifests` in appcred.yaml";

@@ -92,6 +92,12 @@ impl Plan {
         self.withheld.iter().any(|withheld| matches!(withheld.why, Why::EarlierWave { .. }))
     }
 
+    /// Whether something is deleted, or would be, since its entry is for other targets.
+    pub fn loses_entries(&self) -> bool {
+        self.steps.iter().any(|step| step.reasons.contains(&Reason::NotForTarget))
+            || self.withheld.iter().any(|of| matches!(of.why, Why::LostBySlip { .. }))
+    }
+
     /// How many credentials would be deleted once what keeps them for now is over: entries that could not be read,
     /// empty manifests, a limit.
     pub fn deferred_deletes(&self) -> usize {

@@ -26,12 +26,7 @@ impl Withheld {
         match &self.why {
             // No entry wants what would be pruned.
             Why::UnreadableMark { .. } => !matches!(self.action, Action::Delete { .. }),
-            Why::InUse { .. }
-            | Why::PruneOff
-            | Why::Suspended
-            | Why::OutsideWindows { .. }
-            | Why::EarlierWave { .. } => false,
-            _ => true,
+            why => why.needs_person(),
         }
     }
 }
@@ -44,14 +39,7 @@ impl Why {
 
     /// Whether it stays so until somebody changes or decides something.
     pub fn needs_person(&self) -> bool {
-        !matches!(
-            self,
-            Self::InUse { .. }
-                | Self::PruneOff
-                | Self::Suspended
-                | Self::OutsideWindows { .. }
-                | Self::EarlierWave { .. }
-        )
+        !self.is_wait() && !matches!(self, Self::InUse { .. } | Self::PruneOff | Self::Suspended)
     }
 }
 

@@ -78,7 +78,7 @@ impl TargetSpec {
 }
 
 /// What the manifests say at one moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// What each target should hold; none where a manifest is in error.
     pub specs: Option<BTreeMap<TargetName, TargetSpec>>,

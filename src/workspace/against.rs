@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 use super::Workspace;
-use super::evaluate::{Evaluation, EvaluationError, Observation, TargetView};
+use super::evaluate::{Comparison, Evaluation, EvaluationError, Observation};
 use super::limits;
 use super::selected::KnownKeys;
 use super::targets::{pick, take_out_suspended};
@@ -17,8 +17,7 @@ use crate::diagnostic::Diagnostics;
 use crate::http::Network;
 use crate::manifest::{Loaded, Project};
 use crate::model::{
-    Live, Observed, Policy, PolicyOverrides, SealedClients, Secret, SetUpId, TargetName,
-    TargetSelection,
+    Live, Observed, PolicyOverrides, SealedClients, Secret, SetUpId, TargetName, TargetSelection,
 };
 use crate::plan::{Action, plan};
 use crate::secret::Ask;
@@ -149,7 +148,7 @@ impl Workspace {
             let is_folder = matches!(project.targets.get(&view.name), Some(Endpoint::ConfigDir(_)));
             if !is_folder {
                 view.expected_set_ups =
-                    expected_set_ups(&view, &project.policy_at(&view.name).with(overrides));
+                    view.comparison.as_ref().map_or(Vec::new(), expected_set_ups);
             }
             targets.push(view);
         }
@@ -164,8 +163,7 @@ impl Workspace {
 }
 
 /// The set-ups that a run would begin of the entries that no account in the snapshot uses.
-fn expected_set_ups(view: &TargetView, policy: &Policy) -> Vec<SetUpId> {
-    let Some((_, desired, observed)) = view.planned() else { return Vec::new() };
+fn expected_set_ups(Comparison { desired, observed, policy, .. }: &Comparison) -> Vec<SetUpId> {
     let running = Observed { live: Some(Live::default()), ..observed.clone() };
     let steps = plan(desired, &running, policy).steps.into_iter().map(|step| step.action);
     let begun = steps.filter(|action| matches!(action, Action::SetUp { .. }));

@@ -42,7 +42,7 @@ pub struct TargetView {
     pub comparison: Result<Comparison, String>,
     /// Its entries, as they are written.
     pub entries: BTreeMap<Key, Arc<Entry>>,
-    /// Where the entries are written that are for other targets alone.
+    /// Where the entries are written that are for other targets alone, where it loses one of them.
     pub elsewhere: BTreeMap<Key, Place>,
     /// What was done there; empty before.
     pub outcomes: Vec<StepOutcome>,
@@ -366,10 +366,10 @@ impl Observation {
             let plan = plan(&desired, &observed, &policy);
             Comparison { desired, observed, policy, plan }
         });
-        let elsewhere = comparison.as_ref().map_or_else(
-            |_| BTreeMap::new(),
-            |known| resolved.places_of(|key| known.desired.elsewhere.contains_key(key)),
-        );
+        let losing = comparison.as_ref().ok().filter(|known| known.plan.loses_entries());
+        let elsewhere = losing.map_or_else(BTreeMap::new, |known| {
+            resolved.places_of(|key| known.desired.elsewhere.contains_key(key))
+        });
         let entries = resolved.entries_of(&name);
         let entries = entries.map(|entry| (entry.key.value.clone(), Arc::clone(entry))).collect();
         let labels = project.labels.get(&name).cloned().unwrap_or_default();

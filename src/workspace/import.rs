@@ -39,12 +39,11 @@ impl Together {
     /// Whether an entry for one is an entry for the other.
     fn is_alike(&self, other: &Imported, secret: Option<&Secret>) -> bool {
         let Imported { of, name, key, adopt, is_linked, accounts } = &self.imported;
-        let exposed = |secret: Option<&Secret>| secret.map(|secret| secret.expose().to_owned());
         of.domain == other.of.domain
             && of.client_id == other.of.client_id
             && (name, key, adopt, is_linked, accounts)
                 == (&other.name, &other.key, &other.adopt, &other.is_linked, &other.accounts)
-            && exposed(self.secret.as_ref()) == exposed(secret)
+            && self.secret.as_ref() == secret
     }
 }
 
@@ -56,9 +55,10 @@ fn together(found: Vec<(TargetName, ImportPlan, &Observed)>) -> (Vec<Together>, 
     let mut by_key: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
     for (target, ImportPlan { entries, left_out: left }, observed) in found {
         left_out.extend(left);
+        let held = observed.credentials.iter();
+        let secrets: BTreeMap<_, _> = held.map(|held| (&held.id, &held.client_secret)).collect();
         for imported in entries {
-            let held = observed.credentials.iter().find(|held| held.id == imported.of.id);
-            let secret = held.and_then(|held| held.client_secret.clear()).cloned();
+            let secret = secrets.get(&imported.of.id).and_then(|secret| secret.clear()).cloned();
             let same = by_key.entry(imported.key.clone()).or_default();
             let alike = same.iter().find(|at| all[**at].is_alike(&imported, secret.as_ref()));
             match alike {
@@ -143,18 +143,16 @@ impl ImportDraft {
         begun: BTreeSet<Key>,
     ) {
         let Ok(comparison) = &mut view.comparison else { return };
-        let is_of = |entry: &Entry, new: &NewEntry| {
-            let is_here = |name: &String| *name == view.name.to_string();
-            new.key == entry.key.value.as_str()
-                && (new.targets.is_empty() || new.targets.iter().any(is_here))
-        };
+        let name = view.name.to_string();
+        let is_here = |new: &NewEntry| new.targets.is_empty() || new.targets.contains(&name);
+        let here = self.made.iter().enumerate().filter(|(_, (_, new))| is_here(new));
+        let here: BTreeMap<&str, usize> =
+            here.map(|(at, (_, new))| (new.key.as_str(), at)).collect();
         let mut keys = begun;
         for file in files {
             let (entries, _) = manifest::entries(&file.path, &file.after, project);
             for entry in entries.into_iter().filter(|entry| entry.targets.include(&view.name)) {
-                let Some(at) = self.made.iter().position(|(_, new)| is_of(&entry, new)) else {
-                    continue;
-                };
+                let Some(&at) = here.get(entry.key.value.as_str()) else { continue };
                 let secret = KnownSecret::Clear(self.secrets[at].clone());
                 let client_id = self.made[at].0.of.client_id.clone();
                 comparison.desired.credentials.push(desired::wanted(&entry, client_id, secret));

@@ -170,50 +170,60 @@ fn ended_well(ran: &Ran, history: &str) {
     }
 }
 
-each_release!(ha_faults_on_the_line_leave_nothing_wrong);
-fn ha_faults_on_the_line_leave_nothing_wrong(release: Release) {
-    let world = World::new(release);
-    let mut struck = 0;
-    for seed in seeds(25) {
+/// Goes from one state to another where something goes wrong, and arrives all the same. `go_wrong` says what it was.
+#[track_caller]
+fn each_history(
+    world: &mut World,
+    usual: u64,
+    mut go_wrong: impl FnMut(&mut World, &mut Random, &Declared, &str) -> String,
+) {
+    for seed in seeds(usual) {
         let mut random = Random(seed);
         let (before, after) = (any_state(&mut random), any_state(&mut random));
-        let disturbance = Disturbance::random(&mut random);
-        let history = format!("history {seed}, {disturbance:?}, from {before:?} to {after:?}");
+        let history = format!("history {seed}, from {before:?} to {after:?}");
         world.declare(&before);
         world.arrives(&before, &history);
-
         world.declare(&after);
+        let wrong = go_wrong(world, &mut random, &after, &history);
+        world.arrives(&after, &format!("{history}, {wrong}"));
+    }
+}
+
+/// Some time in which a run is begun, or over.
+fn any_pause(random: &mut Random) -> Duration {
+    Duration::from_micros(u64::try_from(random.below(600_000)).unwrap())
+}
+
+each_release!(ha_faults_on_the_line_leave_nothing_wrong);
+fn ha_faults_on_the_line_leave_nothing_wrong(release: Release) {
+    let mut world = World::new(release);
+    let mut struck = 0;
+    each_history(&mut world, 25, |world, random, after, history| {
+        let disturbance = Disturbance::random(random);
+        let history = format!("{history}, {disturbance:?}");
         let proxy = FaultProxy::before(&world.ha.url(), disturbance);
         let ran = world.apply_at(&proxy.url()).spawn().finish();
         ended_well(&ran, &history);
         if ran.status == Some(0) {
-            assert_eq!(world.faults(&after), [""; 0], "{history}, exit 0: {}", ran.stdout);
+            assert_eq!(world.faults(after), [""; 0], "{history}, exit 0: {}", ran.stdout);
         }
         struck += usize::from(proxy.has_struck());
-        world.arrives(&after, &history);
-    }
+        format!("{disturbance:?}")
+    });
     assert!(struck > 0, "no fault came about");
 }
 
 each_release!(ha_kill_of_a_run_leaves_nothing_wrong);
 fn ha_kill_of_a_run_leaves_nothing_wrong(release: Release) {
-    let world = World::new(release);
-    for seed in seeds(25) {
-        let mut random = Random(seed);
-        let (before, after) = (any_state(&mut random), any_state(&mut random));
-        let pause = Duration::from_micros(u64::try_from(random.below(600_000)).unwrap());
-        let history =
-            format!("history {seed}, killed after {pause:?}, from {before:?} to {after:?}");
-        world.declare(&before);
-        world.arrives(&before, &history);
-
-        world.declare(&after);
+    let mut world = World::new(release);
+    each_history(&mut world, 25, |world, random, _, _| {
+        let pause = any_pause(random);
         let running = world.apply_at(&world.ha.url()).spawn();
         thread::sleep(pause);
         running.signal(Signal::KILL);
         running.finish();
-        world.arrives(&after, &history);
-    }
+        format!("killed after {pause:?}")
+    });
 }
 
 each_release!(ha_kill_of_home_assistant_leaves_nothing_wrong);
@@ -221,21 +231,13 @@ fn ha_kill_of_home_assistant_leaves_nothing_wrong(release: Release) {
     let mut world = World::new(release);
     // It writes what it holds after some seconds only; what was there before must not go with a kill.
     world.ha.restart();
-    for seed in seeds(3) {
-        let mut random = Random(seed);
-        let (before, after) = (any_state(&mut random), any_state(&mut random));
-        let pause = Duration::from_micros(u64::try_from(random.below(600_000)).unwrap());
-        let history =
-            format!("history {seed}, HA killed after {pause:?}, from {before:?} to {after:?}");
-        world.declare(&before);
-        world.arrives(&before, &history);
-
-        world.declare(&after);
+    each_history(&mut world, 3, |world, random, _, history| {
+        let pause = any_pause(random);
         let running = world.apply_at(&world.ha.url()).spawn();
         thread::sleep(pause);
         world.ha.kill();
-        ended_well(&running.finish(), &history);
+        ended_well(&running.finish(), &format!("{history}, HA killed after {pause:?}"));
         world.ha.start_again();
-        world.arrives(&after, &history);
-    }
+        format!("HA killed after {pause:?}")
+    });
 }
