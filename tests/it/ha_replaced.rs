@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::linking::{Linking, link};
-use crate::real::{CONFIGURATION, HomeAssistant, Release, each_release, give_integrations};
+use crate::real::{
+    CONFIGURATION, HomeAssistant, Release, copy_folder, each_release, give_integrations,
+};
 
 const APPLY: &[&str] = &["apply", "--yes"];
 const PLAN: &[&str] = &["plan", "--detailed-exitcode"];
@@ -38,26 +40,13 @@ impl Replaced {
 #[track_caller]
 fn component(name: &str, to: &Path, domain: &str, dependencies: &[&str]) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/replacing_components");
-    copy(&from.join(name), to);
+    copy_folder(&from.join(name), to);
     let manifest = json!({
         "domain": domain, "name": domain, "version": "1.0.0", "codeowners": [], "requirements": [],
         "config_flow": to.join("config_flow.py").exists(), "dependencies": dependencies,
         "documentation": "https://example.invalid", "iot_class": "cloud_polling",
     });
     fs::write(to.join("manifest.json"), manifest.to_string()).unwrap();
-}
-
-#[track_caller]
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        let to = to.join(file.file_name());
-        match file.file_type().unwrap().is_dir() {
-            true => copy(&file.path(), &to),
-            false => drop(fs::copy(file.path(), to).unwrap()),
-        }
-    }
 }
 
 /// One that ignores `auth_domain` in this release.

@@ -19,6 +19,7 @@ mod editing;
 mod engine;
 mod examples;
 mod folder_apply;
+mod formats;
 mod forms;
 mod from_programs;
 mod git_source;

@@ -1,30 +1,17 @@
 //! What is published works: the first commands of the README, every verb of the docs, and every example.
 
 use std::fs;
-use std::path::Path;
 
 use crate::documents::{blocks, root};
+use crate::real::copy_folder;
 use crate::shell::{Appcred, Project};
-
-fn copied(folder: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copied(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
-}
 
 #[test]
 fn the_first_command_of_the_readme_does_the_main_job() {
     let first = blocks("README.md", "console").swap_remove(0);
     let arguments = first.trim().strip_prefix("cargo run -- ").unwrap();
     let project = Project::new();
-    copied(&root().join("examples"), &project.join("examples"));
+    copy_folder(&root().join("examples"), &project.join("examples"));
     fs::remove_dir_all(project.join("examples/quickstart/ha-config")).unwrap_or_default();
 
     let ran =
@@ -66,7 +53,7 @@ fn every_example_is_valid() {
         if folder.join("appcred.yaml").exists() {
             // In this repository `validate` rightly warns of the quick start's public key.
             let project = Project::new();
-            copied(&folder, project.path());
+            copy_folder(&folder, project.path());
             Appcred::new().in_dir(project.path()).args(["validate"]).stderr("").run();
         }
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::forms::{
     Annotation, annotations, check_code_quality, check_json, check_junit, check_own, html,
 };
+use crate::real::copy_folder;
 use crate::shell::{Appcred, Project};
 use crate::watch::eventually;
 
@@ -47,19 +48,6 @@ fn check(folder: &Path, own_schema: &str) {
     html(&read(folder, "markdown"));
 }
 
-fn copied(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copied(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
 fn cases(kind: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(kind);
     let mut cases: Vec<_> =
@@ -75,7 +63,7 @@ fn reports_of_every_plan_have_their_form() {
     let mut projects = Vec::new();
     for case in cases("plan") {
         let project = Project::new().file("appcred.yaml", PROJECT);
-        copied(&case, project.path());
+        copy_folder(&case, project.path());
         let arguments = fs::read_to_string(case.join("arguments")).unwrap_or_default();
         let mut verb = vec!["plan"];
         verb.extend(arguments.split_whitespace());
@@ -91,7 +79,7 @@ fn reports_of_every_problem_have_their_form_and_no_secret() {
     let mut projects = Vec::new();
     for case in cases("problems") {
         let project = Project::new();
-        copied(&case, project.path());
+        copy_folder(&case, project.path());
         written(project.path(), &["validate", "--strict"], 1);
         check(project.path(), "validate.schema.json");
         for format in FORMATS {
@@ -437,7 +425,7 @@ fn levels(folder: &Path) -> [String; 4] {
 fn what_fails_apply_is_an_error_in_every_report_and_nothing_else_is() {
     let apply = |case: &str, status: i32| {
         let project = Project::new().file("appcred.yaml", PROJECT);
-        copied(
+        copy_folder(
             &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/plan").join(case),
             project.path(),
         );

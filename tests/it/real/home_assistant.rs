@@ -384,13 +384,19 @@ pub(crate) fn give_integrations(folder: &Path) {
         return;
     }
     let from = Path::new(ROOT).join("tests/real/custom_components");
-    for integration in fs::read_dir(from).unwrap() {
-        let integration = integration.unwrap();
-        let to = to.join(integration.file_name());
-        fs::create_dir_all(&to).unwrap();
-        for file in fs::read_dir(integration.path()).unwrap() {
-            let file = file.unwrap();
-            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    copy_folder(&from, &to);
+}
+
+/// Copies a folder with all that is in it; the new one may be there already.
+#[track_caller]
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        let to = to.join(file.file_name());
+        match file.file_type().unwrap().is_dir() {
+            true => copy_folder(&file.path(), &to),
+            false => drop(fs::copy(file.path(), to).unwrap()),
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) use browser::Browser;
 #[cfg(feature = "kubernetes")]
 pub(crate) use cluster::{Cluster, program};
 pub(crate) use git_server::{GitHttps, SshServer};
-pub(crate) use home_assistant::{CONFIGURATION, HomeAssistant, give_integrations};
+pub(crate) use home_assistant::{CONFIGURATION, HomeAssistant, copy_folder, give_integrations};
 pub(crate) use openbao::OpenBao;
 pub(crate) use port::free_port;
 pub(crate) use process::Process;
