@@ -13,7 +13,7 @@ use crate::git::{
 
 use crate::workspace::fetch_newest;
 
-use super::{VerbArgs, console, environment};
+use super::{VerbArgs, console, environment, fetched_files};
 
 /// Between two attempts to fetch a project that was never fetched.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -164,6 +164,7 @@ impl GitArgs {
         let (folder, commit) = fetched.map_err(|why| not_fetched(&source, &why))?;
         let short = commit.id.get(..12).unwrap_or(&commit.id);
         console::message(format_args!("Read from {}, commit {short}.", source.url));
+        fetched_files::call(&commit.root, &format!("{}@{short}", source.url));
         Ok(Some(FetchedProject {
             root: commit.root.clone(),
             folder,
@@ -198,6 +199,7 @@ impl GitArgs {
             thread::sleep(PAUSE);
         };
         let (root, folder) = (source.root_in_force(), source.folder_in_force());
+        fetched_files::call(&root, &source.url.to_string());
         let may_run = self.git_allow_programs;
         Ok(Some(FetchedProject { root, folder, may_run, commit, error, _reading: None }))
     }

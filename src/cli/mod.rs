@@ -21,6 +21,7 @@ mod encrypt;
 mod environment;
 mod exit;
 mod explain;
+mod fetched_files;
 mod forget;
 mod gather;
 mod git_source;

@@ -11,7 +11,7 @@ use crate::model::Visible;
 use crate::report::{self, FORMATS, Format, Report, Verb, markdown};
 
 use super::links::LinkArgs;
-use super::{Global, OutputFormat, candidates, console, environment, pager};
+use super::{Global, OutputFormat, candidates, console, environment, fetched_files, pager};
 
 /// The format that is printed where none is asked for.
 const TEXT: &str = "text";
@@ -91,14 +91,15 @@ impl Outputs {
                 None => print(format)?,
                 Some(file) => {
                     let rendered = (format.write)(report, links.in_file())?;
-                    files::write(file, anstream::adapter::strip_str(&rendered).to_string(), 0o644)
+                    let plain = anstream::adapter::strip_str(&rendered).to_string();
+                    files::write(file, fetched_files::named(&plain).as_bytes(), 0o644)
                         .with_context(|| format!("cannot write {}", file.visible()))?;
                 }
             }
         }
         if let Some(file) = environment::job_summary() {
             let summary = markdown::summary(report);
-            files::append(&file, format!("{summary}\n"))
+            files::append(&file, format!("{}\n", fetched_files::named(&summary)))
                 .with_context(|| format!("cannot write the job summary {}", file.visible()))?;
         }
         Ok(())

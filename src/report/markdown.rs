@@ -14,7 +14,7 @@ use crate::diagnostic::Severity;
 use crate::model::{Key, Visible, counted};
 use crate::plan::{Action, Plan};
 
-use super::{Details, Format, Report, Tally, TargetReport, Verb, problems, text, words};
+use super::{Details, Format, Report, Tally, TargetReport, Verb, problems, source, text, words};
 
 /// How many characters problems, tables and folded details may have, for all targets together.
 const PROBLEMS: usize = 12_000;
@@ -44,6 +44,9 @@ pub fn summary(report: &Report<'_>) -> String {
         .collect();
     let mut out = format!("<!-- appcred:{}:{marker} -->\n", report.verb.word());
     let _ = writeln!(out, "### appcred {}{place}\n", report.verb.word());
+    if let Some(commit) = report.commit {
+        let _ = writeln!(out, "Commit {}\n", code(source::short(commit)));
+    }
     if !report.selection.is_whole() {
         let arguments = report.selection.arguments().join(" ");
         let _ = writeln!(out, "Only what is selected: {}\n", code(&arguments));

@@ -30,8 +30,13 @@ pub(crate) struct ReportedSource<'a> {
 impl ReportedSource<'_> {
     /// The beginning of the commit's id.
     pub(crate) fn short(&self) -> &str {
-        self.commit.get(..SHORT).unwrap_or(self.commit)
+        short(self.commit)
     }
+}
+
+/// The beginning of a commit's id.
+pub(super) fn short(commit: &str) -> &str {
+    commit.get(..SHORT).unwrap_or(commit)
 }
 
 impl<'a> From<&'a SourceStatus> for ReportedSource<'a> {

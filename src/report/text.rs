@@ -13,6 +13,7 @@ use crate::plan::{Action, Plan, Step};
 
 use super::change::{Change, Detail, DetailKind, changes};
 use super::outcomes::outcomes;
+use super::source;
 use super::summary::PlanSummary;
 use super::{Details, Format, Report, TargetReport, Verb};
 
@@ -32,22 +33,25 @@ pub(super) const FORMAT: Format = Format {
             Verb::Validate { entries } => {
                 format!("Valid: {}.\n", counted(entries, "entry"))
             }
-            Verb::Plan => selected(report, plan(report.targets, report.details)),
-            Verb::Apply => selected(report, outcomes(report.targets, links)),
+            Verb::Plan => about(report, plan(report.targets, report.details)),
+            Verb::Apply => about(report, outcomes(report.targets, links)),
         })
     },
 };
 
-/// What is selected in a first line, so that no summary reads as that of everything.
-fn selected(report: &Report<'_>, body: String) -> String {
-    match report.selected().filter(|_| !body.is_empty()) {
-        None => body,
-        Some(selected) => {
-            let mut out = String::new();
-            line(&mut out, YELLOW, &format!("# {selected}"));
-            out + &body
-        }
+/// First of which commit it is, and what is selected, so that no summary reads as that of everything.
+fn about(report: &Report<'_>, body: String) -> String {
+    if body.is_empty() {
+        return body;
     }
+    let mut out = String::new();
+    if let Some(commit) = report.commit {
+        line(&mut out, DIM, &format!("# commit {}", source::short(commit)));
+    }
+    if let Some(selected) = report.selected() {
+        line(&mut out, YELLOW, &format!("# {selected}"));
+    }
+    out + &body
 }
 
 /// Above this many changes and targets, each change has one line, if nobody asked for more.

@@ -232,6 +232,76 @@ fn a_branch_a_tag_a_commit_and_a_folder_can_be_named() {
 }
 
 #[test]
+fn output_names_the_commit_and_files_by_it_and_not_where_they_are_kept() {
+    let scene = Scene::new();
+    let markdown = scene.state.path().join("plan.md");
+    let with_markdown = format!("--format=markdown={}", markdown.display());
+    let plan = |status| scene.by_path("plan").args([&with_markdown]).status(status).run();
+    let commit = scene.id();
+    assert!(plan(0).stdout.starts_with(&format!("# commit {commit}\n")), "{}", plan(0).stdout);
+    let written = fs::read_to_string(&markdown).unwrap();
+    assert!(written.contains(&format!("Commit `{commit}`")), "{written}");
+
+    scene.declare("Second");
+    scene
+        .clone
+        .write("credentials/more.yaml", "application_credentials: [{domain: spotfy, colour: x}]\n");
+    scene.push();
+    let kept = scene.source().display().to_string();
+    let place =
+        format!("{}@{}: credentials/more.yaml:1:", scene.repository().display(), scene.id());
+    for verb in ["validate", "plan", "apply", "list", "verify"] {
+        let failed = scene.by_path(verb).status(1).run();
+        assert!(failed.stderr.contains(&place), "{verb}: {}", failed.stderr);
+        assert!(!failed.stderr.contains(&kept), "{verb}: {}", failed.stderr);
+    }
+    plan(1);
+    let written = fs::read_to_string(&markdown).unwrap();
+    assert!(written.contains(&place) && !written.contains(&kept), "{written}");
+
+    // A watcher reads what is in force, whatever commit that is.
+    let watched = Watched::start(scene.by_path("watch"));
+    watched.says(&format!("{}: credentials/more.yaml:1:", scene.repository().display()));
+    let logged = watched.running.stderr();
+    assert!(!logged.contains(&kept), "{logged}");
+    watched.stop();
+}
+
+#[test]
+fn the_pod_of_the_example_watches_a_repository() {
+    let scene = Scene::new();
+    let project = fs::read_to_string(scene.clone.join("appcred.yaml")).unwrap();
+    scene.clone.write("gitops/appcred.yaml", &project);
+    scene.clone.write("gitops/credentials/all.yaml", "application_credentials: []\n");
+    scene.push();
+    let secrets = scene.state.path().join("secrets");
+    fs::create_dir(&secrets).unwrap();
+    for name in ["git-token", "status-token"] {
+        fs::write(secrets.join(name), TOKEN).unwrap();
+    }
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/gitops/fetching.yaml");
+    let pod: Value = serde_yaml::from_str(&fs::read_to_string(example).unwrap()).unwrap();
+    let container = &pod["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["command"], serde_json::json!(["appcred"]));
+    let port = free_port();
+    let arguments = container["args"].as_array().unwrap().iter().map(|argument| {
+        let argument = argument.as_str().unwrap();
+        let argument = argument.replace("0.0.0.0:8099", &format!("127.0.0.1:{port}"));
+        let argument = argument.replace("/secrets", secrets.to_str().unwrap());
+        argument.replace("https://git.example/me/house.git", scene.repository().to_str().unwrap())
+    });
+    let watched = Watched { running: scene.appcred().args(arguments).spawn(), port };
+    for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+        let path = container[probe]["httpGet"]["path"].as_str().unwrap();
+        let url = format!("http://127.0.0.1:{port}{path}");
+        eventually(&format!("{url} answers"), || {
+            send("GET", &url, &[], None).is_ok_and(|answer| answer.status == 200)
+        });
+    }
+    watched.stop();
+}
+
+#[test]
 fn a_token_opens_a_server_of_https_and_is_never_seen() {
     let scene = Scene::new();
     let https = GitHttps::start(scene.server.path(), TOKEN);
