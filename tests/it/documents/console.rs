@@ -9,7 +9,7 @@ use snapbox::IntoData;
 use crate::real::{HomeAssistant, Release};
 
 use super::session::Session;
-use super::{Part, documents, parts, root};
+use super::{Part, documents, of_examples, parts, root};
 
 /// Commands that do not run in a session: document, how the command begins, and why.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
@@ -32,8 +32,12 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "docker ",
         "a test has no container engine; packaging/try starts the image",
     ),
-    ("docs/install.md", "(umask ", "a person types a token"),
     ("docs/install.md", "cosign ", "it is for a published release"),
+    (
+        "docs/kubernetes.md",
+        "kubectl ",
+        "kubernetes.rs gives the same to a real API server, and the page's YAML too",
+    ),
 ];
 
 const NETWORK: &str = "it takes the repository from the network";
@@ -181,7 +185,7 @@ fn reject(faults: &[String]) {
 
 #[test]
 fn blocks_of_documents_run() {
-    let all = documents().into_iter();
+    let all = documents().into_iter().chain(of_examples());
     let offline = all.filter(|page| !WITH_HOME_ASSISTANT.contains(&page.to_str().unwrap()));
     let faults: Vec<_> = offline.flat_map(|page| run(&page, &Session::new(None))).collect();
     reject(&faults);
@@ -211,7 +215,7 @@ mod blocks_of_documents_run_beside_home_assistant {
 #[test]
 fn what_runs_elsewhere_is_in_a_document() {
     let mut used = BTreeSet::new();
-    for document in documents() {
+    for document in documents().into_iter().chain(of_examples()) {
         for part in parts(&document).iter().filter(|part| part.language == "console") {
             used.extend(runs_here(document.to_str().unwrap(), &part.text).1);
         }
@@ -219,6 +223,17 @@ fn what_runs_elsewhere_is_in_a_document() {
     let stale: Vec<_> =
         (0..ELSEWHERE.len()).filter(|row| !used.contains(row)).map(|row| ELSEWHERE[row]).collect();
     assert!(stale.is_empty(), "no document has {stale:?}");
+}
+
+/// A block of another language would be run by nothing.
+#[test]
+fn commands_are_in_blocks_of_console() {
+    for document in documents().into_iter().chain(of_examples()) {
+        for Part { line, language, .. } in parts(&document) {
+            let known = ["console", "text", "yaml", "ini", "test"].contains(&language.as_str());
+            assert!(known, "{}:{line}: no test reads `{language}`", document.display());
+        }
+    }
 }
 
 #[test]

@@ -38,6 +38,11 @@ pub(crate) fn documents() -> Vec<PathBuf> {
     all
 }
 
+/// What users read beside the examples and in the store of Home Assistant.
+fn of_examples() -> impl Iterator<Item = PathBuf> {
+    ["examples/README.md", "packaging/app/DOCS.md"].map(PathBuf::from).into_iter()
+}
+
 /// What is for those who work on it.
 pub(crate) fn of_repository() -> impl Iterator<Item = PathBuf> {
     let files = ["CODE_OF_CONDUCT.md", "SECURITY.md", "pull_request_template.md"];

@@ -97,13 +97,14 @@ impl Session {
             command.arg(&file);
         }
         let program = Path::new(env!("CARGO_BIN_EXE_appcred")).parent().unwrap();
+        let sops = root().join("target/sops/current/bin").display().to_string();
         let (mut output, writer) = std::io::pipe().unwrap();
         command
             .current_dir(self.home.path())
             .env_clear()
             .env("HOME", self.home.path())
             .env("SESSION", self.state.path())
-            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", program.display()))
+            .env("PATH", format!("{}:{sops}:/usr/local/bin:/usr/bin:/bin", program.display()))
             .env("LANG", "C.UTF-8")
             .env("TERM", "dumb")
             .env("NO_COLOR", "1")

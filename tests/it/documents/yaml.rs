@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::shell::{Appcred, Project, age_identity, encrypt};
 
-use super::{documents, parts, root};
+use super::{documents, of_examples, parts, root};
 
 /// What `is` may say: YAML of other programs, which is only read.
 const OTHERS: [&str; 4] = ["compose", "configuration.yaml", "kubernetes", "workflow"];
@@ -63,7 +63,7 @@ fn project_with(block: &str, project_file: &str) -> Project {
 #[test]
 fn yaml_of_documents_is_valid() {
     let mut count = 0;
-    for document in documents() {
+    for document in documents().into_iter().chain(of_examples()) {
         let mut other = None;
         let mut project_file = TARGETS.to_owned();
         for part in parts(&document) {
