@@ -1,11 +1,12 @@
 //! A fleet on one machine: 1,000 targets in one watcher. The houses are fakes that speak Home
 //! Assistant's protocol, all in one other process, which is this program again.
 //!
-//! `cargo bench --bench fleet [-- 1000]`
+//! `cargo bench --bench fleet [-- 1000] [wss]`
 #![allow(clippy::disallowed_methods, reason = "a bench makes and reads files in its own way")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a bench prints, and stops at what it cannot do"
 )]
 
@@ -13,7 +14,8 @@ mod usage;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -21,11 +23,15 @@ use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 use usage::{processor_time, resident};
 
@@ -40,18 +46,22 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some(FLEET) {
         let count = arguments.next().unwrap().parse().unwrap();
+        let folder = arguments.next().map(PathBuf::from);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        return runtime.block_on(be_the_fleet(count));
+        return runtime.block_on(be_the_fleet(count, folder));
     }
     let count = std::env::args().skip(1).find_map(|count| count.parse().ok()).unwrap_or(1_000);
+    let is_encrypted = std::env::args().any(|argument| argument == "wss");
+    let project = tempfile::tempdir().unwrap();
     let mut fleet = Command::new(std::env::current_exe().unwrap())
         .args([FLEET, &count.to_string()])
+        .args(is_encrypted.then(|| project.path()))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut said = BufReader::new(fleet.stdout.take().unwrap());
     let port: u16 = line(&mut said).parse().unwrap();
-    let project = declare(count, port);
+    declare(&project, count, port, is_encrypted);
     let begin = Instant::now();
     let mut watcher = Command::new(env!("CARGO_BIN_EXE_appcred"))
         .args(["watch", "--resync", "3600", "--listen", "off"])
@@ -108,11 +118,13 @@ fn measure(watcher: &Child, said: &mut impl BufRead, count: u32) {
 }
 
 /// A project of ten entries for each house.
-fn declare(count: u32, port: u16) -> TempDir {
-    let project = tempfile::tempdir().unwrap();
+fn declare(project: &TempDir, count: u32, port: u16, is_encrypted: bool) {
+    let (scheme, ca) = if is_encrypted { ("https", ", ca_file: ca.pem") } else { ("http", "") };
     fs::create_dir(project.path().join("credentials")).unwrap();
     let targets: String = (0..count)
-        .map(|at| format!("  house-{at}: {{url: \"http://127.0.0.1:{port}/{at}\", token: x}}\n"))
+        .map(|at| {
+            format!("  house-{at}: {{url: \"{scheme}://127.0.0.1:{port}/{at}\", token: x{ca}}}\n")
+        })
         .collect();
     let project_file = format!("allow_plaintext: true\ntargets:\n{targets}");
     fs::write(project.path().join("appcred.yaml"), project_file).unwrap();
@@ -121,7 +133,6 @@ fn declare(count: u32, port: u16) -> TempDir {
         .collect();
     let manifest = format!("application_credentials:\n{entries}");
     fs::write(project.path().join("credentials/all.yaml"), manifest).unwrap();
-    project
 }
 
 fn line(said: &mut impl BufRead) -> String {
@@ -145,26 +156,65 @@ struct Counts {
     looked_at: BTreeSet<usize>,
 }
 
-async fn be_the_fleet(count: usize) {
+/// The folder is where the authority is written that signs the certificate of all houses; they speak no TLS without one.
+async fn be_the_fleet(count: usize, folder: Option<PathBuf>) {
+    let tls = folder.map(|folder| {
+        let signed = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        fs::write(folder.join("ca.pem"), signed.cert.pem()).unwrap();
+        let key = PrivateKeyDer::Pkcs8(signed.signing_key.serialize_der().into());
+        let configuration = ServerConfig::builder_with_provider(default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.cert.der().clone()], key);
+        TlsAcceptor::from(Arc::new(configuration.unwrap()))
+    });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap().port());
     let counts = Arc::new(Mutex::new(Counts::default()));
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        tokio::spawn(house(stream, count, Arc::clone(&counts)));
+        let (tls, counts) = (tls.clone(), Arc::clone(&counts));
+        tokio::spawn(async move {
+            match tls {
+                None => house(stream, count, counts).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => house(stream, count, counts).await,
+                    Err(error) => eprintln!("{error}"),
+                },
+            }
+        });
     }
 }
 
-#[allow(clippy::result_large_err, reason = "the type of the callback is the library's")]
-async fn house(stream: TcpStream, count: usize, counts: Arc<Mutex<Counts>>) {
-    let mut number = 0;
-    let read_number = |request: &Request, response: Response| {
-        number = request.uri().path().split('/').nth(1).unwrap().parse().unwrap();
-        Ok(response)
-    };
-    let Ok(mut socket) = tokio_tungstenite::accept_hdr_async(stream, read_number).await else {
-        return;
-    };
+async fn house(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    count: usize,
+    counts: Arc<Mutex<Counts>>,
+) {
+    let (mut incoming, mut outgoing) = tokio::io::split(stream);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match incoming.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return,
+        }
+    }
+    let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let number: usize = text.split('/').nth(1).unwrap().parse().unwrap();
+    if !text.contains("upgrade: websocket") {
+        let body =
+            json!({"entity_id": "zone.home", "state": "0", "context": {"id": number.to_string()}})
+                .to_string();
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        drop(outgoing.write_all(answer.as_bytes()).await);
+        return drop(outgoing.shutdown().await);
+    }
+    let stream = tokio::io::join(AsyncReadExt::chain(Cursor::new(head), incoming), outgoing);
+    let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
     let mut held: Vec<Value> = Vec::new();
     socket
         .send(Message::text(
@@ -219,7 +269,7 @@ fn answer(kind: &str, command: &Value, held: &mut Vec<Value>) -> Value {
             held.push(item.clone());
             item
         }
-        "config_entries/get" | "config_entries/flow/progress" => json!([]),
+        "config_entries/get" | "config_entries/flow/progress" | "config/auth/list" => json!([]),
         "frontend/get_user_data" => json!({"value": {}}),
         _ => Value::Null,
     }

@@ -70,7 +70,7 @@ impl Network {
     pub fn client(&self, url: &Url) -> Result<ClientBuilder, String> {
         let builder = Client::builder()
             .user_agent(concat!("appcred/", env!("CARGO_PKG_VERSION")))
-            .tls_backend_preconfigured(self.tls(url)?)
+            .tls_backend_preconfigured(ClientConfig::clone(&*self.tls(url)?))
             .default_headers(self.headers.clone())
             // The rule of ours decides, not the library's.
             .no_proxy()
@@ -87,7 +87,7 @@ impl Network {
     ///
     /// # Errors
     /// Where the file of authorities or our own certificate cannot be used, or there are no authorities.
-    pub fn tls(&self, url: &Url) -> Result<ClientConfig, String> {
+    pub fn tls(&self, url: &Url) -> Result<Arc<ClientConfig>, String> {
         let is_proxy_encrypted =
             self.proxy_for(url)?.is_some_and(|proxy| proxy.url().scheme() == "https");
         if url.scheme() == "https" || is_proxy_encrypted {

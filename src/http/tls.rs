@@ -2,8 +2,8 @@
 //! kind of connection.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use rustls::client::WantsClientCert;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
@@ -19,6 +19,9 @@ use crate::model::{Secret, Visible};
 /// After the end of every certificate: the year 10000.
 const FAR_FUTURE: Duration = Duration::from_secs(253_402_300_800);
 
+/// The system's authorities are read again for a connection that is made later than this.
+const READ_AGAIN: Duration = Duration::from_secs(3_600);
+
 /// A certificate of ours (mTLS).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientIdentity {
@@ -30,23 +33,73 @@ pub struct ClientIdentity {
     pub key_place: String,
 }
 
-/// Trusts the system's authorities, and those of the file.
+/// Trusts the system's authorities, and those of the file. Connections that trust the same share one configuration: to
+/// know all authorities takes more memory than a connection has else.
 pub(super) fn configuration(
     ca_file: Option<&Path>,
     client: Option<&ClientIdentity>,
-) -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+) -> Result<Arc<ClientConfig>, String> {
     let extra = ca_file.map(|file| read_certificates(file, "CA file")).transpose()?;
-    let extra = extra.unwrap_or_default();
-    let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
-        .map_err(|error| format!("no certificate authority to trust: {error}"))?;
+    let shared = SharedTls::of(extra.unwrap_or_default())?;
+    let Some(client) = client else { return Ok(shared.configuration) };
+    // A session that is resumed has the identity of whoever began it.
+    let (chain, key) = client.read()?;
+    let configuration = trusting(shared.verifier)?.with_client_auth_cert(chain, key);
+    configuration.map(Arc::new).map_err(|error| client.fault(&error))
+}
+
+/// What connections share that trust the same authorities.
+struct SharedTls {
+    verifier: Arc<Verifier>,
+    configuration: Arc<ClientConfig>,
+}
+
+/// The same, as long as a connection has it.
+struct KeptTls {
+    extra: Vec<CertificateDer<'static>>,
+    since: Instant,
+    verifier: Weak<Verifier>,
+    configuration: Weak<ClientConfig>,
+}
+
+static KEPT: Mutex<Vec<KeptTls>> = Mutex::new(Vec::new());
+
+impl SharedTls {
+    /// That of the system's authorities and these.
+    fn of(extra: Vec<CertificateDer<'static>>) -> Result<Self, String> {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|kept| {
+            kept.since.elapsed() < READ_AGAIN && kept.configuration.strong_count() > 0
+        });
+        let known = kept.iter().find(|kept| kept.extra == extra);
+        if let Some((verifier, configuration)) =
+            known.and_then(|kept| kept.verifier.upgrade().zip(kept.configuration.upgrade()))
+        {
+            return Ok(Self { verifier, configuration });
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier::new_with_extra_roots(extra.clone(), provider)
+            .map_err(|error| format!("no certificate authority to trust: {error}"))?;
+        let verifier = Arc::new(verifier);
+        let configuration = Arc::new(trusting(Arc::clone(&verifier))?.with_no_client_auth());
+        kept.push(KeptTls {
+            extra,
+            since: Instant::now(),
+            verifier: Arc::downgrade(&verifier),
+            configuration: Arc::downgrade(&configuration),
+        });
+        Ok(Self { verifier, configuration })
+    }
+}
+
+fn trusting(
+    verifier: Arc<Verifier>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-    let Some(client) = client else { return Ok(builder.with_no_client_auth()) };
-    let (chain, key) = client.read()?;
-    builder.with_client_auth_cert(chain, key).map_err(|error| client.fault(&error))
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier))
 }
 
 /// Checks the files that a configuration is made of, whatever authorities this machine has.
@@ -83,8 +136,8 @@ fn checked_at(certificate: &CertificateDer<'_>, moment: UnixTime) -> Result<(), 
 }
 
 /// Trusts no authority: a machine without any authorities must still reach what speaks plain HTTP.
-pub(super) fn trusting_nobody() -> Result<ClientConfig, String> {
-    Ok(without_authorities()?.with_no_client_auth())
+pub(super) fn trusting_nobody() -> Result<Arc<ClientConfig>, String> {
+    Ok(Arc::new(without_authorities()?.with_no_client_auth()))
 }
 
 fn without_authorities() -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
@@ -157,6 +210,8 @@ fn read_certificates(file: &Path, what: &str) -> Result<Vec<CertificateDer<'stat
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
 
     use rcgen::{CertificateParams, KeyPair};
 
@@ -173,6 +228,28 @@ mod tests {
         let (certificate, key_place) = (file.path().to_owned(), "client.key".to_owned());
         let identity = ClientIdentity { certificate, key: Secret::new(&key(&made)), key_place };
         configuration(None, Some(&identity)).map(drop)
+    }
+
+    #[test]
+    fn connections_that_trust_the_same_share_what_they_trust() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = |name: &str| {
+            let authority = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+            let path = folder.path().join(name);
+            fs::write(&path, authority.cert.pem()).unwrap();
+            path
+        };
+        let (one, other) = (ca("one"), ca("other"));
+        let of = |ca: Option<&Path>| super::configuration(ca, None).unwrap();
+        let (first, second) = (of(Some(&one)), of(Some(&one)));
+        assert!(Arc::ptr_eq(&first, &second));
+        assert!(!Arc::ptr_eq(&first, &of(Some(&other))));
+        // What the file holds counts, and not what it is called.
+        fs::copy(&other, &one).unwrap();
+        assert!(!Arc::ptr_eq(&first, &of(Some(&one))));
+        fs::copy(&other, folder.path().join("third")).unwrap();
+        let third = of(Some(&other));
+        assert!(Arc::ptr_eq(&third, &of(Some(&folder.path().join("third")))));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{HeldLock, LockError};
 use crate::files::{FileLock, NotLocked, folder_of, make_private_folder, when_free};
@@ -58,10 +59,14 @@ impl TargetLock {
         FileLock::holder(path).map_err(|why| failed(why.into()))
     }
 
-    /// One at a time, so that a lock that is found taken has its holder's name already.
-    async fn turn(&self, path: &Path) -> Result<FileLock, NotLocked> {
+    /// One at a time, so that a lock that is found taken has its holder's name already. The tasks of one process, which may
+    /// be thousands, wait for each other without a limit.
+    async fn turn(&self, path: &Path) -> Result<(MutexGuard<'static, ()>, FileLock), NotLocked> {
+        static OF_PROCESS: Mutex<()> = Mutex::const_new(());
+        let of_process = OF_PROCESS.lock().await;
         let turn = folder_of(path).join(TURN);
-        when_free(TURN_TIMEOUT, |_| (), || FileLock::file(&turn, &self.holder)).await
+        let lock = when_free(TURN_TIMEOUT, |_| (), || FileLock::file(&turn, &self.holder)).await?;
+        Ok((of_process, lock))
     }
 }
 
@@ -105,6 +110,19 @@ mod tests {
         assert!(refused.contains("process 2"), "{refused}");
         drop(second);
         assert_eq!(watcher(folder.path()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_tasks_of_one_process_wait_for_each_other_as_long_as_they_need() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path(), "process 1");
+        drop(held.take().await.unwrap());
+        let turn = held.turn(held.file.as_deref().unwrap()).await.unwrap();
+        let (taken, ()) = tokio::join!(held.take(), async {
+            tokio::time::sleep(super::TURN_TIMEOUT * 10).await;
+            drop(turn);
+        });
+        taken.unwrap();
     }
 
     #[test]

@@ -181,7 +181,7 @@ async fn keep_targets<R: ReadSpecs, C: Connect>(
                 let known = specs.map(|specs| Arc::new(Clients::of(specs)));
                 give_out(read, &mut tasks, &mut problem_log, &channels.statuses, &cause);
                 known.into_iter().for_each(|known| drop(clients.send_replace(known)));
-                crashes.succeeded(settings.resync).next
+                crashes.succeeded(settings.resync, fastrand::f64()).next
             }
             Err(ReaderCrashed) => {
                 let now = channels.statuses.now();

@@ -63,10 +63,12 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// The round succeeded: the next one is a resync.
-    pub(super) fn succeeded(&mut self, resync: Duration) -> Pause {
+    /// The round succeeded: the next one is a resync. `chance` (0 to 1) takes up to a tenth of the time until then away, so
+    /// that many targets that were begun together are not looked at again together.
+    pub(super) fn succeeded(&mut self, resync: Duration, chance: f64) -> Pause {
         (self.failures, self.waits) = (0, 0);
-        Pause { next: Some(resync), deaf: Duration::ZERO }
+        let next = resync.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 10.0);
+        Pause { next: Some(next), deaf: Duration::ZERO }
     }
 
     /// The round failed.
@@ -140,7 +142,9 @@ mod tests {
         let now = Instant::now();
         schedule.failed(ErrorKind::Unreachable, now, 0.0);
         let resync = Duration::from_secs(300);
-        assert_eq!(schedule.succeeded(resync), Pause { next: Some(resync), deaf: Duration::ZERO });
+        let pause = schedule.succeeded(resync, 0.0);
+        assert_eq!(pause, Pause { next: Some(resync), deaf: Duration::ZERO });
+        assert_eq!(schedule.succeeded(resync, 1.0).next, Some(resync * 9 / 10));
         let again = schedule.failed(ErrorKind::Unreachable, now, 0.0);
         assert_eq!(again.next, Some(Duration::from_secs(1)));
     }
@@ -181,7 +185,7 @@ mod tests {
         let mut schedule = Schedule::default();
         let now = Instant::now();
         let seconds = |schedule: &mut Schedule, now| {
-            schedule.succeeded(Duration::from_secs(300));
+            schedule.succeeded(Duration::from_secs(300), 0.0);
             schedule.failed(ErrorKind::Conflict, now, 0.0).next.unwrap().as_secs()
         };
         assert_eq!(seconds(&mut schedule, now), 60);
@@ -193,7 +197,7 @@ mod tests {
     fn connections_that_end_soon_are_counted_over_successes() {
         let mut schedule = Schedule::default();
         let mut disconnected = |lived| {
-            schedule.succeeded(Duration::from_secs(300));
+            schedule.succeeded(Duration::from_secs(300), 0.0);
             let (pause, drops) = schedule.disconnected(lived, 0.0);
             (pause.next.unwrap().as_secs(), drops)
         };

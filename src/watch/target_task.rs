@@ -118,7 +118,8 @@ impl<C: Connect> TargetTask<C> {
             }
             let pause = match &result {
                 Ok(()) => {
-                    let pause = self.sooner_for_codes(schedule.succeeded(self.settings.resync));
+                    let pause = schedule.succeeded(self.settings.resync, fastrand::f64());
+                    let pause = self.sooner_for_codes(pause);
                     self.sooner_for_windows(&spec, pause)
                 }
                 Err(error) => schedule.failed(error.kind(), Instant::now(), fastrand::f64()),

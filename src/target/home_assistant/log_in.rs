@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::header::DATE;
 use rustls::ClientConfig;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -27,6 +28,9 @@ const MAX_INCOMING_BYTES: usize = 256 * 1024 * 1024;
 
 /// How much is read at a time. Each connection keeps a buffer of this size, 128 KiB by default.
 const READ_BUFFER_BYTES: usize = 8 * 1024;
+
+/// So many connections are being made at a time, of however many targets.
+const MOST_ATTEMPTS: usize = 128;
 
 /// How long what does not answer to HTTP may take to answer to TLS.
 const PROBE_TIMEOUT_SECONDS: u64 = 3;
@@ -68,7 +72,6 @@ pub(super) async fn log_in(
 /// The reason, with what to do about it.
 pub(super) async fn open(address: &Address, network: &Network) -> Result<OpenSocket, TargetError> {
     let tls = network.tls(address.url()).map_err(|why| unreachable(address, why))?;
-    let tls = Arc::new(tls);
     let opening = async {
         let stream = network.connect(address.url(), &tls).await;
         let stream = stream.map_err(|error| unreachable::no_connection(address, &error))?;
@@ -84,6 +87,8 @@ pub(super) async fn open(address: &Address, network: &Network) -> Result<OpenSoc
         let failed = FailedHandshake { error: &error, speaks_tls: is_tls, page, network };
         Err(failed.explain(address))
     };
+    static ATTEMPTS: Semaphore = Semaphore::const_new(MOST_ATTEMPTS);
+    let _attempt = ATTEMPTS.acquire().await;
     let opened = timeout(Duration::from_secs(CONNECT_TIMEOUT_SECONDS), opening).await;
     opened.unwrap_or_else(|_| Err(unreachable::no_answer(address, CONNECT_TIMEOUT_SECONDS)))
 }
