@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, TEXT_LIMIT};
-use crate::git::{self, GitError, OldContent, OldVersion, OtherProjects};
+use crate::git::{self, GitError, NamedFiles, OldContent, OldVersion, OtherProjects};
 use crate::manifest::{Entry, Project, SecretValue, secret_values};
 use crate::model::{CLIENT_SECRET, PlainText, Visible};
 use crate::secret::{SecretResolver, files_of, is_plain_store, plain_file};
@@ -40,7 +40,7 @@ pub fn check(
             let known: Vec<_> = repositories.iter().copied().zip(&others).collect();
             identities(&known, project, resolver, &mut problems)?;
             plain_files(&repositories, project, entries, resolver, &mut problems)?;
-            staged(&known, project, entries, resolver, &mut problems)
+            staged(folder, &known, project, entries, resolver, &mut problems)
         });
     }
     if let Err(why) = checked {
@@ -226,6 +226,7 @@ fn token_files(
 
 /// Secrets in plain text that are staged, where the work tree has something else by now.
 fn staged(
+    folder: &Path,
     repositories: &[(&Path, &OtherProjects)],
     project: &Project,
     entries: &[Arc<Entry>],
@@ -235,7 +236,7 @@ fn staged(
     if project.allow_plaintext {
         return Ok(());
     }
-    let files = secret_files(project, entries, resolver);
+    let files = named_files(folder, project, entries, resolver);
     for (folder, others) in repositories {
         let found = git::staged_plain_secrets(folder, others, &files)?;
         for OldVersion { file, content, .. } in found {
@@ -257,21 +258,27 @@ fn staged(
     Ok(())
 }
 
-/// The files that secrets are read from.
-fn secret_files(
+/// The files that secrets are read from, and those of targets.
+fn named_files(
+    folder: &Path,
     project: &Project,
     entries: &[Arc<Entry>],
     resolver: &SecretResolver,
-) -> Vec<PathBuf> {
+) -> NamedFiles {
     let secret = |value: &SecretValue<'_>| value.field.plain_text != PlainText::Usual;
     let files: BTreeSet<PathBuf> = secret_values(project, entries)
         .filter(secret)
         .flat_map(|value| files_of(&value.value.value, resolver))
         .collect();
-    files.into_iter().collect()
+    // What cannot be resolved is reported by whoever reads it.
+    let folder = files::real_path(folder).unwrap_or_else(|_| folder.to_owned());
+    NamedFiles {
+        of_secrets: files.into_iter().collect(),
+        of_targets: project.target_places().iter().map(|place| folder.join(place)).collect(),
+    }
 }
 
-/// Secrets in plain text in old versions of the manifests, and of the files that secrets are read from.
+/// Secrets in plain text in old versions of the manifests, of files of targets, and of the files that secrets are read from.
 pub fn check_history(
     folder: &Path,
     project: &Project,
@@ -279,7 +286,7 @@ pub fn check_history(
     resolver: &SecretResolver,
 ) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    let files = secret_files(project, entries, resolver);
+    let files = named_files(folder, project, entries, resolver);
     let repositories = match git::repositories(folders(folder, entries)) {
         // Git says why there is none.
         none if none.is_empty() => vec![folder],

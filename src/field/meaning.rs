@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use smol_str::SmolStr;
-use url::Url;
+use url::{Host, Url};
 
 use super::{FieldRefusal, Meaning, TEMPLATE};
 use crate::diagnostic::ProblemCode;
@@ -167,6 +167,16 @@ fn web(text: &str) -> Result<Url, FieldRefusal> {
     if !url.has_host() {
         return refused("names no host");
     }
+    let is_unspecified = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_unspecified(),
+        Some(Host::Ipv6(address)) => address.is_unspecified(),
+        _ => false,
+    };
+    if is_unspecified {
+        let why = "is where a server listens, and no address of a machine";
+        let help = "write the name or an address of that machine: `127.0.0.1` is this one";
+        return Err(FieldRefusal::new(ProblemCode::BadUrl, why).help(help));
+    }
     if !url.username().is_empty() || url.password().is_some() {
         return refused("cannot have a user or a password in it");
     }
@@ -198,6 +208,7 @@ impl Meaning for Days {
         let days = text.strip_suffix('d').filter(|days| days.len() <= 4);
         days.and_then(|days| days.parse().ok()).map(Self).ok_or_else(|| {
             FieldRefusal::new(ProblemCode::BadValue, "is not a number of days, as in `14d`")
+                .help("write a number up to 9999, and `d` behind it")
         })
     }
 }
@@ -216,6 +227,7 @@ impl Meaning for Seconds {
         let seconds = seconds.and_then(|seconds| seconds.parse().ok()).filter(|all| *all > 0);
         seconds.map(Self).ok_or_else(|| {
             FieldRefusal::new(ProblemCode::BadValue, "is not a number of seconds, as in `30s`")
+                .help("write a number from 1 to 999, and `s` behind it")
         })
     }
 }
@@ -227,18 +239,19 @@ pub struct Interval(
 );
 
 impl Meaning for Interval {
-    const PATTERN: &'static str = "^[1-9][0-9]{0,3}[smh]$";
+    const PATTERN: &'static str = "^[0-9]{1,4}[smh]$";
 
     fn of(text: &str) -> Result<Self, FieldRefusal> {
         let units = [('s', 1), ('m', 60), ('h', 3_600)];
         let read = units.iter().find_map(|(unit, seconds)| {
             let number = text.strip_suffix(*unit).filter(|number| number.len() <= 4)?;
-            let number: u16 = number.parse().ok().filter(|number| *number > 0)?;
+            let number: u16 = number.parse().ok()?;
             Some(Self(SignedDuration::from_secs(i64::from(number) * seconds)))
         });
         read.ok_or_else(|| {
-            let refusal = FieldRefusal::new(ProblemCode::BadValue, "is not a time");
-            refusal.help("write it as in `30s`, `10m` or `2h`")
+            let why = "is not a time, as in `30s`, `10m` or `2h`";
+            FieldRefusal::new(ProblemCode::BadValue, why)
+                .help("write a number up to 9999, and `s`, `m` or `h` behind it")
         })
     }
 }
@@ -366,6 +379,8 @@ mod tests {
             "https://c/?x",
             "https://c/#x",
             "localhost:8123",
+            "http://0.0.0.0:8123",
+            "http://[::]:8123",
         ] {
             assert_eq!(read(text), None, "{text}");
         }

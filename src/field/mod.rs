@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 pub use meaning::{
     BaseUrl, Days, IdentityPath, Interval, NAME_HELP, Recipient, Seconds, TimeOfDay, TokenUrl,
@@ -133,7 +133,29 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for FieldVisitor<T> {
 
 impl<'de, T: Meaning> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&str>::deserialize(deserializer).map(|text| Self(T::of(text)))
+        deserializer.deserialize_str(TextVisitor(PhantomData))
+    }
+}
+
+struct TextVisitor<T>(PhantomData<T>);
+
+impl<T: Meaning> Visitor<'_> for TextVisitor<T> {
+    type Value = Text<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Text(T::of(text)))
+    }
+
+    /// What is no text without quotes: it is refused for that only where quotes would help.
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Self::Value, E> {
+        match T::of(&text) {
+            Ok(_) => Err(E::custom("quote it")),
+            Err(refusal) => Ok(Text(Err(refusal))),
+        }
     }
 }
 

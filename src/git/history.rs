@@ -10,6 +10,7 @@ use std::thread;
 use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
+use super::old_version::{NamedFiles, OldContent, OldVersion};
 use super::{GitError, INDEX_FILE, OtherProjects, answer, git, index_of_commit, names, root};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::{CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS, Secret};
@@ -30,36 +31,9 @@ const SECRETS_FILES: [&str; 5] = [
     ".storage/application_credentials",
 ];
 
-/// A version of a file that has a secret in plain text, or that cannot be searched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OldVersion {
-    /// The first commit that has it.
-    pub commit: String,
-    /// The file, from the root of the repository.
-    pub file: PathBuf,
-    /// What is there.
-    pub content: OldContent,
-}
-
-/// What is in an old version of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OldContent {
-    /// A secret in plain text.
-    Secret {
-        /// The line, from 1.
-        line: u32,
-        /// The field.
-        field: String,
-    },
-    /// A whole file of secrets in plain text.
-    PlainFile,
-    /// No valid YAML.
-    Invalid,
-}
-
 /// Searches all versions, on all branches, of all manifests and project files of the repository that
 /// the folder is in; those of other projects are left out. Each secret is found once in each file. A
-/// file of secrets, what Home Assistant stores, each of the `files` that secrets are read from, and each
+/// file of secrets, what Home Assistant stores, each of the files that secrets are read from, and each
 /// that an old version reads one from, is found where it was in plain text.
 ///
 /// # Errors
@@ -67,7 +41,7 @@ pub enum OldContent {
 pub fn plain_secrets(
     folder: &Path,
     others: &OtherProjects,
-    files: &[PathBuf],
+    files: &NamedFiles,
 ) -> Result<Vec<OldVersion>, GitError> {
     let shallow = answer(git(folder).args(["rev-parse", "--is-shallow-repository"]))?;
     if shallow.trim_ascii() == b"true" {
@@ -84,7 +58,7 @@ pub fn plain_secrets(
 pub fn staged_plain_secrets(
     folder: &Path,
     others: &OtherProjects,
-    files: &[PathBuf],
+    files: &NamedFiles,
 ) -> Result<Vec<OldVersion>, GitError> {
     let root = root(folder).unwrap_or_default();
     // What the file still has is reported of the file itself, and staging it again would not help.
@@ -94,11 +68,11 @@ pub fn staged_plain_secrets(
 fn search_versions(
     folder: &Path,
     others: &OtherProjects,
-    files: &[PathBuf],
+    NamedFiles { of_secrets, of_targets }: &NamedFiles,
     versions: impl Fn(&Path, &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError>,
     known: impl Fn(&Path) -> Vec<PlainSecret>,
 ) -> Result<Vec<OldVersion>, GitError> {
-    let mut files = from_root(folder, files);
+    let (mut files, targets) = (from_root(folder, of_secrets), from_root(folder, of_targets));
     loop {
         let mut versions = versions(folder, &files)?;
         versions.retain(|version| !others.have(&version.file));
@@ -115,7 +89,11 @@ fn search_versions(
         files.extend(versions.iter().flat_map(|version| named_in(version, &searched)));
         if files.len() == before {
             let known = versions.iter().map(|version| (&version.file, known(&version.file)));
-            return Ok(findings(&versions, &files, &searched, &known.collect()));
+            let is_of_project = |file: &Path| {
+                file.file_name().is_some_and(|name| name == PROJECT_FILE)
+                    || targets.iter().any(|place| file.starts_with(place))
+            };
+            return Ok(findings(&versions, &files, &searched, &known.collect(), is_of_project));
         }
     }
 }
@@ -153,13 +131,14 @@ fn findings(
     files: &BTreeSet<PathBuf>,
     searched: &BTreeMap<String, Blob>,
     known: &BTreeMap<&PathBuf, Vec<PlainSecret>>,
+    is_of_project: impl Fn(&Path) -> bool,
 ) -> Vec<OldVersion> {
     let mut found = Vec::new();
     let known = known.iter().flat_map(|(file, secrets)| secrets.iter().map(|one| (*file, one)));
     let known = known.map(|(file, secret)| (file, secret.field.as_str(), secret.digest));
     let mut seen: BTreeSet<_> = known.collect();
     for Version { commit, blob, file } in versions {
-        let is_project = file.file_name().is_some_and(|name| name == PROJECT_FILE);
+        let is_project = is_of_project(file);
         let add = |content| OldVersion { commit: commit.clone(), file: file.clone(), content };
         if is_store(file, files) {
             if matches!(searched.get(blob), Some(Blob { is_plain: true, .. }))
@@ -244,7 +223,7 @@ fn listed(
 /// Files as Git names them, from the root of the repository.
 fn from_root(folder: &Path, files: &[PathBuf]) -> BTreeSet<PathBuf> {
     let root = root(folder).unwrap_or_default();
-    files.iter().filter_map(|file| Some(file.strip_prefix(&root).ok()?.to_owned())).collect()
+    files.iter().filter_map(|file| within(file.strip_prefix(&root).ok()?)).collect()
 }
 
 /// A version of a file.

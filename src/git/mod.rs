@@ -7,6 +7,7 @@ mod fetch_error;
 mod history;
 mod leftovers;
 mod limited;
+mod old_version;
 mod signature;
 mod source;
 mod transport;
@@ -27,7 +28,8 @@ use crate::model::{Commit, PROJECT_FILE};
 
 pub use address::{GitPath, GitRef, GitUrl, Transport};
 pub use fetch_error::FetchError;
-pub use history::{OldContent, OldVersion, plain_secrets, staged_plain_secrets};
+pub use history::{plain_secrets, staged_plain_secrets};
+pub use old_version::{NamedFiles, OldContent, OldVersion};
 pub use source::{FetchedCommit, GitSource, Signers};
 pub use transport::GitAccess;
 

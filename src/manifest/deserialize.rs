@@ -14,7 +14,7 @@ use crate::diagnostic::ProblemCode;
 use crate::field::{FIELD, FieldRefusal, PAIRS};
 use crate::suggest::nearest;
 use crate::target::TARGET;
-use crate::yaml::{Pair, Value};
+use crate::yaml::{Kind, Node, Pair, Value};
 
 /// Why serde stops.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +116,13 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
     }
 
     fn deserialize_str<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, DecodeStop> {
-        visitor.visit_borrowed_str(plain_text(self.site.node)?)
+        match plain_text(self.site.node) {
+            Ok(text) => visitor.visit_borrowed_str(text),
+            Err(refusal) => match unquoted(self.site.node) {
+                Some(text) => visitor.visit_string(text).map_err(|_: DecodeStop| refusal.into()),
+                None => Err(refusal.into()),
+            },
+        }
     }
 
     fn deserialize_option<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, DecodeStop> {
@@ -179,7 +185,11 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
         words: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeStop> {
-        let text = plain_text(self.site.node)?;
+        let unquoted = unquoted(self.site.node);
+        let text = match &unquoted {
+            Some(text) => text,
+            None => plain_text(self.site.node)?,
+        };
         if let Some(word) = words.iter().find(|word| **word == text) {
             return visitor.visit_enum((*word).into_deserializer());
         }
@@ -198,6 +208,13 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
         map i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char string bytes byte_buf unit unit_struct
         tuple tuple_struct identifier
     }
+}
+
+/// A number, a truth value or a date, as it is written.
+fn unquoted(node: &Node<'_>) -> Option<String> {
+    let Value::Scalar(scalar) = &node.value else { return None };
+    let is_other = node.tag.is_none() && scalar.kind() != Kind::Text;
+    is_other.then(|| scalar.text.to_string())
 }
 
 /// What a [`Field`](super::field::Field) is made of: the number of its place, and its value.

@@ -85,6 +85,10 @@ pub struct Project {
     pub(super) names_owner: bool,
     /// Whether the file itself could not be understood, so that nothing follows from what is missing.
     pub(super) broken: bool,
+    /// Whether targets, or all labels of one, could not be understood.
+    pub(super) lacks_targets: bool,
+    /// The labels of which a value could not be understood.
+    pub(super) unread_labels: BTreeSet<SmolStr>,
 }
 
 /// How secrets are encrypted.
@@ -100,6 +104,11 @@ impl Project {
     /// What holds when the project file could not be read.
     pub(super) fn broken() -> Self {
         Self { broken: true, ..Self::default() }
+    }
+
+    /// Whether all targets and their labels are known, so that something follows from what none of them has.
+    pub(super) fn knows_targets(&self) -> bool {
+        !self.broken && !self.lacks_targets
     }
 
     /// Where a target is named.

@@ -10,7 +10,7 @@ use super::decode::{Amount, Decoder, Site, amount};
 use super::project::Project;
 use super::schema::LabelValuesInput;
 use super::targets::TargetChoice;
-use crate::diagnostic::ProblemCode;
+use crate::diagnostic::{Diagnostic, ProblemCode};
 use crate::field::{Field, FieldRefusal, Interval, Pairs, Raw, Text};
 use crate::model::{Rollout, TargetName};
 use crate::yaml::Node;
@@ -24,7 +24,7 @@ pub(super) struct RolloutInput {
     #[schemars(length(min = 1))]
     pub(super) waves: Field<Raw<Vec<WaveInput>>>,
     /// How long the waves before one must have been done before it begins, as in `30s`, `10m` or `2h`. It begins at once
-    /// where it is left out.
+    /// where it is left out or `0s`.
     pub(super) pause: Option<Field<Text<Interval>>>,
 }
 
@@ -120,7 +120,7 @@ impl<'n> Decoder<'n> {
             }
             None => wave.len(),
         };
-        if wave.is_empty() && !project.broken {
+        if wave.is_empty() && project.knows_targets() && project.unread_labels.is_empty() {
             let why = "has no target: all that it could take are in the waves before it";
             let help = "remove it, or put it before those waves";
             self.refuse(
@@ -129,7 +129,15 @@ impl<'n> Decoder<'n> {
             );
             return None;
         }
-        Some(wave.into_iter().take(max).collect())
+        let wave: BTreeSet<TargetName> = wave.into_iter().take(max).collect();
+        if !wave.is_empty() && wave.iter().all(|name| project.suspended.contains_key(name)) {
+            let message =
+                "all targets of this wave are suspended, so the next one begins without it";
+            let problem = Diagnostic::warning(ProblemCode::SuspendedTarget, message);
+            let help = "remove `suspend: true` from one of them, or add a target to the wave";
+            self.report(problem.at(self.file, site.span()).help(help));
+        }
+        Some(wave)
     }
 }
 

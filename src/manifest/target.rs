@@ -1,6 +1,6 @@
 //! One target of the project file: which kind it is, and what that kind asks of its fields.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use smol_str::SmolStr;
@@ -79,6 +79,8 @@ pub(super) struct DecodedTarget {
     /// Where it says that nothing is changed there for now.
     pub(super) suspended: Option<Spot>,
     pub(super) labels: BTreeMap<SmolStr, Located<SmolStr>>,
+    /// The labels whose values could not be understood; none where that is so of all.
+    pub(super) unread_labels: Option<BTreeSet<SmolStr>>,
 }
 
 impl<'n> Decoder<'n> {
@@ -97,13 +99,15 @@ impl<'n> Decoder<'n> {
                 let problem = self.error(ProblemCode::BadName, site.key_span(), message);
                 self.report(problem.help(NAME_HELP));
             }
+            let (labels, unread_labels) = self.labels(site);
             DecodedTarget {
                 name: TargetName::new(site.key_text()),
                 is_name_valid,
                 spot: self.spot(site.key_span()),
                 endpoint: self.target(site, handling, paths),
                 suspended: self.suspended(site),
-                labels: self.labels(site),
+                labels,
+                unread_labels,
             }
         };
         targets.0.into_iter().map(decoded).collect()
@@ -119,11 +123,18 @@ impl<'n> Decoder<'n> {
         is_suspended.then(|| self.spot(Site::of_pair(pair).key_span()))
     }
 
-    /// The labels of a target, each located where its name is. What is no text is reported with the other fields.
-    pub(super) fn labels(&self, site: Site<'n>) -> BTreeMap<SmolStr, Located<SmolStr>> {
+    /// The labels of a target, each located where its name is, and those that cannot be understood; none where that is so
+    /// of all. What is no text is reported with the other fields.
+    fn labels(
+        &self,
+        site: Site<'n>,
+    ) -> (BTreeMap<SmolStr, Located<SmolStr>>, Option<BTreeSet<SmolStr>>) {
         let field = |pairs: &'n [Pair<'n>]| pairs.iter().find(|pair| pair.key.text == "labels");
-        let labels = site.pairs().ok().and_then(field).map(Site::of_pair);
-        let labels = labels.and_then(|labels| labels.pairs().ok()).unwrap_or_default();
+        let Ok(pairs) = site.pairs() else { return (BTreeMap::new(), None) };
+        let Some(labels) = field(pairs).map(Site::of_pair) else {
+            return (BTreeMap::new(), Some(BTreeSet::new()));
+        };
+        let Ok(labels) = labels.pairs() else { return (BTreeMap::new(), None) };
         let mut read = BTreeMap::new();
         for label in labels.iter().map(Site::of_pair) {
             if Key::new(label.key_text()).is_none() {
@@ -139,7 +150,9 @@ impl<'n> Decoder<'n> {
                 read.insert(label.key_text().into(), Located { value, spot });
             }
         }
-        read
+        let names = labels.iter().map(|label| SmolStr::new(&label.key.text));
+        let unread = names.filter(|name| !read.contains_key(name)).collect();
+        (read, Some(unread))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The targets of a project, in its file or in files of their own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -34,10 +34,21 @@ impl Project {
         !self.target_places.is_empty()
     }
 
+    /// Where these files are, from the project's folder.
+    pub fn target_places(&self) -> &[PathBuf] {
+        &self.target_places
+    }
+
     /// Adds targets that were read; answers what is wrong with them together.
     fn add_targets(&mut self, targets: Vec<DecodedTarget>) -> Diagnostics {
         let mut problems = Diagnostics::default();
-        for DecodedTarget { name, is_name_valid, spot, endpoint, suspended, labels } in targets {
+        for target in targets {
+            let DecodedTarget { name, is_name_valid, spot, endpoint, suspended, labels, .. } =
+                target;
+            match target.unread_labels {
+                Some(labels) => self.unread_labels.extend(labels),
+                None => self.lacks_targets = true,
+            }
             let error = |message: String| {
                 let error = Diagnostic::error(ProblemCode::DuplicateTarget, message);
                 error.at(&spot.file, spot.span)
@@ -89,7 +100,9 @@ impl Decoder<'_> {
             let mut names: Vec<_> =
                 names.into_iter().flatten().filter_map(|name| self.text(name)).collect();
             names.retain(|name| self.is_path(&name.value, name.spot.span));
-            let (files, problems) = read(&names, project, paths);
+            let TargetFiles { files, problems, is_whole } = read(&names, project, paths);
+            let is_whole = is_whole && names.len() == site.items().into_iter().flatten().count();
+            project.lacks_targets |= !is_whole;
             for file in files {
                 self.report_all(project.add_targets(file.targets));
                 project.target_files.push(file.source);
@@ -99,58 +112,72 @@ impl Decoder<'_> {
         } else if let Some(pairs) = self.read::<Pairs<Raw<TargetInput>>>(site) {
             let targets = self.decoded_targets(pairs, &project.handling(), paths);
             self.report_all(project.add_targets(targets));
+        } else {
+            project.lacks_targets = true;
         }
     }
 }
 
 /// What one file holds.
-pub(super) struct TargetFile {
-    pub(super) source: Arc<SourceFile>,
-    pub(super) targets: Vec<DecodedTarget>,
+struct TargetFile {
+    source: Arc<SourceFile>,
+    targets: Vec<DecodedTarget>,
+}
+
+/// What all files hold.
+struct TargetFiles {
+    files: Vec<TargetFile>,
+    problems: Diagnostics,
+    /// Whether each could be read as a file of targets.
+    is_whole: bool,
+}
+
+/// What is in the text of a file.
+struct DecodedTargets {
+    targets: Vec<DecodedTarget>,
+    problems: Diagnostics,
+    is_whole: bool,
 }
 
 /// Reads the files that a project names, on all cores; what comes back is in their order.
-pub(super) fn read(
-    names: &[Located<String>],
-    project: &Project,
-    paths: Paths<'_>,
-) -> (Vec<TargetFile>, Diagnostics) {
+fn read(names: &[Located<String>], project: &Project, paths: Paths<'_>) -> TargetFiles {
     let mut problems = Diagnostics::default();
     let files = discover::target_files(paths.folder, names, &mut problems);
+    let mut is_whole = !problems.has_errors();
     let read: Vec<_> = files.par_iter().map(|path| read_one(path, project, paths)).collect();
-    let mut all = Vec::with_capacity(read.len());
+    let mut files = Vec::with_capacity(read.len());
     for file in read {
         match file {
-            Ok((file, wrong)) => {
-                all.push(file);
-                problems.append(wrong);
+            Ok((source, decoded)) => {
+                files.push(TargetFile { source, targets: decoded.targets });
+                problems.append(decoded.problems);
+                is_whole &= decoded.is_whole;
             }
-            Err(problem) => problems.push(*problem),
+            Err(problem) => {
+                problems.push(*problem);
+                is_whole = false;
+            }
         }
     }
-    (all, problems)
+    TargetFiles { files, problems, is_whole }
 }
 
 fn read_one(
     path: &Path,
     project: &Project,
     paths: Paths<'_>,
-) -> Result<(TargetFile, Diagnostics), Box<Diagnostic>> {
+) -> Result<(Arc<SourceFile>, DecodedTargets), Box<Diagnostic>> {
     let source = file::read(path)?;
-    let (targets, problems) = decode(&source, project, paths);
-    Ok((TargetFile { source, targets }, problems))
+    let decoded = decode(&source, project, paths);
+    Ok((source, decoded))
 }
 
 /// What is wrong with a text that is to be such a file.
 pub(super) fn check(source: &Arc<SourceFile>, project: &Project, paths: Paths<'_>) -> Diagnostics {
-    decode(source, project, paths).1
+    decode(source, project, paths).problems
 }
 
-fn decode(
-    source: &Arc<SourceFile>,
-    project: &Project,
-    paths: Paths<'_>,
-) -> (Vec<DecodedTarget>, Diagnostics) {
+fn decode(source: &Arc<SourceFile>, project: &Project, paths: Paths<'_>) -> DecodedTargets {
     let parsed = yaml::parse(source.text());
     let decoder = Decoder::new(source, &parsed);
     decoder.allow_placeholders.set(project.allow_placeholders);
@@ -173,5 +200,6 @@ fn decode(
     if !project.allow_plaintext {
         problems.append(comments::check(source));
     }
-    (targets.unwrap_or_default(), problems)
+    let is_whole = parsed.whole && targets.is_some();
+    DecodedTargets { targets: targets.unwrap_or_default(), problems, is_whole }
 }

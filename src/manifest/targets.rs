@@ -124,7 +124,8 @@ impl<'n> TargetChoice<'_, 'n, '_> {
         }
         let (mut all, mut patterns) = (BTreeSet::new(), Vec::new());
         for name in items.into_iter().filter_map(|item| self.decoder.text(item)) {
-            if self.project.target_spots.contains_key(&name.value) || self.project.broken {
+            if self.project.target_spots.contains_key(&name.value) || !self.project.knows_targets()
+            {
                 all.insert(name.value);
                 continue;
             }
@@ -202,7 +203,8 @@ impl<'n> TargetChoice<'_, 'n, '_> {
         if asked.len() < number {
             return None;
         }
-        if self.project.broken {
+        let is_unread = |label: &SmolStr| self.project.unread_labels.contains(label);
+        if !self.project.knows_targets() || asked.keys().any(is_unread) {
             return Some((BTreeSet::new(), asked));
         }
         let selector = LabelSelector::from_iter(asked.clone());
@@ -239,10 +241,11 @@ impl<'n> TargetChoice<'_, 'n, '_> {
         }
         let read = |item: &Site<'n>| decoder.accept(*item, plain_text(item.node).and_then(Key::of));
         let values: Vec<_> = items.iter().filter_map(read).collect();
-        if values.len() < items.len() || self.project.broken {
+        let name = label.key_text();
+        let is_known = self.project.knows_targets() && !self.project.unread_labels.contains(name);
+        if values.len() < items.len() || !is_known {
             return (values.len() == items.len()).then(|| texts(values));
         }
-        let name = label.key_text();
         let all = || self.project.labels.values();
         let known: BTreeSet<&str> =
             all().filter_map(|labels| labels.get(name)).map(SmolStr::as_str).collect();

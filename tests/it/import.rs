@@ -226,6 +226,65 @@ fn ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house(release: 
     house.run(&["validate"]);
 }
 
+each_release!(ha_import_of_several_houses_becomes_entries_for_those_that_have_them);
+fn ha_import_of_several_houses_becomes_entries_for_those_that_have_them(release: Release) {
+    let other = if release == Release::Ha2024_3 { Release::Ha2026_11 } else { Release::Ha2024_3 };
+    let houses = [release, other, release].map(HomeAssistant::start);
+    let [first, second, third] = &houses;
+    let client = |client: &str, secret: &str| {
+        let mut item = item("", "linked_account", client, Some("Anna"));
+        item["client_secret"] = format!("{MARK}{secret}").into();
+        item
+    };
+    let of_first = made_in(first, client("anna", "one"));
+    let of_second = made_in(second, client("anna", "one"));
+    made_in(third, client("anna", "two"));
+    for ha in &houses {
+        made_in(ha, item("", "fitbit", "everywhere", Some("Steps")));
+    }
+    let account = |ha: &HomeAssistant, of: &Value| {
+        ha.link_by_hand("linked_account", of["id"].as_str().unwrap())
+    };
+    let accounts = [account(first, &of_first), account(second, &of_second)];
+    let target = |name: &str, ha: &HomeAssistant| {
+        format!("{name}: {{url: \"{}\", token: !env_var {name}}}", ha.url())
+    };
+    let house = Empty::new(&format!(
+        "{{{}, {}, {}}}",
+        target("FIRST", first),
+        target("SECOND", second),
+        target("THIRD", third)
+    ));
+    let declared = house.text("appcred.yaml") + "custom_integrations: [linked_account]\n";
+    house.project.write("appcred.yaml", &declared);
+    let appcred = |arguments: &[&str]| {
+        let appcred = house.appcred().env("FIRST", first.token()).env("SECOND", second.token());
+        appcred.env("THIRD", third.token()).args(arguments)
+    };
+    let held: Vec<_> = houses.iter().map(HomeAssistant::credentials).collect();
+    appcred(&["import", "--no-adopt", "--target=*"]).run();
+    assert_eq!(houses.iter().map(HomeAssistant::credentials).collect::<Vec<_>>(), held);
+    let written = house.text("credentials/linked_account.yaml");
+    assert_eq!(written.matches("domain: ").count(), 2, "{written}");
+    assert!(written.contains("targets:\n    - FIRST\n    - SECOND\n"), "{written}");
+    assert!(written.contains("targets:\n    - THIRD\n"), "{written}");
+    assert!(!house.text("credentials/fitbit.yaml").contains("targets:"));
+    fs::remove_dir_all(house.project.join("credentials")).unwrap();
+
+    let ran = appcred(&["import", "--yes", "--target=*"]).run();
+    assert!(!(ran.stdout + &ran.stderr).contains(MARK));
+    search(house.project.path(), false);
+    appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+    for (ha, account) in houses.iter().zip(&accounts) {
+        assert_eq!(ha.state_of(account), "loaded");
+    }
+    for (ha, before) in houses.iter().zip(&held) {
+        assert_eq!(content(&ha.credentials()), content(before));
+    }
+    let ran = appcred(&["import", "--yes", "--target=*"]).run();
+    assert!(ran.stdout.ends_with("Nothing to import.\n"), "{}", ran.stdout);
+}
+
 #[test]
 fn entries_go_behind_those_that_are_there_and_every_byte_stays() {
     let house = Empty::with_folder(&[

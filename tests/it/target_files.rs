@@ -5,6 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::hygiene::git;
 use crate::shell::{Appcred, Project, age_identity};
 use crate::watch::eventually;
 
@@ -143,4 +144,49 @@ fn where_the_files_have_no_target_the_one_of_the_environment_is_left_aside() {
         .status(1)
         .run();
     assert!(ran.stderr.contains("none of them has one; HASS_SERVER is ignored"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_a_broken_file_of_targets_may_have_is_no_second_error() {
+    let houses = houses();
+    let project = fs::read_to_string(houses.0.join("appcred.yaml")).unwrap();
+    let rollout = "policy: {rollout: {waves: [{match: {site: oslo}}, {max: 1}]}}\n";
+    houses.0.write("appcred.yaml", &format!("{project}{rollout}"));
+    appcred(&houses, &["validate"]).run();
+    for (broken, error) in [
+        ("targets: {oslo-1: {config_dir: oslo-1, labels: {site: oslo}}\n", "error"),
+        (
+            "target:\n  oslo-1: {config_dir: oslo-1, labels: {site: oslo}}\n",
+            "unknown field `target`",
+        ),
+        ("targets:\n  oslo-1: {config_dir: oslo-1, labels: {site: 1}}\n", "must be text"),
+        ("targets:\n  oslo-1: {config_dir: oslo-1, labels: [site]}\n", "must be a mapping"),
+    ] {
+        houses.0.write("targets/oslo/1.yaml", broken);
+        let ran = appcred(&houses, &["validate"]).status(1).run();
+        assert!(ran.stderr.contains(error), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("no target"), "{}", ran.stderr);
+        assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn old_versions_of_files_of_targets_are_searched_for_tokens() {
+    let houses = houses();
+    let git = |arguments: &[&str]| git(houses.0.path(), arguments);
+    let plain = "targets:\n  far: {url: 'https://far.example', token: xyzzy-token}\n";
+    houses.0.write("targets/far.yaml", plain);
+    houses.0.write("other/targets.yaml", plain);
+    houses.0.write(".gitignore", "secrets.yaml\n");
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "first"]);
+    fs::remove_file(houses.0.join("targets/far.yaml")).unwrap();
+    git(&["add", "."]);
+    git(&["commit", "-qm", "second"]);
+    let ran = appcred(&houses, &["validate", "--history"]).run();
+    assert!(ran.stderr.contains("`token` is in plain text in commit"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("targets/far.yaml:2"), "{}", ran.stderr);
+    // What is no file of targets of this project may be anybody's.
+    assert!(!ran.stderr.contains("other/targets.yaml"), "{}", ran.stderr);
 }

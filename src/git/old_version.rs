@@ -1,0 +1,39 @@
+//! What is searched for secrets in old versions, and what is found.
+
+use std::path::PathBuf;
+
+/// What a project names, by whole paths.
+#[derive(Clone, Debug, Default)]
+pub struct NamedFiles {
+    /// The files that secrets are read from.
+    pub of_secrets: Vec<PathBuf>,
+    /// The files of targets, and the folders with some.
+    pub of_targets: Vec<PathBuf>,
+}
+
+/// A version of a file that has a secret in plain text, or that cannot be searched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldVersion {
+    /// The first commit that has it.
+    pub commit: String,
+    /// The file, from the root of the repository.
+    pub file: PathBuf,
+    /// What is there.
+    pub content: OldContent,
+}
+
+/// What is in an old version of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OldContent {
+    /// A secret in plain text.
+    Secret {
+        /// The line, from 1.
+        line: u32,
+        /// The field.
+        field: String,
+    },
+    /// A whole file of secrets in plain text.
+    PlainFile,
+    /// No valid YAML.
+    Invalid,
+}
