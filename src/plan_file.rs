@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::codes::{ActionCode, ReasonCode};
-use crate::model::{Held, Key, Seal, TargetName, to_json};
+use crate::model::{Held, Key, Seal, TargetName, Wave, counted, to_json};
 use crate::plan::{Action, Plan, Reason, Step, Withheld};
 
 const KIND: &str = "appcred plan";
@@ -41,6 +41,9 @@ pub struct PlanFile {
 struct PlannedTarget {
     /// Its name in the project file.
     name: String,
+    /// The number of its wave; left out where all targets are changed at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wave: Option<usize>,
     /// What is done, in order.
     steps: Vec<PlannedChange>,
     /// What would be done but is not.
@@ -96,6 +99,8 @@ struct PlannedCredential {
 pub struct TargetPlan<'a> {
     /// Its name in the project file.
     pub name: &'a TargetName,
+    /// Its wave; none where all targets are changed at once.
+    pub wave: Option<Wave>,
     /// The plan.
     pub plan: &'a Plan,
     /// The digests of the ciphertexts of its entries' secrets.
@@ -151,6 +156,7 @@ impl PlanFile {
         }
         let targets = planned.iter().map(|planned| PlannedTarget {
             name: planned.name.to_string(),
+            wave: planned.wave.map(|wave| wave.number),
             steps: planned.plan.steps.iter().map(|step| step_of(step, &planned.seals)).collect(),
             withheld: planned.plan.withheld.iter().map(withheld_of).collect(),
         });
@@ -202,10 +208,36 @@ impl PlanFile {
                 differences.push(format!("{when}: {words}{}", details.unwrap_or_default()));
             }
         }
+        differences.extend(self.moved(now));
         if differences.is_empty() && self.targets != now.targets {
             differences.push("the order of the steps is different".to_owned());
         }
         differences
+    }
+
+    /// The targets that are in another wave now.
+    fn moved(&self, now: &Self) -> Vec<String> {
+        let waves = now.targets.iter().map(|target| (&target.name, target.wave));
+        let waves: BTreeMap<&String, Option<usize>> = waves.collect();
+        let mut moved: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+        for PlannedTarget { name, wave, .. } in &self.targets {
+            if let Some(now) = waves.get(name).filter(|now| *now != wave) {
+                moved.entry((*wave, *now)).or_default().push(name);
+            }
+        }
+        let wave = |wave: Option<usize>| match wave {
+            Some(number) => format!("in wave {number}"),
+            None => "without waves".to_owned(),
+        };
+        let line = |((was, is), names): (_, Vec<&str>)| {
+            let others = match names.len() - 1 {
+                0 => String::new(),
+                others => format!(" and {}", counted(others, "other target")),
+            };
+            let (was, is) = (wave(was), wave(is));
+            format!("{}{others}: was planned {was}, and would be changed {is} now", names[0])
+        };
+        moved.into_iter().map(line).collect()
     }
 
     fn lines(&self) -> Vec<(&PlannedChange, String)> {

@@ -9,7 +9,7 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::model::{Key, Rollout, TargetSelection, Windows, counted};
+use crate::model::{Key, Selection, TargetSelection, Windows, counted};
 use crate::plan_file::PlanFile;
 use crate::reconcile::{self, Verdicts, unchecked_line};
 use crate::report::{Report, Verb, text};
@@ -24,7 +24,8 @@ use super::locks::lock_targets;
 use super::output::{Outputs, names};
 use super::plan::say_selected;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
-use super::{GitArgs, Global, console, environment, plan_file, verify, waves};
+use super::waves::RunInWaves;
+use super::{GitArgs, Global, console, environment, plan_file, verify};
 
 /// Fewer operations than this are over before a bar is seen.
 const WORTH_A_BAR: usize = 20;
@@ -93,10 +94,11 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         Some(saved) => &TargetSelection::of_names(saved.targets().map(str::to_owned).collect()),
     };
     // Two runs that plan at once would both create what is missing.
-    let _lock = lock_targets(global, selection).await?;
+    let locks = lock_targets(global, selection).await?;
     let mut gathered = gather(global, selection, &policy).await?;
     ask_about_troubles(&mut gathered.targets).await;
-    let Gathered { manifests, problems, windows, rollout, targets } = gathered;
+    let Gathered { manifests, problems, windows, rollout, reach, targets } = gathered;
+    let mut waves = RunInWaves { global, rollout, reach, locks };
     let write = |views: &[TargetView]| {
         let (targets, names) = (reported(views), names(global));
         let report = Report {
@@ -115,8 +117,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         write(&[])?;
         return Ok(ExitStatus::Failure);
     };
-    say_selected(&policy.selection);
-    show_plan(global, verb, &views)?;
+    show_plan(global, verb, &views, &policy.selection)?;
     if let Some(saved) = &saved
         && !plan_file::is_up_to_date(saved, &views, &policy)?
     {
@@ -141,7 +142,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             console::message("Nothing was changed.");
             return Ok(ExitStatus::Failure);
         }
-        carry_out(&mut views, verdicts, &rollout).await?;
+        carry_out(&mut views, verdicts, Some(&mut waves)).await?;
     }
     write(&views)?;
     Ok(ended(&views))
@@ -158,7 +159,13 @@ fn say_window(windows: &Windows) {
     }
 }
 
-fn show_plan(global: &Global, verb: &ApplyArgs, views: &[TargetView]) -> anyhow::Result<()> {
+fn show_plan(
+    global: &Global,
+    verb: &ApplyArgs,
+    views: &[TargetView],
+    selection: &Selection,
+) -> anyhow::Result<()> {
+    say_selected(selection);
     if verb.outputs.print_text() {
         console::print(&text::plan(&reported(views), global.details()))?;
     } else {
@@ -214,7 +221,7 @@ pub(super) async fn agreed(question: &str, instead: &str) -> anyhow::Result<bool
 pub(super) async fn carry_out(
     views: &mut [TargetView],
     mut verdicts: Verdicts,
-    rollout: &Rollout,
+    waves: Option<&mut RunInWaves<'_>>,
 ) -> anyhow::Result<()> {
     let stop = Stop::new();
     let bars = MultiProgress::with_draw_target(if std::io::stderr().is_terminal() {
@@ -227,7 +234,10 @@ pub(super) async fn carry_out(
         let planned = views.iter().filter(|view| view.has_work()).filter_map(TargetView::planned);
         verdicts.learn_about_set_ups(planned).await;
         let worker = Worker { verdicts, stop: &stop, bars };
-        waves::carry_out(views, rollout, &worker).await;
+        match waves {
+            Some(waves) => waves.carry_out(views, &worker).await,
+            None => worker.work(views.iter_mut()).await,
+        }
     };
     tokio::select! {
         () = work => Ok(()),

@@ -14,7 +14,7 @@ use crate::report::{EntryPlaces, TargetReport, notices, problems};
 use crate::secret::{IdentityProblem, SecretResolver, env};
 use crate::target::Target;
 use crate::workspace::{
-    Against, Comparison, Evaluation, OnError, Resolution, TargetView, Workspace,
+    Against, Comparison, Evaluation, OnError, Reach, Resolution, TargetView, Workspace,
 };
 
 use super::ask::Terminal;
@@ -83,6 +83,8 @@ pub(super) struct Gathered {
     pub(super) windows: Windows,
     /// In which order targets are changed.
     pub(super) rollout: Rollout,
+    /// How targets are reached.
+    pub(super) reach: Reach,
     /// The targets; none where the manifests are in error.
     pub(super) targets: Option<Vec<TargetView>>,
 }
@@ -139,8 +141,8 @@ pub(super) async fn gather_snapshot(
     pager::keep_from(variables_with_secrets(&loaded));
     let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
     if problems.has_errors() {
-        let (windows, rollout) = Default::default();
-        return Ok(Gathered { manifests, problems, windows, rollout, targets: None });
+        let evaluation = Evaluation::default();
+        return Ok(gathered(manifests, problems, evaluation));
     }
     let evaluation =
         workspace.evaluate_snapshot(loaded, snapshot?, selection, policy, against).await?;
@@ -163,15 +165,16 @@ async fn warn_of_running<'v>(views: impl Iterator<Item = &'v TargetView>) -> any
 fn gathered(
     manifests: Vec<PathBuf>,
     mut problems: Diagnostics,
-    evaluation: Evaluation,
+    mut evaluation: Evaluation,
 ) -> Gathered {
     show(&evaluation.problems);
     let targets = evaluation.targets.iter().flatten();
     let known = targets.filter_map(|of| Some((&of.name, &of.comparison.as_ref().ok()?.observed)));
     notices::unread_accounts(known).into_iter().for_each(console::warning);
-    problems.append(evaluation.problems);
+    problems.append(std::mem::take(&mut evaluation.problems));
     let (windows, rollout) = Default::default();
-    Gathered { manifests, problems, windows, rollout, targets: evaluation.targets }
+    let Evaluation { targets, reach, .. } = evaluation;
+    Gathered { manifests, problems, windows, rollout, reach, targets }
 }
 
 /// Asks the providers about the clients of accounts that do not run.

@@ -11,9 +11,7 @@ use crate::diagnostic::ProblemCode;
 use crate::files::change_all;
 use crate::integrations;
 use crate::manifest::{self, LoadRequest, Project};
-use crate::model::{
-    Domain, Held, Key, Observed, Rollout, TargetName, TargetSelection, Visible, counted,
-};
+use crate::model::{Domain, Held, Key, Observed, TargetName, TargetSelection, Visible, counted};
 use crate::plan::{self, ImportPlan, Scope, Withheld};
 use crate::reconcile::Verdicts;
 use crate::report::changes::MadeChange;
@@ -225,7 +223,7 @@ async fn finish(
         console::say(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }
     if adopts {
-        carry_out(&mut views, Verdicts::default(), &Rollout::default()).await?;
+        carry_out(&mut views, Verdicts::default(), None).await?;
         console::say(&outcomes::outcomes(&reported(&views), links))?;
     }
     let arrived = verb.no_adopt || views.iter().all(arrived);

@@ -1,67 +1,137 @@
 //! Carries plans out in waves: each begins once those before it are done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use crate::model::{Rollout, Standing, TargetName, UndoneWave, Wave, counted};
+use crate::lock::HeldLock;
+use crate::model::{Rollout, Standing, TargetName, TargetSelection, UndoneWave, Wave, counted};
 use crate::plan::{Why, plan};
 use crate::reconcile::{self, Verdicts};
+use crate::report::Names;
 use crate::status;
 use crate::target::Observe as _;
-use crate::workspace::{Comparison, TargetView};
+use crate::workspace::{Comparison, Reach, Reopened, TargetView};
 
 use super::apply::Worker;
-use super::console;
+use super::locks::lock_targets;
+use super::{Global, console};
 
-/// Carries out the plans of all views. Where a wave is not done, what is planned for those after it becomes what is not
-/// done.
-pub(super) async fn carry_out(views: &mut [TargetView], rollout: &Rollout, worker: &Worker<'_>) {
-    let mut standings = BTreeMap::new();
-    let waves: Vec<Option<Wave>> = {
-        let mut waves: Vec<_> = views.iter().map(|view| view.wave).collect();
-        waves.sort_unstable();
-        waves.dedup();
-        waves
-    };
-    for wave in waves {
-        let is_last = !views.iter().any(|view| view.wave > wave && view.has_work());
-        let of_wave = || views.iter().filter(|view| view.wave == wave);
-        let has_work = of_wave().any(TargetView::has_work);
-        worker.work(views.iter_mut().filter(|view| view.wave == wave)).await;
-        // After an interruption nothing is begun, and each step says so.
-        let is_interrupted = worker.stop.is_cancelled();
-        let Some(wave) = wave.filter(|_| !is_last && !is_interrupted) else { continue };
-        look(views, wave, &mut standings).await;
-        let mut undone = rollout.first_undone(&standings);
-        if undone.is_none() && has_work && !rollout.pause.is_zero() {
-            console::message(format_args!(
-                "{wave} is done; the next one begins in {}.",
-                in_words(rollout.pause.as_secs())
-            ));
-            tokio::select! {
-                () = sleep(rollout.pause.unsigned_abs()) => {}
-                () = worker.stop.cancelled() => continue,
+/// The waves of a run, and what it needs to give up everything in a pause and have it again.
+pub(super) struct RunInWaves<'g> {
+    pub(super) global: &'g Global,
+    pub(super) rollout: Rollout,
+    pub(super) reach: Reach,
+    /// What keeps other runs from changing the targets.
+    pub(super) locks: Vec<HeldLock>,
+}
+
+impl RunInWaves<'_> {
+    /// Carries out the plans of all views. Where a wave is not done, what is planned for those after it becomes what is
+    /// not done.
+    pub(super) async fn carry_out(&mut self, views: &mut [TargetView], worker: &Worker<'_>) {
+        let mut standings = BTreeMap::new();
+        let waves: BTreeSet<Option<Wave>> = views.iter().map(|view| view.wave).collect();
+        let mut is_closed = false;
+        for wave in waves {
+            let is_last = !views.iter().any(|view| view.wave > wave && view.has_work());
+            let has_work = views.iter().any(|view| view.wave == wave && view.has_work());
+            if is_closed {
+                self.reopen(views, wave, worker).await;
             }
-            look(views, wave, &mut standings).await;
-            undone = rollout.first_undone(&standings);
+            worker.work(views.iter_mut().filter(|view| view.wave == wave)).await;
+            // After an interruption nothing is begun, and each step says so.
+            let is_interrupted = worker.stop.is_cancelled();
+            let Some(wave) = wave.filter(|_| !is_last && !is_interrupted) else { continue };
+            standings.extend(look(views, wave).await);
+            let pause = self.rollout.pause;
+            let mut undone = self.rollout.first_undone(&standings);
+            if undone.is_none() && has_work && !pause.is_zero() {
+                console::message(format_args!(
+                    "{wave} is done; the next one begins in {}.",
+                    in_words(pause.as_secs())
+                ));
+                self.close(views);
+                is_closed = true;
+                tokio::select! {
+                    () = sleep(pause.unsigned_abs()) => {}
+                    () = worker.stop.cancelled() => continue,
+                }
+                standings.extend(self.look_again(views, wave).await);
+                undone = self.rollout.first_undone(&standings);
+            }
+            if let Some(undone) = undone {
+                hold_back(views, &undone);
+                return;
+            }
         }
-        if let Some(undone) = undone {
-            hold_back(views, &undone);
+    }
+
+    /// Gives up all targets: others may change them, and none need stay up, until the next wave begins.
+    fn close(&mut self, views: &mut [TargetView]) {
+        views.iter_mut().for_each(|view| view.target = None);
+        self.locks.clear();
+    }
+
+    /// Takes the targets of a wave again. What needs something else by now is left, since nobody has seen that.
+    async fn reopen(&mut self, views: &mut [TargetView], wave: Option<Wave>, worker: &Worker<'_>) {
+        let of_wave = views.iter_mut().filter(|view| view.wave == wave && view.has_work());
+        let mut views: Vec<&mut TargetView> = of_wave.collect();
+        if worker.stop.is_cancelled() {
+            views.iter_mut().for_each(|view| view.leave("interrupted"));
             return;
         }
+        let names = views.iter().map(|view| view.name.to_string()).collect();
+        match lock_targets(self.global, &TargetSelection::of_names(names)).await {
+            Ok(locks) => self.locks = locks,
+            Err(why) => {
+                views.iter_mut().for_each(|view| view.leave(&why.to_string()));
+                return;
+            }
+        }
+        let reach = &self.reach;
+        join_all(views.into_iter().map(async |view| match reach.reopen(view).await {
+            Reopened::AsPlanned => {}
+            Reopened::Changed => {
+                view.target = None;
+                view.leave(
+                    "it was changed while the waves before it were carried out: apply again",
+                );
+            }
+            Reopened::Unreachable(why) => {
+                view.target = None;
+                view.comparison = Err(why);
+            }
+        }))
+        .await;
+    }
+
+    /// Looks once more how far the targets of a wave are that were done before the pause. One that cannot be reached at
+    /// the end of it has not failed.
+    async fn look_again(
+        &self,
+        views: &mut [TargetView],
+        wave: Wave,
+    ) -> Vec<(TargetName, Standing)> {
+        let of_wave = views.iter_mut().filter(|view| view.wave == Some(wave));
+        let look = async |view: &mut TargetView| {
+            self.reach.connect(view).await;
+            let standing = match view.target {
+                Some(_) => standing(view).await.1,
+                None => Standing::Unreachable,
+            };
+            view.target = None;
+            (view.name.clone(), standing)
+        };
+        join_all(of_wave.map(look)).await
     }
 }
 
 /// Looks how far the targets of a wave are.
-async fn look(
-    views: &mut [TargetView],
-    wave: Wave,
-    standings: &mut BTreeMap<TargetName, Standing>,
-) {
+async fn look(views: &mut [TargetView], wave: Wave) -> Vec<(TargetName, Standing)> {
     let of_wave = views.iter_mut().filter(|view| view.wave == Some(wave));
-    standings.extend(join_all(of_wave.map(standing)).await);
+    join_all(of_wave.map(standing)).await
 }
 
 /// How far a target is after its plan was carried out, as it says itself.
@@ -90,12 +160,13 @@ async fn standing(view: &mut TargetView) -> (TargetName, Standing) {
     reconcile::ask_about_troubles(&mut plan, desired, &observed, &mut Verdicts::default()).await;
     let differences = status::differences(&plan, false, false);
     let entries = status::entries(desired, &plan, policy);
+    let undecided = status::undecided(&plan, |key| status::place_of(&entries, key));
     let standing = match plan.steps.iter().find(|step| !step.action.is_set_up()) {
         Some(step) if !plan.is_stopped() => Standing::Failed(format!(
             "it is not as wanted: {} is to be done",
             step.action.summary()
         )),
-        _ => status::standing(&differences, &entries),
+        _ => status::standing(undecided, &differences, &entries),
     };
     (name, standing)
 }
@@ -103,16 +174,16 @@ async fn standing(view: &mut TargetView) -> (TargetName, Standing) {
 /// Leaves the plans of all waves after one that is not done.
 fn hold_back(views: &mut [TargetView], undone: &UndoneWave) {
     let UndoneWave { wave, why } = undone;
-    let mut count = 0;
-    for view in views {
-        let Some(of) = view.wave.filter(|of| of > wave) else { continue };
-        let Ok(comparison) = &mut view.comparison else { continue };
+    let later = views.iter_mut().filter_map(|view| Some((view.wave.filter(|of| of > wave)?, view)));
+    let left = later.filter_map(|(of, view)| {
+        let comparison = view.comparison.as_mut().ok()?;
         let why = Why::EarlierWave { wave: of, wait: undone.in_short().into() };
-        count += usize::from(comparison.plan.postpone(&why));
-    }
+        comparison.plan.postpone(&why).then_some(&view.name)
+    });
+    let left = Names(left.collect());
     console::error(format_args!(
-        "{wave} is not done: {why}; nothing was changed in {} of the waves after it. Correct what is wrong and apply again: what is done already stays.",
-        counted(count, "target")
+        "{wave} is not done: {why}; nothing was changed in {} of the waves after it ({left}). Correct what is wrong and apply again: what is done already stays.",
+        counted(left.0.len(), "target")
     ));
 }
 

@@ -80,40 +80,21 @@ impl Rollout {
         Some(Wave { number: at + 1, of: self.waves.len() })
     }
 
-    /// Why a wave is not done. Targets of which nothing is said are not part of it. One that cannot be reached keeps it
-    /// from being done only where that is so of all.
-    pub fn undone(
+    /// Each wave, with why it is not done. Targets of which nothing is said are part of none.
+    pub fn judged(
         &self,
-        number: usize,
         standings: &BTreeMap<TargetName, Standing>,
-    ) -> Option<WhyUndone> {
-        let names = self.waves.get(number.checked_sub(1)?)?;
-        let known = || names.iter().filter_map(|name| Some((name, standings.get(name)?)));
-        let mut failed = known().filter_map(|(name, standing)| match standing {
-            Standing::Failed(why) => Some((name, why)),
-            _ => None,
-        });
-        if let Some((target, why)) = failed.next() {
-            let (target, why) = (target.clone(), why.clone());
-            return Some(WhyUndone::Failed { target, why, count: 1 + failed.count() });
-        }
-        let is_open = |standing: &Standing| matches!(standing, Standing::Unknown | Standing::Waits);
-        let open = known().filter(|(_, standing)| is_open(standing)).count();
-        let is_any_done = known().any(|(_, standing)| *standing == Standing::Done);
-        match open {
-            0 if is_any_done || known().next().is_none() => None,
-            0 => Some(WhyUndone::Unreached),
-            open => Some(WhyUndone::NotYet(open)),
-        }
+    ) -> impl Iterator<Item = (Wave, Option<WhyUndone>)> {
+        let of = self.waves.len();
+        self.waves.iter().zip(1..).map(move |(names, number)| {
+            let known = names.iter().filter_map(|name| Some((name, standings.get(name)?)));
+            (Wave { number, of }, WhyUndone::of(known))
+        })
     }
 
     /// The first wave that is not done.
     pub fn first_undone(&self, standings: &BTreeMap<TargetName, Standing>) -> Option<UndoneWave> {
-        let of = self.waves.len();
-        (1..=of).find_map(|number| {
-            let why = self.undone(number, standings)?;
-            Some(UndoneWave { wave: Wave { number, of }, why })
-        })
+        self.judged(standings).find_map(|(wave, why)| Some(UndoneWave { wave, why: why? }))
     }
 }
 
@@ -129,6 +110,30 @@ impl UndoneWave {
 }
 
 impl WhyUndone {
+    /// Why a wave of these targets is not done. One that cannot be reached keeps it from being done only where that is so
+    /// of all.
+    pub fn of<'a>(
+        known: impl Iterator<Item = (&'a TargetName, &'a Standing)> + Clone,
+    ) -> Option<Self> {
+        let mut failed = known.clone().filter_map(|(name, standing)| match standing {
+            Standing::Failed(why) => Some((name, why)),
+            _ => None,
+        });
+        if let Some((target, why)) = failed.next() {
+            let (target, why) = (target.clone(), why.clone());
+            return Some(Self::Failed { target, why, count: 1 + failed.count() });
+        }
+        let is_open = |standing: &Standing| matches!(standing, Standing::Unknown | Standing::Waits);
+        let open = known.clone().filter(|(_, standing)| is_open(standing)).count();
+        let is_any_done = known.clone().any(|(_, standing)| *standing == Standing::Done);
+        let is_empty = known.count() == 0;
+        match open {
+            0 if is_any_done || is_empty => None,
+            0 => Some(Self::Unreached),
+            open => Some(Self::NotYet(open)),
+        }
+    }
+
     /// Whether somebody has to do something before the waves after it begin.
     pub fn is_stop(&self) -> bool {
         !matches!(self, Self::NotYet(_))

@@ -14,6 +14,8 @@ use crate::diagnostic::Severity;
 use crate::model::{Key, Visible, counted};
 use crate::plan::{Action, Plan};
 
+use super::names::Names;
+use super::waves::{stop_line, waves};
 use super::{Details, Format, Report, Tally, TargetReport, Verb, problems, source, text, words};
 
 /// How many characters problems, tables and folded details may have, for all targets together.
@@ -54,8 +56,9 @@ pub fn summary(report: &Report<'_>) -> String {
     problems_of(&mut out, report);
     if report.verb == Verb::Plan && report.targets.len() > 1 {
         let _ = writeln!(out, "{}\n", prose(&text::total(report.targets)));
-        if let Some(waves) = text::waves(report.targets) {
-            let _ = writeln!(out, "{}\n", prose(&waves));
+        let lines = [waves(report.targets), stop_line(report.targets)];
+        for line in lines.into_iter().flatten() {
+            let _ = writeln!(out, "{}\n", prose(&line));
         }
     }
     let mut budget = TABLES;
@@ -154,7 +157,7 @@ fn head(section: &Section, targets: &[&TargetReport<'_>]) -> String {
     let names = match targets {
         [only] => code(only.name.as_str()),
         _ => {
-            let names = text::Names(targets.iter().map(|target| target.name).collect());
+            let names = Names(targets.iter().map(|target| target.name).collect());
             format!("{} ({})", counted(targets.len(), "target"), prose(&names.to_string()))
         }
     };

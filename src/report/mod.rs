@@ -25,6 +25,7 @@ mod line_count;
 pub mod list;
 pub mod markdown;
 pub(crate) mod moment;
+mod names;
 pub mod notices;
 pub mod outcomes;
 pub mod problems;
@@ -42,6 +43,7 @@ mod table;
 pub mod text;
 pub mod verified;
 pub mod version;
+mod waves;
 pub(crate) mod words;
 pub mod yaml;
 
@@ -51,6 +53,7 @@ use std::path::PathBuf;
 pub use failed::failed;
 pub use file_names::FileNames;
 pub use format::Format;
+pub use names::Names;
 
 use crate::diagnostic::Diagnostics;
 use crate::model::{

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::change::Change;
+use super::names::Names;
 use super::set_up::of_entry;
-use super::text::{DIM, Names, line};
+use super::text::{DIM, line};
 use crate::model::{ConfigEntry, Domain, EntryState, Key, Mark, Observed, SetUpId, TargetName};
 use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, Trouble, UndeclaredAccount};
 

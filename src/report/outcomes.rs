@@ -9,8 +9,9 @@ use crate::model::{Links, counted};
 use crate::plan::{Action, Plan, Step, StepId};
 use crate::reconcile::{Outcome, StepOutcome};
 
+use super::names::{MOST_NAMED, Names};
 use super::summary::tally;
-use super::text::{BOLD, GREEN, MOST_NAMED, Names, RED, YELLOW, line};
+use super::text::{BOLD, GREEN, RED, YELLOW, line};
 use super::words::{self, Undone};
 use super::{Tally, TargetReport, notices, set_up};
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::WhyUndone;
+use crate::model::{UndoneWave, WhyUndone};
 use crate::status::RolloutStatus;
 
 use super::moment::Moment;
@@ -29,7 +29,14 @@ pub(crate) struct ReportedRollout<'a> {
 
 impl<'a> From<&'a RolloutStatus> for ReportedRollout<'a> {
     fn from(status: &'a RolloutStatus) -> Self {
-        let undone = &status.undone;
+        let begins = status.begins.map(Moment);
+        Self { begins, ..Self::of(&status.undone, status.to_string()) }
+    }
+}
+
+impl<'a> ReportedRollout<'a> {
+    /// With all of it in words.
+    pub(super) fn of(undone: &'a UndoneWave, message: String) -> Self {
         Self {
             wave: undone.wave.number,
             waves: undone.wave.of,
@@ -38,8 +45,8 @@ impl<'a> From<&'a RolloutStatus> for ReportedRollout<'a> {
                 WhyUndone::Failed { target, .. } => Some(target.as_str()),
                 WhyUndone::NotYet(_) | WhyUndone::Unreached => None,
             },
-            begins: status.begins.map(Moment),
-            message: status.to_string(),
+            begins: None,
+            message,
         }
     }
 }

@@ -1,20 +1,22 @@
 //! Text for people, in the form that readers of terraform's plans expect. It is always styled;
 //! whoever prints it strips the styles where there is no terminal.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Write};
+use std::collections::BTreeSet;
+use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::model::{TargetName, Visible, Wave, counted};
+use crate::model::{Visible, counted};
 use crate::plan::{Action, Plan, Step};
 
 use super::change::{Change, Detail, DetailKind, changes};
+use super::names::Names;
 use super::outcomes::outcomes;
 use super::source;
 use super::summary::PlanSummary;
+use super::waves::{stop_line, waves};
 use super::{Details, Format, Report, TargetReport, Verb};
 
 pub(super) const BOLD: Style = Style::new().bold();
@@ -56,8 +58,6 @@ fn about(report: &Report<'_>, body: String) -> String {
 
 /// Above this many changes and targets, each change has one line, if nobody asked for more.
 const MOST_IN_FULL: usize = 24;
-/// Of more targets than this that are alike, only the first are named.
-pub(super) const MOST_NAMED: usize = 8;
 
 /// What is to be done, and what set-ups wait for: target by target, or, where that would be long and `details`
 /// allows it, a line for each change, and what is the same in several targets once.
@@ -81,6 +81,7 @@ pub fn plan(targets: &[TargetReport<'_>], details: Details) -> String {
         }
         line(&mut out, BOLD, &total(targets));
         waves(targets).into_iter().for_each(|waves| line(&mut out, BOLD, &waves));
+        stop_line(targets).into_iter().for_each(|stop| line(&mut out, RED, &stop));
     }
     if is_brief {
         line(&mut out, DIM, "--verbose shows every change in full.");
@@ -220,22 +221,6 @@ fn brief(change: &Change) -> String {
     format!("{} {}{key}{notes}", change.symbol, change.title)
 }
 
-/// Targets that are alike. Of many only the first are named.
-#[derive(Default)]
-pub(super) struct Names<'a>(pub(super) Vec<&'a TargetName>);
-
-impl fmt::Display for Names<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = if self.0.len() > MOST_NAMED { 3 } else { self.0.len() };
-        let names: Vec<&str> = self.0[..shown].iter().map(|name| name.as_str()).collect();
-        f.write_str(&names.join(", "))?;
-        match self.0.len() - shown {
-            0 => Ok(()),
-            rest => write!(f, " and {}", counted(rest, "other")),
-        }
-    }
-}
-
 fn named(targets: &[TargetReport<'_>], of: &[usize]) -> String {
     let names = Names(of.iter().map(|&at| targets[at].name).collect());
     // A misspelt path is seen before the folder is made.
@@ -256,17 +241,6 @@ pub(super) fn total(targets: &[TargetReport<'_>]) -> String {
         _ => format!(" {} could not be read.", counted(unread, "target")),
     };
     format!("{} in all. {summary}{unread}", counted(targets.len(), "target"))
-}
-
-/// Which targets are changed in which wave; none where there are no waves, or nothing is to be changed.
-pub(super) fn waves(targets: &[TargetReport<'_>]) -> Option<String> {
-    let mut waves: BTreeMap<Wave, Names<'_>> = BTreeMap::new();
-    let to_do = |target: &&TargetReport<'_>| target.plan.is_ok_and(|plan| !plan.steps.is_empty());
-    for target in targets.iter().filter(to_do) {
-        waves.entry(target.wave?).or_default().0.push(target.name);
-    }
-    let waves: Vec<String> = waves.iter().map(|(wave, names)| format!("{wave}: {names}")).collect();
-    (!waves.is_empty()).then(|| format!("One wave after the other: {}.", waves.join("; ")))
 }
 
 pub(super) fn head(out: &mut String, target: &TargetReport<'_>) {

@@ -138,6 +138,11 @@ impl Holding {
             Self::Withheld(_) => EntryCode::Withheld,
         }
     }
+
+    /// Whether somebody has said that nothing is changed of it.
+    pub fn is_kept_on_purpose(&self) -> bool {
+        matches!(self, Self::Suspended | Self::Withheld(Why::Protected { .. }))
+    }
 }
 
 impl EntryStatus {

@@ -21,7 +21,7 @@ pub use client::ClientCheck;
 pub use entry::{EntryStatus, Holding, SetUpStatus, Waiting, entries, held, named, unseen};
 pub use history::{History, MOST_RECORDED, RecordedStep};
 pub use revisions::Revisions;
-pub use rollout::RolloutStatus;
+pub use rollout::{RolloutStatus, place_of, standing, undecided};
 pub use source::SourceStatus;
 pub use totals::{BUCKETS, Durations, Totals};
 
@@ -134,6 +134,8 @@ pub struct TargetStatus {
     pub linked: BTreeSet<(Domain, ClientId, String)>,
     /// What is not as wanted there, and stays so for now.
     pub differences: Vec<Difference>,
+    /// What of it keeps targets of later waves from being changed, with the reason.
+    pub undecided: Option<String>,
     /// What is wrong with entries by what the target knows. All else is done.
     pub problems: Diagnostics,
     /// What was to be done when somebody had changed it last.
@@ -170,6 +172,7 @@ impl TargetStatus {
             clients: BTreeMap::new(),
             linked: BTreeSet::new(),
             differences: Vec::new(),
+            undecided: None,
             problems: Diagnostics::default(),
             drift: Vec::new(),
             forgotten: Vec::new(),
@@ -226,8 +229,19 @@ impl TargetStatus {
         match &self.error {
             Some(why) => Standing::Failed(why.clone()),
             None if self.link == Link::Connecting => Standing::Unknown,
-            None => standing(&self.differences, &self.entries),
+            None => standing(self.undecided.clone(), &self.differences, &self.entries),
         }
+    }
+
+    /// What waits for earlier waves does so for another reason now.
+    pub fn waits_for_waves(&mut self, why: &Why) {
+        let of_differences = self.differences.iter_mut().filter_map(|of| of.why.as_mut());
+        let of_entries = self.entries.iter_mut().filter_map(|entry| match &mut entry.holding {
+            Holding::Withheld(why) => Some(why),
+            _ => None,
+        });
+        let is_it = |why: &&mut Why| matches!(why, Why::EarlierWave { .. });
+        of_differences.chain(of_entries).filter(is_it).for_each(|of| of.clone_from(why));
     }
 
     /// Whether there is a connection.
@@ -330,20 +344,6 @@ impl Difference {
     /// Why it is done later without anybody's doing; none where it is not.
     pub fn wait(&self) -> Option<&Why> {
         self.why.as_ref().filter(|why| why.is_wait())
-    }
-}
-
-/// How far a target is in a rollout that has these differences and entries.
-pub fn standing(differences: &[Difference], entries: &[EntryStatus]) -> Standing {
-    let undone = differences.iter().find_map(|difference| {
-        let why = difference.why.as_ref().filter(|why| why.needs_person())?;
-        Some(format!("{} is not done: {why}", difference.what))
-    });
-    let failed = || entries.iter().find_map(EntryStatus::fault_of_client);
-    match undone.or_else(failed) {
-        Some(why) => Standing::Failed(why),
-        None if differences.iter().any(|difference| difference.wait().is_some()) => Standing::Waits,
-        None => Standing::Done,
     }
 }
 

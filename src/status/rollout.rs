@@ -1,10 +1,12 @@
-//! The wave that is on, where targets are changed in waves.
+//! Where targets are changed in waves: the wave that is on, and how far a target is.
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::model::UndoneWave;
+use super::{Difference, EntryStatus};
+use crate::model::{Key, Place, Standing, UndoneWave};
+use crate::plan::{Plan, Withheld};
 
 /// The first wave that is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,4 +29,33 @@ impl fmt::Display for RolloutStatus {
             None => write!(f, "{wave} is on: {why}"),
         }
     }
+}
+
+/// How far a target is that has these differences and entries.
+pub fn standing(
+    undecided: Option<String>,
+    differences: &[Difference],
+    entries: &[EntryStatus],
+) -> Standing {
+    // An account that does not run stops nothing where its credential is kept as it is on purpose.
+    let entries = entries.iter().filter(|entry| !entry.holding.is_kept_on_purpose());
+    let failed = || entries.clone().find_map(EntryStatus::fault_of_client);
+    match undecided.or_else(failed) {
+        Some(why) => Standing::Failed(why),
+        None if differences.iter().any(|difference| difference.wait().is_some()) => Standing::Waits,
+        None => Standing::Done,
+    }
+}
+
+/// Where the entry of a key is written.
+pub fn place_of<'e>(entries: &'e [EntryStatus], key: &Key) -> Option<&'e Place> {
+    entries.iter().find(|entry| entry.key == *key).map(|entry| &entry.place)
+}
+
+/// What of a plan keeps targets of later waves from being changed, where its entry is written, and what ends that.
+pub fn undecided<'p>(plan: &Plan, place: impl Fn(&Key) -> Option<&'p Place>) -> Option<String> {
+    let Withheld { action, why } = plan.stop_of_waves()?;
+    let place = action.for_entry().and_then(|wanted| place(&wanted.key));
+    let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+    Some(format!("{}{place} is not done: {why} ({})", action.summary(), why.help()))
 }

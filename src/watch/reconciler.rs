@@ -281,6 +281,7 @@ impl<C: Connect> TargetReconciler<C> {
         self.log.found(&differences, is_repaired, plan, &spec.policy.selection);
         let mut entries = spec.dated(status::entries(&spec.desired, plan, &spec.policy));
         entries.iter_mut().for_each(|entry| self.set_ups.write(entry));
+        let undecided = status::undecided(plan, |key| status::place_of(&entries, key));
         let has_begun = !std::mem::replace(&mut self.is_drifted, is_drift);
         self.statuses.target(&self.name, |target| {
             if let Some(to_do) = drift.filter(|_| has_begun) {
@@ -289,11 +290,10 @@ impl<C: Connect> TargetReconciler<C> {
             target.entries = entries;
             target.held = Some(status::held(plan, &spec.desired.owner));
             target.linked = status::linked(plan);
-            target.differences = differences;
+            (target.differences, target.undecided) = (differences, undecided);
             target.problems = problems;
             target.forgotten = status::forgotten(plan);
-            target.foreign = plan.foreign();
-            target.of_other_owners = plan.of_other_owners();
+            (target.foreign, target.of_other_owners) = (plan.foreign(), plan.of_other_owners());
         });
         self.log.limits(&self.statuses.subscribe().borrow(), &spec.desired);
         if let Some(snapshots) = &self.snapshots {

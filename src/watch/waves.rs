@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use smol_str::SmolStr;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::model::{Rollout, Standing, TargetName, UndoneWave, WhyUndone};
+use crate::model::{Rollout, Standing, TargetName, UndoneWave, Wave, WhyUndone};
 use crate::plan::{Plan, Why};
 use crate::status::RolloutStatus;
 
@@ -34,6 +35,8 @@ struct Board {
     begins: Vec<Option<Instant>>,
     /// The first wave that is not done.
     undone: Option<UndoneWave>,
+    /// Why the targets of each wave wait.
+    waits: Vec<SmolStr>,
     since: Instant,
 }
 
@@ -46,6 +49,7 @@ impl Waves {
             done: Vec::new(),
             begins: Vec::new(),
             undone: None,
+            waits: Vec::new(),
             since: Instant::now(),
         };
         Self { board: Arc::new(watch::Sender::new(board)), statuses }
@@ -71,30 +75,27 @@ impl Waves {
 
     /// A round for this spec has ended so.
     pub(super) fn ended(&self, name: &TargetName, spec: &Arc<TargetSpec>, standing: Standing) {
+        let waits = standing == Standing::Waits;
         self.edit(|board| {
             // What was wanted before says nothing of what is wanted now.
             if board.specs.get(name).is_some_and(|now| wants_the_same(now, spec)) {
                 board.standings.insert(name.clone(), standing);
             }
         });
+        // The reason may have changed while the round was under way.
+        if waits {
+            self.renew_waits(&self.board.borrow(), [name]);
+        }
     }
 
     /// Leaves a plan for later where the wave of its target has not begun; answers whether there is something to leave.
     fn hold_back(&self, name: &TargetName, plan: &mut Plan) -> bool {
         let why = {
             let board = self.board.borrow();
-            let Some(wave) = board.rollout.wave_of(name) else { return false };
-            let begins = board.begins(name);
-            if begins.is_some_and(|begins| begins <= Instant::now()) {
-                return false;
-            }
-            let wait = match (&board.undone, begins) {
-                (Some(undone), None) if undone.wave < wave => undone.in_short(),
-                _ => "the pause after the waves before it is not over".to_owned(),
-            };
-            Why::EarlierWave { wave, wait: wait.into() }
+            let has_begun = board.begins(name).is_some_and(|begins| begins <= Instant::now());
+            board.why_waits(name).filter(|_| !has_begun)
         };
-        plan.postpone(&why)
+        why.is_some_and(|why| plan.postpone(&why))
     }
 
     /// Waits until the wave of a target begins.
@@ -119,16 +120,36 @@ impl Waves {
     fn edit(&self, edit: impl FnOnce(&mut Board)) {
         self.board.send_if_modified(|board| {
             edit(board);
-            let begins = std::mem::take(&mut board.begins);
+            let before = (std::mem::take(&mut board.begins), std::mem::take(&mut board.waits));
             board.judge();
             self.report(board);
-            begins != board.begins
+            if before.1 != board.waits {
+                self.renew_waits(board, board.specs.keys());
+            }
+            before.0 != board.begins
+        });
+    }
+
+    /// Writes down why what is left at these targets waits now.
+    fn renew_waits<'n>(&self, board: &Board, names: impl IntoIterator<Item = &'n TargetName>) {
+        let whys = names.into_iter().filter_map(|name| Some((name, board.why_waits(name)?)));
+        let whys: Vec<(&TargetName, Why)> = whys.collect();
+        if whys.is_empty() {
+            return;
+        }
+        self.statuses.edit(|status| {
+            for (name, why) in &whys {
+                if let Some(target) = status.targets.get_mut(*name) {
+                    target.waits_for_waves(why);
+                }
+            }
         });
     }
 
     fn report(&self, board: &Board) {
         let now = Instant::now();
-        let status = board.undone.clone().map(|undone| {
+        let undone = board.undone.clone().filter(|undone| board.is_on(undone.wave));
+        let status = undone.map(|undone| {
             let begins = board.begins.get(undone.wave.number - 1).copied().flatten();
             let pause = begins.and_then(|begins| begins.checked_duration_since(now));
             let pause = pause.and_then(|pause| SignedDuration::try_from(pause).ok());
@@ -144,7 +165,8 @@ impl Waves {
             match &status {
                 Some(now) if now.undone.why.is_stop() => tracing::error!("{now}"),
                 Some(now) => tracing::info!("{now}"),
-                None => tracing::info!("all waves are done"),
+                None if board.undone.is_none() => tracing::info!("all waves are done"),
+                None => {}
             }
         }
         self.statuses.edit(|of| of.rollout = status);
@@ -203,19 +225,37 @@ impl Board {
         }
     }
 
-    /// Finds out what is done and what may begin.
+    /// Finds out what is done, what may begin, and why the rest waits.
     fn judge(&mut self) {
         let now = Instant::now();
         let pause = self.rollout.pause.unsigned_abs();
         let mut begins = Some(self.since);
-        self.begins.clear();
-        for (at, done) in self.done.iter_mut().enumerate() {
+        self.undone = None;
+        for (done, (wave, why)) in self.done.iter_mut().zip(self.rollout.judged(&self.standings)) {
             self.begins.push(begins);
-            let is_done = self.rollout.undone(at + 1, &self.standings).is_none();
-            *done = is_done.then(|| done.unwrap_or(now));
+            let wait = match (&self.undone, begins) {
+                (Some(undone), None) => undone.in_short(),
+                _ => "the pause after the waves before it is not over".to_owned(),
+            };
+            self.waits.push(wait.into());
+            *done = why.is_none().then(|| done.unwrap_or(now));
             begins = begins.zip(*done).map(|(begins, done)| begins.max(done + pause));
+            if let (None, Some(why)) = (&self.undone, why) {
+                self.undone = Some(UndoneWave { wave, why });
+            }
         }
-        self.undone = self.rollout.first_undone(&self.standings);
+    }
+
+    /// Whether something is to be changed in this wave or a later one, as far as that is known.
+    fn is_on(&self, wave: Wave) -> bool {
+        let left = self.rollout.waves.iter().skip(wave.number - 1).flatten();
+        left.into_iter().any(|name| self.standings.get(name) == Some(&Standing::Waits))
+    }
+
+    /// Why what is left at a target waits for its wave.
+    fn why_waits(&self, name: &TargetName) -> Option<Why> {
+        let wave = self.rollout.wave_of(name)?;
+        Some(Why::EarlierWave { wave, wait: self.waits.get(wave.number - 1)?.clone() })
     }
 }
 

@@ -10,6 +10,7 @@ use url::Url;
 use super::Workspace;
 use super::evaluate::{Comparison, Evaluation, EvaluationError, Observation};
 use super::limits;
+use super::reach::Reach;
 use super::selected::KnownKeys;
 use super::targets::{pick, take_out_suspended};
 use crate::desired;
@@ -158,7 +159,8 @@ impl Workspace {
         }
         problems.append(suspended);
         problems.append(limits::check(&targets));
-        Ok(Evaluation { targets: Some(targets).filter(|_| !problems.has_errors()), problems })
+        let targets = Some(targets).filter(|_| !problems.has_errors());
+        Ok(Evaluation { targets, problems, reach: Reach::default() })
     }
 }
 

@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::against::StaleSnapshot;
+use super::reach::Reach;
 use super::selected::{KnownKeys, NoSuchEntry};
 use super::targets::{SelectionError, select, take_out_suspended};
 use super::{Workspace, limits};
@@ -18,11 +19,10 @@ use crate::model::{
     Desired, DesiredCredential, Key, KnownSecret, Labels, Observed, Place, Policy, PolicyOverrides,
     SealedClients, Seals, Selection, SetUpId, TargetName, TargetSelection, Wave,
 };
-use crate::plan::{Plan, plan};
-use crate::reconcile::StepOutcome;
-use crate::secret::{Ask, IdentityProblem, SecretResolver};
-use crate::target::home_assistant::SessionStore;
-use crate::target::{Endpoint, LiveTarget as _, Observe, Target, TargetError};
+use crate::plan::{Plan, Step, plan};
+use crate::reconcile::{Outcome, StepOutcome};
+use crate::secret::{Ask, IdentityProblem};
+use crate::target::{LiveTarget as _, Target, TargetError};
 
 /// One target with all that a run knows of it.
 pub struct TargetView {
@@ -63,6 +63,13 @@ pub struct Comparison {
 }
 
 impl TargetView {
+    /// Begins nothing of its plan, for this reason.
+    pub fn leave(&mut self, why: &str) {
+        let Ok(Comparison { plan, .. }) = &self.comparison else { return };
+        let left = |step: &Step| StepOutcome::new(step.id, Outcome::NotBegun(why.to_owned()));
+        self.outcomes = plan.steps.iter().map(left).collect();
+    }
+
     /// Whether there is something to do, and nothing that stops it.
     pub fn has_work(&self) -> bool {
         let plan = self.comparison.as_ref().ok().map(|comparison| &comparison.plan);
@@ -126,11 +133,14 @@ pub enum OnError {
 }
 
 /// What one run found out about the targets.
+#[derive(Default)]
 pub struct Evaluation {
     /// What is wrong, beside what was found when the manifests were read.
     pub problems: Diagnostics,
     /// The targets; none where something is in error, and that stops the run.
     pub targets: Option<Vec<TargetView>>,
+    /// How they are reached.
+    pub reach: Reach,
 }
 
 /// Entries with their secrets.
@@ -177,15 +187,16 @@ impl Workspace {
         let is_stopped =
             |problems: &Diagnostics| problems.has_errors() && on_error == OnError::Stop;
         if is_stopped(&loaded.problems) {
-            return Ok(Evaluation { problems: Diagnostics::default(), targets: None });
+            return Ok(Evaluation::default());
         }
         let project = loaded.project.clone();
         let mut endpoints = select(&project, &self.environment, selection)?;
         let suspended = take_out_suspended(&project, &mut endpoints);
         let (resolver, identity_problems) = self.resolver(&project, person);
         let (resolver, sessions) = (Arc::new(resolver), self.environment.sessions());
+        let reach = Reach { endpoints, resolver: Some(Arc::clone(&resolver)), sessions };
         let run = Arc::new(EntrySelection {
-            targets: endpoints.keys().cloned().collect(),
+            targets: reach.endpoints.keys().cloned().collect(),
             selection: overrides.selection.clone(),
         });
         let loaded = Arc::new(loaded);
@@ -196,14 +207,11 @@ impl Workspace {
                 desired::resolve_needed(&loaded, &resolver, |entry| run.needed(entry, &also))
             })
         };
-        let observing = join_all(
-            endpoints
-                .into_iter()
-                .map(|(name, endpoint)| observe(name, endpoint, &resolver, sessions.as_ref())),
-        );
+        let observing = join_all(reach.endpoints.keys().map(|name| reach.observe(name)));
         let mut also = Arc::default();
-        let (resolved, mut observations) = tokio::join!(resolve(Arc::clone(&also)), observing);
+        let (resolved, observations) = tokio::join!(resolve(Arc::clone(&also)), observing);
         let mut resolved = resolved?;
+        let mut observations: Vec<Observation> = observations.into_iter().flatten().collect();
         refuse_same(&mut observations, &project).await;
         let (targets, mut problems) = loop {
             let mut problems = problems_of(&mut resolved, &identity_problems);
@@ -231,7 +239,8 @@ impl Workspace {
         }
         problems.append(suspended);
         problems.append(limits::check(&targets));
-        Ok(Evaluation { targets: Some(targets).filter(|_| !is_stopped(&problems)), problems })
+        let targets = Some(targets).filter(|_| !is_stopped(&problems));
+        Ok(Evaluation { targets, problems, reach })
     }
 
     /// Reads what is needed of each entry.
@@ -291,23 +300,6 @@ pub(super) struct Observation {
     pub(super) target: Option<Target>,
     pub(super) observed: Result<Observed, String>,
     pub(super) clients: SealedClients,
-}
-
-async fn observe(
-    name: TargetName,
-    endpoint: Endpoint,
-    resolver: &SecretResolver,
-    sessions: Option<&SessionStore>,
-) -> Observation {
-    let (target, observed) = match endpoint.connect(resolver, sessions).await {
-        Ok(mut target) => {
-            let observed = target.observe().await.map_err(|error| error.to_string());
-            (Some(target), observed)
-        }
-        Err(error) => (None, Err(error.to_string())),
-    };
-    let (address, clients) = (endpoint.address(), SealedClients::new());
-    Observation { name, address, basis: None, target, observed, clients }
 }
 
 /// Refuses targets that turn out to be one Home Assistant, whatever their addresses: each would delete what the other

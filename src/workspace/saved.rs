@@ -32,10 +32,10 @@ pub enum NotSaved {
 pub fn planned(views: &[TargetView], policy: &PolicyOverrides) -> Result<PlanFile, NotSaved> {
     let mut planned = Vec::new();
     for view in views {
-        let name = &view.name;
+        let (name, wave) = (&view.name, view.wave);
         match &view.comparison {
             Ok(Comparison { plan, .. }) => {
-                planned.push(TargetPlan { name, plan, seals: secret_seals(view, plan) });
+                planned.push(TargetPlan { name, wave, plan, seals: secret_seals(view, plan) });
             }
             Err(why) => {
                 return Err(NotSaved::Unknown { name: name.clone(), why: why.clone() });

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::linking::{Linking, link};
 use crate::real::{HomeAssistant, Release, each_release, free_port, send};
-use crate::shell::{Appcred, Project};
+use crate::shell::{Appcred, Project, age_identity};
 use crate::watch::{arrives, eventually};
 
 const HOUSES: &str = "owner: house
@@ -76,8 +76,20 @@ fn what_goes_wrong_in_a_wave_keeps_those_after_it_as_they_are() {
     by_hand(&project, "canary-2");
     let ran = appcred(&project, &["apply", "--yes"]).status(1).run();
     assert_eq!(changed(&project), ["canary-1"]);
-    let said = "error: wave 1 of 3 is not done: `canary-2` has failed: create spotify \"spotify\" is not done: spotify_a is a credential of this client that was made by hand; nothing was changed in 3 targets of the waves after it.";
-    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    let why = "create spotify \"spotify\" (credentials.yaml:2:6) is not done: spotify_a is a credential of this client that was made by hand (`adopt: true` in the entry, or --adopt, takes it over)";
+    let said = format!(
+        "error: wave 1 of 3 is not done: `canary-2` has failed: {why}; nothing was changed in 3 targets of the waves after it (home-1, home-2, home-3)."
+    );
+    assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+    // Whoever plans or is asked knows that before anything is changed.
+    let stop = format!("The waves after wave 1 of 3 will not begin: at `canary-2`, {why}.");
+    assert!(ran.stdout.contains(&stop), "{}", ran.stdout);
+    let plan = |format: &str| appcred(&project, &["plan", "--format", format]).run().stdout;
+    assert!(plan("text").contains(&stop), "{}", plan("text"));
+    assert!(plan("markdown").contains("The waves after wave 1 of 3 will not begin: "));
+    let json: Value = serde_json::from_str(&plan("json")).unwrap();
+    assert_eq!((&json["rollout"]["wave"], &json["rollout"]["message"]), (&1.into(), &stop.into()));
+    assert_eq!(json["rollout"]["failed_target"], "canary-2");
 
     // Whoever names targets is asked for no wave that they are not about.
     appcred(&project, &["apply", "--yes", "--target=home-2"]).run();
@@ -87,6 +99,100 @@ fn what_goes_wrong_in_a_wave_keeps_those_after_it_as_they_are() {
     let ran = appcred(&project, &["apply", "--yes"]).run();
     assert_eq!(changed(&project), NAMES);
     assert!(!ran.stdout.contains("canary-1: 1 created"), "{}", ran.stdout);
+}
+
+#[test]
+fn what_is_kept_on_purpose_stops_no_wave() {
+    let project = houses();
+    appcred(&project, &["apply", "--yes"]).run();
+    let entry = |secret: &str, rest: &str| {
+        format!("  - {{domain: spotify, key: a, client_id: a, client_secret: {secret}, {rest}}}\n")
+    };
+    let entries = |secret: &str, rest: &str| {
+        let canaries = entry(secret, &format!("targets: [canary-*]{rest}"));
+        format!("application_credentials:\n{canaries}{}", entry(secret, "targets: [home-*]"))
+    };
+    let held = |house: &str| {
+        fs::read_to_string(project.join(&format!("{house}/.storage/application_credentials")))
+    };
+    for (secret, rest, status) in
+        [("xyzzy-b", ", protect: true", 1), ("xyzzy-c", ", suspend: true", 0)]
+    {
+        project.write("credentials.yaml", &entries(secret, rest));
+        let plan = appcred(&project, &["plan"]).run();
+        assert!(!plan.stdout.contains("will not begin"), "{}", plan.stdout);
+        let ran = appcred(&project, &["apply", "--yes"]).status(status).run();
+        assert!(!ran.stderr.contains("is not done: "), "{}", ran.stderr);
+        assert!(held("canary-1").unwrap().contains("xyzzy-a"));
+        assert!(held("home-3").unwrap().contains(secret), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_wave_of_suspended_targets_alone_is_warned_of() {
+    let project = houses();
+    let suspended =
+        HOUSES.replace("labels: {ring: canary}}", "labels: {ring: canary}, suspend: true}");
+    project.write("appcred.yaml", &suspended);
+    let ran = appcred(&project, &["validate"]).run();
+    let warning =
+        "warning: all targets of this wave are suspended, so the next one begins without it";
+    assert!(ran.stderr.contains(warning), "{}", ran.stderr);
+    assert!(ran.stderr.contains("appcred.yaml:11:"), "{}", ran.stderr);
+}
+
+#[test]
+fn in_a_pause_other_runs_may_change_a_target_and_what_they_change_is_seen() {
+    let project = houses();
+    project.write("appcred.yaml", &HOUSES.replace("{max: 20%}]", "{max: 20%}]\n    pause: 8s"));
+    let running = appcred(&project, &["apply", "--yes"]).spawn();
+    eventually("the first pause", || running.stderr().contains("wave 1 of 3 is done"));
+    let urgent = appcred(&project, &["apply", "--yes", "--target=home-1,home-2"]).run();
+    assert!(!urgent.stderr.contains("Waiting for"), "{}", urgent.stderr);
+    assert_eq!(changed(&project), ["canary-1", "canary-2", "home-1", "home-2"]);
+    let ran = running.finish();
+    assert!(ran.stdout.contains("was changed while the waves before it"), "{}", ran.stdout);
+    let stopped = "wave 2 of 3 is not done: `home-1` has failed";
+    assert!(ran.stderr.contains(stopped), "{}", ran.stderr);
+    assert!(!changed(&project).contains(&"home-3"));
+    appcred(&project, &["apply", "--yes"]).run();
+    assert_eq!(changed(&project), NAMES);
+}
+
+#[test]
+fn a_saved_plan_is_applied_in_the_waves_that_it_was_made_with() {
+    let (identity, recipient) = age_identity();
+    let age = format!("age: {{recipients: [{recipient}]}}\n");
+    let with_waves = HOUSES.replace("allow_plaintext: true\n", &age);
+    let without = with_waves.split("policy:").next().unwrap();
+    let project =
+        Project::new().file("appcred.yaml", &with_waves).file("credentials.yaml", ENTRIES);
+    let appcred =
+        |arguments: &[&str]| appcred(&project, arguments).env("APPCRED_AGE_IDENTITY", &identity);
+    appcred(&["encrypt"]).run();
+    let refused = |saved: &str, applied: &str, difference: &str| {
+        project.write("appcred.yaml", saved);
+        appcred(&["plan", "--out", "saved.plan"]).run();
+        project.write("appcred.yaml", applied);
+        let ran = appcred(&["apply", "saved.plan"]).status(1).run();
+        assert!(ran.stderr.contains("the saved plan is out of date"), "{}", ran.stderr);
+        assert!(ran.stderr.contains(difference), "{}", ran.stderr);
+        assert!(changed(&project).is_empty());
+    };
+    refused(
+        &with_waves,
+        without,
+        "home-2 and 1 other target: was planned in wave 3, and would be changed without waves now",
+    );
+    refused(
+        without,
+        &with_waves,
+        "canary-1 and 1 other target: was planned without waves, and would be changed in wave 1 now",
+    );
+    project.write("appcred.yaml", &with_waves);
+    appcred(&["plan", "--out", "saved.plan"]).run();
+    appcred(&["apply", "saved.plan"]).run();
+    assert_eq!(changed(&project), NAMES);
 }
 
 #[test]

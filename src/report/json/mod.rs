@@ -23,8 +23,9 @@ use crate::model::{
 use crate::plan::{Action, Plan, Step, UndeclaredAccount, Unknown, Why, Withheld};
 use crate::reconcile::Outcome;
 
+use super::rollout::ReportedRollout;
 use super::set_up::{IntegrationOf, WaitsFor};
-use super::{Format, Report, Tally, TargetReport, Verb, words};
+use super::{Format, Report, Tally, TargetReport, Verb, waves, words};
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -58,6 +59,9 @@ pub(super) struct PlanReport<'a> {
     /// Why the run failed before it had more to report; left out else.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    /// The wave that will not be done by what is planned, where targets of later waves are to be changed; left out else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout: Option<ReportedRollout<'a>>,
     /// The targets; none where the manifests are in error.
     targets: Vec<ReportedTarget<ReportedPlan<'a>>>,
 }
@@ -244,7 +248,9 @@ fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
     let selection = report.selection.arguments();
     let commit = report.commit;
     let format_version = FORMAT_VERSION;
-    to_json(&PlanReport { format_version, commit, problems, selection, error: None, targets })
+    let (error, stop) = (None, waves::stop(report.targets));
+    let rollout = stop.as_ref().map(|stop| ReportedRollout::of(stop, waves::in_words(stop)));
+    to_json(&PlanReport { format_version, commit, problems, selection, error, rollout, targets })
 }
 
 /// The report of a run that failed before it had one.
@@ -253,8 +259,8 @@ fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
 /// None in practice: all of it can be written as JSON.
 pub(super) fn failed_plan(why: &str) -> serde_json::Result<String> {
     let (format_version, error) = (FORMAT_VERSION, Some(why));
-    let (commit, problems, selection, targets) = Default::default();
-    to_json(&PlanReport { format_version, commit, problems, selection, error, targets })
+    let (commit, problems, selection, rollout, targets) = Default::default();
+    to_json(&PlanReport { format_version, commit, problems, selection, error, rollout, targets })
 }
 
 fn summary(plan: &Plan) -> Summary {

@@ -124,6 +124,48 @@ async fn a_failure_stops_the_waves_after_it_until_it_is_corrected() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn why_a_house_waits_is_said_anew_when_that_changes() {
+    let houses = Arc::new(Houses::default());
+    let engine = started(Arc::clone(&houses), "first").await;
+    engine.pass(3 * PAUSE).await;
+    houses.at("canary-b").state().refuses_secrets = Some("the secret is wrong".to_owned());
+    engine.declare(&all("second")).await;
+    engine.pass(5).await;
+    let wait = || {
+        let near = engine.target("near");
+        let of_entry = match &near.entries[0].holding {
+            Holding::Withheld(why) => why.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(near.differences[0].why.as_ref(), Some(&of_entry));
+        of_entry.to_string()
+    };
+    assert!(wait().ends_with("wave 1 is not done: `canary-b` has failed"), "{}", wait());
+    houses.at("canary-b").state().refuses_secrets = None;
+    houses.at("canary-b").report();
+    engine.pass(PAUSE / 2).await;
+    assert_eq!(engine.with("second"), ["canary-a", "canary-b"]);
+    assert!(wait().ends_with("the pause after the waves before it is not over"), "{}", wait());
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_to_be_changed_nothing_stops_a_rollout() {
+    let houses = Arc::new(Houses::default());
+    let engine = started(Arc::clone(&houses), "first").await;
+    engine.pass(3 * PAUSE).await;
+    houses.at("canary-a").go_down();
+    houses.at("canary-b").go_down();
+    engine.pass(PAUSE).await;
+    assert!(!engine.target("canary-a").is_connected());
+    assert_eq!(engine.stopped(), None);
+    engine.declare(&all("second")).await;
+    engine.pass(5).await;
+    assert!(engine.stopped().unwrap().starts_with("wave 1 of 3 has stopped the rollout"));
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_house_that_cannot_be_reached_holds_up_no_wave_unless_all_of_it_are_so() {
     let houses = Arc::new(Houses::default());
     houses.at("canary-a").go_down();
