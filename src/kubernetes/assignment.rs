@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::core::{Selector, SelectorExt};
 use smol_str::{SmolStr, format_smolstr};
 
@@ -148,7 +149,7 @@ fn read_credential<'d>(
     let key = Key::new(&name.name).ok_or_else(|| {
         Fault::invalid("the name is longer than 100 characters, or has one that no key has".into())
     })?;
-    let selector = Selector::try_from(declared.spec.target_selector.clone())
+    let selector = selector(&declared.spec.target_selector)
         .map_err(|why| Fault::invalid(format!("targetSelector: {why}")))?;
     let secret = &declared.spec.client_secret_ref;
     let secret = all.secret(&name.beside(&secret.name), &secret.key);
@@ -159,6 +160,24 @@ fn read_credential<'d>(
         Err(fault) => Err(fault.into()),
     };
     Ok(ReadCredential { name, declared, key, selector, wanted, revision })
+}
+
+/// A selector as Kubernetes takes it: one that selects nothing by mistake would delete everywhere.
+fn selector(of: &LabelSelector) -> Result<Selector, String> {
+    for expression in of.match_expressions.iter().flatten() {
+        let LabelSelectorRequirement { key, operator, values } = expression;
+        let has_values = values.as_ref().is_some_and(|values| !values.is_empty());
+        match (operator.as_str(), has_values) {
+            ("In" | "NotIn", false) => {
+                return Err(format!("`{operator}` for the label `{key}` has no values"));
+            }
+            ("Exists" | "DoesNotExist", true) => {
+                return Err(format!("`{operator}` for the label `{key}` takes no values"));
+            }
+            _ => {}
+        }
+    }
+    Selector::try_from(of.clone()).map_err(|why| why.to_string())
 }
 
 /// A text that differs wherever a version of an object and of its Secret does.
@@ -371,13 +390,22 @@ pub(super) mod tests {
         let no_secret = json!({"clientSecretRef": {"name": "none", "key": "secret"}});
         let no_key = json!({"clientSecretRef": {"name": "all", "key": "none"}});
         let wrong = json!({"domain": "Spotify!"});
+        let none = json!({"key": "ring", "operator": "In", "values": []});
+        let of_none = json!({"targetSelector": {"matchExpressions": [none]}});
         let twin = json!({"clientId": "a"});
-        let cases = [("a", json!({})), ("b", no_secret), ("c", no_key), ("d", wrong), ("e", twin)];
+        let cases = [
+            ("a", json!({})),
+            ("b", no_secret),
+            ("c", no_key),
+            ("d", wrong),
+            ("e", twin),
+            ("f", of_none),
+        ];
         let all = declarations(&cases);
         assert_eq!(keys(&all), (vec!["a".to_owned()], Vec::new()));
-        let faults = ["a", "b", "c", "d", "e"].map(|of| fault(&all, of));
-        let missing = Some("SecretMissing");
-        assert_eq!(faults, [None, missing, missing, Some("InvalidSpec"), Some("SameClient")]);
+        let faults = ["a", "b", "c", "d", "e", "f"].map(|of| fault(&all, of));
+        let (missing, invalid) = (Some("SecretMissing"), Some("InvalidSpec"));
+        assert_eq!(faults, [None, missing, missing, invalid, Some("SameClient"), invalid]);
     }
 
     fn timestamp(second: i64) -> Option<Timestamp> {

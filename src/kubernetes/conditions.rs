@@ -5,6 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::standing::{ObjectStanding, Way};
 
+/// The longest message, in bytes.
+const LONGEST_MESSAGE: usize = 4096;
+
 /// The conditions of an object. The time of one is that of its last change, also over a restart of ours.
 pub(super) fn conditions(
     of: &ObjectStanding,
@@ -19,7 +22,7 @@ pub(super) fn conditions(
             type_: kind.to_owned(),
             status: status.to_owned(),
             reason: reason.to_owned(),
-            message: message.to_owned(),
+            message: cut(message.to_owned(), LONGEST_MESSAGE),
             observed_generation: Some(generation),
             last_transition_time: before
                 .map_or(Time(now), |before| before.last_transition_time.clone()),
@@ -40,4 +43,14 @@ pub(super) fn conditions(
 /// The condition of a kind.
 pub(super) fn find<'c>(all: &'c [Condition], kind: &str) -> Option<&'c Condition> {
     all.iter().find(|condition| condition.type_ == kind)
+}
+
+/// A text of so many bytes at most.
+pub(super) fn cut(mut text: String, longest: usize) -> String {
+    if text.len() > longest {
+        let end = (0..=longest).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

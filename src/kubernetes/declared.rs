@@ -117,6 +117,12 @@ impl Declarations {
         }
     }
 
+    /// The uids of all objects.
+    pub(super) fn uids(&self) -> BTreeSet<&str> {
+        let houses = self.houses.values().map(|of| of.uid.as_str());
+        houses.chain(self.credentials.values().map(|of| of.uid.as_str())).collect()
+    }
+
     /// The uids of what is being deleted.
     pub(super) fn deleted(&self) -> impl Iterator<Item = &str> {
         let houses = self.houses.values().filter(|of| of.deleted.is_some());

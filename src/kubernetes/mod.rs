@@ -3,7 +3,7 @@
 //! ```text
 //!  API server ─▶ source.rs ─Declarations─▶ reader.rs ─specs─▶ watch/ ─Status─▶ writer.rs ─▶ API server
 //!                declared.rs               │ assignment.rs (pure)              │ standing.rs, farewell.rs,
-//!                                          ▼ wanted.rs                         ▼ conditions.rs (pure)
+//!                                          ▼ wanted.rs                         ▼ verdict.rs, conditions.rs (pure)
 //!  resources.rs, definitions.rs = the custom resources
 //! ```
 //!
@@ -15,14 +15,16 @@ mod declared;
 mod definitions;
 mod error;
 mod farewell;
+mod object_write;
 mod reader;
 mod resources;
 mod source;
 mod standing;
+mod untitled;
+mod verdict;
 mod wanted;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +39,7 @@ use crate::model::Owner;
 use crate::target::Stop;
 use crate::watch::{Clock, StatusStore};
 
-use writer::{Writer, recorder};
+use writer::Writer;
 
 pub use definitions::definitions;
 pub use reader::ClusterReader;
@@ -127,17 +129,8 @@ pub fn begin(
     let (source, objects, declaring, mut tasks) = source::begin(client, &scope, Arc::clone(&news));
     let (assigned, assigned_in) = watch::channel(None);
     let reader = ClusterReader { owner, declaring, news, assigned, clock };
-    let writer = Writer {
-        client: client.clone(),
-        objects,
-        assigned: assigned_in,
-        status: statuses.subscribe(),
-        recorder: recorder(client),
-        patience,
-        clock,
-        awaited: farewell::DeletionWaits::default(),
-        written: BTreeMap::new(),
-    };
+    let status = statuses.subscribe();
+    let writer = Writer::new((client, objects), assigned_in, status, patience, clock);
     tasks.spawn(source.run(stop.clone()));
     tasks.spawn(writer.run(stop.clone()));
     (reader, tasks)

@@ -1,5 +1,6 @@
 //! Reads what the cluster declares, as the watcher's tasks want it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
@@ -25,28 +26,30 @@ impl ClusterReader {
     /// Waits until it is known what is declared, or why that cannot be known.
     pub async fn answered(&mut self) {
         // An error means that nobody will answer, which the first reading reports.
-        drop(self.declaring.changed().await);
+        drop(self.declaring.wait_for(Declaring::is_answer).await);
     }
 }
 
 impl ReadSpecs for ClusterReader {
     fn read(&mut self) -> Reading {
-        let declaring = self.declaring.borrow().clone();
+        let Declaring { declared, troubles } = self.declaring.borrow().clone();
         let read_at = Some((self.clock)());
-        let declared = match declaring {
-            Ok(declared) => declared,
-            Err(why) => {
-                let blocker = Some(why);
-                let manifests = ManifestStatus { read_at, blocker, ..ManifestStatus::default() };
-                return Reading { manifests, ..Reading::default() };
-            }
+        let Some(declared) = declared else {
+            let whys: Vec<String> = troubles.into_values().collect();
+            let why = match whys.is_empty() {
+                true => "the cluster has not answered yet".to_owned(),
+                false => whys.join("; "),
+            };
+            let manifests =
+                ManifestStatus { read_at, blocker: Some(why), ..ManifestStatus::default() };
+            return Reading { manifests, ..Reading::default() };
         };
         let mut assignment = assign(&declared, &self.owner);
         let manifests = ManifestStatus {
             read_at,
             files: declared.houses.len() + declared.credentials.len(),
             entries: declared.credentials.len(),
-            problems: Arc::new(problems(&assignment)),
+            problems: Arc::new(problems(&assignment, troubles)),
             ..ManifestStatus::default()
         };
         let specs = std::mem::take(&mut assignment.specs);
@@ -61,12 +64,20 @@ impl ReadSpecs for ClusterReader {
     fn restart(&mut self) {}
 }
 
-/// Objects in error: no other is held up by them, so they are warnings here.
-fn problems(assignment: &ClusterAssignment) -> Diagnostics {
+/// Objects in error: no other is held up by them, so they are warnings here. So is what keeps changes from being seen:
+/// what was declared before stays in force.
+fn problems(
+    assignment: &ClusterAssignment,
+    troubles: BTreeMap<&'static str, String>,
+) -> Diagnostics {
     let houses = assignment.houses.iter().map(|(name, of)| ("HomeAssistant", name, &of.fault));
     let credentials = assignment.credentials.iter();
     let credentials = credentials.map(|(name, of)| ("ApplicationCredential", name, &of.fault));
     let mut problems = Diagnostics::default();
+    for why in troubles.into_values() {
+        let message = format!("{why}; what was read before stays in force");
+        problems.push(Diagnostic::warning(ProblemCode::Unreadable, message));
+    }
     for (kind, name, fault) in houses.chain(credentials) {
         if let Some(fault) = fault {
             let message = format!("{kind} {name}: {}", fault.message);

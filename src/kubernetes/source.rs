@@ -61,8 +61,21 @@ pub(super) struct Objects {
     secrets: Store<PartialObjectMeta<SecretObject>>,
 }
 
-/// What is declared; nothing before the cluster has answered, which has why not.
-pub(super) type Declaring = Result<Arc<Declarations>, String>;
+/// What is declared, and what keeps that from being news.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Declaring {
+    /// Nothing before the cluster has answered.
+    pub(super) declared: Option<Arc<Declarations>>,
+    /// Why objects are not watched, by kind.
+    pub(super) troubles: BTreeMap<&'static str, String>,
+}
+
+impl Declaring {
+    /// Whether something is to be said of it.
+    pub(super) fn is_answer(&self) -> bool {
+        self.declared.is_some() || !self.troubles.is_empty()
+    }
+}
 
 /// Watches the cluster.
 pub(super) struct Source {
@@ -86,10 +99,15 @@ pub(super) fn begin(
     let (secrets, secrets_in) = store();
     let objects = Objects { houses, credentials, secrets };
     let changed = Arc::new(Notify::new());
-    let (declaring, receiver) = watch::channel(Err("the cluster has not answered yet".to_owned()));
+    let (declaring, receiver) = watch::channel(Declaring::default());
     let mut tasks = JoinSet::new();
     let config = watcher::Config::default;
-    let of = |what| Watched { what, changed: Arc::clone(&changed), failure: declaring.clone() };
+    let of = |what| Watched {
+        what,
+        changed: Arc::clone(&changed),
+        declaring: declaring.clone(),
+        news: Arc::clone(&news),
+    };
     let stream = watcher(scope.api(client), config()).default_backoff();
     let stream = stream.modify(|of: &mut HouseObject| of.meta_mut().managed_fields = None);
     let stream = stream.reflect(houses_in);
@@ -122,7 +140,8 @@ fn keep_version(of: &mut ObjectMeta) {
 struct Watched {
     what: &'static str,
     changed: Arc<Notify>,
-    failure: watch::Sender<Declaring>,
+    declaring: watch::Sender<Declaring>,
+    news: Arc<Notify>,
 }
 
 impl Watched {
@@ -131,36 +150,43 @@ impl Watched {
         events: impl stream::Stream<Item = watcher::Result<watcher::Event<K>>>,
     ) {
         let mut events = std::pin::pin!(events);
-        let mut failed: Option<String> = None;
         while let Some(event) = events.next().await {
             match event {
-                Ok(event) => {
-                    if failed.take().is_some() {
-                        tracing::info!("{} are watched again", self.what);
-                    }
-                    // A list is taken as a whole.
-                    if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
-                        self.changed.notify_one();
-                    }
+                // A list is taken as a whole; that it is asked for says nothing.
+                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+                Ok(_) => {
+                    self.succeeded();
+                    self.changed.notify_one();
                 }
-                Err(why) => self.failed(&mut failed, error::of_watch(self.what, &why)),
+                Err(why) => self.failed(error::of_watch(self.what, &why)),
             }
         }
     }
 
-    fn failed(&self, failed: &mut Option<String>, why: String) {
-        if failed.as_ref() == Some(&why) {
-            return;
+    fn succeeded(&self) {
+        let is_news = self
+            .declaring
+            .send_if_modified(|declaring| declaring.troubles.remove(self.what).is_some());
+        if is_news {
+            tracing::info!("{} are watched again", self.what);
+            self.news.notify_one();
         }
-        tracing::error!("{why}; what was read before stays in force");
-        self.failure.send_if_modified(|declaring| {
-            let is_begin = declaring.is_err();
-            if is_begin {
-                *declaring = Err(why.clone());
+    }
+
+    fn failed(&self, why: String) {
+        let is_news = self.declaring.send_if_modified(|declaring| {
+            let is_news = declaring.troubles.get(self.what) != Some(&why);
+            if is_news && declaring.declared.is_some() {
+                tracing::error!("{why}; what was read before stays in force");
+            } else if is_news {
+                tracing::error!("{why}");
             }
-            is_begin
+            declaring.troubles.insert(self.what, why);
+            is_news
         });
-        *failed = Some(why);
+        if is_news {
+            self.news.notify_one();
+        }
     }
 }
 
@@ -176,13 +202,14 @@ impl Source {
             }
             loop {
                 let (declared, has_faults) = self.read().await;
-                let is_news = self.declaring.send_if_modified(|last| {
-                    let is_news = last.as_ref().ok().is_none_or(|last| **last != declared);
-                    if is_news {
-                        *last = Ok(Arc::new(declared));
-                    }
-                    is_news
-                });
+                let is_news =
+                    self.declaring.send_if_modified(|Declaring { declared: last, .. }| {
+                        let is_news = last.as_ref().is_none_or(|last| **last != declared);
+                        if is_news {
+                            *last = Some(Arc::new(declared));
+                        }
+                        is_news
+                    });
                 if is_news {
                     self.news.notify_one();
                 }
@@ -272,8 +299,10 @@ async fn read_secret(
 /// What is text in a Secret.
 fn values(secret: &SecretObject) -> SecretValues {
     let data = secret.data.iter().flatten();
+    // One that was made of a file ends as lines do.
     let values = data.filter_map(|(key, value)| {
-        Some((key.clone(), Secret::new(std::str::from_utf8(&value.0).ok()?)))
+        let text = std::str::from_utf8(&value.0).ok()?;
+        Some((key.clone(), Secret::new(text.trim_end_matches(['\r', '\n']))))
     });
     SecretValues {
         version: secret.resource_version().unwrap_or_default(),

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use super::assignment::{ClusterAssignment, CredentialAssignment, Fault, HouseAssignment};
 use super::declared::ObjectName;
 use super::farewell::Finalizer;
-use super::resources::{HeldStatus, TargetCounts};
+use super::resources::{FINALIZER, HeldStatus, TargetCounts};
+use super::untitled::untitled;
 use crate::model::{Key, counted};
 use crate::status::{Holding, Link, TargetStatus};
 
@@ -47,6 +48,14 @@ impl ObjectStanding {
         Self { is_ready: false, reason, message, way, consent: None }
     }
 
+    /// The mark that keeps it cannot be set, for this reason.
+    pub(super) fn unmarked(why: &str) -> Self {
+        let message = format!(
+            "the finalizer {FINALIZER} cannot be set, and nothing is created before that: {why}"
+        );
+        Self::open("FinalizerRefused", message, Way::Reconciling)
+    }
+
     /// Nothing is known of it yet.
     pub(super) fn begun() -> Self {
         Self::open("Progressing", "it is being looked at".to_owned(), Way::Reconciling)
@@ -75,7 +84,7 @@ pub(super) fn unless_deleted<'t>(
         _ => return otherwise.filter(|_| !is_deleted),
     };
     let lines = left.iter().map(|house| match target(house) {
-        Some(TargetStatus { error: Some(why), .. }) => format!("{house}: {why}"),
+        Some(TargetStatus { error: Some(why), .. }) => format!("{house}: {}", untitled(why)),
         Some(target) if target.is_connected() && !target.differences.is_empty() => {
             format!("{house}: something is withheld, as where a linked account uses the credential")
         }
@@ -95,7 +104,7 @@ pub(super) fn of_house(
         return Some(fault.into());
     }
     let target = target.filter(|target| target.revisions == assigned.revisions)?;
-    let waiting = target.pending_consents().count();
+    let waiting = target.waiting().count();
     let consent = (waiting > 0).then(|| {
         let accounts = counted(waiting, "account");
         format!("{accounts} to be linked: the status page of appcred has the links")
@@ -113,11 +122,11 @@ fn of_target(assigned: &HouseAssignment, target: &TargetStatus) -> ObjectStandin
             Link::Up { .. } => ("Failed", Way::Reconciling),
             _ => ("Unreachable", Way::Reconciling),
         };
-        return ObjectStanding::open(reason, why.clone(), way);
+        return ObjectStanding::open(reason, untitled(why), way);
     }
     if !target.differences.is_empty() {
         let all = target.differences.iter().map(|difference| match &difference.why {
-            Some(why) => format!("{}: {why}", difference.what),
+            Some(why) => format!("{}: {}", difference.what, untitled(&why.to_string())),
             None => difference.what.clone(),
         });
         let all: Vec<String> = all.collect();
@@ -133,8 +142,8 @@ fn of_target(assigned: &HouseAssignment, target: &TargetStatus) -> ObjectStandin
 }
 
 fn set_up_error(entry: &crate::status::EntryStatus) -> Option<String> {
-    let why = entry.set_ups.iter().find_map(|set_up| set_up.error.as_ref())?;
-    Some(format!("{}: {why}", entry.key))
+    let why = entry.fault_of_client()?;
+    Some(format!("{}: {}", entry.key, untitled(&why)))
 }
 
 /// How the credentials that are wanted at a Home Assistant are there.
@@ -176,13 +185,13 @@ fn state(
         return (SUSPENDED, None);
     }
     let Some(entry) = target.entries.iter().find(|entry| entry.key == *key) else {
-        return (PENDING, target.error.clone());
+        return (PENDING, error_of(target));
     };
     match &entry.holding {
-        _ if !target.is_connected() => (PENDING, target.error.clone()),
+        _ if !target.is_connected() => (PENDING, error_of(target)),
         Holding::Suspended => (SUSPENDED, None),
-        Holding::Withheld(why) => (WITHHELD, Some(why.to_string())),
-        Holding::Drifted | Holding::Missing | Holding::Unknown => (PENDING, target.error.clone()),
+        Holding::Withheld(why) => (WITHHELD, Some(untitled(&why.to_string()))),
+        Holding::Drifted | Holding::Missing | Holding::Unknown => (PENDING, error_of(target)),
         Holding::InSync => match set_up_error(entry) {
             Some(why) => (SET_UP_FAILED, Some(why)),
             None if entry.waiting().next().is_some() => (CONSENT_REQUIRED, None),
@@ -191,13 +200,17 @@ fn state(
     }
 }
 
+fn error_of(target: &TargetStatus) -> Option<String> {
+    target.error.as_deref().map(untitled)
+}
+
 /// How a credential is in all Home Assistants that it selects; none as long as something is worked on, and nothing has
 /// failed.
 pub(super) fn of_credential(
     name: &ObjectName,
     assigned: &CredentialAssignment,
     all: &ClusterAssignment,
-    targets: &BTreeMap<ObjectName, &TargetStatus>,
+    targets: &BTreeMap<&ObjectName, &TargetStatus>,
 ) -> (Option<ObjectStanding>, TargetCounts) {
     let mut counts = TargetCounts { total: assigned.houses.len(), ..TargetCounts::default() };
     if let Some(fault) = &assigned.fault {

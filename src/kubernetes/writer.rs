@@ -1,39 +1,35 @@
 //! Writes back how objects are: status, events, and the mark that keeps an object until what it represents is gone.
 //!
-//! A status is written when it differs, and never on a timer: a cluster at rest is not written to.
+//! A status is written when it differs, and never on a timer: a cluster at rest is not written to. What is refused is
+//! tried again for that object alone; all wait where the cluster does not answer.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{Api, Patch, PatchParams};
-use kube::core::NamespaceResourceScope;
-use kube::core::object::HasStatus;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::json;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::assignment::ClusterAssignment;
-use super::conditions::{conditions, find};
-use super::declared::{Declarations, ObjectName};
-use super::error;
-use super::farewell::{self, DeletionWaits, Finalizer};
-use super::resources::{CredentialObject, CredentialStatus, FINALIZER, HouseObject, HouseStatus};
+use super::declared::{Declarations, Declared, ObjectName};
+use super::farewell::{DeletionWaits, Finalizer};
+use super::object_write::{ObjectWrite, Written};
+use super::resources::{CredentialObject, HouseObject};
 use super::source::Objects;
-use super::standing::{self, ObjectStanding};
-use crate::status::{Link, Status, TargetStatus};
+use super::verdict::{Moment, Reported, judge};
+use crate::status::Status;
 use crate::target::Stop;
 use crate::watch::Clock;
 
 /// Changes within this are written at once.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+/// So much of the time at most goes into finding out what differs: one part in this many.
+const SHARE: u32 = 10;
 /// How soon what was written must be seen, before it is written again.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 /// The pause after a failure, which doubles.
@@ -41,296 +37,255 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often it is looked whether an object was waited for long enough.
 const LOOK: Duration = Duration::from_secs(1);
+/// So many objects are written at once.
+const WRITTEN_AT_ONCE: usize = 8;
 
 /// What was declared, and what became of it: of one reading.
 pub(super) type Assigned = Arc<(Arc<Declarations>, ClusterAssignment)>;
 
 /// Writes back how objects are.
 pub(super) struct Writer {
-    pub(super) client: Client,
-    pub(super) objects: Objects,
-    pub(super) assigned: watch::Receiver<Option<Assigned>>,
-    pub(super) status: watch::Receiver<Arc<Status>>,
-    pub(super) recorder: Recorder,
-    /// How long an object that is being deleted waits.
-    pub(super) patience: Duration,
-    pub(super) clock: Clock,
-    pub(super) awaited: DeletionWaits,
-    /// What was written to each object last, and when, by uid.
-    pub(super) written: BTreeMap<String, (Instant, String)>,
+    client: Client,
+    objects: Objects,
+    assigned: watch::Receiver<Option<Assigned>>,
+    status: watch::Receiver<Arc<Status>>,
+    recorder: Recorder,
+    patience: Duration,
+    clock: Clock,
+    awaited: DeletionWaits,
+    /// What came of the last write of each object, by uid, as long as that is of interest.
+    last: BTreeMap<String, LastWrite>,
 }
 
-/// Who reports events.
-pub(super) fn recorder(client: &Client) -> Recorder {
-    let reporter = Reporter { controller: "appcred".to_owned(), instance: None };
-    Recorder::new(client.clone(), reporter)
+/// What came of the last write of an object.
+#[derive(Debug, PartialEq)]
+enum LastWrite {
+    /// It is to be seen; this is the version that was there before.
+    Unseen { over: Option<String>, at: Instant },
+    /// It was refused, or lost to somebody else's where there is no reason, and is tried again then.
+    Rests { why: Option<String>, pause: Duration, next: Instant },
 }
 
-/// What is to become of one object.
-struct ObjectVerdict<S> {
-    finalizer: Finalizer,
-    status: Option<S>,
+/// A write that was begun.
+type Job = BoxFuture<'static, (Named, Written)>;
+
+/// Which object was written.
+struct Named {
+    kind: String,
+    name: ObjectName,
+    uid: String,
+    version: Option<String>,
+    /// Whether all that is written is why its mark could not be set.
+    is_resting: bool,
 }
 
-/// A status that has conditions.
-trait HasConditions {
-    fn conditions(&self) -> &[Condition];
+/// What a look has found.
+#[derive(Default)]
+struct Found {
+    jobs: Vec<Job>,
+    /// When something is to be looked at again, whatever happens.
+    next: Option<Instant>,
 }
 
-impl HasConditions for HouseStatus {
-    fn conditions(&self) -> &[Condition] {
-        &self.conditions
+impl Found {
+    fn look_at(&mut self, at: Instant) {
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 }
-
-impl HasConditions for CredentialStatus {
-    fn conditions(&self) -> &[Condition] {
-        &self.conditions
-    }
-}
-
-/// What the two kinds have in common.
-trait Reported:
-    Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-    + HasStatus<Status: Serialize + PartialEq + HasConditions>
-    + Clone
-    + Debug
-    + DeserializeOwned
-{
-}
-
-impl Reported for HouseObject {}
-impl Reported for CredentialObject {}
 
 impl Writer {
+    pub(super) fn new(
+        (client, objects): (&Client, Objects),
+        assigned: watch::Receiver<Option<Assigned>>,
+        status: watch::Receiver<Arc<Status>>,
+        patience: Duration,
+        clock: Clock,
+    ) -> Self {
+        let reporter = Reporter { controller: "appcred".to_owned(), instance: None };
+        Self {
+            client: client.clone(),
+            objects,
+            assigned,
+            status,
+            recorder: Recorder::new(client.clone(), reporter),
+            patience,
+            clock,
+            awaited: DeletionWaits::default(),
+            last: BTreeMap::new(),
+        }
+    }
+
     /// Writes until it is to stop.
     pub(super) async fn run(mut self, stop: Stop) {
         stop.run_until_cancelled(async {
-            let mut pause = FIRST_PAUSE;
-            let mut last: Option<String> = None;
+            let mut silence: Option<(String, Duration)> = None;
             loop {
-                let (failed, waits) = self.write().await;
-                match &failed {
-                    Some(why) if last.as_ref() != Some(why) => {
-                        tracing::error!("cannot write back to the cluster: {why}");
+                let begun = Instant::now();
+                let Found { jobs, next } = self.look();
+                let took = begun.elapsed();
+                silence = match (self.write(jobs).await, silence) {
+                    (None, None) => None,
+                    (None, Some(_)) => {
+                        tracing::info!("the cluster is written to again");
+                        None
                     }
-                    None if last.is_some() => tracing::info!("the cluster is written to again"),
-                    _ => {}
-                }
-                let next = match (&failed, waits) {
-                    (Some(_), _) => Some(pause),
-                    (None, true) => Some(LOOK),
-                    (None, false) => None,
-                };
-                pause = if failed.is_some() { (2 * pause).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
-                let is_failing = failed.is_some();
-                last = failed;
-                let later = async {
-                    match next {
-                        Some(next) => sleep(next).await,
-                        None => std::future::pending().await,
+                    (Some(why), last) => {
+                        if last.as_ref().is_none_or(|(last, _)| *last != why) {
+                            tracing::error!("cannot write back to the cluster: {why}");
+                        }
+                        let pause = last.map_or(FIRST_PAUSE, |(_, pause)| 2 * pause);
+                        Some((why, pause.min(LONGEST_PAUSE)))
                     }
                 };
-                tokio::select! {
-                    changed = self.assigned.changed(), if !is_failing => if changed.is_err() { return },
-                    changed = self.status.changed(), if !is_failing => if changed.is_err() { return },
-                    () = later => {}
+                match &silence {
+                    Some((_, pause)) => sleep(*pause).await,
+                    None if !self.is_due(begun, next).await => return,
+                    None => sleep(DEBOUNCE.max(took * SHARE)).await,
                 }
-                sleep(DEBOUNCE).await;
             }
         })
         .await;
     }
 
-    /// Writes what differs. Answers why something could not be written, and whether an object is waited for.
-    async fn write(&mut self) -> (Option<String>, bool) {
-        let Some(assigned) = self.assigned.borrow_and_update().clone() else {
-            return (None, false);
+    /// Waits until something may differ; false where nothing can come any more.
+    async fn is_due(&mut self, looked: Instant, next: Option<Instant>) -> bool {
+        let rests = self.last.values().filter_map(|last| match last {
+            LastWrite::Rests { next, .. } => Some(*next),
+            LastWrite::Unseen { .. } => None,
+        });
+        let next = rests.filter(|next| *next > looked).chain(next).min();
+        let later = async {
+            match next {
+                Some(next) => tokio::time::sleep_until(next).await,
+                None => std::future::pending().await,
+            }
         };
-        let status = self.status.borrow_and_update().clone();
+        tokio::select! {
+            changed = self.assigned.changed() => changed.is_ok(),
+            changed = self.status.changed() => changed.is_ok(),
+            () = later => true,
+        }
+    }
+
+    /// Finds out what differs.
+    fn look(&mut self) -> Found {
+        let mut found = Found::default();
+        let Some(assigned) = self.assigned.borrow_and_update().clone() else { return found };
         let (declared, assignment) = &*assigned;
-        let target = |name: &ObjectName| status.targets.get(&name.target());
-        let now = (self.clock)();
-        let (patience, instant) = (self.patience, Instant::now());
+        let instant = Instant::now();
         self.awaited.look(declared.deleted(), instant);
-        let mut failed = None;
-        let mut waits = false;
-        for (name, of) in &declared.houses {
-            let Some(of_house) = assignment.houses.get(name) else { continue };
-            let Some(object) = find_in(&self.objects.houses, name) else { continue };
-            let is_over = self.awaited.is_over(&of.uid, patience, instant);
-            let finalizer = farewell::of_house(name, of, of_house, target(name), is_over);
-            waits |= matches!(finalizer, Finalizer::Waits(_));
-            let standing = standing::of_house(of_house, target(name));
-            let is_deleted = of.deleted.is_some();
-            let standing = standing::unless_deleted(standing, is_deleted, &finalizer, target);
-            let before = object.status.clone().unwrap_or_default();
-            let new =
-                standing.or_else(|| first(object.status.is_none())).map(|standing| HouseStatus {
-                    observed_generation: Some(of.generation),
-                    last_handled_reconcile_at: of.reconcile_at.clone(),
-                    version: version(target(name)).or_else(|| before.version.clone()),
-                    credentials: standing::held(of_house, target(name)),
-                    conditions: conditions(&standing, of.generation, &before.conditions, now),
-                });
-            let verdict = ObjectVerdict { finalizer, status: new };
-            failed = failed.or(self.settle(&*object, name, verdict).await.err());
-        }
-        let targets: BTreeMap<ObjectName, &TargetStatus> =
-            declared.houses.keys().filter_map(|name| Some((name.clone(), target(name)?))).collect();
-        for (name, of) in &declared.credentials {
-            let Some(of_credential) = assignment.credentials.get(name) else { continue };
-            let Some(object) = find_in(&self.objects.credentials, name) else { continue };
-            let is_over = self.awaited.is_over(&of.uid, patience, instant);
-            let finalizer =
-                farewell::of_credential(name, of, (declared, assignment), target, is_over);
-            waits |= matches!(finalizer, Finalizer::Waits(_));
-            let (standing, targets) =
-                standing::of_credential(name, of_credential, assignment, &targets);
-            let is_deleted = of.deleted.is_some();
-            let standing = standing::unless_deleted(standing, is_deleted, &finalizer, target);
-            let before = object.status.clone().unwrap_or_default();
-            let standing = standing.or_else(|| first(object.status.is_none()));
-            let new = standing.map(|standing| CredentialStatus {
-                observed_generation: Some(of.generation),
-                last_handled_reconcile_at: of.reconcile_at.clone(),
-                targets,
-                conditions: conditions(&standing, of.generation, &before.conditions, now),
-            });
-            let verdict = ObjectVerdict { finalizer, status: new };
-            failed = failed.or(self.settle(&*object, name, verdict).await.err());
-        }
-        (failed, waits)
-    }
-
-    /// Writes what is to become of one object.
-    async fn settle<K: Reported>(
-        &mut self,
-        object: &K,
-        name: &ObjectName,
-        verdict: ObjectVerdict<K::Status>,
-    ) -> Result<(), String> {
-        let api: Api<K> = Api::namespaced(self.client.clone(), &name.namespace);
-        let ObjectVerdict { finalizer, status } = verdict;
-        let failed =
-            |why: kube::Error| format!("{} {name}: {}", K::kind(&()), error::in_words(&why));
-        if !matches!(finalizer, Finalizer::Stays | Finalizer::Waits(_)) {
-            let mut all = object.finalizers().to_vec();
-            all.retain(|one| one != FINALIZER);
-            if finalizer == Finalizer::Add {
-                all.push(FINALIZER.to_owned());
-            }
-            if let Finalizer::GiveUp(houses) = &finalizer {
-                let houses: Vec<String> = houses.iter().map(ToString::to_string).collect();
-                let note = format!(
-                    "what it represents stays on {}: it could not be reached, or an account uses it",
-                    houses.join(", ")
-                );
-                tracing::warn!("{} {name} is deleted, and {note}", K::kind(&()));
-                self.report(object, EventType::Warning, "Left", note).await;
-            }
-            // With the version, so that what others write meanwhile is not lost.
-            let metadata = json!({"resourceVersion": object.resource_version(), "finalizers": all});
-            let patch = Patch::Merge(json!({ "metadata": metadata }));
-            let params = PatchParams::default();
-            let patched = api.patch(&name.name, &params, &patch);
-            return match error::within(error::REQUEST_TIMEOUT, patched).await {
-                Ok(_) => Ok(()),
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-                Err(why) => Err(failed(why)),
-            };
-        }
-        let Some(status) = status.filter(|status| object.status() != Some(status)) else {
-            return Ok(());
+        // It is not held during the writes: whoever changes it would have to copy it.
+        let status = self.status.borrow_and_update().clone();
+        let moment = Moment {
+            declared,
+            assignment,
+            targets: Moment::targets(declared, &status),
+            awaited: &self.awaited,
+            patience: self.patience,
+            instant,
+            now: (self.clock)(),
         };
-        let Ok(text) = serde_json::to_string(&status) else { return Ok(()) };
-        let key = object.uid().unwrap_or_default();
-        let is_lagging =
-            |(at, last): &(Instant, String)| *last == text && at.elapsed() < SEEN_WITHIN;
-        if self.written.get(&key).is_some_and(is_lagging) {
-            return Ok(());
-        }
-        let patch = Patch::Merge(json!({ "status": status }));
-        let params = PatchParams::default();
-        let patched = api.patch_status(&name.name, &params, &patch);
-        match error::within(error::REQUEST_TIMEOUT, patched).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-            Err(why) => return Err(failed(why)),
-        }
-        self.written.insert(key, (Instant::now(), text));
-        let before = object.status().map(HasConditions::conditions).unwrap_or_default();
-        self.report_change(object, before, status.conditions()).await;
-        Ok(())
+        let uids = declared.uids();
+        self.last.retain(|uid, _| uids.contains(uid.as_str()));
+        self.look_at_kind::<HouseObject>(&moment, &mut found);
+        self.look_at_kind::<CredentialObject>(&moment, &mut found);
+        found
     }
 
-    /// An event where Ready has another reason, or consent is required.
-    async fn report_change<K: Reported>(
+    fn look_at_kind<K: Reported>(&self, moment: &Moment<'_>, found: &mut Found) {
+        for (name, of) in K::all(moment.declared) {
+            let at = ObjectRef::new(&name.name).within(&name.namespace);
+            let Some(object) = K::stored(&self.objects).get(&at) else { continue };
+            // Another one of this name: what is known is not about that.
+            if object.uid().as_ref() != Some(&of.uid) {
+                continue;
+            }
+            self.look_at_object(name, of, object, moment, found);
+        }
+    }
+
+    fn look_at_object<K: Reported>(
         &self,
-        object: &K,
-        before: &[Condition],
-        now: &[Condition],
+        name: &ObjectName,
+        of: &Declared<K::Declaration>,
+        object: Arc<K>,
+        moment: &Moment<'_>,
+        found: &mut Found,
     ) {
-        for kind in ["Ready", "ConsentRequired"] {
-            let (was, is) = (find(before, kind), find(now, kind));
-            let Some(is) = is.filter(|is| was.is_none_or(|was| was.reason != is.reason)) else {
-                continue;
-            };
-            if is.reason == "Progressing" {
-                continue;
-            }
-            let type_ = if is.status == "True" || is.reason == standing::DELETING {
-                EventType::Normal
-            } else {
-                EventType::Warning
-            };
-            self.report(object, type_, &is.reason, is.message.clone()).await;
-        }
-    }
-
-    /// That events cannot be written holds nothing up.
-    async fn report<K: Reported>(&self, object: &K, type_: EventType, reason: &str, note: String) {
-        let event = Event {
-            type_,
-            reason: reason.to_owned(),
-            note: Some(cut(note)),
-            action: "Reconcile".to_owned(),
-            secondary: None,
+        let last = self.last.get(&of.uid);
+        let (refused, is_resting) = match last {
+            Some(LastWrite::Rests { why, next, .. }) => (why.as_deref(), *next > moment.instant),
+            _ => (None, false),
         };
-        let object = object.object_ref(&());
-        let published = self.recorder.publish(&event, &object);
-        if let Err(why) = error::within(error::REQUEST_TIMEOUT, published).await {
-            tracing::debug!("cannot write an event: {}", error::in_words(&why));
+        let Some(mut verdict) = judge(name, of, &*object, moment, refused) else { return };
+        if matches!(verdict.finalizer, Finalizer::Waits(_)) {
+            found.look_at(moment.instant + LOOK);
         }
+        if is_resting && verdict.finalizer == Finalizer::Add {
+            // Why it is not marked is said meanwhile.
+            verdict.finalizer = Finalizer::Stays;
+        } else if is_resting {
+            return;
+        }
+        if matches!(verdict.finalizer, Finalizer::Stays | Finalizer::Waits(_))
+            && verdict.status.is_none()
+        {
+            return;
+        }
+        if let Some(LastWrite::Unseen { over, at }) = last
+            && *over == object.resource_version()
+            && at.elapsed() < SEEN_WITHIN
+        {
+            found.look_at(moment.instant + LOOK);
+            return;
+        }
+        let named = Named {
+            kind: K::kind(&()).into_owned(),
+            name: name.clone(),
+            uid: of.uid.clone(),
+            version: object.resource_version(),
+            is_resting,
+        };
+        let write = ObjectWrite {
+            client: self.client.clone(),
+            recorder: self.recorder.clone(),
+            name: name.clone(),
+            object,
+            verdict,
+        };
+        found.jobs.push(async move { (named, write.run().await) }.boxed());
     }
-}
 
-/// An object that nothing is known of yet says so; one that had a status before keeps it until more is known.
-fn first(is_first: bool) -> Option<ObjectStanding> {
-    is_first.then(ObjectStanding::begun)
-}
-
-fn version(target: Option<&TargetStatus>) -> Option<String> {
-    match &target?.link {
-        Link::Up { version, .. } => version.clone(),
-        _ => None,
+    /// Writes what differs; answers why the cluster does not answer.
+    async fn write(&mut self, jobs: Vec<Job>) -> Option<String> {
+        let mut writing = stream::iter(jobs).buffer_unordered(WRITTEN_AT_ONCE);
+        while let Some((of, written)) = writing.next().await {
+            let Named { kind, name, uid, version, is_resting } = of;
+            let now = Instant::now();
+            let rests = |why, pause| LastWrite::Rests { why, pause, next: now + pause };
+            let new = match (written, self.last.get(&uid)) {
+                (Written::NoAnswer(why), _) => return Some(why),
+                _ if is_resting => continue,
+                (Written::Done, last) => {
+                    if let Some(LastWrite::Rests { why: Some(_), .. }) = last {
+                        tracing::info!("{kind} {name} is written again");
+                    }
+                    LastWrite::Unseen { over: version, at: now }
+                }
+                (Written::Conflict, _) => rests(None, LOOK),
+                (Written::Refused(why), Some(LastWrite::Rests { why: Some(last), pause, .. }))
+                    if why == *last =>
+                {
+                    let pause = (2 * *pause).min(LONGEST_PAUSE);
+                    rests(Some(why), pause)
+                }
+                (Written::Refused(why), _) => {
+                    tracing::error!("cannot write {kind} {name}: {why}");
+                    rests(Some(why), FIRST_PAUSE)
+                }
+            };
+            self.last.insert(uid, new);
+        }
+        None
     }
-}
-
-fn find_in<K: Resource<DynamicType = ()> + Clone + 'static>(
-    store: &Store<K>,
-    name: &ObjectName,
-) -> Option<Arc<K>> {
-    store.get(&ObjectRef::new(&name.name).within(&name.namespace))
-}
-
-/// A note of an event has a kilobyte at most.
-fn cut(mut note: String) -> String {
-    const LONGEST: usize = 1000;
-    if note.len() > LONGEST {
-        let end = (0..=LONGEST).rev().find(|at| note.is_char_boundary(*at)).unwrap_or_default();
-        note.truncate(end);
-        note.push('…');
-    }
-    note
 }

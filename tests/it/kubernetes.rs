@@ -48,7 +48,8 @@ fn secret(name: &str, key: &str, value: &str) -> String {
 
 /// A HomeAssistant and its token.
 fn house(ha: &HomeAssistant, rest: &str) -> String {
-    let token = secret("cabin-homeassistant-api-token", "token", ha.token());
+    // As `kubectl create secret --from-file` makes it.
+    let token = secret("cabin-homeassistant-api-token", "token", &format!("{}\\n", ha.token()));
     let url = ha.url();
     format!(
         "{token}
@@ -251,6 +252,42 @@ fn what_a_missing_right_keeps_from_being_read_is_a_condition_ha_2026_11() {
     wait_ready(&cluster, "acred/family");
     arrives(&ha, &[("a", "m4rk3d-first")]);
     end(running);
+}
+
+#[test]
+fn an_object_that_cannot_be_written_holds_up_no_other_ha_2026_11() {
+    let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let only = r#"[{"op": "replace", "path": "/rules/0/verbs", "value": ["get", "list", "watch"]},
+        {"op": "add", "path": "/rules/-", "value": {"apiGroups": ["appcred.io"],
+        "resources": ["homeassistants"], "verbs": ["patch"]}}]"#;
+    cluster.kubectl(["patch", "role/appcred", "--type=json", "-p", only, "-n", NAMESPACE]);
+    let running = controller(&cluster, &[]);
+    cluster.apply(&secret("family", "secret", "m4rk3d-first"));
+    cluster.apply(&credential("family", "spotify", "a", LEFT_ALONE));
+    eventually("it says why it is not begun", || {
+        condition(&cluster, "acred/family", "Ready") == is_so("False", "FinalizerRefused")
+    });
+    cluster.apply(&house(&ha, "  deletionPolicy: Delete\n"));
+    wait_ready(&cluster, "hass/cabin");
+    arrives(&ha, &[]);
+    // No event says that the right is there again, and its annotations have changed meanwhile.
+    cluster.kubectl(["annotate", "acred/family", "somebody=else"]);
+    cluster.apply(&packaged("rights.yaml"));
+    wait_ready(&cluster, "acred/family");
+    arrives(&ha, &[("a", "m4rk3d-first")]);
+    // An object that is created again at once says nothing of the one before it.
+    let again = secret("family", "secret", "m4rk3d-second")
+        + &credential("family", "spotify", "b", LEFT_ALONE);
+    cluster.kubectl(["delete", "acred/family", "--timeout=60s"]);
+    cluster.apply(&again);
+    wait_ready(&cluster, "acred/family");
+    arrives(&ha, &[("b", "m4rk3d-second")]);
+    let log = end(running);
+    assert_eq!(
+        log.matches("cannot write ApplicationCredential smart-home/family").count(),
+        1,
+        "{log}"
+    );
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! Writes what is to become of one object to the cluster, with the events about that.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+
+use super::conditions::{cut, find};
+use super::declared::ObjectName;
+use super::error;
+use super::farewell::Finalizer;
+use super::resources::FINALIZER;
+use super::standing;
+use super::verdict::{ObjectVerdict, Reported};
+
+/// The longest note of an event, in bytes.
+const LONGEST_NOTE: usize = 1000;
+
+/// What came of a write.
+#[derive(Debug)]
+pub(super) enum Written {
+    /// It is done, or there is no such object any more.
+    Done,
+    /// Somebody else has written meanwhile.
+    Conflict,
+    /// The cluster refuses it.
+    Refused(String),
+    /// The cluster does not answer.
+    NoAnswer(String),
+}
+
+/// One object, and what is to become of it.
+pub(super) struct ObjectWrite<K: Reported> {
+    pub(super) client: Client,
+    pub(super) recorder: Recorder,
+    pub(super) name: ObjectName,
+    pub(super) object: Arc<K>,
+    pub(super) verdict: ObjectVerdict<K::Status>,
+}
+
+impl<K: Reported> ObjectWrite<K> {
+    /// Writes its mark where that is to change, and its status otherwise.
+    pub(super) async fn run(self) -> Written {
+        let Self { object, verdict: ObjectVerdict { finalizer, status }, .. } = &self;
+        let object = &**object;
+        match (finalizer, status) {
+            (Finalizer::Stays | Finalizer::Waits(_), Some(status)) => {
+                let patch = json!({"metadata": {"uid": object.uid()}, "status": status});
+                let written = self.patch(true, &patch).await;
+                if matches!(written, Written::Done) {
+                    let before = object.status().map(K::conditions).unwrap_or_default();
+                    self.report_change(before, K::conditions(status)).await;
+                }
+                written
+            }
+            (Finalizer::Stays | Finalizer::Waits(_), None) => Written::Done,
+            (finalizer, _) => {
+                let written = self.patch(false, &mark(object, finalizer)).await;
+                if let (Written::Done, Finalizer::GiveUp(houses)) = (&written, finalizer) {
+                    self.report_left(houses).await;
+                }
+                written
+            }
+        }
+    }
+
+    async fn patch(&self, is_status: bool, patch: &serde_json::Value) -> Written {
+        let api: Api<K> = Api::namespaced(self.client.clone(), &self.name.namespace);
+        let (name, patch, params) = (&self.name.name, Patch::Merge(patch), PatchParams::default());
+        let patched = async {
+            match is_status {
+                true => api.patch_status(name, &params, &patch).await,
+                false => api.patch(name, &params, &patch).await,
+            }
+        };
+        match error::within(error::REQUEST_TIMEOUT, patched).await {
+            Ok(_) => Written::Done,
+            Err(kube::Error::Api(status)) if status.code == 404 => Written::Done,
+            Err(kube::Error::Api(status)) if status.code == 409 => Written::Conflict,
+            Err(why @ kube::Error::Api(_)) => Written::Refused(error::in_words(&why)),
+            Err(why) => Written::NoAnswer(error::in_words(&why)),
+        }
+    }
+
+    async fn report_left(&self, houses: &[ObjectName]) {
+        let houses: Vec<String> = houses.iter().map(ToString::to_string).collect();
+        let note = format!(
+            "what it represents stays on {}: it could not be reached, or an account uses it",
+            houses.join(", ")
+        );
+        tracing::warn!("{} {} is deleted, and {note}", K::kind(&()), self.name);
+        self.report(EventType::Warning, "Left", note).await;
+    }
+
+    /// An event where Ready has another reason, or consent is required.
+    async fn report_change(&self, before: &[Condition], now: &[Condition]) {
+        for kind in ["Ready", "ConsentRequired"] {
+            let (was, is) = (find(before, kind), find(now, kind));
+            let Some(is) = is.filter(|is| was.is_none_or(|was| was.reason != is.reason)) else {
+                continue;
+            };
+            if is.reason == "Progressing" {
+                continue;
+            }
+            let type_ = if is.status == "True" || is.reason == standing::DELETING {
+                EventType::Normal
+            } else {
+                EventType::Warning
+            };
+            self.report(type_, &is.reason, is.message.clone()).await;
+        }
+    }
+
+    /// That events cannot be written holds nothing up.
+    async fn report(&self, type_: EventType, reason: &str, note: String) {
+        let event = Event {
+            type_,
+            reason: reason.to_owned(),
+            note: Some(cut(note, LONGEST_NOTE)),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        let object = self.object.object_ref(&());
+        let published = self.recorder.publish(&event, &object);
+        if let Err(why) = error::within(error::REQUEST_TIMEOUT, published).await {
+            tracing::debug!("cannot write an event: {}", error::in_words(&why));
+        }
+    }
+}
+
+/// With the version, so that what others write meanwhile is not lost.
+fn mark(object: &impl ResourceExt, finalizer: &Finalizer) -> serde_json::Value {
+    let mut all = object.finalizers().to_vec();
+    all.retain(|one| one != FINALIZER);
+    if *finalizer == Finalizer::Add {
+        all.push(FINALIZER.to_owned());
+    }
+    let (uid, version) = (object.uid(), object.resource_version());
+    json!({"metadata": {"uid": uid, "resourceVersion": version, "finalizers": all}})
+}

@@ -1,0 +1,230 @@
+//! What is to become of an object, of either kind. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Resource;
+use kube::core::NamespaceResourceScope;
+use kube::core::object::HasStatus;
+use kube::runtime::reflector::Store;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::assignment::ClusterAssignment;
+use super::conditions::conditions;
+use super::declared::{Declarations, Declared, ObjectName};
+use super::farewell::{self, DeletionWaits, Finalizer};
+use super::resources::{
+    CredentialObject, CredentialSpec, CredentialStatus, HouseObject, HouseSpec, HouseStatus,
+};
+use super::source::Objects;
+use super::standing::{self, ObjectStanding};
+use crate::status::{Link, Status, TargetStatus};
+
+/// One reading, and how everything is at one moment.
+pub(super) struct Moment<'m> {
+    pub(super) declared: &'m Declarations,
+    pub(super) assignment: &'m ClusterAssignment,
+    pub(super) targets: BTreeMap<&'m ObjectName, &'m TargetStatus>,
+    pub(super) awaited: &'m DeletionWaits,
+    /// How long an object that is being deleted waits.
+    pub(super) patience: Duration,
+    pub(super) instant: Instant,
+    pub(super) now: Timestamp,
+}
+
+impl<'m> Moment<'m> {
+    /// How the targets of these Home Assistants are.
+    pub(super) fn targets(
+        declared: &'m Declarations,
+        status: &'m Status,
+    ) -> BTreeMap<&'m ObjectName, &'m TargetStatus> {
+        let found = |name: &'m ObjectName| Some((name, status.targets.get(&name.target())?));
+        declared.houses.keys().filter_map(found).collect()
+    }
+
+    fn target(&self, name: &ObjectName) -> Option<&'m TargetStatus> {
+        self.targets.get(name).copied()
+    }
+}
+
+/// What is to become of one object.
+pub(super) struct ObjectVerdict<S> {
+    pub(super) finalizer: Finalizer,
+    /// Its status; none where that stays as it is.
+    pub(super) status: Option<S>,
+}
+
+/// What the statuses of all kinds have.
+pub(super) struct CommonFields<'s> {
+    observed_generation: &'s mut Option<i64>,
+    last_handled_reconcile_at: &'s mut Option<String>,
+    conditions: &'s mut Vec<Condition>,
+}
+
+/// What the kinds have in common.
+pub(super) trait Reported:
+    Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+    + HasStatus<Status: Serialize + PartialEq + Clone + Default + Send + Sync>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    type Declaration: 'static;
+
+    fn stored(objects: &Objects) -> &Store<Self>;
+    fn all(declared: &Declarations) -> &BTreeMap<ObjectName, Declared<Self::Declaration>>;
+    fn conditions(status: &Self::Status) -> &[Condition];
+    fn common(status: &mut Self::Status) -> CommonFields<'_>;
+    /// What becomes of its mark; none where nothing is known of it yet.
+    fn finalizer(
+        name: &ObjectName,
+        of: &Declared<Self::Declaration>,
+        moment: &Moment<'_>,
+        is_over: bool,
+    ) -> Option<Finalizer>;
+    /// How it is, and its status without what all have.
+    fn standing(
+        name: &ObjectName,
+        moment: &Moment<'_>,
+        before: &Self::Status,
+    ) -> (Option<ObjectStanding>, Self::Status);
+}
+
+/// What is to become of an object that was stored so. `refused` is why its mark could not be set.
+pub(super) fn judge<K: Reported>(
+    name: &ObjectName,
+    of: &Declared<K::Declaration>,
+    object: &K,
+    moment: &Moment<'_>,
+    refused: Option<&str>,
+) -> Option<ObjectVerdict<K::Status>> {
+    let is_over = moment.awaited.is_over(&of.uid, moment.patience, moment.instant);
+    let finalizer = K::finalizer(name, of, moment, is_over)?;
+    let before = object.status().cloned().unwrap_or_default();
+    let (standing, mut status) = K::standing(name, moment, &before);
+    let is_deleted = of.deleted.is_some();
+    let target = |name: &ObjectName| moment.target(name);
+    let standing = standing::unless_deleted(standing, is_deleted, &finalizer, target);
+    let standing = match (refused, &finalizer) {
+        (Some(why), Finalizer::Add) => Some(ObjectStanding::unmarked(why)),
+        _ => standing.or_else(|| object.status().is_none().then(ObjectStanding::begun)),
+    };
+    let status = standing.map(|standing| {
+        let fields = K::common(&mut status);
+        *fields.observed_generation = Some(of.generation);
+        *fields.last_handled_reconcile_at = of.reconcile_at.clone();
+        *fields.conditions =
+            conditions(&standing, of.generation, K::conditions(&before), moment.now);
+        status
+    });
+    Some(ObjectVerdict { finalizer, status: status.filter(|new| object.status() != Some(new)) })
+}
+
+impl Reported for HouseObject {
+    type Declaration = HouseSpec;
+
+    fn stored(objects: &Objects) -> &Store<Self> {
+        &objects.houses
+    }
+
+    fn all(declared: &Declarations) -> &BTreeMap<ObjectName, Declared<HouseSpec>> {
+        &declared.houses
+    }
+
+    fn conditions(status: &HouseStatus) -> &[Condition] {
+        &status.conditions
+    }
+
+    fn common(status: &mut HouseStatus) -> CommonFields<'_> {
+        let HouseStatus { observed_generation, last_handled_reconcile_at, conditions, .. } = status;
+        CommonFields { observed_generation, last_handled_reconcile_at, conditions }
+    }
+
+    fn finalizer(
+        name: &ObjectName,
+        of: &Declared<HouseSpec>,
+        moment: &Moment<'_>,
+        is_over: bool,
+    ) -> Option<Finalizer> {
+        let assigned = moment.assignment.houses.get(name)?;
+        Some(farewell::of_house(name, of, assigned, moment.target(name), is_over))
+    }
+
+    fn standing(
+        name: &ObjectName,
+        moment: &Moment<'_>,
+        before: &HouseStatus,
+    ) -> (Option<ObjectStanding>, HouseStatus) {
+        let Some(assigned) = moment.assignment.houses.get(name) else {
+            return (None, HouseStatus::default());
+        };
+        let target = moment.target(name);
+        let status = HouseStatus {
+            version: version(target).or_else(|| before.version.clone()),
+            credentials: standing::held(assigned, target),
+            ..HouseStatus::default()
+        };
+        (standing::of_house(assigned, target), status)
+    }
+}
+
+impl Reported for CredentialObject {
+    type Declaration = CredentialSpec;
+
+    fn stored(objects: &Objects) -> &Store<Self> {
+        &objects.credentials
+    }
+
+    fn all(declared: &Declarations) -> &BTreeMap<ObjectName, Declared<CredentialSpec>> {
+        &declared.credentials
+    }
+
+    fn conditions(status: &CredentialStatus) -> &[Condition] {
+        &status.conditions
+    }
+
+    fn common(status: &mut CredentialStatus) -> CommonFields<'_> {
+        let CredentialStatus { observed_generation, last_handled_reconcile_at, conditions, .. } =
+            status;
+        CommonFields { observed_generation, last_handled_reconcile_at, conditions }
+    }
+
+    fn finalizer(
+        name: &ObjectName,
+        of: &Declared<CredentialSpec>,
+        moment: &Moment<'_>,
+        is_over: bool,
+    ) -> Option<Finalizer> {
+        moment.assignment.credentials.get(name)?;
+        let all = (moment.declared, moment.assignment);
+        Some(farewell::of_credential(name, of, all, |name| moment.target(name), is_over))
+    }
+
+    fn standing(
+        name: &ObjectName,
+        moment: &Moment<'_>,
+        _: &CredentialStatus,
+    ) -> (Option<ObjectStanding>, CredentialStatus) {
+        let Some(assigned) = moment.assignment.credentials.get(name) else {
+            return (None, CredentialStatus::default());
+        };
+        let (standing, targets) =
+            standing::of_credential(name, assigned, moment.assignment, &moment.targets);
+        (standing, CredentialStatus { targets, ..CredentialStatus::default() })
+    }
+}
+
+fn version(target: Option<&TargetStatus>) -> Option<String> {
+    match &target?.link {
+        Link::Up { version, .. } => version.clone(),
+        _ => None,
+    }
+}
