@@ -9,7 +9,9 @@ use clap::Args;
 use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
 
-use crate::kubernetes::{self, Cluster, ClusterReader, ClusterScope, ControllerSettings};
+use crate::kubernetes::{
+    self, Cluster, ClusterParts, ClusterReader, ClusterScope, ControllerSettings, LeaseSettings,
+};
 use crate::model::Owner;
 use crate::target::Stop;
 use crate::watch::{
@@ -29,7 +31,7 @@ const LONGEST_OWNER: usize = 36;
 /// Keep Home Assistants as the resources of a Kubernetes cluster want them, until stopped
 ///
 /// The custom resources HomeAssistant and ApplicationCredential, which `appcred schema crd` defines, say what is
-/// wanted; their status says what is there. One replica only: nothing keeps a second one away.
+/// wanted; their status says what is there. Of several replicas one acts: the one that has the Lease `appcred`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   appcred schema crd | kubectl apply -f -
@@ -53,6 +55,12 @@ pub(super) struct ControllerArgs {
     /// Look at each Home Assistant this often
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     resync: u64,
+    /// Have another replica act once this one has not renewed the Lease for so long; this one stops after two thirds
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(3..=3600))]
+    lease_duration: u64,
+    /// Act without a Lease, also while the cluster does not answer: there is no other replica
+    #[arg(long, conflicts_with = "lease_duration")]
+    no_lease: bool,
     /// Find the cluster in this file, and not as kubectl does
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -82,7 +90,17 @@ pub(super) async fn run(global: &Global, verb: ControllerArgs) -> anyhow::Result
     let over = service::listen(stop.clone(), Arc::clone(&reload))?;
     let statuses = StatusStore::new(environment::now);
     let settings = settings(&verb, &cluster);
-    let (reader, cluster_tasks) = kubernetes::begin(&cluster, settings, &statuses, &stop);
+    let ClusterParts { reader, tasks: cluster_tasks, replicas } =
+        kubernetes::begin(&cluster, settings, &statuses, &stop);
+    let drained = Stop::new();
+    let until_drained = drained.clone();
+    let acting = async move {
+        match replicas {
+            Some(replicas) => replicas.run(until_drained).await,
+            None => until_drained.cancelled().await,
+        }
+    };
+    let mut acting = tokio::spawn(acting);
     // All end when the controller is to stop.
     let mut tasks = JoinSet::new();
     tasks.spawn(while_running(cluster_tasks, stop.clone()));
@@ -94,7 +112,14 @@ pub(super) async fn run(global: &Global, verb: ControllerArgs) -> anyhow::Result
     let channels = Channels { statuses, snapshots, callbacks, wakes, reload, heartbeat, stop };
     tasks.spawn(keep(verb, reader, channels));
     tokio::select! {
-        ended = all(tasks) => ended?,
+        ended = all(tasks) => {
+            ended?;
+            // Nothing is in flight any more: another replica may begin at once.
+            drained.cancel();
+            acting.await?;
+        }
+        // Without it, nothing would be done for ever.
+        crashed = &mut acting => crashed?,
         () = over => {}
     }
     Ok(ExitStatus::Success)
@@ -106,7 +131,15 @@ fn settings(verb: &ControllerArgs, cluster: &Cluster) -> ControllerSettings {
         (false, Some(namespace)) => ClusterScope::Namespace(namespace.clone()),
         (false, None) => ClusterScope::Namespace(cluster.namespace.clone()),
     };
+    let namespace = match &scope {
+        ClusterScope::Namespace(namespace) => namespace.clone(),
+        ClusterScope::Cluster => cluster.namespace.clone(),
+    };
+    let duration = Duration::from_secs(verb.lease_duration);
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let lease = LeaseSettings { namespace, duration, host };
     ControllerSettings {
+        lease: (!verb.no_lease).then_some(lease),
         scope,
         owner: verb.owner.clone(),
         patience: Duration::from_secs(verb.deletion_timeout),

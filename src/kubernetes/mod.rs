@@ -7,7 +7,7 @@
 //!  resources.rs, definitions.rs = the custom resources
 //! ```
 //!
-//! One replica: nothing keeps a second one away.
+//! One replica acts at a time: replicas.rs says which.
 
 mod assignment;
 mod conditions;
@@ -17,6 +17,7 @@ mod error;
 mod farewell;
 mod object_write;
 mod reader;
+mod replicas;
 mod resources;
 mod source;
 mod standing;
@@ -43,6 +44,7 @@ use writer::Writer;
 
 pub use definitions::definitions;
 pub use reader::ClusterReader;
+pub use replicas::{LeaseSettings, Replicas};
 pub use source::ClusterScope;
 
 /// How long to wait for a connection to the API server.
@@ -67,6 +69,8 @@ pub enum ClusterError {
 /// A cluster, and the namespace that is meant where none is named.
 pub struct Cluster {
     client: Client,
+    /// A connection of its own, which nothing else holds up.
+    lease_client: Client,
     /// That namespace.
     pub namespace: String,
 }
@@ -98,9 +102,12 @@ impl Cluster {
         // Proxies are for what is outside: in a pod, none is asked either.
         config.proxy_url = None;
         let namespace = config.default_namespace.clone();
-        let client = Client::try_from(config);
-        let client = client.map_err(|why| ClusterError::Unusable(error::in_words(&why)))?;
-        Ok(Self { client, namespace })
+        let connected = |config| {
+            let client = Client::try_from(config);
+            client.map_err(|why: kube::Error| ClusterError::Unusable(error::in_words(&why)))
+        };
+        let lease_client = connected(config.clone())?;
+        Ok(Self { client: connected(config)?, lease_client, namespace })
     }
 }
 
@@ -114,24 +121,39 @@ pub struct ControllerSettings {
     pub patience: Duration,
     /// The clock.
     pub clock: Clock,
+    /// Which Lease decides who acts; this process does where there is none.
+    pub lease: Option<LeaseSettings>,
 }
 
-/// Begins to look after a cluster: answers what the watcher is to read, and the tasks that keep up with the cluster.
+/// What looks after a cluster.
+pub struct ClusterParts {
+    /// What the watcher is to read.
+    pub reader: ClusterReader,
+    /// The tasks that keep up with the cluster.
+    pub tasks: JoinSet<()>,
+    /// What takes part in who acts, until nothing is in flight any more.
+    pub replicas: Option<Replicas>,
+}
+
+/// Begins to look after a cluster.
 pub fn begin(
     cluster: &Cluster,
     settings: ControllerSettings,
     statuses: &StatusStore,
     stop: &Stop,
-) -> (ClusterReader, JoinSet<()>) {
-    let ControllerSettings { scope, owner, patience, clock } = settings;
+) -> ClusterParts {
+    let ControllerSettings { scope, owner, patience, clock, lease } = settings;
     let client = &cluster.client;
     let news = Arc::new(Notify::new());
     let (source, objects, declaring, mut tasks) = source::begin(client, &scope, Arc::clone(&news));
     let (assigned, assigned_in) = watch::channel(None);
-    let reader = ClusterReader { owner, declaring, news, assigned, clock };
+    let lease_client = cluster.lease_client.clone();
+    let replicas = lease.map(|lease| Replicas::new(lease_client, lease, clock, Arc::clone(&news)));
+    let acting = replicas.as_ref().map(Replicas::subscribe);
+    let reader = ClusterReader { owner, declaring, news, assigned, clock, acting };
     let status = statuses.subscribe();
     let writer = Writer::new((client, objects), assigned_in, status, patience, clock);
     tasks.spawn(source.run(stop.clone()));
     tasks.spawn(writer.run(stop.clone()));
-    (reader, tasks)
+    ClusterParts { reader, tasks, replicas }
 }

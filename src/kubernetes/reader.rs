@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::assignment::{ClusterAssignment, assign};
+use super::replicas::ActingReplica;
 use super::source::Declaring;
 use super::writer::Assigned;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
@@ -20,13 +22,37 @@ pub struct ClusterReader {
     pub(super) news: Arc<Notify>,
     pub(super) assigned: watch::Sender<Option<Assigned>>,
     pub(super) clock: Clock,
+    /// Who acts; this process where there is nobody else.
+    pub(super) acting: Option<watch::Receiver<ActingReplica>>,
 }
 
 impl ClusterReader {
-    /// Waits until it is known what is declared, or why that cannot be known.
+    /// Waits until it is known what is declared and who acts, or why that cannot be known.
     pub async fn answered(&mut self) {
         // An error means that nobody will answer, which the first reading reports.
         drop(self.declaring.wait_for(Declaring::is_answer).await);
+        if let Some(acting) = &mut self.acting {
+            drop(acting.wait_for(|acting| *acting != ActingReplica::Unknown).await);
+        }
+    }
+}
+
+impl ClusterReader {
+    /// While another replica acts, nothing is done here, and nothing written.
+    fn at_rest(&self, read_at: Option<Timestamp>, acting: ActingReplica) -> Reading {
+        self.assigned.send_replace(None);
+        let mut manifests = ManifestStatus { read_at, ..ManifestStatus::default() };
+        match acting {
+            ActingReplica::Trouble(why) => manifests.blocker = Some(why),
+            ActingReplica::Other(name) => {
+                let message = format!("the replica {name} acts, and its status page has more");
+                let mut problems = Diagnostics::default();
+                problems.push(Diagnostic::warning(ProblemCode::Unreadable, message));
+                manifests.problems = Arc::new(problems);
+            }
+            ActingReplica::Unknown | ActingReplica::This(_) => {}
+        }
+        Reading { specs: Some(BTreeMap::new()), manifests, ..Reading::default() }
     }
 }
 
@@ -44,7 +70,13 @@ impl ReadSpecs for ClusterReader {
                 ManifestStatus { read_at, blocker: Some(why), ..ManifestStatus::default() };
             return Reading { manifests, ..Reading::default() };
         };
+        let fence = match self.acting.as_ref().map(|acting| acting.borrow().clone()) {
+            None => None,
+            Some(ActingReplica::This(fence)) => Some(fence),
+            Some(other) => return self.at_rest(read_at, other),
+        };
         let mut assignment = assign(&declared, &self.owner);
+        assignment.specs.values_mut().for_each(|spec| spec.writing.fence.clone_from(&fence));
         let manifests = ManifestStatus {
             read_at,
             files: declared.houses.len() + declared.credentials.len(),

@@ -55,6 +55,8 @@ pub(super) struct Writer {
     awaited: DeletionWaits,
     /// What came of the last write of each object, by uid, as long as that is of interest.
     last: BTreeMap<String, LastWrite>,
+    /// Whether something was refused just now, which is to be said.
+    is_refused: bool,
 }
 
 /// What came of the last write of an object.
@@ -112,6 +114,7 @@ impl Writer {
             clock,
             awaited: DeletionWaits::default(),
             last: BTreeMap::new(),
+            is_refused: false,
         }
     }
 
@@ -149,6 +152,9 @@ impl Writer {
 
     /// Waits until something may differ; false where nothing can come any more.
     async fn is_due(&mut self, looked: Instant, next: Option<Instant>) -> bool {
+        if std::mem::take(&mut self.is_refused) {
+            return true;
+        }
         let rests = self.last.values().filter_map(|last| match last {
             LastWrite::Rests { next, .. } => Some(*next),
             LastWrite::Unseen { .. } => None,
@@ -281,6 +287,7 @@ impl Writer {
                 }
                 (Written::Refused(why), _) => {
                     tracing::error!("cannot write {kind} {name}: {why}");
+                    self.is_refused = true;
                     rests(Some(why), FIRST_PAUSE)
                 }
             };

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{HeldLock, LockError};
 use crate::files::{FileLock, NotLocked, folder_of, make_private_folder, when_free};
-use crate::target::Endpoint;
+use crate::target::{Endpoint, Fence};
 
 /// Keeps other runs of this person on this machine from changing a target. Nothing is locked before
 /// [`WriteLock::take`].
@@ -18,6 +18,8 @@ pub struct WriteLock {
     pub file: Option<PathBuf>,
     /// Where the target is, in one way however it is written.
     pub place: String,
+    /// Until when it may be changed, where a process elsewhere may do so later.
+    pub fence: Option<Fence>,
 }
 
 impl WriteLock {
@@ -25,7 +27,7 @@ impl WriteLock {
     pub fn of(endpoint: &Endpoint, state_folder: Option<&Path>) -> Self {
         let place = endpoint.place();
         let file = format!("applying/{:x}.lock", Sha256::digest(&place));
-        Self { file: state_folder.map(|folder| folder.join(file)), place }
+        Self { file: state_folder.map(|folder| folder.join(file)), place, fence: None }
     }
 
     /// Takes the target, once nobody else has it. Where somebody has, `waits` is called first with who.
@@ -65,7 +67,7 @@ mod tests {
     async fn a_second_writer_waits_knows_for_whom_and_not_for_ever() {
         let folder = tempfile::tempdir().unwrap();
         let file = Some(folder.path().join("applying/home"));
-        let lock = WriteLock { file, place: "http://home".to_owned() };
+        let lock = WriteLock { file, place: "http://home".to_owned(), fence: None };
         let second = Duration::from_secs(1);
         let first = lock.take(second, |_| panic!("nobody has it")).await.unwrap();
         let named = RefCell::new(Vec::new());

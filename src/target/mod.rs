@@ -5,6 +5,7 @@
 mod collapsed;
 pub mod config_dir;
 mod connect_error;
+mod fence;
 mod headers;
 pub mod home_assistant;
 mod kinds;
@@ -21,6 +22,7 @@ use smol_str::SmolStr;
 use thiserror::Error;
 
 pub use connect_error::ConnectError;
+pub use fence::{Fence, uptime};
 pub use headers::{AddedHeaders, HeaderContext, added_headers};
 pub use kinds::{
     Description, Endpoint, FieldContext, KINDS, LiveTarget, ReadTarget, TARGET, Target,

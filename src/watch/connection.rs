@@ -136,6 +136,9 @@ impl Connect for Connector {
         if let Some(base) = &self.consent_base {
             target.come_back_to(base.clone());
         }
+        if let (Some(ha), Some(fence)) = (target.home_assistant(), &spec.writing.fence) {
+            ha.change_only_within(fence.clone());
+        }
         let changes = target.changes().await?;
         Ok(ConnectedTarget { target, changes })
     }

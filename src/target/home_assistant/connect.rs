@@ -60,8 +60,8 @@ pub(super) async fn begin(
     (socket, version): (Socket, Option<String>),
 ) -> Result<HomeAssistant, TargetError> {
     tracing::debug!(%address, version, "connected to Home Assistant");
-    let rest = Rest::new(address.clone(), network, token)?;
     let connection = Connection::new(socket);
+    let rest = Rest::new(address.clone(), network, token, connection.fence.clone())?;
     let release = Release::of(version.as_deref());
     let mut ha = HomeAssistant {
         base: address.frontend_base().to_owned(),

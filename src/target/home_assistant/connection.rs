@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::in_flight::{InFlight, Listener, ResultSender, deliver};
 use super::messages::{Command, CommandResult, Incoming, NOT_ADMIN, Numbered};
 use crate::http::Stream;
+use crate::target::fence::FenceSlot;
 use crate::target::wiped_json::to_json;
 use crate::target::{Denial, Refusal, Stop};
 
@@ -97,6 +98,8 @@ pub(super) struct Connection {
     in_flight: Arc<InFlight>,
     ended: CancellationToken,
     tasks: [JoinHandle<()>; 2],
+    /// Until when anything is sent.
+    pub(super) fence: FenceSlot,
 }
 
 struct QueuedCommand {
@@ -126,12 +129,17 @@ impl Connection {
         let (sink, stream) = socket.split();
         let (requests, queue) = mpsc::channel(MAX_QUEUED);
         let in_flight = Arc::new(InFlight::default());
-        let ended = CancellationToken::new();
+        let (ended, fence) = (CancellationToken::new(), FenceSlot::default());
         let tasks = [
             tokio::spawn(read(stream, Arc::clone(&in_flight), ended.clone())),
-            tokio::spawn(write(sink, queue, Arc::clone(&in_flight), ended.clone())),
+            tokio::spawn(write(
+                sink,
+                (queue, fence.clone()),
+                Arc::clone(&in_flight),
+                ended.clone(),
+            )),
         ];
-        Self { requests, in_flight, ended, tasks }
+        Self { requests, in_flight, ended, tasks, fence }
     }
 
     /// Waits until HA has gone.
@@ -214,7 +222,7 @@ fn without_values(error: &serde_json::Error) -> String {
 /// Sends what is asked for, until no more commands can come or the connection is lost.
 async fn write(
     mut sink: SplitSink<Socket, Message>,
-    mut queue: mpsc::Receiver<QueuedCommand>,
+    (mut queue, fence): (mpsc::Receiver<QueuedCommand>, FenceSlot),
     in_flight: Arc<InFlight>,
     ended: CancellationToken,
 ) {
@@ -238,7 +246,7 @@ async fn write(
             if count == 0 {
                 break;
             }
-            for frame in pack(&mut batch, &room, &mut last_id, &in_flight).await {
+            for frame in pack(&mut batch, (&room, &fence), &mut last_id, &in_flight).await {
                 if let Err(error) = sink.send(Message::text(frame)).await {
                     return in_flight.lose(&error.to_string());
                 }
@@ -258,7 +266,7 @@ async fn write(
 /// Waits until there is room for a batch, then makes frames of it, each command with its number.
 async fn pack(
     batch: &mut Vec<QueuedCommand>,
-    room: &Arc<Semaphore>,
+    (room, fence): (&Arc<Semaphore>, &FenceSlot),
     last_id: &mut u64,
     in_flight: &InFlight,
 ) -> Vec<Utf8Bytes> {
@@ -269,7 +277,7 @@ async fn pack(
     let mut frames: Vec<Vec<Zeroizing<Vec<u8>>>> = Vec::new();
     let mut frame_length = 0;
     for QueuedCommand { command, stop, listener, asker } in batch.drain(..) {
-        if stop.is_some_and(|stop| stop.is_cancelled()) {
+        if stop.is_some_and(|stop| stop.is_cancelled()) || !fence.is_open() {
             deliver(asker, Err(CommandError::Stopped));
             continue;
         }

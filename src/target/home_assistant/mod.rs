@@ -71,7 +71,8 @@ use self::present::Present;
 use self::rest::Rest;
 use super::unreadable::UnreadableLog;
 use super::{
-    ChangeEvents, Denial, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
+    ChangeEvents, Denial, Done, Execute, Fence, LiveTarget, Observe, Operation, Refusal, Stop,
+    TargetError,
 };
 use crate::integrations::{self, Release};
 use crate::model::{CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed};
@@ -107,6 +108,11 @@ impl HomeAssistant {
     /// Closes the connection. What is merely dropped does so too, if the runtime lives on.
     pub async fn close(self) {
         self.connection.close().await;
+    }
+
+    /// From now on nothing is sent once this fence is closed.
+    pub fn change_only_within(&self, fence: Fence) {
+        self.connection.fence.set(fence);
     }
 
     /// HA listens before it has all of its commands, and answers `unknown_command` to the others. What

@@ -16,6 +16,7 @@ use super::flow_response::{FlowResponse, errors};
 use super::unreachable::{is_starting, unreachable};
 use crate::http::{self, Network};
 use crate::model::{Domain, EntryId, FlowId, FlowStep, HandOverError, Secret};
+use crate::target::fence::FenceSlot;
 use crate::target::{Denial, TargetError};
 
 /// A reload waits until the integration is set up, some of which ask their cloud first.
@@ -34,6 +35,7 @@ pub(super) struct Rest {
     client: Client,
     address: Address,
     token: Secret,
+    fence: FenceSlot,
 }
 
 #[derive(Serialize)]
@@ -84,19 +86,20 @@ impl Rest {
         address: Address,
         network: &Network,
         token: Secret,
+        fence: FenceSlot,
     ) -> Result<Self, TargetError> {
         let client = network
             .client(address.url())
             .and_then(|client| client.build().map_err(http::innermost))
             .map_err(|why| unreachable(&address, why))?;
-        Ok(Self { client, address, token })
+        Ok(Self { client, address, token, fence })
     }
 
     /// Sets a config entry up afresh. HA answers when that has ended.
     pub(super) async fn reload(&self, entry: &EntryId) -> Result<(), CommandError> {
         let path = ["config", "config_entries", "entry", entry.as_str(), "reload"];
         let call = self.call(Method::POST, &path, RELOAD_TIMEOUT_SECONDS);
-        match answered(call).await?.status {
+        match self.answered(call).await?.status {
             StatusCode::OK => Ok(()),
             StatusCode::NOT_FOUND => Err(refused(StatusCode::NOT_FOUND, "there is no such entry")),
             StatusCode::FORBIDDEN => Err(refused(
@@ -111,7 +114,7 @@ impl Rest {
     pub(super) async fn remove(&self, entry: &EntryId) -> Result<(), CommandError> {
         let path = ["config", "config_entries", "entry", entry.as_str()];
         let call = self.call(Method::DELETE, &path, RELOAD_TIMEOUT_SECONDS);
-        match answered(call).await?.status {
+        match self.answered(call).await?.status {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -121,7 +124,8 @@ impl Rest {
     /// gets, and each HA has this entity from its start. None where it does not say.
     pub(super) async fn run_id(&self) -> Option<SmolStr> {
         let call = self.call(Method::GET, &["states", "zone.home"], TIMEOUT_SECONDS);
-        let answer = answered(call).await.ok().filter(|answer| answer.status == StatusCode::OK)?;
+        let answer =
+            self.answered(call).await.ok().filter(|answer| answer.status == StatusCode::OK)?;
         Some(answer.json::<EntityState>().ok()?.context.id)
     }
 
@@ -135,7 +139,7 @@ impl Rest {
     ) -> Result<FlowResponse, CommandError> {
         let call = self.flow_call(Method::POST, &[], FLOW_START_TIMEOUT_SECONDS, base);
         let start = StartFlow { handler: domain.as_str(), entry_id: account };
-        let started = answered(call.json(&start)).await?;
+        let started = self.answered(call.json(&start)).await?;
         match started.status {
             StatusCode::OK => step(&started),
             StatusCode::NOT_FOUND => {
@@ -161,7 +165,7 @@ impl Rest {
         base: &str,
     ) -> Result<Option<FlowResponse>, CommandError> {
         let call = self.flow_call(Method::GET, &[flow.as_str()], FLOW_TIMEOUT_SECONDS, base);
-        let looked = answered(call).await?;
+        let looked = self.answered(call).await?;
         match looked.status {
             StatusCode::OK => step(&looked).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
@@ -177,7 +181,7 @@ impl Rest {
         base: &str,
     ) -> Result<FlowAnswer<Box<FlowResponse>>, CommandError> {
         let call = self.flow_call(Method::POST, &[flow.as_str()], FLOW_TIMEOUT_SECONDS, base);
-        let taken = answered(call.json(answers)).await?;
+        let taken = self.answered(call.json(answers)).await?;
         match taken.status {
             StatusCode::OK => step(&taken).map(|step| FlowAnswer::Step(Box::new(step))),
             StatusCode::NOT_FOUND => Ok(FlowAnswer::Gone),
@@ -195,7 +199,7 @@ impl Rest {
     /// Ends a flow; one that is gone is ended.
     pub(super) async fn abort_flow(&self, flow: &FlowId) -> Result<(), CommandError> {
         let path = [&FLOWS[..], &[flow.as_str()]].concat();
-        match answered(self.call(Method::DELETE, &path, TIMEOUT_SECONDS)).await?.status {
+        match self.answered(self.call(Method::DELETE, &path, TIMEOUT_SECONDS)).await?.status {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -208,7 +212,7 @@ impl Rest {
         let mut url = self.address.callback();
         url.set_query(Some(query));
         let call = self.client.get(url).timeout(Duration::from_secs(TIMEOUT_SECONDS));
-        let answer = answered(call).await.map_err(not_now)?;
+        let answer = self.answered(call).await.map_err(not_now)?;
         let page = String::from_utf8_lossy(&answer.body);
         match answer.status {
             StatusCode::OK if page.contains(TAKEN_OVER) => Ok(()),
@@ -240,6 +244,13 @@ impl Rest {
             .request(method, self.address.api(path))
             .bearer_auth(self.token.expose())
             .timeout(Duration::from_secs(timeout_seconds))
+    }
+
+    async fn answered(&self, call: RequestBuilder) -> Result<RestResponse, CommandError> {
+        if !self.fence.is_open() {
+            return Err(CommandError::Stopped);
+        }
+        answered(call).await
     }
 }
 
@@ -319,6 +330,7 @@ mod tests {
     use super::{LARGEST_ANSWER_BYTES, Rest};
     use crate::http::Network;
     use crate::model::{Domain, EntryId, FlowId, Secret};
+    use crate::target::fence::FenceSlot;
     use crate::target::home_assistant::address::Address;
 
     /// Answers every call with a body that never ends.
@@ -341,7 +353,8 @@ mod tests {
     #[tokio::test]
     async fn an_answer_without_end_is_an_error_of_every_call() {
         let address = Address::parse(&endless().await).unwrap();
-        let rest = Rest::new(address, &Network::default(), Secret::new("t")).unwrap();
+        let rest = Rest::new(address, &Network::default(), Secret::new("t"), FenceSlot::default())
+            .unwrap();
         let (entry, flow, domain) = (EntryId::new("e"), FlowId::new("f"), Domain::new("d"));
         let answers = serde_json::Map::new();
         let said = [

@@ -1,0 +1,311 @@
+//! One replica acts at a time: the one that a Lease of the cluster names.
+//!
+//! Who holds the Lease renews it every third of its duration. For two thirds of it after a renewal was sent that replica
+//! acts, and no longer, by a clock of its own. Another one takes it over that has seen no renewal for all of the duration,
+//! by its own clock too, so that no two clocks are compared. Of two that write at once, the version decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{Api, PostParams};
+use kube::{Client, ResourceExt};
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+
+use super::error;
+use crate::target::{Fence, Stop, uptime};
+use crate::watch::Clock;
+
+/// What the Lease is called.
+const NAME: &str = "appcred";
+
+/// Which Lease decides who acts.
+#[derive(Clone, Debug)]
+pub struct LeaseSettings {
+    /// Where it is.
+    pub namespace: String,
+    /// How long it lasts after a renewal.
+    pub duration: Duration,
+    /// What this machine is called; in a pod, the pod.
+    pub host: String,
+}
+
+/// Who acts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum ActingReplica {
+    /// Nobody knows yet.
+    #[default]
+    Unknown,
+    /// This one, as long as the fence is open. Each term has a fence of its own, which is never opened again.
+    This(Fence),
+    /// That one.
+    Other(String),
+    /// It cannot be found out, for this reason.
+    Trouble(String),
+}
+
+/// Takes part in who acts.
+pub struct Replicas {
+    api: Api<Lease>,
+    settings: LeaseSettings,
+    clock: Clock,
+    /// What no other replica is called.
+    identity: String,
+    acting: watch::Sender<ActingReplica>,
+    /// Notified whenever another replica acts.
+    news: Arc<Notify>,
+    /// The Lease as this replica wrote it last.
+    held: Option<Lease>,
+    /// The version of another one's Lease, and since when it is known.
+    seen: Option<(String, Duration)>,
+}
+
+impl Replicas {
+    pub(super) fn new(
+        client: Client,
+        settings: LeaseSettings,
+        clock: Clock,
+        news: Arc<Notify>,
+    ) -> Self {
+        Self {
+            api: Api::namespaced(client, &settings.namespace),
+            identity: format!("{}_{:016x}", settings.host, fastrand::u64(..)),
+            settings,
+            clock,
+            acting: watch::Sender::new(ActingReplica::Unknown),
+            news,
+            held: None,
+            seen: None,
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<ActingReplica> {
+        self.acting.subscribe()
+    }
+
+    /// Takes part until it is to end, and gives the Lease back then: nothing may be in flight any more.
+    pub async fn run(mut self, end: Stop) {
+        let Self { settings: LeaseSettings { duration, .. }, .. } = self;
+        loop {
+            let sent = uptime();
+            let taken = error::within(duration / 3, self.take()).await;
+            self.record(taken, sent);
+            let pause = match (self.fence(), &self.held) {
+                (Some(_), Some(_)) => duration / 3,
+                // A renewal has failed, and there is little time.
+                (Some(_), None) => duration / 15,
+                (None, _) => duration / 8,
+            };
+            if end.run_until_cancelled(sleep(pause)).await.is_none() {
+                break;
+            }
+        }
+        if let Some(fence) = self.fence() {
+            fence.close();
+            if let Err(why) = error::within(duration / 3, self.give_back()).await {
+                tracing::debug!("cannot give the Lease back: {}", error::in_words(&why));
+            }
+        }
+    }
+
+    /// The fence of this replica's term, where that is on.
+    fn fence(&self) -> Option<Fence> {
+        match &*self.acting.borrow() {
+            ActingReplica::This(fence) => Some(fence.clone()),
+            _ => None,
+        }
+    }
+
+    /// Records what came of an attempt: none where this replica has the Lease, or else who has.
+    fn record(&mut self, taken: kube::Result<Option<String>>, sent: Duration) {
+        let until = sent + self.settings.duration * 2 / 3;
+        // A term that is over stays so, whatever is heard of it later.
+        let term = self.fence().filter(Fence::is_open);
+        let new = match (taken, term) {
+            (Ok(None), term) => {
+                let fence = term.unwrap_or_default();
+                fence.open_until(until);
+                ActingReplica::This(fence)
+            }
+            (Ok(Some(other)), _) => ActingReplica::Other(other),
+            (Err(_), Some(fence)) => ActingReplica::This(fence),
+            // Another one was faster; the next look says which.
+            (Err(kube::Error::Api(status)), None) if status.code == 409 => ActingReplica::Unknown,
+            (Err(why), None) => ActingReplica::Trouble(self.trouble(&why)),
+        };
+        let before = self.acting.borrow().clone();
+        if before == new {
+            return;
+        }
+        if let ActingReplica::This(fence) = &before {
+            fence.close();
+            tracing::warn!("this replica no longer acts");
+        }
+        match &new {
+            ActingReplica::This(_) => tracing::info!("this replica acts: {}", self.identity),
+            ActingReplica::Other(other) => tracing::info!("the replica {other} acts"),
+            ActingReplica::Trouble(why) => tracing::error!("{why}"),
+            ActingReplica::Unknown => {}
+        }
+        self.acting.send_replace(new);
+        self.news.notify_one();
+    }
+
+    fn trouble(&self, why: &kube::Error) -> String {
+        let help = match why {
+            kube::Error::Api(status) if status.code == 403 => {
+                ": give the service account the rights to get, create and update it, or run one replica with --no-lease"
+            }
+            _ => "",
+        };
+        let at = format!("{}/{NAME}", self.settings.namespace);
+        let why = error::in_words(why);
+        format!("nothing is done, since the Lease {at} cannot be taken: {why}{help}")
+    }
+
+    /// Takes or renews the Lease. Answers who else has it.
+    async fn take(&mut self) -> kube::Result<Option<String>> {
+        let lease = match self.held.take() {
+            Some(lease) => Some(lease),
+            None => self.api.get_opt(NAME).await?,
+        };
+        let Some(mut lease) = lease else {
+            let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
+            let lease = Lease { metadata, spec: Some(self.spec(None)), ..Lease::default() };
+            self.held = Some(self.api.create(&PostParams::default(), &lease).await?);
+            return Ok(None);
+        };
+        if let Some(other) = self.other(&lease) {
+            return Ok(Some(other));
+        }
+        lease.spec = Some(self.spec(lease.spec.take()));
+        self.held = Some(self.api.replace(NAME, &PostParams::default(), &lease).await?);
+        Ok(None)
+    }
+
+    /// Who else has a Lease; nobody where it was given back, or not renewed for its duration.
+    fn other(&mut self, lease: &Lease) -> Option<String> {
+        let spec = lease.spec.as_ref()?;
+        let holder = spec.holder_identity.as_ref().filter(|holder| !holder.is_empty())?;
+        if *holder == self.identity {
+            return None;
+        }
+        let version = lease.resource_version().unwrap_or_default();
+        let now = uptime();
+        let since = match &self.seen {
+            Some((seen, since)) if *seen == version => *since,
+            _ => now,
+        };
+        self.seen = Some((version, since));
+        let lasts = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        let lasts = lasts.map_or(self.settings.duration, Duration::from_secs);
+        // Who is to act for longer than this one is waited for.
+        let is_over = now.saturating_sub(since) >= lasts.max(self.settings.duration);
+        (!is_over).then(|| holder.clone())
+    }
+
+    /// The Lease of this replica, after that of another one or an earlier one of its own.
+    fn spec(&self, before: Option<LeaseSpec>) -> LeaseSpec {
+        let now = MicroTime((self.clock)());
+        let before = before.unwrap_or_default();
+        let is_ours = before.holder_identity.as_ref() == Some(&self.identity);
+        let transitions = before.lease_transitions.unwrap_or_default();
+        LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: i32::try_from(self.settings.duration.as_secs()).ok(),
+            acquire_time: before.acquire_time.filter(|_| is_ours).or_else(|| Some(now.clone())),
+            renew_time: Some(now),
+            lease_transitions: Some(transitions.saturating_add(i32::from(!is_ours))),
+            ..before
+        }
+    }
+
+    async fn give_back(&mut self) -> kube::Result<()> {
+        let Some(mut lease) = self.held.take() else { return Ok(()) };
+        let spec = lease.spec.get_or_insert_default();
+        spec.holder_identity = Some(String::new());
+        self.api.replace(NAME, &PostParams::default(), &lease).await?;
+        tracing::info!("the Lease is given back");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+    use tokio::sync::Notify;
+
+    use super::{ActingReplica, LeaseSettings, Replicas};
+    use crate::target::{Fence, uptime};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn replicas(duration: Duration) -> Replicas {
+        let api = "http://127.0.0.1:9".parse().unwrap();
+        let client = kube::Client::try_from(kube::Config::new(api)).unwrap();
+        let settings = LeaseSettings { namespace: "ns".into(), duration, host: "pod".into() };
+        Replicas::new(client, settings, || Timestamp::UNIX_EPOCH, Arc::new(Notify::new()))
+    }
+
+    fn lease(holder: &str, version: &str, seconds: i32) -> Lease {
+        let mut lease = Lease::default();
+        lease.metadata.resource_version = Some(version.to_owned());
+        lease.spec = Some(LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            lease_duration_seconds: Some(seconds),
+            ..LeaseSpec::default()
+        });
+        lease
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_over_once_it_was_seen_unchanged_for_its_duration() {
+        let mut of = replicas(Duration::from_secs(15));
+        let mut other = |holder, version, ago: Option<u64>| {
+            if let (Some((_, since)), Some(ago)) = (&mut of.seen, ago) {
+                *since = uptime() - Duration::from_secs(ago);
+            }
+            of.other(&lease(holder, version, 15))
+        };
+        let somebody = Some("b".to_owned());
+        assert_eq!(other("b", "1", None), somebody, "however long ago it says it was renewed");
+        assert_eq!(other("b", "1", Some(14)), somebody);
+        assert_eq!(other("b", "2", Some(16)), somebody, "it was renewed");
+        assert_eq!(other("b", "2", Some(16)), None);
+        assert_eq!(other("", "3", None), None, "it was given back");
+        let own = of.identity.clone();
+        assert_eq!(of.other(&lease(&own, "4", 15)), None);
+        of.other(&lease("b", "5", 60));
+        of.seen = Some(("5".to_owned(), uptime() - Duration::from_secs(30)));
+        assert_eq!(of.other(&lease("b", "5", 60)), Some("b".to_owned()), "it acts for longer");
+    }
+
+    #[tokio::test]
+    async fn a_term_that_is_over_is_never_opened_again() {
+        let mut of = replicas(HOUR);
+        let lost = || Err(kube::Error::LinesCodecMaxLineLengthExceeded);
+        of.record(Ok(None), uptime());
+        let first = of.fence().unwrap();
+        assert!(first.is_open());
+        of.record(lost(), uptime());
+        assert_eq!(of.fence().as_ref(), Some(&first), "there is time left");
+        // As after a long stop of the process: the renewal was sent before.
+        first.open_until(uptime());
+        of.record(lost(), uptime());
+        assert!(matches!(&*of.acting.borrow(), ActingReplica::Trouble(_)));
+        of.record(Ok(None), uptime());
+        let second = of.fence().unwrap();
+        assert!(second.is_open() && second != first && !first.is_open());
+        of.record(Ok(Some("b".to_owned())), uptime());
+        assert!(!second.is_open() && of.fence().is_none());
+        of.settings.duration = Duration::from_secs(1);
+        of.record(Ok(None), Duration::ZERO);
+        assert!(!of.fence().as_ref().is_some_and(Fence::is_open), "it was sent long ago");
+    }
+}

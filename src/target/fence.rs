@@ -1,0 +1,92 @@
+//! Until when this process may change a target that another one may change later.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Until when targets may be changed. It is asked right before each command that leaves, so that a process that was
+/// stopped for a while changes nothing when it goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Fence(Arc<AtomicU64>);
+
+impl PartialEq for Fence {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Fence {}
+
+impl Fence {
+    /// Lets changes pass until then, by [`uptime`].
+    pub fn open_until(&self, until: Duration) {
+        self.0.store(milliseconds(until), Ordering::SeqCst);
+    }
+
+    /// Lets nothing pass any more.
+    pub fn close(&self) {
+        self.open_until(Duration::ZERO);
+    }
+
+    /// Whether changes pass now.
+    pub fn is_open(&self) -> bool {
+        milliseconds(uptime()) < self.0.load(Ordering::SeqCst)
+    }
+}
+
+fn milliseconds(of: Duration) -> u64 {
+    u64::try_from(of.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// For how long the machine is up. Unlike other clocks, this one goes on while it sleeps.
+pub fn uptime() -> Duration {
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    let time = clock_gettime(clock);
+    let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or_default());
+    seconds + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// Where the fence of a connection is set, once. All passes where there is none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FenceSlot(Arc<OnceLock<Fence>>);
+
+impl FenceSlot {
+    /// From now on only what this one lets pass leaves.
+    pub(super) fn set(&self, fence: Fence) {
+        // A connection is made for one spec, which has one fence.
+        drop(self.0.set(fence));
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.0.get().is_none_or(Fence::is_open)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Fence, FenceSlot, uptime};
+
+    #[test]
+    fn what_was_closed_lets_nothing_pass() {
+        let slot = FenceSlot::default();
+        assert!(slot.is_open());
+        let fence = Fence::default();
+        slot.set(fence.clone());
+        assert!(!slot.is_open(), "nobody has opened it");
+        let hour = Duration::from_secs(3600);
+        fence.open_until(uptime() + hour);
+        assert!(slot.is_open());
+        fence.open_until(uptime());
+        assert!(!slot.is_open(), "its time is over");
+        fence.open_until(uptime() + hour);
+        fence.close();
+        assert!(!slot.is_open());
+    }
+}
