@@ -274,7 +274,7 @@ fn spec(
     let labels = house.labels.iter().map(|(name, value)| (name.into(), value.into()));
     TargetSpec {
         writing: WriteLock::of(&endpoint, None),
-        // One replica; what is on other machines no file could keep away.
+        // Other replicas are kept away by a fence, and what is on other machines by no file.
         lock: TargetLock { file: None, holder: String::new() },
         endpoint,
         labels: labels.collect::<Labels>(),

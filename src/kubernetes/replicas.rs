@@ -173,7 +173,7 @@ impl Replicas {
         };
         let Some(mut lease) = lease else {
             let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
-            let lease = Lease { metadata, spec: Some(self.spec(None)), ..Lease::default() };
+            let lease = Lease { metadata, spec: Some(self.spec(None)) };
             self.held = Some(self.api.create(&PostParams::default(), &lease).await?);
             return Ok(None);
         };

@@ -1,7 +1,7 @@
 //! Leaves the titles of linked accounts out of texts. They are often e-mail addresses, and who may read an object need
 //! not be who may open the status page. Pure.
 
-/// What stands before titles in all texts; they are in quotes.
+/// What is written before titles in all texts; they are in quotes.
 const BEFORE: &str = "linked account";
 const QUOTE: char = '"';
 

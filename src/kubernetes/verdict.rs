@@ -26,7 +26,7 @@ use super::standing::{self, ObjectStanding};
 use crate::status::{Link, Status, TargetStatus};
 
 /// One reading, and how everything is at one moment.
-pub(super) struct Moment<'m> {
+pub(super) struct ClusterMoment<'m> {
     pub(super) declared: &'m Declarations,
     pub(super) assignment: &'m ClusterAssignment,
     pub(super) targets: BTreeMap<&'m ObjectName, &'m TargetStatus>,
@@ -37,7 +37,7 @@ pub(super) struct Moment<'m> {
     pub(super) now: Timestamp,
 }
 
-impl<'m> Moment<'m> {
+impl<'m> ClusterMoment<'m> {
     /// How the targets of these Home Assistants are.
     pub(super) fn targets(
         declared: &'m Declarations,
@@ -87,13 +87,13 @@ pub(super) trait Reported:
     fn finalizer(
         name: &ObjectName,
         of: &Declared<Self::Declaration>,
-        moment: &Moment<'_>,
+        moment: &ClusterMoment<'_>,
         is_over: bool,
     ) -> Option<Finalizer>;
     /// How it is, and its status without what all have.
     fn standing(
         name: &ObjectName,
-        moment: &Moment<'_>,
+        moment: &ClusterMoment<'_>,
         before: &Self::Status,
     ) -> (Option<ObjectStanding>, Self::Status);
 }
@@ -103,7 +103,7 @@ pub(super) fn judge<K: Reported>(
     name: &ObjectName,
     of: &Declared<K::Declaration>,
     object: &K,
-    moment: &Moment<'_>,
+    moment: &ClusterMoment<'_>,
     refused: Option<&str>,
 ) -> Option<ObjectVerdict<K::Status>> {
     let is_over = moment.awaited.is_over(&of.uid, moment.patience, moment.instant);
@@ -151,7 +151,7 @@ impl Reported for HouseObject {
     fn finalizer(
         name: &ObjectName,
         of: &Declared<HouseSpec>,
-        moment: &Moment<'_>,
+        moment: &ClusterMoment<'_>,
         is_over: bool,
     ) -> Option<Finalizer> {
         let assigned = moment.assignment.houses.get(name)?;
@@ -160,7 +160,7 @@ impl Reported for HouseObject {
 
     fn standing(
         name: &ObjectName,
-        moment: &Moment<'_>,
+        moment: &ClusterMoment<'_>,
         before: &HouseStatus,
     ) -> (Option<ObjectStanding>, HouseStatus) {
         let Some(assigned) = moment.assignment.houses.get(name) else {
@@ -200,7 +200,7 @@ impl Reported for CredentialObject {
     fn finalizer(
         name: &ObjectName,
         of: &Declared<CredentialSpec>,
-        moment: &Moment<'_>,
+        moment: &ClusterMoment<'_>,
         is_over: bool,
     ) -> Option<Finalizer> {
         moment.assignment.credentials.get(name)?;
@@ -210,7 +210,7 @@ impl Reported for CredentialObject {
 
     fn standing(
         name: &ObjectName,
-        moment: &Moment<'_>,
+        moment: &ClusterMoment<'_>,
         _: &CredentialStatus,
     ) -> (Option<ObjectStanding>, CredentialStatus) {
         let Some(assigned) = moment.assignment.credentials.get(name) else {

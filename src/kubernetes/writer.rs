@@ -21,7 +21,7 @@ use super::farewell::{DeletionWaits, Finalizer};
 use super::object_write::{ObjectWrite, Written};
 use super::resources::{CredentialObject, HouseObject};
 use super::source::Objects;
-use super::verdict::{Moment, Reported, judge};
+use super::verdict::{ClusterMoment, Reported, judge};
 use crate::status::Status;
 use crate::target::Stop;
 use crate::watch::Clock;
@@ -69,10 +69,10 @@ enum LastWrite {
 }
 
 /// A write that was begun.
-type Job = BoxFuture<'static, (Named, Written)>;
+type Job = BoxFuture<'static, (WrittenObject, Written)>;
 
 /// Which object was written.
-struct Named {
+struct WrittenObject {
     kind: String,
     name: ObjectName,
     uid: String,
@@ -81,15 +81,15 @@ struct Named {
     is_resting: bool,
 }
 
-/// What a look has found.
+/// What differs.
 #[derive(Default)]
-struct Found {
+struct WritesDue {
     jobs: Vec<Job>,
     /// When something is to be looked at again, whatever happens.
     next: Option<Instant>,
 }
 
-impl Found {
+impl WritesDue {
     fn look_at(&mut self, at: Instant) {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
@@ -124,7 +124,7 @@ impl Writer {
             let mut silence: Option<(String, Duration)> = None;
             loop {
                 let begun = Instant::now();
-                let Found { jobs, next } = self.look();
+                let WritesDue { jobs, next } = self.look();
                 let took = begun.elapsed();
                 silence = match (self.write(jobs).await, silence) {
                     (None, None) => None,
@@ -174,18 +174,18 @@ impl Writer {
     }
 
     /// Finds out what differs.
-    fn look(&mut self) -> Found {
-        let mut found = Found::default();
+    fn look(&mut self) -> WritesDue {
+        let mut found = WritesDue::default();
         let Some(assigned) = self.assigned.borrow_and_update().clone() else { return found };
         let (declared, assignment) = &*assigned;
         let instant = Instant::now();
         self.awaited.look(declared.deleted(), instant);
         // It is not held during the writes: whoever changes it would have to copy it.
         let status = self.status.borrow_and_update().clone();
-        let moment = Moment {
+        let moment = ClusterMoment {
             declared,
             assignment,
-            targets: Moment::targets(declared, &status),
+            targets: ClusterMoment::targets(declared, &status),
             awaited: &self.awaited,
             patience: self.patience,
             instant,
@@ -198,7 +198,7 @@ impl Writer {
         found
     }
 
-    fn look_at_kind<K: Reported>(&self, moment: &Moment<'_>, found: &mut Found) {
+    fn look_at_kind<K: Reported>(&self, moment: &ClusterMoment<'_>, found: &mut WritesDue) {
         for (name, of) in K::all(moment.declared) {
             let at = ObjectRef::new(&name.name).within(&name.namespace);
             let Some(object) = K::stored(&self.objects).get(&at) else { continue };
@@ -215,8 +215,8 @@ impl Writer {
         name: &ObjectName,
         of: &Declared<K::Declaration>,
         object: Arc<K>,
-        moment: &Moment<'_>,
-        found: &mut Found,
+        moment: &ClusterMoment<'_>,
+        found: &mut WritesDue,
     ) {
         let last = self.last.get(&of.uid);
         let (refused, is_resting) = match last {
@@ -245,7 +245,7 @@ impl Writer {
             found.look_at(moment.instant + LOOK);
             return;
         }
-        let named = Named {
+        let named = WrittenObject {
             kind: K::kind(&()).into_owned(),
             name: name.clone(),
             uid: of.uid.clone(),
@@ -266,7 +266,7 @@ impl Writer {
     async fn write(&mut self, jobs: Vec<Job>) -> Option<String> {
         let mut writing = stream::iter(jobs).buffer_unordered(WRITTEN_AT_ONCE);
         while let Some((of, written)) = writing.next().await {
-            let Named { kind, name, uid, version, is_resting } = of;
+            let WrittenObject { kind, name, uid, version, is_resting } = of;
             let now = Instant::now();
             let rests = |why, pause| LastWrite::Rests { why, pause, next: now + pause };
             let new = match (written, self.last.get(&uid)) {

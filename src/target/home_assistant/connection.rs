@@ -130,15 +130,10 @@ impl Connection {
         let (requests, queue) = mpsc::channel(MAX_QUEUED);
         let in_flight = Arc::new(InFlight::default());
         let (ended, fence) = (CancellationToken::new(), FenceSlot::default());
-        let tasks = [
-            tokio::spawn(read(stream, Arc::clone(&in_flight), ended.clone())),
-            tokio::spawn(write(
-                sink,
-                (queue, fence.clone()),
-                Arc::clone(&in_flight),
-                ended.clone(),
-            )),
-        ];
+        let reading = read(stream, Arc::clone(&in_flight), ended.clone());
+        let queue = (queue, fence.clone());
+        let writing = write(sink, queue, Arc::clone(&in_flight), ended.clone());
+        let tasks = [tokio::spawn(reading), tokio::spawn(writing)];
         Self { requests, in_flight, ended, tasks, fence }
     }
 
@@ -246,7 +241,10 @@ async fn write(
             if count == 0 {
                 break;
             }
-            for frame in pack(&mut batch, (&room, &fence), &mut last_id, &in_flight).await {
+            for frame in pack(&mut batch, &room, &mut last_id, &in_flight).await {
+                if !fence.is_open() {
+                    return in_flight.lose("another replica may act by now");
+                }
                 if let Err(error) = sink.send(Message::text(frame)).await {
                     return in_flight.lose(&error.to_string());
                 }
@@ -266,7 +264,7 @@ async fn write(
 /// Waits until there is room for a batch, then makes frames of it, each command with its number.
 async fn pack(
     batch: &mut Vec<QueuedCommand>,
-    (room, fence): (&Arc<Semaphore>, &FenceSlot),
+    room: &Arc<Semaphore>,
     last_id: &mut u64,
     in_flight: &InFlight,
 ) -> Vec<Utf8Bytes> {
@@ -277,7 +275,7 @@ async fn pack(
     let mut frames: Vec<Vec<Zeroizing<Vec<u8>>>> = Vec::new();
     let mut frame_length = 0;
     for QueuedCommand { command, stop, listener, asker } in batch.drain(..) {
-        if stop.is_some_and(|stop| stop.is_cancelled()) || !fence.is_open() {
+        if stop.is_some_and(|stop| stop.is_cancelled()) {
             deliver(asker, Err(CommandError::Stopped));
             continue;
         }
