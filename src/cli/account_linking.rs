@@ -186,7 +186,7 @@ fn new_spinner(title: &str) -> ProgressBar {
     } else {
         ProgressDrawTarget::hidden()
     };
-    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
+    let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let spinner = ProgressBar::with_draw_target(None, target)
         .with_style(style)

@@ -25,14 +25,13 @@ use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
 use super::chosen_integration::{chosen, domain_called};
 use super::client_file::ClientFile;
 use super::client_secret::{checked, refuse_problems, secret};
-use super::console::SavedTerminal;
 use super::encrypt::refuse;
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show, workspace};
 use super::locks::lock_project;
 use super::new_entries::with_entries;
 use super::recipients::{Recipients, recipients, refuse_name_of_sops};
-use super::{ChangesArgs, Global, candidates, console, environment, interrupt};
+use super::{ChangesArgs, Global, candidates, console, environment, interrupt, questions};
 
 /// Nothing shorter is a part of another text by more than chance.
 const SHORTEST_PART: usize = 8;
@@ -112,7 +111,6 @@ pub(super) async fn run(
     mut verb: Add,
     made: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
-    let terminal = SavedTerminal::save();
     let loaded = load(&global);
     verb.domain = verb.domain.map(|domain| domain_called(&domain, &loaded));
     // A target says what is to be registered.
@@ -124,18 +122,7 @@ pub(super) async fn run(
         }
         false => Offered::default(),
     };
-    let asking = tokio::task::spawn_blocking(move || add(&global, &verb, loaded, &offered));
-    let ended = tokio::select! {
-        ended = asking => Some(ended?),
-        signal = tokio::signal::ctrl_c() => {
-            signal?;
-            // The next question would change the terminal once more.
-            interrupt::pressed();
-            None
-        }
-    };
-    terminal.restore();
-    match ended {
+    match questions::answered(move || add(&global, &verb, loaded, &offered)).await? {
         // An interrupted question ends before the signal arrives, and leaves its line open.
         Some(Err(error)) if interrupt::is_cause(&error) => interrupt::ended(),
         Some(ended) => ended.map(|added| {
@@ -207,6 +194,9 @@ fn add(
     };
     let plain = || vec![details.entry(SlotValue::Plain(Secret::new(&secret)), verb.adopt)];
     let draft = with_entries(global, file, &resolver, sealed, plain)?;
+    if interrupt::was_pressed() {
+        bail!("interrupted: nothing was added");
+    }
     files::change_all(&[draft.change()])?;
     let (key, file) = (&details.key, &draft.path);
     console::say(&format!("Added `{key}` to {}.\n", file.visible()))?;
@@ -345,14 +335,11 @@ pub(super) fn text_of(file: &Path) -> anyhow::Result<Option<Zeroizing<String>>> 
 }
 
 fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {
-    if interrupt::was_pressed() {
-        bail!("interrupted");
-    }
     let mut input = Input::<String>::new().with_prompt(prompt);
     if !initial.is_empty() {
         input = input.default(initial.to_owned());
     }
-    Ok(input.interact_text()?.trim().to_owned())
+    Ok(questions::ask_keys(|| input.interact_text())?.trim().to_owned())
 }
 
 /// The manifest to add to.

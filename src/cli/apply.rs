@@ -265,8 +265,12 @@ impl Worker<'_> {
         let name = view.name.clone();
         let mut progress = |over: usize, total: usize| {
             if total >= WORTH_A_BAR {
-                let bar =
-                    bar.get_or_insert_with(|| self.bars.add(new_bar(&name.to_string(), total)));
+                let bar = bar.get_or_insert_with(|| {
+                    let bar = self.bars.add(new_bar(&name.to_string(), total));
+                    bar.tick();
+                    bar.enable_steady_tick(Duration::from_millis(100));
+                    bar
+                });
                 bar.set_position(over as u64);
             }
         };
@@ -287,13 +291,12 @@ impl Worker<'_> {
     }
 }
 
+/// A line that fits into the terminal, whatever the name: those of all targets are below each other.
 fn new_bar(name: &str, total: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} [{wide_bar}] {pos}/{len} {eta}")
+    let style = ProgressStyle::with_template("{msg:16!} [{wide_bar}] {pos}/{len} {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");
-    let bar = ProgressBar::new(total as u64).with_style(style).with_message(name.to_owned());
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
+    ProgressBar::new(total as u64).with_style(style).with_message(name.to_owned())
 }
 
 /// Whether everything that was wanted is done, or waits for consent.

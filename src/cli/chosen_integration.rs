@@ -12,7 +12,7 @@ use crate::report::registration::where_to_register;
 use crate::suggest;
 use crate::workspace::Offered;
 
-use super::console;
+use super::{console, questions};
 
 /// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
 const ROWS: usize = 12;
@@ -54,11 +54,8 @@ pub(super) fn chosen(
         Some(domain) => Domain::new(domain.trim()),
         None if is_asking => {
             let names: Vec<_> = known.iter().map(with_name).collect();
-            let chosen = FuzzySelect::new()
-                .with_prompt("Integration")
-                .items(&names)
-                .max_length(ROWS)
-                .interact()?;
+            let select = FuzzySelect::new().with_prompt("Integration").items(&names);
+            let chosen = questions::ask_keys(|| select.max_length(ROWS).interact())?;
             known.iter().nth(chosen).cloned().context("nothing was chosen")?
         }
         None => bail!("--domain is needed where there is no terminal to ask on"),

@@ -17,7 +17,7 @@ use supports_hyperlinks::Stream;
 use crate::model::{Visible, visible_json, visible_lines};
 
 use super::hyperlink::linked;
-use super::{LogFormat, fetched_files, interrupt};
+use super::{LogFormat, fetched_files, interrupt, questions};
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -212,6 +212,13 @@ impl SavedTerminal {
         Self(tcgetattr(io::stdin()).ok())
     }
 
+    /// Whether they are others now.
+    pub(super) fn is_changed(&self) -> bool {
+        let now = tcgetattr(io::stdin()).ok();
+        let modes = |of: &Termios| of.local_modes;
+        now.as_ref().map(modes) != self.0.as_ref().map(modes)
+    }
+
     /// Restores them: what is typed is shown again, and so is the cursor.
     pub(super) fn restore(&self) {
         if let Some(before) = &self.0 {
@@ -239,7 +246,7 @@ pub(super) fn confirm(question: &str) -> io::Result<bool> {
 pub(super) fn ask(question: &str) -> io::Result<String> {
     print_error(question);
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
+    questions::ask_line(|| io::stdin().lock().read_line(&mut answer))?;
     Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
 }
 
@@ -248,6 +255,10 @@ pub(super) fn ask(question: &str) -> io::Result<String> {
 /// # Errors
 /// Where the answer cannot be read, or nothing is answered.
 pub(super) fn ask_hidden(question: &str) -> io::Result<SecretString> {
+    questions::ask_keys(|| ask_unseen(question))
+}
+
+fn ask_unseen(question: &str) -> io::Result<SecretString> {
     let stdin = io::stdin();
     let before = tcgetattr(&stdin)?;
     let mut hidden = before.clone();

@@ -27,8 +27,10 @@ const RANDOM: usize = 5;
 pub(super) const FIRST_MANIFEST: &str = "credentials/credentials.yaml";
 const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/appcred.schema.json";
 
-/// What never goes into Git: secrets in plain text, saved plans, and what a killed run leaves behind.
-const IGNORED: &[&str] = &["secrets.yaml", "*.plan", ".*.appcred-new", "*.unsaved*.age"];
+/// What never goes into Git: secrets in plain text, also where Home Assistant keeps them, saved plans, and what a killed
+/// run leaves behind.
+const IGNORED: &[&str] =
+    &["secrets.yaml", ".storage/", "*.plan", ".*.appcred-new", "*.unsaved*.age"];
 
 /// Begin a project: its file, an age identity, a first folder
 ///

@@ -44,6 +44,7 @@ mod output_format;
 mod pager;
 mod plan;
 mod plan_file;
+mod questions;
 mod recipients;
 mod rekey;
 mod rename;
@@ -56,6 +57,7 @@ mod service;
 mod snapshot;
 mod temp_workspace;
 mod tips;
+mod together;
 mod unsaved_copy;
 mod validate;
 mod verify;
@@ -214,6 +216,10 @@ pub fn run() -> ExitStatus {
             // An argument that is quoted must not begin a line.
             let error =
                 Cli::try_parse_from(environment::visible_arguments()).err().unwrap_or(error);
+            if let Some(advice) = together::instead(&error) {
+                console::error(advice);
+                return ExitStatus::Failure;
+            }
             let error = tips::advised(error);
             // 2 means changes here, so a wrong flag ends with 1, as it does in terraform.
             let text = error.render().ansi().to_string();

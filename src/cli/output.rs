@@ -1,14 +1,15 @@
 //! Where reports go: printed, or into files, in as many formats as asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
-use crate::files;
-use crate::model::Visible;
+use crate::files::{self, TEXT_LIMIT};
+use crate::model::{AGE_HEADER, PROJECT_FILE, Visible};
 use crate::report::{self, FORMATS, Format, Report, Verb, markdown};
+use crate::secret::holds_identity;
 
 use super::links::LinkArgs;
 use super::{Global, OutputFormat, candidates, console, environment, fetched_files, pager};
@@ -90,6 +91,7 @@ impl Outputs {
             match file {
                 None => print(format)?,
                 Some(file) => {
+                    refuse_input(file)?;
                     let rendered = (format.write)(report, links.in_file())?;
                     let plain = anstream::adapter::strip_str(&rendered).to_string();
                     files::write(file, fetched_files::named(&plain).as_bytes(), 0o644)
@@ -104,6 +106,27 @@ impl Outputs {
         }
         Ok(())
     }
+}
+
+/// Refuses to write a report over a file that is read: such a name was mistyped.
+///
+/// # Errors
+/// Where it is one.
+pub(super) fn refuse_input(file: &Path) -> anyhow::Result<()> {
+    let Ok(text) = files::read_text(file, TEXT_LIMIT) else { return Ok(()) };
+    let begins = |start: &str| text.lines().any(|line| line.starts_with(start));
+    let is_input = file.file_name().is_some_and(|name| name == PROJECT_FILE)
+        || begins("application_credentials:")
+        || begins(AGE_HEADER)
+        || begins("sops:")
+        || holds_identity(&text);
+    if is_input {
+        bail!(
+            "{} holds a manifest, settings, secrets or a key, and was not overwritten: choose another file",
+            file.visible()
+        );
+    }
+    Ok(())
 }
 
 /// What files are called: as the repository names them where a CI system says where that is.

@@ -10,9 +10,9 @@ use crate::desired::check_client;
 use crate::encrypted_file::{EncryptionContext, SecretPlace, replaced};
 use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest::{self, Entry, Loaded, SecretValue, secret_values};
-use crate::model::{Reference, Secret, Visible};
+use crate::model::{Reference, Secret, Visible, named_in_file};
 use crate::report::changes::MadeChange;
-use crate::secret::{SecretResolver, files_of, read};
+use crate::secret::{SecretResolver, files_of, name_in_file, read};
 
 use super::change::{ThenApply, entry, in_order, write};
 use super::client_file::ClientFile;
@@ -145,7 +145,9 @@ fn check_shared(
     let Reference::Tagged { tag, argument, .. } = &entry.client_secret.value else { return Ok(()) };
     let reads_it = |other: &Reference| match other {
         Reference::Tagged { tag: its, argument: named, .. } => {
-            let is_same_name = tag != "secret" || named == argument;
+            let is_same_name = (tag != "secret" || named == argument)
+                && name_in_file(other, resolver)
+                    == name_in_file(&entry.client_secret.value, resolver);
             let files = files_of(other, resolver);
             let mut files = files.iter().map(|file| resolver.path_from(&global.folder, file));
             its == tag && is_same_name && files.any(|of| files::is_same(&of, file))
@@ -196,10 +198,18 @@ fn rotate<'f>(
             Reference::Tagged { tag, argument, .. } if tag == "secret" => {
                 SecretPlace::Named(argument)
             }
-            Reference::Tagged { .. } => SecretPlace::Whole,
+            tagged @ Reference::Tagged { .. } => match name_in_file(tagged, resolver) {
+                Some(name) => SecretPlace::Named(name),
+                None => SecretPlace::Whole,
+            },
             _ => SecretPlace::At(&of_entry),
         };
         let shown = file.visible();
+        if let (SecretPlace::Whole, Some(kind)) = (&place, named_in_file(new.expose())) {
+            bail!(
+                "{shown} would be {kind} with this secret alone in it, and could not be read: keep the secret under a name, as `!secret NAME` reads it"
+            );
+        }
         let before =
             files::read(file, TEXT_LIMIT).with_context(|| format!("cannot read {shown}"))?;
         let recipients =

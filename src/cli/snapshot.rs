@@ -12,6 +12,7 @@ use crate::workspace::{Comparison, TargetView};
 
 use super::exit::ExitStatus;
 use super::gather::{gather, show_unknown};
+use super::output::refuse_input;
 use super::selection::TargetArgs;
 use super::{Global, console, environment};
 
@@ -49,6 +50,7 @@ pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<
     match verb.output.as_deref().filter(|file| *file != Path::new("-")) {
         None => console::print(&text)?,
         Some(file) => {
+            refuse_input(file)?;
             // It holds no secret.
             files::write(file, &text, 0o644)
                 .with_context(|| format!("cannot write {}", file.visible()))?;

@@ -5,9 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use rustix::fs::{Access, access};
+use rustix::io::Errno;
 
 use super::HealthCheck;
 use crate::codes::CheckCode;
+use crate::files;
 use crate::manifest::{self, Project};
 use crate::model::{Visible, counted};
 use crate::watch::{NotWatched, try_to_watch};
@@ -29,7 +31,13 @@ fn state_folder(workspace: &Workspace) -> HealthCheck {
     let Some(present) = folder.ancestors().find(|folder| folder.exists()) else {
         return HealthCheck::error(code, format!("{place} cannot be made"));
     };
-    if !present.is_dir() || access(present, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+    let writing = access(present, Access::WRITE_OK | Access::EXEC_OK);
+    if writing == Err(Errno::ROFS) {
+        let why = files::reason(present, &Errno::ROFS.into());
+        return HealthCheck::error(code, format!("{place} cannot be written: {why}"))
+            .help("or name another folder by XDG_STATE_HOME");
+    }
+    if !present.is_dir() || writing.is_err() {
         return HealthCheck::error(code, format!("{place} cannot be written by this user"))
             .help("make it a folder of this user, or name another one by XDG_STATE_HOME");
     }

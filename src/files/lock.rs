@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::Stamp;
-use super::read::{not_regular, open, read_text};
+use super::read::{not_regular, open, read_text, reason};
 use crate::model::Visible;
 
 /// How long to wait between two attempts.
@@ -86,7 +86,8 @@ impl FileLock {
         {
             return Err(not_regular(&metadata).into());
         }
-        let mut file = opened?;
+        let mut file =
+            opened.map_err(|error| io::Error::new(error.kind(), reason(path, &error)))?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;

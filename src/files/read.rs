@@ -153,6 +153,10 @@ pub fn reason(path: &Path, error: &io::Error) -> String {
         ErrorKind::NotFound if path.is_symlink() => "it is a symbolic link to nothing".to_owned(),
         ErrorKind::NotFound => "there is no such file or folder".to_owned(),
         ErrorKind::PermissionDenied if error.get_ref().is_none() => "permission denied".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => {
+            "its file system is mounted read-only: mount it for writing first".to_owned()
+        }
+        ErrorKind::StorageFull => "its file system is full".to_owned(),
         ErrorKind::ResourceBusy => {
             "it is in use, as a mount of a single file is: mount its folder instead".to_owned()
         }

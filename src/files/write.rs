@@ -260,7 +260,8 @@ pub fn append(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
 /// # Errors
 /// Where it cannot be made.
 pub fn make_private_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| io::Error::new(error.kind(), reason(folder, &error)))
 }
 
 /// Removes what killed processes left beside a file. What is being written is locked, and stays.

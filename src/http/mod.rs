@@ -15,7 +15,7 @@ mod tunnel;
 pub use header::{BadHeader, add_header, header_name};
 pub use proxy::{BadProxy, ProxyAddress};
 pub use reqwest::header::{HeaderMap, HeaderName};
-pub use tls::{ClientIdentity, certificate_end, check_files};
+pub use tls::{ClientIdentity, certificate_end, check_authorities, check_client};
 pub use tunnel::{Stream, TunnelError};
 
 use std::path::PathBuf;

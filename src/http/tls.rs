@@ -102,13 +102,19 @@ fn trusting(
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier))
 }
 
-/// Checks the files that a configuration is made of, whatever authorities this machine has.
+/// Checks a file of authorities, whatever authorities this machine has.
+///
+/// # Errors
+/// Where it cannot be used.
+pub fn check_authorities(file: &Path) -> Result<(), String> {
+    read_certificates(file, "CA file").map(drop)
+}
+
+/// Checks a certificate of ours and its key.
 ///
 /// # Errors
 /// Where one of them cannot be used.
-pub fn check_files(ca_file: Option<&Path>, client: Option<&ClientIdentity>) -> Result<(), String> {
-    ca_file.map(|file| read_certificates(file, "CA file")).transpose()?;
-    let Some(client) = client else { return Ok(()) };
+pub fn check_client(client: &ClientIdentity) -> Result<(), String> {
     let (chain, key) = client.read()?;
     let configuration = without_authorities()?.with_client_auth_cert(chain, key);
     configuration.map(drop).map_err(|error| client.fault(&error))

@@ -43,7 +43,10 @@ pub enum LockError {
         place: String,
     },
     /// The file cannot be locked.
-    #[error("cannot lock {}: {why}", file.visible())]
+    #[error(
+        "cannot lock {}: {why}; XDG_STATE_HOME names another folder for locks and sessions",
+        file.visible()
+    )]
     File {
         /// The file.
         file: PathBuf,

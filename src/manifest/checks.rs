@@ -267,13 +267,10 @@ fn is_of_this_machine(address: &str) -> bool {
 fn check_target_files(project: &Project, resolver: &SecretResolver) -> Diagnostics {
     let mut problems = Diagnostics::default();
     for (name, target) in &project.targets {
-        for why in target.file_faults(resolver) {
+        for Located { value: why, spot } in target.file_faults(resolver) {
             let message = format!("target `{name}`: {why}");
             let problem = Diagnostic::warning(ProblemCode::Unreadable, message);
-            problems.push(match project.target_spots.get(name) {
-                Some(spot) => problem.at(&spot.file, spot.span),
-                None => problem,
-            });
+            problems.push(problem.at(&spot.file, spot.span));
         }
     }
     problems

@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use super::shown::shown_of;
 use super::tags;
-use crate::model::{CLIENT_ID, HEADERS, SECRET_FIELDS, conflict_marker, is_name};
+use crate::integrations;
+use crate::model::{
+    CLIENT_ID, Domain, HEADERS, SECRET_FIELDS, conflict_marker, is_name, without_number,
+};
 use crate::secret::is_argument;
 use crate::suggest::nearest;
 use crate::yaml::{self, Node, Value};
@@ -42,7 +45,8 @@ fn collect(node: &Node<'_>, section: &str, key: &str, text: &str, into: &mut Vec
         into.push(MaskedRange { start, shown: start, end });
         return;
     }
-    let known_tag = node.tag.as_ref().is_some_and(|tag| tags::is_known(&tag.name));
+    // Where a tag is misspelt, what looks like a name is shown all the same.
+    let known_tag = node.tag.as_ref().is_some_and(|tag| tags::is_shown(&tag.name));
     if let Some(tag) = &node.tag {
         let (start, end) = (tag.span.start, tag.span.end);
         into.push(MaskedRange {
@@ -98,7 +102,9 @@ fn argument(node: &Node<'_>, raw: &str) -> usize {
     }
     let is_variable = has_tag("env_var");
     let name = raw.split(char::is_whitespace).next().filter(|_| is_variable).unwrap_or(raw);
-    if is_argument(name) { name.len() } else { 0 }
+    // One word with a number may be a password, but not where it is an integration.
+    let is_integration = integrations::known().contains(&Domain::new(without_number(name)));
+    if is_argument(name) || is_integration { name.len() } else { 0 }
 }
 
 /// What can be shown of a text that is no YAML: on each line the dashes, the first key, and its value

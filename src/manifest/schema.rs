@@ -78,15 +78,15 @@ pub(super) struct ManifestInput {
 pub(super) struct EntryInput {
     /// The integration, by the name that Home Assistant gives it, as in `spotify` or `home_connect`.
     pub(super) domain: Field<Text<Domain>>,
-    /// What Home Assistant shows. The domain where it is left out.
+    /// What Home Assistant shows, as in `Spotify (family)`. The domain where it is left out.
     pub(super) name: Option<Field<Text<SmolStr>>>,
-    /// A unique name of the entry. Where it changes, `formerly` has the old one. A slug of the
+    /// A unique name of the entry, as in `spotify-family`. Where it changes, `formerly` has the old one. A slug of the
     /// name where it is left out.
     pub(super) key: Option<Field<Text<Key>>>,
-    /// Keys that the entry had before. Their credentials move to this entry, and no account has to
-    /// consent again.
+    /// Keys that the entry had before, as in `[spotify-old]`. Their credentials move to this entry, and no account has
+    /// to consent again.
     pub(super) formerly: Option<Texts<Key>>,
-    /// The OAuth client id, as the provider shows it. Quote it if it has nothing but digits.
+    /// The OAuth client id, as the provider shows it: `4f5c0a7d2b9e4c61`, for one. Quote it if it has nothing but digits.
     pub(super) client_id: Field<Raw<SecretText>>,
     /// The OAuth client secret: an armored age file behind `|`, or `!env_var NAME`, `!secret NAME`,
     /// `!file PATH` or `!from SOURCE WHAT`. In plain text only where the project allows it.
@@ -105,8 +105,8 @@ pub(super) struct EntryInput {
     /// Whether nothing of the entry is changed for now: what targets hold of it stays as it is, and what they do
     /// not hold is not created. `false` where it is left out.
     pub(super) suspend: Option<Field<bool>>,
-    /// The accounts that are linked through this credential, each by a consent of its own: names, such as
-    /// the titles that Home Assistant shows. Where it is left out, one account is linked, and it may be any.
+    /// The accounts that are linked through this credential, each by a consent of its own: names, such as the titles
+    /// that Home Assistant shows, as in `[Anna, Bert]`. Where it is left out, one account is linked, and it may be any.
     #[schemars(length(min = 1))]
     pub(super) accounts: Option<Texts<AccountName>>,
     /// What to do with the integration once its credential exists.
@@ -166,14 +166,15 @@ pub(super) struct IntegrationInput {
     /// The implementation that links the account where Home Assistant offers several. The entry's own credential
     /// where it is left out.
     pub(super) implementation: Option<Field<Implementation>>,
-    /// What to fill into the forms of the set-up: by step, then by field.
+    /// What to fill into the forms of the set-up: by step, then by field, as in `{user: {region: eu}}`.
     pub(super) answers: Option<Field<Pairs<Pairs<Raw<Json>>>>>,
     /// What happens to the linked account when this entry is gone. It stays where this is left out.
     pub(super) on_delete: Option<Field<OnDelete>>,
-    /// The provider's token endpoint, where client id and secret can be tried before anybody consents.
+    /// The provider's token endpoint, as in `https://provider.example/oauth/token`: client id and secret are tried there
+    /// before anybody consents.
     pub(super) token_url: Option<Field<Text<TokenUrl>>>,
-    /// The provider's authorize endpoint, where client id and redirect URI can be tried before anybody
-    /// consents, with the `scope` that it wants in its query.
+    /// The provider's authorize endpoint, as in `https://provider.example/authorize?scope=read`, with the `scope` that it
+    /// wants: client id and redirect URI are tried there before anybody consents.
     pub(super) authorize_url: Option<Field<Text<TokenUrl>>>,
 }
 
@@ -182,13 +183,13 @@ pub(super) struct IntegrationInput {
 #[serde(rename = "the project file", deny_unknown_fields)]
 #[schemars(title = "appcred project", rename = "ProjectInput")]
 pub(super) struct ProjectInput {
-    /// In whose name credentials are managed. Another project for the same Home Assistant needs
+    /// In whose name credentials are managed, as in `house`. Another project for the same Home Assistant needs
     /// another owner. Where it is left out, it is derived from the name of the Git repository.
     pub(super) owner: Option<Field<Text<Owner>>>,
-    /// Names that `owner` had before. Their credentials move to this owner where they have an entry, and
+    /// Names that `owner` had before, as in `[old-house]`. Their credentials move to this owner where they have an entry, and
     /// no account has to consent again.
     pub(super) previous_owners: Option<Texts<Owner>>,
-    /// Manifests, and folders of them. Where it is left out: `credentials/`, `credentials.yaml`,
+    /// Manifests, and folders of them, as in `[credentials, more.yaml]`. Where it is left out: `credentials/`, `credentials.yaml`,
     /// `application_credentials/` and `application_credentials.yaml`, as far as they exist.
     pub(super) manifests: Option<Texts<String>>,
     /// Where credentials are provisioned: targets by name, or a list of files and folders of files that have them below
@@ -204,13 +205,13 @@ pub(super) struct ProjectInput {
     /// Where `appcred watch` sends notifications: `home_assistant`, `{action: notify.NAME}`, `{webhook: URL}`, or a list
     /// of these.
     pub(super) notify: Option<Field<Raw<NotifyInput>>>,
-    /// Programs that print secrets, by the names that `!from NAME ...` uses.
+    /// Programs that print secrets, by the names that `!from NAME ...` uses, as in `{op: {command: [op, read, "{}"]}}`.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
     pub(super) sources: Option<Field<Pairs<Raw<SourceInput>>>>,
     /// SOPS, which is run for SOPS documents that no age identity opens, such as those for PGP or a key service.
     /// Where it is left out, such a document is an error.
     pub(super) sops_program: Option<Field<SopsProgramInput>>,
-    /// Custom integrations that take credentials, by their domains.
+    /// Custom integrations that take credentials, by their domains, as in `[my_cloud]`.
     pub(super) custom_integrations: Option<Texts<Domain>>,
     /// Whether secrets may be in plain text in these files. `false` where it is left out.
     pub(super) allow_plaintext: Option<Field<bool>>,
@@ -254,8 +255,8 @@ pub(super) struct TargetFileInput {
 #[serde(rename = "a source", deny_unknown_fields)]
 #[schemars(rename = "SourceInput")]
 pub(super) struct SourceInput {
-    /// The program and its arguments, one of which has `{}` in the place of what a manifest asks for. It is run
-    /// without a shell.
+    /// The program and its arguments, one of which has `{}` in the place of what a manifest asks for, as in
+    /// `[op, read, "op://{}"]`. It is run without a shell.
     #[schemars(length(min = 2))]
     pub(super) command: Texts<String>,
     /// How long it may take, as in `30s`, which holds where it is left out.
@@ -285,7 +286,7 @@ pub(super) struct SopsProgramInput {
 pub(super) struct AgeInput {
     /// To whom secrets are encrypted: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`.
     pub(super) recipients: Option<Texts<Recipient>>,
-    /// Files with the identities that decrypt them.
+    /// Files with the identities that decrypt them, as in `[~/.config/appcred/identity.txt]`.
     pub(super) identities: Option<Texts<IdentityPath>>,
 }
 
@@ -301,19 +302,19 @@ pub(super) struct PolicyInput {
     /// Whether everything may be deleted when no entry is left, and what a target seems to lose by a slip in its name or
     /// labels. `false` where it is left out.
     pub(super) allow_empty: Option<Field<bool>>,
-    /// The keys of entries whose credentials are neither deleted nor replaced, as by `protect: true` in the
-    /// entry, and also once the entry is gone.
+    /// The keys of entries whose credentials are neither deleted nor replaced, as in `[spotify-family]`. That is as with
+    /// `protect: true` in the entry, and also once the entry is gone.
     pub(super) protect: Option<Texts<Key>>,
     /// The keys of entries that are gone, and whose credentials stay: `appcred forget` writes them here.
     pub(super) forgotten: Option<Texts<Key>>,
-    /// When `appcred watch` may change something. At other times it reports what is to be done. At any time
-    /// where it is left out.
+    /// When `appcred watch` may change something, as in `[{days: [sat], from: "02:00", to: "05:00"}]`. At other times it
+    /// reports what is to be done. At any time where it is left out.
     #[schemars(length(min = 1))]
     pub(super) windows: Option<Field<Raw<Vec<WindowInput>>>>,
     /// What `appcred watch` does about changes that were made at a target by hand. `repair` where it is
     /// left out.
     pub(super) on_drift: Option<Field<OnDrift>>,
-    /// The order in which targets are changed. All at once where it is left out.
+    /// The order in which targets are changed, as in `{waves: [{match: {ring: canary}}]}`. All at once where it is left out.
     pub(super) rollout: Option<Field<RolloutInput>>,
 }
 
@@ -380,14 +381,16 @@ pub(super) struct ActionInput {
 #[serde(rename = "a webhook of `notify`", deny_unknown_fields)]
 #[schemars(rename = "WebhookInput")]
 pub(super) struct WebhookInput {
-    /// The address in plain text, or by `!secret NAME`, `!env_var NAME`, `!file PATH` or `!from SOURCE WHAT`. An `{id}` in
+    /// The address in plain text, as in `https://ntfy.sh/my-house`, or by `!secret NAME`, `!env_var NAME`, `!file PATH` or `!from SOURCE WHAT`. An `{id}` in
     /// it is filled in: a text that differs for each notice, and stays for one that is posted again.
     pub(super) webhook: Field<Raw<SecretText>>,
     /// The method of HTTP. `POST` where it is left out.
     pub(super) method: Option<Field<WebhookMethod>>,
-    /// Headers that are sent as well, in plain text or by a tag.
+    /// Headers that are sent as well, in plain text or by a tag, as in `{X-Api-Key: !secret ntfy}`.
     pub(super) headers: Option<Field<Pairs<Raw<SecretText>>>>,
-    /// What is posted instead of the notice (`appcred schema notice`): a mapping is posted as JSON, a text as text. In its
-    /// texts, `{message}`, `{event}`, `{target}`, `{address}` and `{at}` are filled in; `{{` is a brace.
+    /// What is posted instead of the notice (`appcred schema notice`): a text, as in `"{target}: {message}"`, or a mapping,
+    /// as in `{text: "{message}"}`, which is posted as JSON. `{message}`, `{event}`, `{target}`, `{address}` and `{at}` in
+    /// it are filled in; `{{` is a brace.
+    #[schemars(extend("type" = ["string", "object"]))]
     pub(super) body: Option<Field<Raw<Json>>>,
 }

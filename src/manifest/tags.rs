@@ -23,13 +23,21 @@ fn of_home_assistant() -> impl Iterator<Item = &'static str> {
 }
 
 /// Whether a tag is one that appcred or Home Assistant reads.
-pub(super) fn is_known(name: &str) -> bool {
+fn is_known(name: &str) -> bool {
     secret::tags().chain(of_home_assistant()).any(|known| known == name)
 }
 
 /// Whether the name of a tag can be shown: a secret that begins with `!` looks like a tag.
 pub(super) fn is_shown(name: &str) -> bool {
-    nearest(name, secret::tags().chain(of_home_assistant())).is_some()
+    meant(name).is_some() || nearest(name, of_home_assistant()).is_some()
+}
+
+/// The tag that was most likely meant.
+fn meant(name: &str) -> Option<&'static str> {
+    match name.to_ascii_lowercase().as_str() {
+        "env" | "environment" | "var" => Some("env_var"),
+        _ => nearest(name, secret::tags()),
+    }
 }
 
 /// That a field takes no tag.
@@ -58,7 +66,7 @@ pub(super) fn unknown(tag: &Tag) -> FieldRefusal {
     let name = tag.name.as_str();
     let known: Vec<_> = secret::tags().map(|tag| format!("!{tag}")).collect();
     let known = listed(known.iter().map(String::as_str));
-    let (why, help) = match nearest(name, secret::tags()) {
+    let (why, help) = match meant(name) {
         _ if INCLUDES.contains(&name) => (
             format!("has `!{name}`, which appcred does not read"),
             format!("`!file FILE` reads a secret from a file; the tags are {known}"),

@@ -144,7 +144,11 @@ impl<'n> Decoder<'n> {
                 continue;
             }
             let Ok(value) = plain_text(label.node) else { continue };
-            if let Some(value) = self.accept(label, Key::of(value)) {
+            let value = Key::of(value).map_err(|why| FieldRefusal {
+                why: "has a value that is not a valid name".into(),
+                ..why
+            });
+            if let Some(value) = self.accept(label, value) {
                 let value = SmolStr::new(value.value.as_str());
                 let spot = self.spot(label.key_span());
                 read.insert(label.key_text().into(), Located { value, spot });
@@ -205,9 +209,10 @@ impl FieldContext for TargetFields<'_, '_, '_> {
         self.decoder.setting(self.decoder.raw(field)?)
     }
 
-    fn path(&self, field: Field<Text<String>>) -> Option<PathBuf> {
-        let text = self.decoder.text(field)?;
-        self.decoder.resolved(self.paths, &text.value, text.spot.span)
+    fn path(&self, field: Field<Text<String>>) -> Option<Located<PathBuf>> {
+        let Located { value, spot } = self.decoder.text(field)?;
+        let value = self.decoder.resolved(self.paths, &value, spot.span)?;
+        Some(Located { value, spot })
     }
 
     fn resolved(&self, text: &str, site: usize) -> Option<PathBuf> {

@@ -16,7 +16,7 @@ use crate::model::{
 use crate::secret::SecretResolver;
 use crate::target::Endpoint;
 use crate::target::config_dir::ConfigDirEndpoint;
-use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
+use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint, NetworkSettings};
 
 /// A project of these files.
 fn project_of(files: &[(&str, &str)]) -> (tempfile::TempDir, Loaded) {
@@ -84,7 +84,8 @@ fn the_project_file_is_read_whole() {
         panic!("{:?}", project.targets)
     };
     assert_eq!(url, "https://ha.example:8123");
-    assert_eq!(network.ca_file, Some(folder.path().join("ca.pem")));
+    assert_eq!(network.ca_file.as_ref().unwrap().value, folder.path().join("ca.pem"));
+    let network = NetworkSettings { ca_file: None, ..network.clone() };
     let read = network.read(&SecretResolver::default()).unwrap();
     assert_eq!(format!("{:?}", read.proxy.unwrap()), "http://proxy.example:3128");
     let AuthMethod::Reference(token) = auth else { panic!("{auth:?}") };
@@ -108,7 +109,9 @@ fn a_token_is_had_in_one_of_four_ways() {
         Endpoint::HomeAssistant(endpoint) => &endpoint.auth,
         other => panic!("{other:?}"),
     };
-    assert!(matches!(token("file"), AuthMethod::File(path) if path == Path::new("/home/me/token")));
+    assert!(
+        matches!(token("file"), AuthMethod::File(path) if path.value == Path::new("/home/me/token"))
+    );
     assert!(matches!(token("session"), AuthMethod::Session));
     let AuthMethod::Command(command) = token("program") else { panic!("{:?}", token("program")) };
     assert_eq!((command.program.as_str(), &*command.folder), ("pass", folder.path()));
@@ -206,6 +209,27 @@ fn harmless_parts_of_a_manifest_are_shown() {
     let shown = redacted(manifests().remove(0).replace("spotify\n", "[spotify\n"));
     for part in ["- domain: [spotify\n", "client_id: 4f5c0a\n", "client_secret: ****"] {
         assert!(shown.contains(part), "{shown}");
+    }
+}
+
+#[test]
+fn the_name_of_a_secret_is_shown_and_a_secret_in_its_place_is_not() {
+    for (value, expected) in [
+        ("!secret family_secret", "!secret family_secret"),
+        ("!scret family_secret", "!scret family_secret"),
+        ("!Secret family_secret", "!Secret family_secret"),
+        ("!secret netatmo2", "!secret netatmo2"),
+        ("!env_vra SPOTIFY_SECRET", "!env_vra SPOTIFY_SECRET"),
+        ("!secret hunter2", "!secret ********"),
+        ("!scret hunter2", "!scret ********"),
+        ("!include hunter2", "!include ********"),
+        ("!hunter family_secret", "!******** ********"),
+        ("!secret 4f5c0a8812d04f5c", "!secret ********"),
+        ("!env_var NAME hunter", "!env_var NAME********"),
+    ] {
+        let text = format!("application_credentials:\n  - client_secret: {value}\n");
+        let shown = redacted(text);
+        assert!(shown.contains(&format!("client_secret: {expected}\n")), "{value}: {shown}");
     }
 }
 

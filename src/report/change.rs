@@ -6,7 +6,7 @@ use crate::model::{Claim, Held, Key, Mark};
 use crate::plan::{Action, Adoption, Plan, Reason, Step, Unknown, Wanted, Why, Withheld};
 
 use super::text::{DIM, GREEN, RED, YELLOW};
-use super::{TargetReport, mark_of, notices, words};
+use super::{TargetReport, key_of, mark_of, notices, words};
 
 /// Something that is to be done, that is not, that is unknown, or that a person should know.
 pub(super) struct Change {
@@ -69,6 +69,14 @@ impl Change {
         self.key = Some(key.to_owned());
     }
 
+    /// Which credential it is that goes: people know it by its key, as far as it has one.
+    fn credential(&mut self, old: &Held) {
+        if let Some(mark) = mark_of(old) {
+            self.key(mark.key.as_str());
+        }
+        self.field("id", old.id.as_str());
+    }
+
     fn note(&mut self, style: Style, text: impl Into<String>) {
         self.add(style, text.into(), DetailKind::Note);
     }
@@ -101,7 +109,7 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> Change {
     let mut change = Change::new(symbol(&step.action), step.action.summary());
     match &step.action {
         Action::Delete { old, remove } => {
-            change.field("id", old.id.as_str());
+            change.credential(old);
             if step.reasons.contains(&Reason::NotForTarget) {
                 change.place_elsewhere(target, old);
             }
@@ -248,7 +256,10 @@ fn of_withheld(target: &TargetReport<'_>, withheld: &Withheld) -> Change {
     let title = format!("not done: {}", withheld.action.summary());
     let mut change = Change::new(("  !", style), title);
     let entry = withheld.action.created();
-    change.key = withheld.action.for_entry().map(|wanted| wanted.key.to_string());
+    change.key = key_of(&withheld.action).map(|key| key.to_string());
+    if let Action::Delete { old, .. } = &withheld.action {
+        change.credential(old);
+    }
     if let Some(written) = entry.and_then(|wanted| target.entries.get(&wanted.key)) {
         change.place(match withheld.why {
             Why::UnknownIntegration { .. } => &written.domain,

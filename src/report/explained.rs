@@ -171,17 +171,20 @@ impl<'s> FieldNode<'s> {
 
     /// What kind of value it is.
     fn kind(self) -> String {
-        let kind = |form: Self| {
-            let mut kinds = form.node["type"].as_array().into_iter().flatten();
-            let of_several = || kinds.find_map(|kind| kind.as_str().filter(|kind| *kind != "null"));
-            form.node["type"].as_str().or_else(of_several)
+        let kinds = |form: Self| -> Vec<(Self, &'s str)> {
+            let several = form.node["type"].as_array().into_iter().flatten();
+            let of_several = several.filter_map(Json::as_str).filter(|kind| *kind != "null");
+            let one = form.node["type"].as_str();
+            let kinds: Vec<_> = one.into_iter().chain(of_several).collect();
+            let kinds = if kinds.is_empty() { vec!["string"] } else { kinds };
+            kinds.into_iter().map(|kind| (form, kind)).collect()
         };
-        let kinds = self.forms().into_iter().map(|form| match kind(form) {
+        let kinds = self.forms().into_iter().flat_map(kinds).map(|(form, kind)| match kind {
             _ if form.node.get("const").is_some() => "one of the values below".to_owned(),
-            Some("boolean") => "true or false".to_owned(),
-            Some("integer" | "number") => "number".to_owned(),
-            Some("object") => "mapping".to_owned(),
-            Some("array") => match form.item() {
+            "boolean" => "true or false".to_owned(),
+            "integer" | "number" => "number".to_owned(),
+            "object" => "mapping".to_owned(),
+            "array" => match form.item() {
                 Some(item) => format!("list, each item: {}", item.kind()),
                 None => "list".to_owned(),
             },

@@ -10,7 +10,7 @@ use crate::model::{FileName, Key, SetUpId, Visible, visible_lines};
 use crate::plan::{Action, CredentialState, Step, Withheld};
 
 use super::finding::{self, Finding, Level};
-use super::{Format, Report, TargetReport, words};
+use super::{Format, Report, TargetReport, key_of, words};
 
 type Xml = Writer<Vec<u8>>;
 
@@ -145,7 +145,10 @@ fn name_of(action: &Action) -> String {
         (Some(wanted), _) => {
             SetUpId { key: wanted.key.clone(), account: action.account_name().cloned() }.to_string()
         }
-        (None, Some(old)) => old.id.to_string(),
+        (None, Some(old)) => match key_of(action) {
+            Some(key) => format!("{key} ({})", old.id),
+            None => old.id.to_string(),
+        },
         (None, None) => action.summary(),
     }
 }

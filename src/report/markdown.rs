@@ -16,7 +16,9 @@ use crate::plan::{Action, Plan};
 
 use super::names::Names;
 use super::waves::{stop_line, waves};
-use super::{Details, Format, Report, Tally, TargetReport, Verb, problems, source, text, words};
+use super::{
+    Details, Format, Report, Tally, TargetReport, Verb, key_of, problems, source, text, words,
+};
 
 /// How many characters problems, tables and folded details may have, for all targets together.
 const PROBLEMS: usize = 12_000;
@@ -271,7 +273,11 @@ fn row(
     let account = action.account_name().map(|name| format!(" for {}", code(name.as_str())));
     let named = match action.for_entry() {
         Some(wanted) => code(&wanted.name) + &account.unwrap_or_default(),
-        None => action.outgoing().first().map(|old| code(old.label())).unwrap_or_default(),
+        None => {
+            let label = action.outgoing().first().map(|old| code(old.label()));
+            let key = key_of(action).map(|key| format!("key {}", code(key.as_str())));
+            label.into_iter().chain(key).collect::<Vec<_>>().join(", ")
+        }
     };
     let place = action.for_entry().map(|wanted| place(target, &wanted.key)).unwrap_or_default();
     let domain = code(action.domain().as_str());

@@ -189,6 +189,15 @@ fn mark_of(held: &Held) -> Option<Mark> {
     Mark::of_text(held.auth_domain.as_deref()?)
 }
 
+/// The key of the entry that an action is about, also of one that is gone, as its mark says.
+fn key_of(action: &Action) -> Option<Key> {
+    match action {
+        Action::Abandon { flow } => flow.purpose.mark().map(|mark| mark.key.clone()),
+        Action::Delete { old, .. } => mark_of(old).map(|mark| mark.key),
+        _ => action.for_entry().map(|wanted| wanted.key.clone()),
+    }
+}
+
 /// How many steps of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {

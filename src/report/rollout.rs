@@ -1,4 +1,4 @@
-//! The wave that is on, for programs.
+//! The wave that is being changed, for programs.
 
 use schemars::JsonSchema;
 use serde::Serialize;

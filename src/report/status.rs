@@ -46,7 +46,7 @@ pub(crate) struct StatusReport<'a> {
     pub(crate) source: Option<super::source::ReportedSource<'a>>,
     /// The targets, by name.
     pub(crate) targets: Vec<TargetState<'a>>,
-    /// The wave that is on, where targets are changed in waves and some are not done; left out where all are.
+    /// The wave that is being changed, where targets are changed in waves and some are not done; left out where all are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rollout: Option<ReportedRollout<'a>>,
     /// What was done lately, the newest first; kept in memory.

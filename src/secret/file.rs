@@ -9,7 +9,7 @@ use super::resolver::SecretResolver;
 use super::source::{SecretSource, is_argument};
 use super::{Unreadable, age, named, sops};
 use crate::files::{self, Replaced, TEXT_LIMIT};
-use crate::model::{self, Secret, Visible};
+use crate::model::{self, Reference, Secret, Visible};
 
 pub(super) const SOURCE: SecretSource = SecretSource {
     tag: "file",
@@ -65,6 +65,16 @@ fn found<'a>(
     })?;
     resolver.note(&path);
     Ok((path, name))
+}
+
+/// The name in its file that a reference has behind a `#`.
+pub fn name_in_file<'r>(reference: &'r Reference, resolver: &SecretResolver) -> Option<&'r str> {
+    match reference {
+        Reference::Tagged { tag, argument, base } if tag == SOURCE.tag => {
+            parts(argument, base, resolver).ok()?.1
+        }
+        _ => None,
+    }
 }
 
 /// The one secret that a file holds.

@@ -12,11 +12,11 @@ use std::time::Duration;
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
-use super::env::{self, holds_identity};
+use super::env;
 use super::program::{Capture, ProgramError, capture};
 use super::source::{SecretSource, is_argument};
-use super::{SecretResolver, Unreadable};
-use crate::model::{Reference, Secret, Visible, hidden_character, may_be_token};
+use super::{SecretResolver, Unreadable, said};
+use crate::model::{Reference, Secret, Visible, hidden_character};
 use crate::suggest;
 
 pub(super) const SOURCE: SecretSource =
@@ -28,10 +28,6 @@ pub const ASKED: &str = "{}";
 const MAX_BYTES: usize = 64 * 1024;
 /// So many programs run at once: each mostly waits for an answer from elsewhere.
 const AT_ONCE: usize = 8;
-/// How much of what a program says of its failure is shown.
-const SHOWN: usize = 300;
-/// The same of SOPS, which gives its reason after a list of keys.
-const SHOWN_OF_SOPS: usize = 1500;
 /// What runs a text as a script, on this machine or on another one.
 const SHELLS: [&str; 13] = [
     "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox", "ssh", "rsh", "su",
@@ -39,12 +35,6 @@ const SHELLS: [&str; 13] = [
 ];
 /// What means something to a shell, in quotes or not.
 const SHELL_MARKS: &str = ";&|$`\\\"'<>(){}[]*?!#~^";
-/// What is shown in place of what may be secret.
-const MASK: &str = "********";
-/// What a secret may follow, in lower case.
-const ANNOUNCING: [&str; 9] =
-    ["=", ":", "password", "passphrase", "passwd", "token", "secret", "key", "bearer"];
-
 /// A program that the project names as a source of secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretProgram {
@@ -270,7 +260,7 @@ impl Run<'_> {
         if !captured.status.success() {
             let value = |name: &String| env::variable(name)?.into_string().ok();
             let given: Vec<String> = named.iter().filter_map(value).collect();
-            let stderr = masked(&captured.stderr, &captured.stdout, &given, &role);
+            let stderr = said::masked(&captured.stderr, &captured.stdout, &given, &role);
             let status = captured.status.to_string();
             return Err(SourceProblem::Failed { role, status, stderr });
         }
@@ -323,71 +313,6 @@ pub fn is_from_program(reference: &Reference) -> bool {
 fn may_reach_shell(command: &[String]) -> bool {
     let is_shell = |word: &str| word.rsplit('/').next().is_some_and(|name| SHELLS.contains(&name));
     command.iter().any(|word| word.split_whitespace().any(is_shell))
-}
-
-/// The beginning of what a program says of its failure, without what it printed or was given and without what could be
-/// a secret: where in doubt, less is shown. What follows a word that may announce a secret is one of these.
-fn masked(stderr: &[u8], stdout: &[u8], given: &[String], role: &ProgramRole) -> String {
-    // SOPS speaks of keys all the time, and never says what they are.
-    let is_sops = *role == ProgramRole::Sops;
-    let longest = if is_sops { SHOWN_OF_SOPS } else { SHOWN };
-    let (mut stderr, stdout) =
-        (String::from_utf8_lossy(stderr).into_owned(), String::from_utf8_lossy(stdout));
-    for value in given.iter().filter(|value| value.len() > 3 && !value.contains("://")) {
-        stderr = stderr.replace(value.as_str(), MASK);
-    }
-    let parts = stdout.split(|mark: char| !mark.is_alphanumeric());
-    let printed: BTreeSet<&str> =
-        stdout.split_whitespace().chain(parts).filter(|part| !part.is_empty()).collect();
-    let is_secret = |word: &str| {
-        let bare = word.trim_matches(|mark: char| !mark.is_alphanumeric());
-        let is_printed = |one: &&str| word.contains(*one) || (bare.len() > 3 && one.contains(bare));
-        // An address without a password may be shown: it says which server did not answer.
-        let has_password = word.find("://").is_some_and(|at| word[at..].contains('@'));
-        let is_fingerprint =
-            is_sops && bare.len() == 40 && bare.bytes().all(|of| of.is_ascii_hexdigit());
-        (may_be_token(bare) && !is_fingerprint)
-            || holds_identity(word)
-            || has_password
-            || word.contains(MASK)
-            || printed.iter().any(is_printed)
-    };
-    let mut shown = String::new();
-    let mut is_announced = false;
-    for line in stderr.lines().filter(|line| !line.trim().is_empty()) {
-        let line = line.trim_start_matches([' ', '-', '|']);
-        let end = if is_announced { Some(0) } else { announced(line).filter(|_| !is_sops) };
-        let (clear, secret) = line.split_at(end.unwrap_or(line.len()));
-        // What follows may be on the next line.
-        let is_last = !secret.contains(char::is_alphanumeric);
-        is_announced = !is_announced && end.is_some() && is_last;
-        let is_apart = clear.is_empty()
-            || clear.ends_with(char::is_whitespace)
-            || secret.starts_with(char::is_whitespace);
-        let secret = Some((is_apart, MASK.into())).filter(|_| !secret.trim().is_empty());
-        let words = clear
-            .split_whitespace()
-            .map(|word| if is_secret(word) { (true, MASK.into()) } else { (true, word.visible()) });
-        for (is_apart, word) in words.chain(secret) {
-            if shown.len() + word.len() > longest {
-                shown.push('…');
-                return shown;
-            }
-            if is_apart && !shown.is_empty() {
-                shown.push(' ');
-            }
-            shown.push_str(&word);
-        }
-    }
-    shown
-}
-
-/// Where what follows on a line may be a secret: after the first word or sign that announces one.
-fn announced(line: &str) -> Option<usize> {
-    // In ASCII alone, so that the places stay the same.
-    let lower = line.to_ascii_lowercase();
-    let after = |sign: &&str| lower.find(sign).map(|at| at + sign.len());
-    ANNOUNCING.iter().filter_map(after).min()
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub mod token;
 mod unreadable;
 
 mod resolver;
+mod said;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -40,6 +41,7 @@ use crate::model::{Reference, Seal, Secret, header_fault, value_fault};
 pub use ask::{Ask, Nobody};
 pub use broken_file::BrokenFile;
 pub use env::holds_identity;
+pub use file::name_in_file;
 pub use from::{ASKED, SecretProgram, SecretPrograms, SourceProblem, is_from_program};
 pub use hybrid::HybridIdentity;
 pub use identities::{Identities, IdentityFile, IdentityProblem, Plugins};

@@ -278,7 +278,7 @@ impl Numbers {
         )
     }
 
-    /// Nothing where no wave is on.
+    /// Nothing where all waves are done.
     fn of_rollout(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
         let Some(RolloutStatus { undone, .. }) = &self.0.rollout else { return Ok(()) };
         let UndoneWave { wave, why } = undone;

@@ -42,7 +42,7 @@ pub struct Status {
     pub source: Option<SourceStatus>,
     /// Each target, on its own.
     pub targets: BTreeMap<TargetName, TargetStatus>,
-    /// The wave that is on, where targets are changed in waves and some are not done.
+    /// The wave that is being changed, where targets are changed in waves and some are not done.
     pub rollout: Option<RolloutStatus>,
     /// What was done lately at all of them.
     pub history: History,

@@ -1,4 +1,4 @@
-//! Where targets are changed in waves: the wave that is on, and how far a target is.
+//! Where targets are changed in waves: the wave that is being changed, and how far a target is.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ impl fmt::Display for RolloutStatus {
                 let begins = begins.strftime("%Y-%m-%d %H:%M:%S UTC");
                 write!(f, "{wave} begins at {begins}: {why}")
             }
-            None => write!(f, "{wave} is on: {why}"),
+            None => write!(f, "{wave} is being changed: {why}"),
         }
     }
 }

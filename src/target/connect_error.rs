@@ -19,6 +19,24 @@ pub enum ConnectError {
         /// The reason.
         why: NoToken,
     },
+    /// The file that the project file names gives no token.
+    #[error("no access token for {url} (`token_file` at {place}): {why}{}", token_help(.why))]
+    TokenFile {
+        /// The address.
+        url: String,
+        /// Where the file is named.
+        place: Place,
+        /// The reason.
+        why: NoToken,
+    },
+    /// A file that the project file names cannot be what it is for.
+    #[error("{why} (named at {place})")]
+    File {
+        /// The reason.
+        why: String,
+        /// Where the file is named.
+        place: Place,
+    },
     /// A secret that the project file holds or names cannot be read.
     #[error("cannot read its {what} ({place}): {why}; {}", why.help())]
     Reference {
@@ -41,7 +59,7 @@ pub enum ConnectError {
     },
     /// No token is named, and nobody has signed in.
     #[error(
-        "no access token for {url}: sign in with `appcred login`, or write `token: !env_var HASS_TOKEN` at the target in appcred.yaml; the variable alone is used only where appcred.yaml has no targets"
+        "no access token for {url}: sign in with `appcred login`, or set HASS_TOKEN; a target in appcred.yaml uses that only where it has `token: !env_var HASS_TOKEN`"
     )]
     NotSignedIn {
         /// The address.
@@ -64,6 +82,18 @@ pub enum ConnectError {
     /// The target cannot be reached.
     #[error(transparent)]
     Target(#[from] TargetError),
+}
+
+fn token_help(why: &NoToken) -> &'static str {
+    match why {
+        NoToken::File { .. } => {
+            "; correct the path, or make the file and write an access token into it"
+        }
+        NoToken::NotAToken { .. } | NoToken::Unfit { .. } => {
+            "; write nothing but an access token into it"
+        }
+        NoToken::Itself | NoToken::Program { .. } => "",
+    }
 }
 
 fn sign_in_help(error: &SignInError) -> &'static str {

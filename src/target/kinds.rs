@@ -32,7 +32,7 @@ pub trait FieldContext: HeaderContext {
     fn reference(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>>;
 
     /// A path, from the folder of the project file.
-    fn path(&self, field: Field<Text<String>>) -> Option<PathBuf>;
+    fn path(&self, field: Field<Text<String>>) -> Option<Located<PathBuf>>;
 
     /// The path that a text is, at this place.
     fn resolved(&self, text: &str, site: usize) -> Option<PathBuf>;
@@ -110,8 +110,9 @@ pub trait TargetKind: Sized {
         Vec::new()
     }
 
-    /// What is wrong with the files that connecting reads, as far as they can be read without asking anybody.
-    fn file_faults(&self, _: &SecretResolver) -> Vec<String> {
+    /// What is wrong with the files that connecting reads, where each is named, as far as they can be read
+    /// without asking anybody.
+    fn file_faults(&self, _: &SecretResolver) -> Vec<Located<String>> {
         Vec::new()
     }
 
@@ -245,8 +246,8 @@ macro_rules! kinds {
                 }
             }
 
-            /// What is wrong with the files that connecting reads.
-            pub fn file_faults(&self, resolver: &SecretResolver) -> Vec<String> {
+            /// What is wrong with the files that connecting reads, where each is named.
+            pub fn file_faults(&self, resolver: &SecretResolver) -> Vec<Located<String>> {
                 match self {
                     $($(#[cfg($condition)])? Self::$name(kind) => kind.file_faults(resolver),)+
                 }

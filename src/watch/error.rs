@@ -131,7 +131,7 @@ impl RoundError {
 
 fn of_connecting(error: &ConnectError) -> ErrorKind {
     match error {
-        ConnectError::Token { why, .. } => match why {
+        ConnectError::Token { why, .. } | ConnectError::TokenFile { why, .. } => match why {
             NoToken::Itself
             | NoToken::File { .. }
             | NoToken::NotAToken { .. }
@@ -139,7 +139,8 @@ fn of_connecting(error: &ConnectError) -> ErrorKind {
             // A program may depend on what comes and goes, as on a password manager's server.
             NoToken::Program { .. } => ErrorKind::Failed,
         },
-        ConnectError::Reference { .. }
+        ConnectError::File { .. }
+        | ConnectError::Reference { .. }
         | ConnectError::Setting { .. }
         | ConnectError::NotSignedIn { .. }
         | ConnectError::Store(_) => ErrorKind::Permanent,

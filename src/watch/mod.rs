@@ -222,8 +222,7 @@ fn give_out<C: Connect>(
     problem_log.log(&manifests);
     log_selection(&statuses.subscribe().borrow().manifests, &manifests);
     if *cause == Cause::Reload {
-        let (files, entries) = (manifests.files, manifests.entries);
-        tracing::info!("read {} with {}", counted(files, "manifest"), counted(entries, "entry"));
+        tracing::info!("read again: {}", counted(manifests.entries, "entry"));
     }
     statuses.edit(|status| status.manifests = manifests);
     if let Some(specs) = specs {

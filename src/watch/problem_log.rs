@@ -34,9 +34,9 @@ impl ProblemLog {
         if self.is_blocked && self.lines != before {
             tracing::warn!("nothing is changed until this is fixed");
         } else if was_blocked && !self.is_blocked {
-            tracing::info!("the manifests are valid again");
+            tracing::info!("no error is left, so changes are made again");
         } else if !before.is_empty() && self.lines.is_empty() {
-            tracing::info!("the manifests have no warnings any more");
+            tracing::info!("no warning is left");
         }
     }
 }
@@ -71,11 +71,11 @@ mod tests {
         let mut log = ProblemLog::default();
         let mut of = |manifests: ManifestStatus| logged(|| log.log(&manifests));
         let stopped = "WARN nothing is changed until this is fixed";
-        let valid = "INFO the manifests are valid again";
+        let valid = "INFO no error is left, so changes are made again";
         assert_eq!(of(read(&[&warning], None)), ["WARN it expires soon"]);
         assert_eq!(of(read(&[&error, &warning], None)), ["ERROR no YAML", stopped]);
         assert_eq!(of(read(&[&warning], None)), [valid]);
-        assert_eq!(of(read(&[], None)), ["INFO the manifests have no warnings any more"]);
+        assert_eq!(of(read(&[], None)), ["INFO no warning is left"]);
         assert_eq!(of(read(&[&error], None)), ["ERROR no YAML", stopped]);
         assert_eq!(of(read(&[], Some("it crashed"))), ["ERROR it crashed", stopped]);
         assert_eq!(of(read(&[], None)), [valid]);

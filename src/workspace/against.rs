@@ -18,9 +18,10 @@ use crate::diagnostic::Diagnostics;
 use crate::http::Network;
 use crate::manifest::{Loaded, Project};
 use crate::model::{
-    Live, Observed, PolicyOverrides, SealedClients, Secret, SetUpId, TargetName, TargetSelection,
+    AccountName, ConfigEntry, Live, Observed, PolicyOverrides, SealedClients, Secret, SetUpId,
+    TargetName, TargetSelection,
 };
-use crate::plan::{Action, plan};
+use crate::plan::{Action, Unknowable, plan};
 use crate::secret::Ask;
 use crate::target::home_assistant::HomeAssistantEndpoint;
 use crate::target::snapshot::{self, Recorded, Snapshot, SnapshotLocation};
@@ -165,11 +166,36 @@ impl Workspace {
 }
 
 /// The set-ups that a run would begin of the entries that no account in the snapshot uses.
-fn expected_set_ups(Comparison { desired, observed, policy, .. }: &Comparison) -> Vec<SetUpId> {
+fn expected_set_ups(comparison: &Comparison) -> Vec<SetUpId> {
+    let Comparison { desired, observed, policy, .. } = comparison;
     let running = Observed { live: Some(Live::default()), ..observed.clone() };
     let steps = plan(desired, &running, policy).steps.into_iter().map(|step| step.action);
     let begun = steps.filter(|action| matches!(action, Action::SetUp { .. }));
-    begun.filter_map(|action| action.set_up_id()).collect()
+    let begun = begun.filter_map(|action| action.set_up_id());
+    begun.chain(of_unknown_secrets(comparison)).collect()
+}
+
+/// The same of entries of which it is not known whether the secret is to be replaced: they are linked in any case.
+fn of_unknown_secrets(comparison: &Comparison) -> Vec<SetUpId> {
+    let Comparison { desired, plan, policy, .. } = comparison;
+    let mut set_ups = Vec::new();
+    let unknown = plan.unknown.iter().filter(|of| of.what == Unknowable::Secret);
+    for entry in unknown.filter_map(|of| desired.credential(&of.key)) {
+        let integration = &entry.integration;
+        if policy.leave_integrations || !integration.setup {
+            continue;
+        }
+        let held = plan.credential_states.iter().filter(|of| of.state.key() == Some(&entry.key));
+        let users: Vec<&ConfigEntry> = held.flat_map(|of| &of.users).collect();
+        let of_entry = |account| SetUpId { key: entry.key.clone(), account };
+        if integration.accounts.is_empty() && users.is_empty() {
+            set_ups.push(of_entry(None));
+        }
+        let is_linked = |name: &&AccountName| users.iter().any(|of| of.title == name.as_str());
+        let missing = integration.accounts.iter().filter(|name| !is_linked(name));
+        set_ups.extend(missing.map(|name| of_entry(Some(name.clone()))));
+    }
+    set_ups
 }
 
 /// The targets of the project, or of the snapshot where the project names none.

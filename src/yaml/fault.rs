@@ -190,6 +190,10 @@ fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
             "this text has a `\\` that begins no valid escape",
             Some("write `\\\\` for a backslash, or use '…', which has no escapes"),
         ),
+        ErrorKind::MissingAnchorOrAliasName => (
+            "a `*` or `&` begins the name of an anchor, and has none here",
+            Some("text that begins with `*` or `&` needs quotes, as in `\"*\"`"),
+        ),
         ErrorKind::UndeclaredTagHandle => {
             ("this tag has two `!`, but its handle is not declared", None)
         }

@@ -212,6 +212,25 @@ fn a_secret_is_rotated_in_the_form_that_it_is_in() {
     house.project.write("credentials.yaml", &keep("!file k.age"));
     house.project.write("k.age", &encrypt("m4rk3d-old\n", &house.recipient));
     assert!(house.rotates("k", "k.age").starts_with("-----BEGIN AGE"));
+
+    // Of a file with several, all others stay.
+    let others = format!("# all\nwifi: {}\nk: ", house.inline("m4rk3d-wifi"));
+    for (file, text, named) in [
+        ("m.yaml", format!("{others}{}\n", house.inline("m4rk3d-old")), "!file m.yaml#k"),
+        ("m.yaml", format!("{others}\n  a: {}\n", house.inline("m4rk3d-old")), "!file m.yaml#k/a"),
+    ] {
+        house.project.write("credentials.yaml", &keep(named));
+        house.project.write(file, &text);
+        let after = house.rotates("k", file);
+        assert!(after.starts_with(&others) && after != text, "{after}");
+    }
+    house.project.write("credentials.yaml", &keep("!file m.yaml.age#k"));
+    let both = "wifi: m4rk3d-wifi\nk: m4rk3d-old\n";
+    house.project.write("m.yaml.age", &encrypt(both, &house.recipient));
+    assert!(house.rotates("k", "m.yaml.age").starts_with("-----BEGIN AGE"));
+    house.project.write("credentials.yaml", &keep("!file m.yaml.age#wifi"));
+    house.appcred("apply --yes").run();
+    assert_eq!(house.held(), [("appcred:house:k".to_owned(), "m4rk3d-wifi".to_owned())]);
 }
 
 #[test]
@@ -229,7 +248,7 @@ fn a_secret_is_rotated_from_the_file_of_a_console() {
     assert!(said.contains("the client id in the file is not that of the entry `k`"), "{said}");
     house.project.write("client.json", &json("12-a.apps.googleusercontent.com"));
     let said = house.appcred("rotate k --from client.json --secret-stdin").status(1).run().stderr;
-    assert!(said.contains("cannot be used with"), "{said}");
+    assert!(said.contains("leave one of them out"), "{said}");
     let ran = house.appcred("rotate k --from client.json --apply --yes").run();
     assert!(!(ran.stdout + &ran.stderr).contains("m4rk3d"));
     assert_eq!(
@@ -421,6 +440,15 @@ fn what_cannot_be_rotated_is_said_with_what_to_do() {
         assert_eq!(house.text("secrets.yaml"), secrets);
     }
     std::fs::remove_file(house.project.join("secrets.yaml")).unwrap();
+    house.project.write("k.txt", "old");
+    house.project.write("credentials.yaml", &ONE.replace("AGE", "!file k.txt"));
+    let ran = house.appcred("rotate k --secret-stdin").stdin("a: m4rk3d-new").status(1).run();
+    assert!(
+        ran.stderr.contains("k.txt would be a YAML mapping with this secret"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(house.text("k.txt"), "old");
     house.project.write("credentials.yaml", &ONE.replace("AGE", &house.inline("m4rk3d-old")));
     let before = house.text("credentials.yaml");
     for (typed, expected) in [("", "the client secret is empty"), ("changeme", "placeholder")] {

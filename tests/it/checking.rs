@@ -298,26 +298,72 @@ fn the_files_of_a_target_are_looked_at() {
         project.write("appcred.yaml", &target);
         appcred(&project, &["validate"])
     };
-    for (fields, said) in [
-        ("ca_file: no.pem", "target `home`: the CA file no.pem cannot be used: "),
-        ("ca_file: wrong.pem", "the CA file wrong.pem cannot be used: it contains no certificate"),
-        ("client_certificate: no.pem, client_key: no.key", "cannot be read from no.key: "),
+    for (fields, column, said) in [
+        ("ca_file: no.pem", 46, "target `home`: the CA file no.pem cannot be used: "),
+        (
+            "ca_file: wrong.pem",
+            46,
+            "the CA file wrong.pem cannot be used: it contains no certificate",
+        ),
+        ("client_certificate: no.pem, client_key: no.key", 77, "cannot be read from no.key: "),
         (
             "client_certificate: no.pem, client_key: wrong.pem",
+            57,
             "client certificate no.pem cannot be used",
         ),
         (
             "token_file: two.txt",
+            49,
             "target `home`: the value from the file two.txt is a text of several lines",
         ),
     ] {
         let ran = check(validate(fields), 0, said);
         assert!(ran.stderr.contains("warning: target `home`: "), "{}", ran.stderr);
-        assert!(ran.stderr.contains(" --> appcred.yaml:3:3"), "{}", ran.stderr);
+        let place = format!(" --> appcred.yaml:3:{column}\n");
+        assert!(ran.stderr.contains(&place), "{}", ran.stderr);
     }
     // What needs another machine, or a key, is skipped.
     for fields in ["token_file: no.txt", "client_certificate: no.pem, client_key: !env_var K"] {
         validate(fields).stderr("").run();
+    }
+}
+
+#[test]
+fn a_file_that_a_target_names_is_missed_where_it_is_named() {
+    let project = Project::new()
+        .file("credentials/a.yaml", &manifest("client_id: a, client_secret: !env_var X"))
+        .file("empty", "")
+        .file("folder/x", "");
+    let no_file = "there is no such file or folder";
+    for (fields, said) in [
+        ("token_file: no.txt", [":49): cannot read no.txt: ", no_file, "; correct the path, or "]),
+        ("token_file: empty", [":49): the file empty is empty", "", "; write nothing but "]),
+        ("token_file: folder", [":49): cannot read folder: ", "it is a folder, not a file", ""]),
+        ("ca_file: no.pem", ["no.pem cannot be used: ", no_file, "(named at appcred.yaml:3:46)"]),
+        (
+            "client_certificate: no.pem, client_key: empty",
+            ["client certificate no.pem ", no_file, "(named at appcred.yaml:3:57)"],
+        ),
+        (
+            "client_certificate: x, client_key: no.key",
+            ["(appcred.yaml:3:72) ", "no.key: ", no_file],
+        ),
+    ] {
+        // Nothing answers there.
+        let target =
+            format!("owner: house\ntargets:\n  home: {{url: 'https://127.0.0.1:9/', {fields}}}\n");
+        project.write("appcred.yaml", &target);
+        for verb in ["plan", "apply", "list", "doctor"] {
+            let ran = appcred(&project, &[verb]).env("X", "4f5c0a8e9b7d6c5a").status(1).run();
+            // The token is asked for once the server is reached.
+            if verb == "doctor" && fields.starts_with("token_file") {
+                continue;
+            }
+            let all = format!("{}{}", ran.stdout, ran.stderr);
+            for part in said {
+                assert!(all.contains(part), "{verb} {fields}: {all}");
+            }
+        }
     }
 }
 

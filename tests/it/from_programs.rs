@@ -225,11 +225,14 @@ fn a_program_is_the_first_of_a_session_and_has_no_terminal() {
 #[test]
 fn what_could_be_a_secret_in_what_a_program_says_is_not_shown() {
     for (script, shown) in [
-        ("echo invalid password hunter2 for user >&2", "invalid password ********"),
-        ("echo bad token=abc:hunter2 password=geheim >&2", "bad token********"),
-        ("echo Passphrase: >&2; echo hunter2 >&2", "Passphrase******** ********"),
+        ("echo invalid password hunter2 for user >&2", "invalid password ******** for user"),
+        ("echo bad token=abc:hunter2 password=geheim >&2", "bad token= ********"),
+        ("echo Passphrase: >&2; echo hunter2 >&2", "Passphrase: ********"),
         ("echo 'Enter PIN: ' >&2; echo hunter2 >&2; echo gone >&2", "Enter PIN: ******** gone"),
-        ("echo https://u:hunter2@vault >&2", "https:********"),
+        ("echo https://u:hunter2@vault >&2", "********"),
+        ("echo Authorization: Bearer geheim >&2", "Authorization: Bearer ********"),
+        ("echo tokens: hunter2 >&2", "tokens: ********"),
+        ("echo login: me hunter2 4711 ok >&2", "login: me ******** ******** ok"),
         ("echo The KEY hunter2 >&2; echo no such item >&2", "The KEY ******** no such item"),
         ("echo hun ter2; echo hun ter2 is wrong >&2", "******** ******** is wrong"),
         ("echo a7; echo no a7 here >&2", "no ******** here"),
@@ -241,6 +244,24 @@ fn what_could_be_a_secret_in_what_a_program_says_is_not_shown() {
         let said = scene.refused();
         assert!(said.contains(&format!("ended with exit status: 3: {shown}")), "{script}: {said}");
         assert!(!said.contains("hunter2") && !said.contains("geheim"), "{script}: {said}");
+    }
+}
+
+/// As these programs say it.
+#[test]
+fn a_login_that_is_over_is_told_in_the_words_of_the_program() {
+    for said in [
+        "[ERROR] 2026/11/27 10:00:00 You are not currently signed in. Please run `op signin --help`",
+        "Error making API request. URL: GET https://127.0.0.1:8200/v1/house Code: 403. Errors: * permission denied",
+        "An error occurred (ExpiredTokenException) when calling the operation: The security token included in the request is expired",
+        "ERROR: (gcloud.secrets.versions.access) There was a problem refreshing your current auth tokens: Reauthentication failed.",
+        "gpg: decryption failed: No secret key",
+        "error: session key is invalid: run bw unlock",
+    ] {
+        let scene = Scene::new(&format!("cat >&2 <<'E'\n{said}\nE\nexit 1"), "");
+        scene.secrets(&["!from safe x"]);
+        let told = scene.refused();
+        assert!(told.contains(&format!("ended with exit status: 1: {said}")), "{said}: {told}");
     }
 }
 

@@ -312,6 +312,11 @@ fn ha_refuses_a_wrong_token_and_a_guest(release: Release) {
     house.declare(&[house.entry("spotify", "Family", "family", "first")]);
     let ran = house.appcred(&ha).env("HASS_TOKEN", "wrong").args(["plan"]).status(1).run();
     assert!(ran.stdout.contains("refused the access token; it is from "), "{}", ran.stdout);
-    let ran = house.appcred(&ha).env("HASS_TOKEN", ha.guest_token()).args(["plan"]).status(1).run();
-    assert!(ran.stdout.contains("is not an administrator's"), "{}", ran.stdout);
+    for words in ["plan", "apply --yes", "list", "doctor", "snapshot"] {
+        let appcred = house.appcred(&ha).env("HASS_TOKEN", ha.guest_token());
+        let ran = appcred.args(words.split(' ')).status(1).run();
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.contains("is not an administrator's; it is from "), "{words}: {said}");
+        assert!(said.contains("(profile, Long-lived access tokens)"), "{words}: {said}");
+    }
 }

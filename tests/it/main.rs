@@ -73,6 +73,7 @@ mod plans;
 mod post_quantum;
 mod problems;
 mod published;
+mod read_only;
 mod real;
 mod real_provider_smoke;
 mod real_smoke;

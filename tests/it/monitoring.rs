@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use appcred::model::{UndoneWave, Wave, WhyUndone};
+use appcred::status::{RolloutStatus, Status};
 use regex::Regex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -64,7 +66,10 @@ fn prometheus_takes_every_query_of_the_dashboard() {
 
 #[test]
 fn each_metric_that_is_asked_for_is_served_with_its_labels() {
-    let served = Served::start(busy());
+    let wave = Wave { number: 1, of: 2 };
+    let undone = UndoneWave { wave, why: WhyUndone::Unreached };
+    let rollout = Some(RolloutStatus { undone, begins: None });
+    let served = Served::start(Status { rollout, ..busy() });
     let text = visit(&served.url("/metrics")).text;
     let alerts = fs::read_to_string(examples().join("alerts.yml")).unwrap();
     let expressions = alerts.lines().filter_map(|line| line.trim().strip_prefix("expr: "));

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use appcred::manifest::{LoadRequest, load, schema};
+use appcred::report::explained::{explain, fields};
 use appcred::report::problems::render;
 use appcred::report::schema as reports;
 use serde_json::{Value as Json, json};
@@ -42,6 +43,18 @@ fn the_schemas_are_those_of_the_code() {
         let checked_in = fs::read_to_string(&path).unwrap_or_default();
         assert!(checked_in == text, "{name} is stale: UPDATE_SCHEMA=1 cargo test schema");
     }
+}
+
+#[test]
+fn what_is_said_of_a_field_has_an_example_its_values_or_its_fields() {
+    let (manifest, project): (Json, Json) = (schema::manifest().into(), schema::project().into());
+    for field in fields(&manifest, &project) {
+        let said = explain(Some(&field), &manifest, &project).unwrap();
+        let shows = ["`", "as in ", "\nValues:", "\nFields:"].iter().any(|of| said.contains(of));
+        assert!(shows || field.ends_with("sops"), "{said}");
+    }
+    let body = explain(Some("notify.body"), &manifest, &project).unwrap();
+    assert!(body.starts_with("notify.body: text, or mapping\n"), "{body}");
 }
 
 #[test]

@@ -549,9 +549,9 @@ fn a_plan_from_a_snapshot_names_the_set_ups_that_a_run_would_begin() {
     let new = "  - {domain: twitch, key: stream, client_id: c, client_secret: xyzzy-c}\n";
     project.write("credentials.yaml", &format!("{entries}{new}"));
     let text = planned(&[]).run().stdout;
-    assert!(text.contains("    not linked in the snapshot: stream\n"), "{text}");
+    assert!(text.contains("    not linked in the snapshot: stream, family\n"), "{text}");
     assert!(text.contains("Plan: 1 to create, 0 to replace, 0 to delete."), "{text}");
     let json = planned(&["--format", "json"]).run().stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json["targets"][0]["expected_set_ups"], json!(["stream"]));
+    assert_eq!(json["targets"][0]["expected_set_ups"], json!(["stream", "family"]));
 }

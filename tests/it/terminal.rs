@@ -1,7 +1,9 @@
 //! What a person at a terminal sees: in a real one of any width, with a real pager.
 
+use std::fs;
 use std::path::Path;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use unicode_width::UnicodeWidthStr;
 
 use crate::shell::{Appcred, Project, Terminal, age_identity};
@@ -236,6 +238,31 @@ fn the_pager_is_left_with_q_and_the_exit_status_stays() {
 }
 
 #[test]
+fn a_bar_of_progress_fits_into_the_terminal_whatever_the_target_is_called() {
+    let name = "the-house-of-anna-and-bert-by-the-sea-with-the-long-name";
+    for width in WIDTHS {
+        let project = project(60, 1).file(
+            "appcred.yaml",
+            &format!("owner: us\ntargets: {{{name}: {{config_dir: a}}, b: {{config_dir: b}}}}\n"),
+        );
+        let line = format!("stty rows 24 cols {width}; {PROGRAM} apply --yes >/dev/null");
+        let said = Terminal::run(&line, project.path(), [("S", "4f5c0a8e9b7d6c5a")]).finish();
+        let plain = anstream::adapter::strip_str(&said).to_string();
+        let bars: Vec<&str> =
+            plain.split(['\r', '\n']).filter(|line| line.contains("/60")).collect();
+        assert!(!bars.is_empty(), "{said:?}");
+        for bar in bars {
+            assert!(bar.trim_end().width() <= width && bar.contains(" ["), "{width}: {bar:?}");
+        }
+        // The longer name is cut in the same place, so that the bars begin in one column.
+        assert!(
+            plain.contains("the-house-of-ann [") || plain.contains("the-house-of-an… ["),
+            "{plain}"
+        );
+    }
+}
+
+#[test]
 fn a_question_that_is_interrupted_ends_with_130_and_leaves_the_terminal_as_it_was() {
     let (identity, recipient) = age_identity();
     let project = Project::new()
@@ -253,6 +280,41 @@ fn a_question_that_is_interrupted_ends_with_130_and_leaves_the_terminal_as_it_wa
     }
 }
 
+/// A signal reaches it as well where none of its questions is open, or where one has just begun.
+#[test]
+fn an_interrupt_between_two_questions_adds_nothing_and_leaves_the_terminal_as_it_was() {
+    let (identity, recipient) = age_identity();
+    let project = Project::new().file(
+        "appcred.yaml",
+        &format!(
+            "owner: us\ntargets: {{t: {{config_dir: t}}}}\nage: {{recipients: [{recipient}]}}\n"
+        ),
+    );
+    let answers = [
+        ("Integration", "spotify\r"),
+        ("Name, as Home Assistant shows it", "\r"),
+        ("Client id", "4f5c0a88\r"),
+    ];
+    let go = project.join("go");
+    mknodat(CWD, &go, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let line = format!(
+        "trap : INT\necho before=$(stty -g)\n(read -r _ < go; kill -INT $(cat id)) &\n\
+         sh -c 'echo $$ > id; exec {PROGRAM} add'\necho status=$?\necho after=$(stty -g)"
+    );
+    // Where it is when the signal comes differs from time to time.
+    for last in [0, 1, 2, 0, 1, 2, 0, 1, 2] {
+        let mut terminal = Terminal::run(&line, project.path(), [("SOPS_AGE_KEY", &*identity)]);
+        for (question, answer) in &answers[..=last] {
+            terminal.until(question);
+            terminal.type_in(answer);
+        }
+        fs::write(&go, "now\n").unwrap();
+        let said = terminal.finish();
+        check_interrupted(&said, "add");
+        assert!(!project.join("credentials").exists(), "{said}");
+    }
+}
+
 fn interrupted(folder: &Path, identity: &str, words: &str, question: &str) {
     // The shell goes on, as an interactive one does.
     let line = format!(
@@ -263,7 +325,12 @@ fn interrupted(folder: &Path, identity: &str, words: &str, question: &str) {
     terminal.until("\n");
     terminal.until(question);
     terminal.type_in("\x03");
-    let said = terminal.finish();
+    check_interrupted(&terminal.finish(), words);
+}
+
+/// It has ended by Ctrl-C, and the terminal is as it was.
+#[track_caller]
+fn check_interrupted(said: &str, words: &str) {
     assert!(said.contains("status=130\r\n"), "{words}: {said}");
     let settings = |name: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(name));

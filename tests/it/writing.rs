@@ -71,7 +71,10 @@ fn a_project_begins_with_init_add_and_apply() {
     let appcred = || Appcred::new().in_dir(project.path()).env("HOME", home.path());
     appcred().args(["init", "--owner", "house"]).run();
     let text = |path: &str| fs::read_to_string(project.join(path)).unwrap();
-    assert_eq!(text(".gitignore"), "*.log\nsecrets.yaml\n*.plan\n.*.appcred-new\n*.unsaved*.age\n");
+    assert_eq!(
+        text(".gitignore"),
+        "*.log\nsecrets.yaml\n.storage/\n*.plan\n.*.appcred-new\n*.unsaved*.age\n"
+    );
     let identity = fs::read_to_string(home.join(".config/appcred/identity.txt")).unwrap();
     let recipient = identity.lines().next().unwrap().rsplit(' ').next().unwrap();
     assert!(text("appcred.yaml").contains(&format!("- {recipient}\n")));

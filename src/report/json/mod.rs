@@ -25,7 +25,7 @@ use crate::reconcile::Outcome;
 
 use super::rollout::ReportedRollout;
 use super::set_up::{IntegrationOf, WaitsFor};
-use super::{Format, Report, Tally, TargetReport, Verb, waves, words};
+use super::{Format, Report, Tally, TargetReport, Verb, key_of, waves, words};
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -161,9 +161,9 @@ struct What<'a> {
     action: ActionCode,
     /// The integration.
     domain: &'a Domain,
-    /// The entry.
+    /// The entry. Of what is deleted, the one for which it was made; left out where nobody manages it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a Key>,
+    key: Option<Key>,
     /// As Home Assistant shows it.
     name: Option<&'a str>,
     /// What the entry calls the account that it is about; left out where that has no name.
@@ -340,10 +340,7 @@ fn what<'a>(target: &TargetReport<'a>, action: &'a Action) -> What<'a> {
     What {
         action: action.code(),
         domain: action.domain(),
-        key: match action {
-            Action::Abandon { flow } => flow.purpose.mark().map(|mark| &mark.key),
-            _ => entry.map(|wanted| &wanted.key),
-        },
+        key: key_of(action),
         name: entry
             .map(|wanted| wanted.name.as_str())
             .or_else(|| first.and_then(|held| held.name.as_deref())),

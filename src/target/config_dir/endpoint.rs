@@ -22,7 +22,7 @@ pub struct ConfigDirEndpoint(pub PathBuf);
 #[serde(rename = "a target", deny_unknown_fields)]
 #[schemars(rename = "ConfigDirInput")]
 pub struct ConfigDirInput {
-    /// The folder, which holds `.storage` once Home Assistant has been started.
+    /// The folder, as in `/srv/homeassistant`, which holds `.storage` once Home Assistant has been started.
     config_dir: Field<Text<String>>,
     /// Whether nothing is changed there for now: it is not even connected to. `false` where it is left out.
     #[expect(dead_code, reason = "the manifest reads it for targets of all kinds")]
@@ -40,7 +40,7 @@ impl TargetKind for ConfigDirEndpoint {
     type Target = ConfigDir;
 
     fn new(input: ConfigDirInput, context: &dyn FieldContext) -> Option<Self> {
-        context.path(input.config_dir).map(Self)
+        context.path(input.config_dir).map(|folder| Self(folder.value))
     }
 
     fn address(&self) -> String {

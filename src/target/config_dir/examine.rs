@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::{ConfigDirEndpoint, STORAGE, credentials_file, lock, read};
@@ -59,11 +60,18 @@ fn not_writable(folder: &Path) -> Option<String> {
     if !present.is_dir() {
         return Some(format!("{} is no folder; correct `config_dir`", present.visible()));
     }
-    if access(present, Access::WRITE_OK | Access::EXEC_OK).is_err() {
-        return Some(format!(
-            "{} cannot be written by this user; run appcred as its owner, or as root",
-            present.visible()
-        ));
+    match access(present, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => {}
+        Err(Errno::ROFS) => {
+            let why = files::reason(present, &Errno::ROFS.into());
+            return Some(format!("{} cannot be written: {why}", present.visible()));
+        }
+        Err(_) => {
+            return Some(format!(
+                "{} cannot be written by this user; run appcred as its owner, or as root",
+                present.visible()
+            ));
+        }
     }
     let owner = fs::metadata(credentials_file(folder)).or_else(|_| fs::metadata(present));
     let (user, owner) = (geteuid().as_raw(), owner.ok()?.uid());

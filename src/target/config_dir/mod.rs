@@ -150,9 +150,9 @@ fn change(
     let file = credentials_file(folder);
     let cannot_write =
         |why: &dyn Display| Refusal::Failed(format!("cannot write {}: {why}", file.visible()));
-    owner::make_folder(&storage).map_err(|why| cannot_write(&why))?;
+    owner::make_folder(&storage).map_err(|why| cannot_write(&files::reason(&storage, &why)))?;
     let _guard = lock::acquire(folder, LOCK_TIMEOUT, stop)?;
-    files::remove_leftovers(&file).map_err(|why| cannot_write(&why))?;
+    files::remove_leftovers(&file).map_err(|why| cannot_write(&files::reason(&file, &why)))?;
 
     let text = text_of(&file).map_err(Refusal::Failed)?;
     let mut store = credentials(&file, &text).map_err(Refusal::Failed)?;

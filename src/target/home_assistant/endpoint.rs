@@ -44,7 +44,7 @@ pub enum AuthMethod {
     /// errors would name the wrong line.
     Reference(Located<Reference>),
     /// It is all that a file holds.
-    File(PathBuf),
+    File(Located<PathBuf>),
     /// It is all that a program prints.
     Command(TokenCommand),
     /// `appcred login` stored a session.
@@ -80,25 +80,26 @@ pub struct HomeAssistantInput {
     /// NAME`, `!secret NAME`, `!file PATH` or `!from SOURCE WHAT`. Where no token is named, `appcred login`
     /// opens a session.
     token: Option<Field<Raw<SecretText>>>,
-    /// A file that holds nothing but the access token.
+    /// A file that holds nothing but the access token, as in `/run/secrets/hass_token`; a path without `/` at its begin
+    /// is from the folder of this file.
     token_file: Option<Field<Text<String>>>,
-    /// A program that prints nothing but the access token, and its arguments. It is run in the folder
-    /// of this file, without a shell.
+    /// A program that prints nothing but the access token, and its arguments, as in `[pass, show, hass]`. It is run in
+    /// the folder of this file, without a shell.
     #[schemars(length(min = 1))]
     token_command: Option<Texts<String>>,
-    /// A file of certificates to trust beside the system's.
+    /// A file of certificates (PEM) to trust beside the system's, as in `ca.pem`.
     ca_file: Option<Field<Text<String>>>,
-    /// The file of a client certificate (PEM), where a proxy in front of Home Assistant asks for one (mTLS).
+    /// The file of a client certificate (PEM), as in `client.pem`, where a proxy in front of Home Assistant asks for one (mTLS).
     client_certificate: Option<Field<Text<String>>>,
     /// The key of the client certificate (PEM, without a passphrase): its file, which may be an age file,
     /// or the key itself as an armored age file behind `|`, or `!env_var NAME`, `!secret NAME`, `!file
     /// PATH` or `!from SOURCE WHAT`.
     client_key: Option<Field<Raw<SecretText>>>,
-    /// Headers for all requests to Home Assistant, by name, where a proxy before it wants them: in plain
-    /// text, or as a token is given.
+    /// Headers for all requests to Home Assistant, by name, where a proxy before it wants them, as in
+    /// `{X-Api-Key: !secret proxy_key}`: in plain text, or as a token is given.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$" }))]
     headers: Option<Field<Pairs<Raw<SecretText>>>>,
-    /// The HTTP proxy through which all connections to Home Assistant go. One that wants a user and a
+    /// The HTTP proxy through which all connections to Home Assistant go, as in `http://proxy.example:3128`. One that wants a user and a
     /// password is given as a token is. Without it, loopback and private addresses are reached directly,
     /// and others as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say.
     proxy: Option<Field<Raw<SecretText>>>,
@@ -125,7 +126,7 @@ impl TargetKind for HomeAssistantEndpoint {
 
     fn token_file(&self) -> Option<&Path> {
         match &self.auth {
-            AuthMethod::File(file) => Some(file),
+            AuthMethod::File(file) => Some(&file.value),
             _ => None,
         }
     }
@@ -184,7 +185,7 @@ impl TargetKind for HomeAssistantEndpoint {
         match &self.auth {
             AuthMethod::Token { .. } => {}
             AuthMethod::Reference(token) => files.extend(secret::files_of(&token.value, resolver)),
-            AuthMethod::File(file) => files.push(file.clone()),
+            AuthMethod::File(file) => files.push(file.value.clone()),
             // A name without a slash is looked up in PATH each time.
             AuthMethod::Command(TokenCommand { program, folder, .. }) => {
                 files.extend(program.contains('/').then(|| folder.join(program)));
@@ -196,13 +197,15 @@ impl TargetKind for HomeAssistantEndpoint {
         files
     }
 
-    fn file_faults(&self, resolver: &SecretResolver) -> Vec<String> {
-        let token = match &self.auth {
-            AuthMethod::File(file) if file.exists() => token::from_file(file).err(),
-            _ => None,
-        };
-        let token = token.map(|why| why.to_string());
-        self.network.file_fault(resolver).into_iter().chain(token).collect()
+    fn file_faults(&self, resolver: &SecretResolver) -> Vec<Located<String>> {
+        let mut faults = self.network.file_faults(resolver);
+        if let AuthMethod::File(Located { value: file, spot }) = &self.auth
+            && file.exists()
+            && let Err(why) = token::from_file(file)
+        {
+            faults.push(Located { value: why.to_string(), spot: spot.clone() });
+        }
+        faults
     }
 
     async fn connect(
@@ -232,11 +235,11 @@ impl AuthMethod {
             }
             Self::Token { from, .. } => from.clone(),
             Self::Reference(token) => token.spot.place().to_string(),
-            Self::File(file) => file.visible().into_owned(),
+            Self::File(file) => format!("{} ({})", file.value.visible(), file.spot.place()),
             Self::Command(command) => format!("`{}`", command.program.as_str().visible()),
         };
         format!(
-            "it is from {from}: replace it with one that an administrator has made in Home Assistant"
+            "it is from {from}: replace it with one that an administrator has made in Home Assistant (profile, Long-lived access tokens)"
         )
     }
 }
@@ -311,7 +314,7 @@ impl HomeAssistantEndpoint {
         let unread = |why| ConnectError::Token { url: url.clone(), why };
         match &self.auth {
             AuthMethod::Token { token, from } => {
-                token::checked(token.clone(), || from.clone()).map_err(unread)
+                token::checked(token::from_text(token.expose()), || from.clone()).map_err(unread)
             }
             AuthMethod::Reference(Located { value, spot }) => {
                 let read =
@@ -323,7 +326,13 @@ impl HomeAssistantEndpoint {
                 let name = || format!("`{}` ({})", TOKEN.name, spot.place());
                 token::checked(token::from_text(read.expose()), name).map_err(unread)
             }
-            AuthMethod::File(file) => token::from_file(file).map_err(unread),
+            AuthMethod::File(Located { value: file, spot }) => {
+                token::from_file(file).map_err(|why| ConnectError::TokenFile {
+                    url: url.clone(),
+                    place: spot.place(),
+                    why,
+                })
+            }
             AuthMethod::Command(TokenCommand { program, arguments, folder }) => {
                 token::from_command(program, arguments, folder).await.map_err(unread)
             }

@@ -7,8 +7,18 @@ use crate::model::{Reference, Secret};
 use crate::secret::{AllowedPaths, Identities, SecretResolver};
 use crate::target::{ConnectError, TargetError, TargetKind};
 
+fn spot(file: &Path) -> Spot {
+    let file = Arc::new(SourceFile::new(file.to_path_buf(), "", |_| Vec::new()));
+    Spot { file, span: Span::default() }
+}
+
+/// A path that is named in this file.
+fn path(path: &str, file: &str) -> Located<PathBuf> {
+    Located { value: PathBuf::from(path), spot: spot(Path::new(file)) }
+}
+
 fn endpoint(auth: AuthMethod) -> HomeAssistantEndpoint {
-    let ca_file = Some(PathBuf::from("ca.pem"));
+    let ca_file = Some(path("ca.pem", "appcred.yaml"));
     let network = NetworkSettings { ca_file, ..NetworkSettings::default() };
     HomeAssistantEndpoint { url: "http://ha:8123".to_owned(), network, auth }
 }
@@ -20,8 +30,7 @@ fn resolver(project: &Path) -> SecretResolver {
 
 fn tagged(tag: &str, argument: &str, base: &Path) -> AuthMethod {
     let base: Arc<Path> = base.into();
-    let file = Arc::new(SourceFile::new(base.to_path_buf(), "", |_| Vec::new()));
-    let spot = Spot { file, span: Span::default() };
+    let spot = spot(&base);
     let reference = Reference::Tagged { tag: tag.to_owned(), argument: argument.to_owned(), base };
     AuthMethod::Reference(Located { value: reference, spot })
 }
@@ -47,7 +56,7 @@ fn every_file_that_connecting_reads_is_known() {
         (known("x"), None),
         (tagged("secret", "token", &file), Some(project.join("secrets.yaml"))),
         (tagged("file", "token.txt", &file), Some(project.join("token.txt"))),
-        (AuthMethod::File(PathBuf::from("/run/token")), Some(PathBuf::from("/run/token"))),
+        (AuthMethod::File(path("/run/token", "a.yaml")), Some(PathBuf::from("/run/token"))),
         (command("./token.sh"), Some(PathBuf::from("house/./token.sh"))),
         (command("pass"), None),
         (AuthMethod::Session, Some(session)),
@@ -75,7 +84,7 @@ fn a_refused_token_is_named_by_where_it_is_from() {
     for (auth, from) in [
         (known("x"), "it is from HASS_TOKEN: replace"),
         (tagged("secret", "token", Path::new("appcred.yaml")), "appcred.yaml:0:0"),
-        (AuthMethod::File(PathBuf::from("../tokf")), "../tokf: replace"),
+        (AuthMethod::File(path("../tokf", "a.yaml")), "../tokf (a.yaml:0:0): replace"),
         (AuthMethod::Command(command), "`pass`"),
         (AuthMethod::Session, "sign in again"),
     ] {
@@ -92,7 +101,9 @@ async fn without_a_session_the_error_says_how_to_sign_in() {
     let (resolver, store) =
         (resolver(folder.path()), SessionStore::new(folder.path().join("none")));
     for sessions in [None, Some(&store)] {
-        let error = endpoint(AuthMethod::Session).connect(&resolver, sessions).await.err().unwrap();
+        let network = NetworkSettings::default();
+        let endpoint = HomeAssistantEndpoint { network, ..endpoint(AuthMethod::Session) };
+        let error = endpoint.connect(&resolver, sessions).await.err().unwrap();
         assert!(matches!(error, ConnectError::NotSignedIn { .. }));
         assert!(error.to_string().contains("appcred login"), "{error}");
     }

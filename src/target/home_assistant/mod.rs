@@ -131,6 +131,15 @@ impl HomeAssistant {
     fn error(&self, fault: CommandError) -> TargetError {
         let address = self.address.to_string();
         match fault {
+            CommandError::Refused { ref code, .. }
+                if code == UNKNOWN_COMMAND && self.is_too_old() =>
+            {
+                let version = self.version.as_deref().unwrap_or_default();
+                let why = format!(
+                    "Home Assistant {version} is older than every release that appcred supports, and lacks what it needs: update it"
+                );
+                TargetError::Protocol { address, why }
+            }
             CommandError::Refused { .. } | CommandError::Unreadable(_) => {
                 TargetError::Protocol { address, why: fault.to_string() }
             }
@@ -144,6 +153,11 @@ impl HomeAssistant {
             | CommandError::Lost(_)
             | CommandError::TimedOut => TargetError::Lost { address, why: fault.to_string() },
         }
+    }
+
+    fn is_too_old(&self) -> bool {
+        let oldest = integrations::read_of().map(|(oldest, _)| oldest);
+        oldest.is_some_and(|oldest| self.release.is_some_and(|release| release < oldest))
     }
 
     async fn known_domains(&self) -> Result<&BTreeSet<Domain>, CommandError> {

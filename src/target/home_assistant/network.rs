@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::diagnostic::{Located, ProblemCode};
+use crate::diagnostic::{Located, ProblemCode, Spot};
 use crate::field::{Field, FieldRefusal, Pairs, Raw, SecretText, Text};
 use crate::files::{self, TEXT_LIMIT};
 use crate::http::{
-    BadProxy, ClientIdentity, HeaderMap, Network, ProxyAddress, add_header, check_files,
+    BadProxy, ClientIdentity, HeaderMap, Network, ProxyAddress, add_header, check_authorities,
+    check_client,
 };
 use crate::model::{
     AGE_HEADER, CLIENT_KEY, HEADERS, PROXY, Reference, Secret, SecretField, Visible,
@@ -23,7 +24,7 @@ const OTHER_HEADER: &str =
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkSettings {
     /// Certificate authorities (PEM) to trust beside the system's.
-    pub ca_file: Option<PathBuf>,
+    pub ca_file: Option<Located<PathBuf>>,
     /// By what certificate we identify ourselves.
     pub client: Option<ClientSettings>,
     /// What HA is sent with each request.
@@ -36,7 +37,7 @@ pub struct NetworkSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientSettings {
     /// The file of the certificate.
-    pub certificate: PathBuf,
+    pub certificate: Located<PathBuf>,
     /// The key, or in plain text the path of its file.
     pub key: Located<Reference>,
     /// That file.
@@ -79,23 +80,30 @@ impl NetworkSettings {
     /// Every file that [`Self::read`] reads.
     pub(super) fn files(&self, resolver: &SecretResolver) -> Vec<PathBuf> {
         let client = self.client.iter();
-        let own = client.flat_map(|client| client.key_file.iter().chain([&client.certificate]));
+        let own =
+            client.flat_map(|client| client.key_file.iter().chain([&client.certificate.value]));
+        let ca_file = self.ca_file.iter().map(|file| &file.value);
         let named = self.secrets().flat_map(|(_, value)| secret::files_of(&value.value, resolver));
-        self.ca_file.iter().chain(own).cloned().chain(named).collect()
+        ca_file.chain(own).cloned().chain(named).collect()
     }
 
-    /// What is wrong with the files of certificates and of the key.
-    pub(super) fn file_fault(&self, resolver: &SecretResolver) -> Option<String> {
-        let client = self.client.as_ref().map(|client| client.read(resolver)).transpose();
-        let client = match client {
-            Ok(client) => client,
+    /// What is wrong with the files of certificates and of the key, where each is named.
+    pub(super) fn file_faults(&self, resolver: &SecretResolver) -> Vec<Located<String>> {
+        let authorities = self.ca_file.iter().filter_map(|Located { value: file, spot }| {
+            Some(Located { value: check_authorities(file).err()?, spot: spot.clone() })
+        });
+        let client = self.client.iter().filter_map(|client| match client.read(resolver) {
+            Ok(read) => {
+                let spot = client.certificate.spot.clone();
+                Some(Located { value: check_client(&read).err()?, spot })
+            }
             Err(ConnectError::Reference { why, .. }) if why.is_lacking() => None,
-            Err(why) => return Some(why.to_string()),
-        };
-        check_files(self.ca_file.as_deref(), client.as_ref()).err()
+            Err(why) => Some(Located { value: why.to_string(), spot: client.key.spot.clone() }),
+        });
+        authorities.chain(client).collect()
     }
 
-    /// Reads the secrets in it.
+    /// Reads the secrets and certificates in it.
     ///
     /// # Errors
     /// Where one cannot be read, or cannot be what it is for.
@@ -111,7 +119,18 @@ impl NetworkSettings {
         }
         let proxy = self.proxy.as_ref().map(|value| read_proxy(value, resolver)).transpose()?;
         let client = self.client.as_ref().map(|client| client.read(resolver)).transpose()?;
-        Ok(Network { ca_file: self.ca_file.clone(), proxy, headers, client })
+        let named = |spot: &Spot| {
+            let place = spot.place();
+            move |why| ConnectError::File { why, place }
+        };
+        if let Some(Located { value: file, spot }) = &self.ca_file {
+            check_authorities(file).map_err(named(spot))?;
+        }
+        if let (Some(settings), Some(client)) = (&self.client, &client) {
+            check_client(client).map_err(named(&settings.certificate.spot))?;
+        }
+        let ca_file = self.ca_file.as_ref().map(|file| file.value.clone());
+        Ok(Network { ca_file, proxy, headers, client })
     }
 }
 
@@ -140,7 +159,7 @@ impl ClientSettings {
                 (Secret::new(text), file_place)
             }
         };
-        Ok(ClientIdentity { certificate: self.certificate.clone(), key, key_place })
+        Ok(ClientIdentity { certificate: self.certificate.value.clone(), key, key_place })
     }
 }
 
