@@ -10,7 +10,7 @@ use secrecy::zeroize::Zeroizing;
 use crate::codes::ChangeCode;
 use crate::desired::check_client;
 use crate::diagnostic::{Diagnostics, ProblemCode};
-use crate::files::{self, TEXT_LIMIT};
+use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest::{self, Loaded, Project};
 use crate::model::{
     AccountName, Adopt, ClientPart, Domain, Key, Secret, TargetSelection, Visible, client_fault,
@@ -194,14 +194,19 @@ fn add(
     };
     let plain = || vec![details.entry(SlotValue::Plain(Secret::new(&secret)), verb.adopt)];
     let draft = with_entries(global, file, &resolver, sealed, plain)?;
-    if interrupt::was_pressed() {
-        bail!("interrupted: nothing was added");
-    }
-    files::change_all(&[draft.change()])?;
+    put(&draft.change())?;
     let (key, file) = (&details.key, &draft.path);
     console::say(&format!("Added `{key}` to {}.\n", file.visible()))?;
     recipients.say();
     Ok(Some(MadeChange::new(ChangeCode::EntryAdded).key(key).file(file)))
+}
+
+/// Writes a manifest, unless somebody has pressed Ctrl-C.
+fn put(change: &FileChange) -> anyhow::Result<()> {
+    if interrupt::was_pressed() {
+        bail!("interrupted: nothing was added");
+    }
+    Ok(files::change_all(std::slice::from_ref(change))?)
 }
 
 /// What the new entry says, but for its secret.

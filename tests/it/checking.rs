@@ -336,17 +336,17 @@ fn a_file_that_a_target_names_is_missed_where_it_is_named() {
         .file("folder/x", "");
     let no_file = "there is no such file or folder";
     for (fields, said) in [
-        ("token_file: no.txt", [":49): cannot read no.txt: ", no_file, "; correct the path, or "]),
-        ("token_file: empty", [":49): the file empty is empty", "", "; write nothing but "]),
-        ("token_file: folder", [":49): cannot read folder: ", "it is a folder, not a file", ""]),
-        ("ca_file: no.pem", ["no.pem cannot be used: ", no_file, "(named at appcred.yaml:3:46)"]),
+        ("token_file: no.txt", [":51): cannot read no.txt: ", no_file, "; correct the path, or "]),
+        ("token_file: empty", [":51): the file empty is empty", "", "; write nothing but "]),
+        ("token_file: folder", [":51): cannot read folder: ", "it is a folder, not a file", ""]),
+        ("ca_file: no.pem", ["no.pem cannot be used: ", no_file, "(named at appcred.yaml:3:48)"]),
         (
             "client_certificate: no.pem, client_key: empty",
-            ["client certificate no.pem ", no_file, "(named at appcred.yaml:3:57)"],
+            ["client certificate no.pem ", no_file, "(named at appcred.yaml:3:59)"],
         ),
         (
             "client_certificate: x, client_key: no.key",
-            ["(appcred.yaml:3:72) ", "no.key: ", no_file],
+            ["(appcred.yaml:3:74) ", "no.key: ", no_file],
         ),
     ] {
         // Nothing answers there.

@@ -31,6 +31,8 @@ struct Script {
     creates_until: Option<usize>,
     /// … this happens.
     then: Then,
+    /// A release that is older than every one that is supported, which has no command of this name.
+    too_old: Option<(&'static str, &'static str)>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -65,7 +67,7 @@ impl Fake {
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-            greet(&mut socket).await;
+            greet(&mut socket, script.too_old.map_or("2024.3.3", |(release, _)| release)).await;
             serve(socket, script, shared).await;
         });
         Self { url, seen }
@@ -89,8 +91,8 @@ pub(crate) async fn open(url: &str, token: &str) -> Result<HomeAssistant, Target
     .await
 }
 
-async fn greet(socket: &mut WebSocketStream<TcpStream>) {
-    let hello = json!({"type": "auth_required", "ha_version": "2024.3.3"});
+async fn greet(socket: &mut WebSocketStream<TcpStream>, release: &str) {
+    let hello = json!({"type": "auth_required", "ha_version": release});
     socket.send(Message::text(hello.to_string())).await.unwrap();
     let log_in = socket.next().await.unwrap().unwrap().into_text().unwrap();
     let log_in: Value = serde_json::from_str(&log_in).unwrap();
@@ -163,6 +165,9 @@ fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> 
                    "error": {"code": code, "message": message}})
         };
         match command["type"].as_str().unwrap() {
+            name if script.too_old.is_some_and(|(_, lacks)| lacks == name) => {
+                answers.push(error("unknown_command", "Unknown command."));
+            }
             "supported_features" => answers.push(ok(Value::Null)),
             "auth/current_user" => answers.push(ok(json!({"is_admin": true}))),
             "get_config" => answers.push(ok(json!({"state": "RUNNING"}))),
@@ -208,6 +213,17 @@ fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> 
         }
     }
     (answers, false)
+}
+
+#[tokio::test]
+async fn a_release_that_is_too_old_is_named_and_to_be_updated() {
+    for (release, is_said) in [("2021.12.1", true), ("2024.3.3", false)] {
+        let too_old = Some((release, "application_credentials/list"));
+        let fake = Fake::start(Script { too_old, ..Script::default() }).await;
+        let refused = fake.connect().await.observe().await.err().unwrap().to_string();
+        let said = format!("Home Assistant {release} is older than every release");
+        assert_eq!(refused.contains(&said) && refused.contains("update it"), is_said, "{refused}");
+    }
 }
 
 fn new(client_id: &str) -> NewCredential {
