@@ -16,7 +16,7 @@ use crate::plan::{self, ImportPlan, Scope, Withheld};
 use crate::reconcile::Verdicts;
 use crate::report::changes::MadeChange;
 use crate::report::import::{NewEntries, preview};
-use crate::report::{outcomes, text};
+use crate::report::{Names, outcomes, text};
 use crate::secret::{SecretResolver, is_sops_document};
 use crate::suggest;
 use crate::workspace::{
@@ -35,9 +35,6 @@ use super::new_entries::with_entries;
 use super::recipients::{Recipients, recipients, refuse_name_of_sops};
 use super::selection::TargetArgs;
 use super::{ChangesArgs, Global, OutputFormat, candidates, console, environment};
-
-/// So many targets are named where one must be chosen.
-const MOST_NAMED: usize = 8;
 
 /// Write manifests for what targets hold, and take it over
 ///
@@ -290,11 +287,9 @@ fn refuse_unknown<'o>(
 fn named_targets(project: &Project, selection: &TargetSelection) -> anyhow::Result<()> {
     let targets = select(project, &environment::read(), selection)?;
     if targets.len() > 1 && *selection == TargetSelection::default() {
-        let names: Vec<_> = targets.keys().take(MOST_NAMED).map(ToString::to_string).collect();
-        let more = if targets.len() > names.len() { ", …" } else { "" };
         bail!(
-            "there are several targets: name one with --target, or several, as in --target '*': {}{more}",
-            names.join(", ")
+            "there are several targets: name one with --target, or several, as in --target '*': {}",
+            Names(targets.keys().collect())
         );
     }
     Ok(())

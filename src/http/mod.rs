@@ -19,7 +19,7 @@ pub use tls::{ClientIdentity, certificate_end, check_authorities, check_client};
 pub use tunnel::{Stream, TunnelError};
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use oauth2::http::Response;
@@ -46,6 +46,9 @@ pub enum NoAnswer {
     #[error("its answer is larger than {} KiB", .0 / 1024)]
     TooLarge(u64),
 }
+
+/// The clients that several places share, by whom they trust.
+static CLIENTS: Mutex<Vec<(Arc<ClientConfig>, Client)>> = Mutex::new(Vec::new());
 
 /// How a place is reached: what the project says beside the address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,6 +84,28 @@ impl Network {
             Some(proxy) => builder.proxy(Proxy::all(proxy.url().clone()).map_err(innermost)?),
             None => builder,
         })
+    }
+
+    /// The same, ready to be used; one for all places that are reached alike, unless something secret goes with it.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn shared_client(&self, url: &Url) -> Result<Client, String> {
+        let build = || self.client(url)?.build().map_err(innermost);
+        let is_plain = self.headers.is_empty() && self.client.is_none();
+        if !is_plain || self.proxy_for(url)?.is_some() {
+            return build();
+        }
+        let tls = self.tls(url)?;
+        let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.iter().find(|(other, _)| Arc::ptr_eq(other, &tls)) {
+            return Ok(client.clone());
+        }
+        // What no connection uses any more is not asked for again either.
+        clients.retain(|(other, _)| Arc::strong_count(other) > 1);
+        let client = build()?;
+        clients.push((tls, client.clone()));
+        Ok(client)
     }
 
     /// Whom TLS trusts on the way to this URL, in whatever protocol.

@@ -2,7 +2,7 @@
 //! kind of connection.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustls::client::WantsClientCert;
@@ -143,7 +143,12 @@ fn checked_at(certificate: &CertificateDer<'_>, moment: UnixTime) -> Result<(), 
 
 /// Trusts no authority: a machine without any authorities must still reach what speaks plain HTTP.
 pub(super) fn trusting_nobody() -> Result<Arc<ClientConfig>, String> {
-    Ok(Arc::new(without_authorities()?.with_no_client_auth()))
+    static NOBODY: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    if let Some(nobody) = NOBODY.get() {
+        return Ok(Arc::clone(nobody));
+    }
+    let made = Arc::new(without_authorities()?.with_no_client_auth());
+    Ok(Arc::clone(NOBODY.get_or_init(|| made)))
 }
 
 fn without_authorities() -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {

@@ -88,10 +88,8 @@ impl Rest {
         token: Secret,
         fence: FenceSlot,
     ) -> Result<Self, TargetError> {
-        let client = network
-            .client(address.url())
-            .and_then(|client| client.build().map_err(http::innermost))
-            .map_err(|why| unreachable(&address, why))?;
+        let client = network.shared_client(address.url());
+        let client = client.map_err(|why| unreachable(&address, why))?;
         Ok(Self { client, address, token, fence })
     }
 
