@@ -11,6 +11,8 @@ esac
 name=appcred-$VERSION-$target
 out=target/release-files/$VERSION-$target
 FILES=$out/$name
+# The program of the image.
+IN_IMAGE=$out/$name-kubernetes
 # The oldest release of glibc that the program starts with: that of RHEL 9. Ubuntu 22.04 has 2.35, Debian 12 has 2.36.
 GLIBC=2.34
-export VERSION ARCH FILES GLIBC
+export VERSION ARCH FILES IN_IMAGE GLIBC
