@@ -158,7 +158,7 @@ async fn standing(view: &mut TargetView) -> (TargetName, Standing) {
     };
     let mut plan = plan(desired, &observed, policy);
     reconcile::ask_about_troubles(&mut plan, desired, &observed, &mut Verdicts::default()).await;
-    let differences = status::differences(&plan, false, false);
+    let differences = status::differences(&plan, &BTreeSet::new(), |_| false);
     let entries = status::entries(desired, &plan, policy);
     let undecided = status::undecided(&plan, |key| status::place_of(&entries, key));
     let standing = match plan.steps.iter().find(|step| !step.action.is_set_up()) {
@@ -178,7 +178,7 @@ fn hold_back(views: &mut [TargetView], undone: &UndoneWave) {
     let left = later.filter_map(|(of, view)| {
         let comparison = view.comparison.as_mut().ok()?;
         let why = Why::EarlierWave { wave: of, wait: undone.in_short().into() };
-        comparison.plan.postpone(&why).then_some(&view.name)
+        comparison.plan.postpone(&why, |_| true).then_some(&view.name)
     });
     let left = Names(left.collect());
     console::error(format_args!(

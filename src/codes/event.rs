@@ -21,7 +21,7 @@ codes! {
         Withheld = "withheld",
         /// The target is not in sync and cannot be made so.
         Error = "error",
-        /// The target is as wanted again.
+        /// An error is over. The message says what is still not done, where something is.
         Recovered = "recovered",
         /// A client expires soon.
         ClientExpiring = "client_expiring",

@@ -114,6 +114,16 @@ impl DesiredCredential {
         std::iter::once(&self.key).chain(&self.formerly)
     }
 
+    /// Whether another version of the entry wants the same credential.
+    pub fn wants_same_credential(&self, other: &Self) -> bool {
+        let Self {
+            key, names_key: _, formerly, domain, client_id, client_secret, name, adopt, ..
+        } = self;
+        (key, formerly, domain, client_id)
+            == (&other.key, &other.formerly, &other.domain, &other.client_id)
+            && (client_secret, name, adopt) == (&other.client_secret, &other.name, &other.adopt)
+    }
+
     /// One for tests: what matters to each of them it says itself.
     #[cfg(test)]
     pub(crate) fn example(key: &str) -> Self {

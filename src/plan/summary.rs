@@ -68,22 +68,24 @@ impl Plan {
         self
     }
 
-    /// The same, in which what is missing was deleted: the target was as wanted, and no manifest has changed.
-    pub fn marked_as_drift(&mut self) -> &Self {
-        for reason in self.steps.iter_mut().flat_map(|step| &mut step.reasons) {
+    /// Gives what is missing its reason where it is drift: the target held it, and somebody deleted it there.
+    pub fn mark_drift(&mut self, is_drift: impl Fn(&Action) -> bool) {
+        let drifted = self.steps.iter_mut().filter(|step| is_drift(&step.action));
+        for reason in drifted.flat_map(|step| &mut step.reasons) {
             if *reason == Reason::NotObserved {
                 *reason = Reason::DeletedThere;
             }
         }
-        self
     }
 
-    /// Leaves everything for later but the set-ups that are open, which somebody may have consented to. Answers
-    /// whether there was something.
-    pub fn postpone(&mut self, why: &Why) -> bool {
+    /// Leaves for later the steps that are meant, but no set-up that is open, which somebody may have consented to.
+    /// Answers whether there was something.
+    pub fn postpone(&mut self, why: &Why, is_meant: impl Fn(&Step) -> bool) -> bool {
         let is_open = |action: &Action| matches!(action, Action::SetUp { open: Some(_), .. });
         let count = self.steps.len();
-        self.withhold_steps(|step, _| (!is_open(&step.action)).then(|| why.clone()));
+        self.withhold_steps(|step, _| {
+            (is_meant(step) && !is_open(&step.action)).then(|| why.clone())
+        });
         self.steps.len() < count
     }
 

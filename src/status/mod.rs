@@ -29,7 +29,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
 use crate::model::{
     ClientId, Commit, Domain, Held, Key, Labels, Mark, Standing, TargetName, counted,
 };
-use crate::plan::{Plan, Why, Withheld};
+use crate::plan::{Action, Plan, StepId, Why, Withheld};
 
 /// What a watcher knows, and what it is at.
 #[derive(Clone, Debug)]
@@ -353,26 +353,24 @@ pub fn linked(plan: &Plan) -> BTreeSet<(Domain, ClientId, String)> {
     linked.map(|(domain, id, title)| (domain.clone(), id.clone(), title.to_owned())).collect()
 }
 
-/// What of a plan's steps concerns credentials.
-pub fn to_do(plan: &Plan) -> Vec<String> {
-    let steps = plan.steps.iter().filter(|step| !step.action.is_set_up());
-    steps.map(|step| step.action.summary()).collect()
-}
-
-/// What of a plan is not done now. `is_left` says whether its steps are, `is_drift` whether those are
-/// about what somebody has changed at the target.
-pub fn differences(plan: &Plan, is_left: bool, is_drift: bool) -> Vec<Difference> {
-    let steps = plan.steps.iter().filter(|_| is_left).map(|step| Difference {
+/// What of a plan is not done now. `left` are its steps that are not, `is_drift` says whether an action is about what
+/// somebody has changed at the target.
+pub fn differences(
+    plan: &Plan,
+    left: &BTreeSet<StepId>,
+    is_drift: impl Fn(&Action) -> bool,
+) -> Vec<Difference> {
+    let steps = plan.steps.iter().filter(|step| left.contains(&step.id)).map(|step| Difference {
         what: step.action.summary(),
         why: None,
-        is_drift: is_drift && !step.action.is_set_up(),
+        is_drift: is_drift(&step.action),
     });
     let is_meant = |why: &Why| matches!(why, Why::PruneOff | Why::Suspended);
     let withheld = plan.withheld.iter().filter(|withheld| !is_meant(&withheld.why));
     let withheld = withheld.map(|Withheld { action, why }| Difference {
         what: action.summary(),
         why: Some(why.clone()),
-        is_drift: is_drift && why.is_wait() && !action.is_set_up(),
+        is_drift: why.is_wait() && is_drift(action),
     });
     steps.chain(withheld).collect()
 }

@@ -28,6 +28,7 @@ mod administrators;
 mod clients;
 mod conflict;
 mod connection;
+mod drift;
 mod error;
 mod heartbeat;
 mod left;

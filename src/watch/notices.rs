@@ -235,8 +235,12 @@ impl Notifier {
                 Some((EventCode::Recovered, "the target is in sync again".to_owned()))
             }
             (Some(_), None) => {
-                let message = "there is no error any more; not everything is in sync".to_owned();
-                Some((EventCode::Recovered, message))
+                let still = target.differences.iter().map(|difference| match &difference.why {
+                    Some(why) => format!("{}: {why}", difference.what),
+                    None => difference.what.clone(),
+                });
+                let still = still.collect::<Vec<_>>().join("; ");
+                Some((EventCode::Recovered, format!("the error is over; still not done: {still}")))
             }
             _ => None,
         }
@@ -456,6 +460,18 @@ mod tests {
         assert_eq!(events(&mut notifier, &failed, false), [], "it is the same error");
         assert_eq!(events(&mut notifier, &waits, false), []);
         assert_eq!(events(&mut notifier, &up(), false), [EventCode::Recovered]);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_error_says_what_is_still_not_done() {
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let failed = TargetStatus { error: Some("no".to_owned()), ..up() };
+        assert_eq!(events(&mut notifier, &failed, false), [EventCode::Error]);
+        let mut withheld = up();
+        withheld.differences = vec![difference(Some(Why::PruneOff), false)];
+        let ended = notifier.events(&withheld, false);
+        let said = format!("the error is over; still not done: create a: {}", Why::PruneOff);
+        assert_eq!(ended, [(EventCode::Recovered, said)]);
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! One round at one target: observe, plan, apply, set up, and record how it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +16,9 @@ use crate::target::{Observe, Stop};
 
 use super::conflict::RepeatedSteps;
 use super::connection::{Connect, LiveConnection, TargetEvent, WatchedTarget, hand_over};
+use super::drift::LastSeen;
 use super::error::RoundError;
-use super::left::{LeftSteps, is_drift, is_left};
+use super::left::left_steps;
 use super::notices::Notifier;
 use super::round_log::RoundLog;
 use super::run_ids::RunIds;
@@ -47,10 +48,9 @@ pub(super) struct TargetReconciler<C: Connect> {
     connection: Option<LiveConnection<C::Target>>,
     /// What the target was just found to hold, and since when that was asked.
     ahead: Option<(Instant, Observed)>,
-    /// The spec that the target was found, or made, to fulfil.
-    settled: Option<Arc<TargetSpec>>,
-    /// Whether somebody has changed it since, and that is not repaired yet.
-    is_drifted: bool,
+    seen: LastSeen,
+    /// What is to be done about what somebody else has changed, and was not done yet.
+    drift: BTreeSet<String>,
     /// When something was changed last.
     changed: Option<Instant>,
     repeated: RepeatedSteps,
@@ -84,8 +84,8 @@ impl<C: Connect> TargetReconciler<C> {
             lock: None,
             connection: None,
             ahead: None,
-            settled: None,
-            is_drifted: false,
+            seen: LastSeen::default(),
+            drift: BTreeSet::new(),
             changed: None,
             repeated: RepeatedSteps::default(),
             verdicts: Verdicts::default(),
@@ -151,7 +151,7 @@ impl<C: Connect> TargetReconciler<C> {
         };
         let taken = self.stop.run_until_cancelled(writing).await;
         let _writing = taken.ok_or(RoundError::Stopped)??;
-        if self.settled.as_ref().is_some_and(|settled| settled.desired != spec.desired) {
+        if self.seen.want(spec) {
             self.repeated = RepeatedSteps::default();
         }
         for _ in 0..MOST_ATTEMPTS {
@@ -161,24 +161,23 @@ impl<C: Connect> TargetReconciler<C> {
                 let (target, known) = (target.plan_target(), &mut self.verdicts);
                 target.ask_about_troubles(&mut plan, &spec.desired, &observed, known).await;
             }
-            let is_drift = is_drift(self.settled.as_deref(), spec, &plan);
-            let drift = is_drift.then(|| status::to_do(plan.marked_as_drift()));
-            let is_left = is_left(spec, &plan, is_drift);
+            plan.mark_drift(|action| self.seen.is_drift(action));
+            let drift = self.drift_of(&plan);
+            let left = left_steps(spec, &plan, |action| self.seen.is_drift(action));
             self.set_ups.keep(&plan, &spec.desired, Instant::now());
-            let (settled, now) = (self.settled.as_deref(), self.statuses.now());
-            let is_postponed = !is_left && self.wave.postpone(spec, settled, &mut plan, now);
-            let left = LeftSteps { is_left, is_postponed };
-            self.record(spec, &observed, &plan, drift, left);
+            let (seen, now) = (&self.seen, self.statuses.now());
+            self.wave.postpone(spec, &mut plan, &left, |action| seen.is_repair(action), now);
+            self.record(spec, &observed, &plan, drift, &left);
+            self.seen.look(&spec.desired, &observed, &plan);
+            plan.steps.retain(|step| !left.contains(&step.id));
             self.set_ups.take_out_resting(&mut plan);
-            if plan.steps.is_empty() && !is_postponed {
-                self.settled = Some(Arc::clone(spec));
-            }
-            if plan.steps.is_empty() || is_left {
+            if plan.steps.is_empty() {
                 return Ok(());
             }
             self.run_ids.refuse_same(&self.name).await?;
             let contested = self.repeated.take_out(&mut plan, Instant::now());
             let carried_out = self.carry_out(&plan, spec, &observed).await;
+            self.seen.carried_out();
             if !contested.is_empty() {
                 let owner = spec.desired.owner.clone();
                 let conflict = RoundError::Conflict { owner, steps: contested };
@@ -187,11 +186,7 @@ impl<C: Connect> TargetReconciler<C> {
                     Err(others) => RoundError::Both(Box::new(conflict), Box::new(others)),
                 });
             }
-            let is_changed = carried_out?;
-            if !is_postponed {
-                self.settled = Some(Arc::clone(spec));
-            }
-            if !is_changed {
+            if !carried_out? {
                 return Ok(());
             }
         }
@@ -257,35 +252,43 @@ impl<C: Connect> TargetReconciler<C> {
         if let Some(changed) = self.changed
             && changed.elapsed() < UNWRITTEN
         {
-            self.settled = None;
+            self.seen = LastSeen::default();
             let now = Instant::now();
             self.repeated.forget_since(now.checked_sub(UNWRITTEN).unwrap_or(now));
         }
     }
 
-    /// Records what was found, what of it stays as it is, and what is to be done about `drift` if there is any.
+    /// What a plan is to do about what somebody else has changed.
+    fn drift_of(&self, plan: &Plan) -> BTreeSet<String> {
+        let drifted = plan.steps.iter().filter(|step| self.seen.is_drift(&step.action));
+        drifted.map(|step| step.action.summary()).collect()
+    }
+
+    /// Records what was found, which of its steps are `left`, and what is to be done about `drift`.
     fn record(
         &mut self,
         spec: &TargetSpec,
         observed: &Observed,
         plan: &Plan,
-        drift: Option<Vec<String>>,
-        LeftSteps { is_left, is_postponed }: LeftSteps,
+        drift: BTreeSet<String>,
+        left: &BTreeSet<StepId>,
     ) {
-        let is_drift = drift.is_some();
-        let is_repaired = is_drift && !is_left && !is_postponed;
-        let differences = status::differences(plan, is_left, is_drift);
+        let differences = status::differences(plan, left, |action| self.seen.is_drift(action));
+        let waits: BTreeSet<&String> = differences.iter().map(|of| &of.what).collect();
+        let repaired: Vec<String> =
+            drift.iter().filter(|what| !waits.contains(what)).cloned().collect();
         self.log.unread(&observed.unread_accounts);
         let problems = status::unknown_integrations(&self.name, plan, &spec.domains);
         self.log.problems(&problems);
-        self.log.found(&differences, is_repaired, plan, &spec.policy.selection);
+        self.log.found(&differences, &repaired, plan, &spec.policy.selection);
         let mut entries = spec.dated(status::entries(&spec.desired, plan, &spec.policy));
         entries.iter_mut().for_each(|entry| self.set_ups.write(entry));
         let undecided = status::undecided(plan, |key| status::place_of(&entries, key));
-        let has_begun = !std::mem::replace(&mut self.is_drifted, is_drift);
+        let new: Vec<String> = drift.difference(&self.drift).cloned().collect();
+        self.drift = drift;
         self.statuses.target(&self.name, |target| {
-            if let Some(to_do) = drift.filter(|_| has_begun) {
-                target.drifted(to_do);
+            if !new.is_empty() {
+                target.drifted(new);
             }
             target.entries = entries;
             target.held = Some(status::held(plan, &spec.desired.owner));

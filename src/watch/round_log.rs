@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::plan::{Action, Plan, Step};
 use crate::reconcile::{Outcome, StepOutcome, Unchecked, unchecked_line};
-use crate::status::{self, Difference, Status, wait_line};
+use crate::status::{Difference, Status, wait_line};
 
 use super::conflict::{StepIdentity, identity};
 use super::error::RoundError;
@@ -57,7 +57,7 @@ impl RoundLog {
     pub(super) fn found(
         &mut self,
         differences: &[Difference],
-        is_repaired: bool,
+        repaired: &[String],
         plan: &Plan,
         selection: &Selection,
     ) {
@@ -65,10 +65,9 @@ impl RoundLog {
         let steps = plan.steps.iter().filter_map(|step| identity(&step.action));
         let steps: BTreeSet<StepIdentity> = steps.collect();
         self.failing.retain(|step, _| steps.contains(step));
-        if is_repaired {
-            let steps = status::to_do(plan).join("; ");
+        if !repaired.is_empty() {
+            let steps = repaired.join("; ");
             tracing::info!(target = %self.target, "changed at the target, not by a manifest; to do: {steps}");
-            return;
         }
         let (waiting, rest): (Vec<_>, Vec<_>) =
             differences.iter().partition(|difference| difference.wait().is_some());
@@ -302,7 +301,7 @@ pub(super) mod tests {
         let drifted = Difference { is_drift: true, ..waits("delete b") };
         let waiting = [waits("create a"), drifted];
         let line = "INFO 2 changes wait for the window that begins on Sat 02:00: create a, delete b (drifted) target=home";
-        let mut found = || logged(|| log.found(&waiting, false, &plan(&[]), &Selection::default()));
+        let mut found = || logged(|| log.found(&waiting, &[], &plan(&[]), &Selection::default()));
         assert_eq!(found(), [line]);
         assert_eq!(found(), [""; 0]);
     }
@@ -312,7 +311,7 @@ pub(super) mod tests {
         let mut log = RoundLog::new(TargetName::new("home"));
         let mut round = |plan: &Plan| {
             logged(|| {
-                log.found(&[], false, plan, &Selection::default());
+                log.found(&[], &[], plan, &Selection::default());
                 for step in &plan.steps {
                     log.outcome(step, &StepOutcome::new(step.id, Outcome::Failed("no".to_owned())));
                 }
@@ -345,7 +344,7 @@ pub(super) mod tests {
         let mut log = RoundLog::new(TargetName::new("home"));
         let selection =
             Selection { keys: Glob::new("a").into_iter().collect(), ..Default::default() };
-        let found = logged(|| log.found(&[], false, &plan(&[]), &selection));
+        let found = logged(|| log.found(&[], &[], &plan(&[]), &selection));
         assert_eq!(found, ["INFO what is selected is in sync target=home"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Which targets may be changed now, where they are changed in waves. The state is what the targets hold: nothing of it
 //! is kept, and after a restart the pause between waves begins anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::model::{Rollout, Standing, TargetName, UndoneWave, Wave, WhyUndone};
-use crate::plan::{Plan, Why};
+use crate::plan::{Action, Plan, Step, StepId, Why};
 use crate::status::RolloutStatus;
 
 use super::left::postpone;
@@ -89,13 +89,18 @@ impl Waves {
     }
 
     /// Leaves a plan for later where the wave of its target has not begun; answers whether there is something to leave.
-    fn hold_back(&self, name: &TargetName, plan: &mut Plan) -> bool {
+    fn hold_back(
+        &self,
+        name: &TargetName,
+        plan: &mut Plan,
+        is_meant: impl Fn(&Step) -> bool,
+    ) -> bool {
         let why = {
             let board = self.board.borrow();
             let has_begun = board.begins(name).is_some_and(|begins| begins <= Instant::now());
             board.why_waits(name).filter(|_| !has_begun)
         };
-        why.is_some_and(|why| plan.postpone(&why))
+        why.is_some_and(|why| plan.postpone(&why, is_meant))
     }
 
     /// Waits until the wave of a target begins.
@@ -201,19 +206,19 @@ impl TargetWave {
         Self { is_held_back: false, ..self }
     }
 
-    /// Leaves for later what waits for a window or for the wave; answers whether there is something. What was as wanted,
-    /// by `settled`, is repaired at once: no manifest has changed it.
+    /// Leaves for later what waits for a window or for the wave, but what is `left` anyway. A repair waits for no wave: no
+    /// manifest has changed what it is about.
     pub(super) fn postpone(
         &mut self,
         spec: &TargetSpec,
-        settled: Option<&TargetSpec>,
         plan: &mut Plan,
+        left: &BTreeSet<StepId>,
+        is_repair: impl Fn(&Action) -> bool,
         now: Timestamp,
-    ) -> bool {
-        let is_outside = postpone(spec, plan, now);
-        let is_repair = settled.is_some_and(|settled| wants_the_same(settled, spec));
-        self.is_held_back = !is_outside && !is_repair && self.waves.hold_back(&self.name, plan);
-        is_outside || self.is_held_back
+    ) {
+        let is_outside = postpone(spec, plan, left, now);
+        let is_change = |step: &Step| !left.contains(&step.id) && !is_repair(&step.action);
+        self.is_held_back = !is_outside && self.waves.hold_back(&self.name, plan, is_change);
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use appcred::model::{
-    ConsentLink, Credential, CredentialId, Desired, Domain, FieldKind, FlowField, FlowForm, FlowId,
-    FlowStep, HandOverError, Live, NotifyAction, Observed, OpenFlow, Purpose, Secret,
+    ClientId, ConsentLink, Credential, CredentialId, Desired, Domain, FieldKind, FlowField,
+    FlowForm, FlowId, FlowStep, HandOverError, Live, NotifyAction, Observed, OpenFlow, Purpose,
+    Secret,
 };
 use appcred::plan::{Action, Plan, Step};
 use appcred::reconcile::{Outcome, PlanTarget, Proven, StepOutcome, Verdicts};
@@ -63,6 +64,8 @@ pub(crate) struct State {
     /// It refuses every operation, or every delete.
     pub(crate) refuses: Option<Refusal>,
     pub(crate) refuses_deletes: Option<Refusal>,
+    /// It refuses to create this client.
+    pub(crate) refuses_client: Option<&'static str>,
     /// It reports no changes.
     pub(crate) is_silent: bool,
     /// Somebody deletes what is created, at once.
@@ -100,6 +103,7 @@ impl Default for House {
             slow: None,
             refuses: None,
             refuses_deletes: None,
+            refuses_client: None,
             is_silent: false,
             undoes: false,
             refuses_secrets: None,
@@ -158,6 +162,12 @@ impl House {
     /// Somebody deletes everything there, and the target reports it.
     pub(crate) fn empty(&self) {
         self.state().shelf.credentials.clear();
+        self.report();
+    }
+
+    /// Somebody deletes one credential there, and the target reports it.
+    pub(crate) fn lose(&self, client_id: &str) {
+        self.state().shelf.credentials.retain(|held| held.client_id != ClientId::new(client_id));
         self.report();
     }
 
@@ -234,7 +244,7 @@ impl Execute for Connected {
         stop: &Stop,
         done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
     ) {
-        let (mut shelf, refuses, slow) = {
+        let (mut shelf, refuses, refuses_client, slow) = {
             let mut state = self.house.state();
             let is_create = |one: &&Operation| matches!(one, Operation::Create(_));
             state.creates += operations.iter().filter(is_create).count();
@@ -243,7 +253,7 @@ impl Execute for Connected {
             if operations.iter().all(is_delete) {
                 refuses = refuses.or(state.refuses_deletes.clone());
             }
-            (state.shelf.clone(), refuses, state.slow)
+            (state.shelf.clone(), refuses, state.refuses_client, state.slow)
         };
         // What was begun is finished.
         let begun = if stop.is_cancelled() { stop.clone() } else { Stop::new() };
@@ -257,7 +267,17 @@ impl Execute for Connected {
             }
             return;
         }
-        shelf.execute(operations, &begun, done).await;
+        let is_refused = |operation: &Operation| {
+            matches!(operation, Operation::Create(new)
+                if refuses_client.is_some_and(|refused| new.client_id == ClientId::new(refused)))
+        };
+        let (refused, rest): (Vec<_>, Vec<_>) =
+            operations.into_iter().enumerate().partition(|(_, operation)| is_refused(operation));
+        for (at, _) in refused {
+            done(at, Err(Refusal::Failed("refused, as the test wants".to_owned())));
+        }
+        let (places, operations): (Vec<usize>, Vec<Operation>) = rest.into_iter().unzip();
+        shelf.execute(operations, &begun, &mut |at, ended| done(places[at], ended)).await;
         let mut state = self.house.state();
         if state.undoes {
             shelf.credentials.clear();

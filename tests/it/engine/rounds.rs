@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use appcred::model::{MaxDeletes, Policy, Prune, TargetName};
+use appcred::model::{DesiredCredential, MaxDeletes, Policy, Prune, TargetName};
 use appcred::plan::{Reason, Why};
 use appcred::status::{Holding, Mode};
-use appcred::watch::WakeRequest;
+use appcred::watch::{TargetSpec, WakeRequest};
 
 use super::{Engine, HOME, RESYNC, entry, one, spec, spec_at};
 
@@ -169,6 +169,66 @@ async fn drift_is_left_and_reported_where_that_is_asked_for() {
     let target = engine.target(HOME);
     assert!(target.differences.iter().all(|difference| difference.is_drift));
     assert_eq!(target.differences.len(), 1);
+    engine.end().await;
+}
+
+fn reporting(entries: Vec<DesiredCredential>) -> TargetSpec {
+    TargetSpec { mode: Mode::ReportDrift, ..spec(entries) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_is_left_also_while_another_entry_fails() {
+    let both = reporting(vec![one(), entry("b", "refused", "s")]);
+    let refuse = |house: &super::House| house.state().refuses_client = Some("refused");
+    let engine = Engine::start_with(&[(HOME, both)], refuse).await;
+    engine.pass(RESYNC).await;
+    assert_eq!(engine.home().secrets().len(), 1, "the other one fails");
+    engine.home().empty();
+    engine.pass(RESYNC).await;
+    assert!(engine.home().secrets().is_empty());
+    assert_eq!(engine.target(HOME).totals.drifts, 1);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_is_left_when_another_entry_changes() {
+    let engine = Engine::start(&[(HOME, reporting(vec![one()]))]).await;
+    engine.home().empty();
+    engine.pass(1).await;
+    engine.declare(&[(HOME, reporting(vec![one(), entry("b", "other", "s")]))]).await;
+    assert_eq!(engine.home().secrets(), [("other".to_owned(), "s".to_owned())]);
+    let target = engine.target(HOME);
+    assert_eq!(target.totals.drifts, 1, "it is the same drift");
+    assert!(target.differences.iter().all(|difference| difference.is_drift), "{target:?}");
+    assert_eq!(target.differences.len(), 1);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_drift_is_reported_while_the_first_is_left() {
+    let engine = Engine::start(&[(HOME, reporting(vec![one(), entry("b", "other", "s")]))]).await;
+    engine.home().lose("client");
+    engine.pass(1).await;
+    engine.home().lose("other");
+    engine.pass(1).await;
+    let target = engine.target(HOME);
+    assert_eq!((target.totals.drifts, target.differences.len()), (2, 2));
+    assert_eq!(target.drift, ["create spotify \"b\""]);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_policy_allows_at_last_is_no_drift() {
+    let mut limited = reporting(vec![one(), entry("b", "other", "s")]);
+    let engine = Engine::start(&[(HOME, limited.clone())]).await;
+    limited.desired.credentials.pop();
+    limited.policy = Policy { max_deletes: Some(MaxDeletes::Count(0)), ..Policy::default() };
+    engine.declare(&[(HOME, limited.clone())]).await;
+    assert_eq!(engine.home().secrets().len(), 2);
+    limited.policy = Policy::default();
+    engine.declare(&[(HOME, limited)]).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "first".to_owned())]);
+    assert_eq!(engine.target(HOME).totals.drifts, 0);
     engine.end().await;
 }
 

@@ -93,6 +93,24 @@ async fn drift_outside_of_windows_is_seen_at_once_and_repaired_when_the_next_one
 }
 
 #[tokio::test(start_paused = true)]
+async fn drift_is_seen_at_once_also_while_a_change_of_a_manifest_waits_for_a_window() {
+    let engine = started(at_night(spec(vec![one()]))).await;
+    engine.pass(5 * HOUR).await;
+    engine.declare(&[(HOME, at_night(spec(vec![one(), entry("b", "other", "s")])))]).await;
+    engine.home().empty();
+    engine.pass(5).await;
+    let target = engine.target(HOME);
+    assert_eq!(
+        (target.totals.drifts, &target.drift[..]),
+        (1, &["create spotify \"a\"".to_owned()][..])
+    );
+    let drifted = target.differences.iter().map(|of| (of.what.as_str(), of.is_drift));
+    let drifted: Vec<_> = drifted.collect();
+    assert_eq!(drifted, [("create spotify \"a\"", true), ("create spotify \"b\"", false)]);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_suspended_target_is_not_connected_to_until_it_is_no_longer() {
     let suspended = |is_suspended| TargetSpec { is_suspended, ..spec(vec![one()]) };
     let engine = Engine::start(&[(HOME, suspended(true))]).await;

@@ -1,0 +1,89 @@
+//! What somebody else changed at a target, told from what a change of manifests or policy asks for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::{CredentialId, Desired, DesiredCredential, Key, Observed};
+use crate::plan::{Action, Plan};
+
+use super::TargetSpec;
+
+/// What a target was last seen to hold. Each entry counts for itself, so that one that fails or waits hides no drift
+/// of the others.
+#[derive(Default)]
+pub(super) struct LastSeen {
+    spec: Option<Arc<TargetSpec>>,
+    /// The entries whose credentials were as they are wanted now.
+    fulfilled: BTreeSet<Key>,
+    /// The credentials that were there; none where any may have been.
+    there: Option<BTreeSet<CredentialId>>,
+}
+
+impl LastSeen {
+    /// From now on this is wanted. Answers whether something else was wanted before.
+    pub(super) fn want(&mut self, spec: &Arc<TargetSpec>) -> bool {
+        let before = self.spec.replace(Arc::clone(spec));
+        let Some(before) = before else { return false };
+        if Arc::ptr_eq(&before, spec) || before.desired == spec.desired {
+            return false;
+        }
+        let same = wanted_alike(&before.desired, &spec.desired);
+        self.fulfilled.retain(|key| same.contains(key));
+        true
+    }
+
+    /// What it holds is looked at before and after this was carried out.
+    pub(super) fn carried_out(&mut self) {
+        self.there = None;
+    }
+
+    /// Whether an action undoes what somebody else did.
+    pub(super) fn is_repair(&self, action: &Action) -> bool {
+        match action {
+            Action::Delete { old, .. } => {
+                self.there.as_ref().is_some_and(|there| !there.contains(&old.id))
+            }
+            other => other.for_entry().is_some_and(|wanted| self.fulfilled.contains(&wanted.key)),
+        }
+    }
+
+    /// The same where it is about credentials.
+    pub(super) fn is_drift(&self, action: &Action) -> bool {
+        !action.is_set_up() && self.is_repair(action)
+    }
+
+    /// Takes in what was found, and what is to be done about it.
+    pub(super) fn look(&mut self, desired: &Desired, observed: &Observed, plan: &Plan) {
+        let steps = plan.steps.iter().map(|step| &step.action);
+        let to_do = steps.chain(plan.withheld.iter().map(|withheld| &withheld.action));
+        let to_do: Vec<&Action> = to_do.filter(|action| !action.is_set_up()).collect();
+        let strange = to_do.iter().filter_map(|action| match action {
+            Action::Delete { old, .. } if self.is_repair(action) => Some(&old.id),
+            _ => None,
+        });
+        let strange: BTreeSet<&CredentialId> = strange.collect();
+        let ids = observed.credentials.iter().map(|credential| &credential.id);
+        let there = ids.filter(|id| !strange.contains(id)).cloned().collect();
+        let undone = to_do.iter().filter_map(|action| Some(&action.for_entry()?.key));
+        let undone: BTreeSet<&Key> =
+            undone.chain(plan.unknown.iter().map(|unknown| &unknown.key)).collect();
+        let keys = desired.credentials.iter().map(|entry| &entry.key);
+        let done = keys.filter(|key| !undone.contains(key) && !self.fulfilled.contains(*key));
+        let done: Vec<Key> = done.cloned().collect();
+        self.fulfilled.extend(done);
+        self.there = Some(there);
+    }
+}
+
+/// The keys of the entries whose credentials are wanted as before.
+fn wanted_alike<'a>(before: &Desired, now: &'a Desired) -> BTreeSet<&'a Key> {
+    if before.owner != now.owner {
+        return BTreeSet::new();
+    }
+    let by_key: BTreeMap<&Key, &DesiredCredential> =
+        before.credentials.iter().map(|entry| (&entry.key, entry)).collect();
+    let is_alike = |entry: &&DesiredCredential| {
+        by_key.get(&entry.key).is_some_and(|before| before.wants_same_credential(entry))
+    };
+    now.credentials.iter().filter(is_alike).map(|entry| &entry.key).collect()
+}
