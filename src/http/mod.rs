@@ -15,7 +15,7 @@ mod tunnel;
 pub use header::{BadHeader, add_header, header_name};
 pub use proxy::{BadProxy, ProxyAddress};
 pub use reqwest::header::{HeaderMap, HeaderName};
-pub use tls::{ClientIdentity, certificate_end, check_authorities, check_client};
+pub use tls::{ClientIdentity, certificate_end, certificates, check_authorities, check_client};
 pub use tunnel::{Stream, TunnelError};
 
 use std::path::PathBuf;
@@ -55,6 +55,8 @@ static CLIENTS: Mutex<Vec<(Arc<ClientConfig>, Client)>> = Mutex::new(Vec::new())
 pub struct Network {
     /// Certificate authorities (PEM) to trust beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// Others, in PEM, that are in no file.
+    pub ca_pem: Option<String>,
     /// The proxy through which all connections go; the environment decides where there is
     /// none.
     pub proxy: Option<ProxyAddress>,
@@ -116,7 +118,11 @@ impl Network {
         let is_proxy_encrypted =
             self.proxy_for(url)?.is_some_and(|proxy| proxy.url().scheme() == "https");
         if url.scheme() == "https" || is_proxy_encrypted {
-            tls::configuration(self.ca_file.as_deref(), self.client.as_ref())
+            tls::configuration(
+                self.ca_file.as_deref(),
+                self.ca_pem.as_deref(),
+                self.client.as_ref(),
+            )
         } else {
             tls::trusting_nobody()
         }

@@ -33,14 +33,16 @@ pub struct ClientIdentity {
     pub key_place: String,
 }
 
-/// Trusts the system's authorities, and those of the file. Connections that trust the same share one configuration: to
-/// know all authorities takes more memory than a connection has else.
+/// Trusts the system's authorities, and those of the file and of the text. Connections that trust the same share one
+/// configuration: to know all authorities takes more memory than a connection has else.
 pub(super) fn configuration(
     ca_file: Option<&Path>,
+    ca_pem: Option<&str>,
     client: Option<&ClientIdentity>,
 ) -> Result<Arc<ClientConfig>, String> {
     let extra = ca_file.map(|file| read_certificates(file, "CA file")).transpose()?;
-    let shared = SharedTls::of(extra.unwrap_or_default())?;
+    let known = ca_pem.map(certificates).transpose()?;
+    let shared = SharedTls::of(extra.into_iter().chain(known).flatten().collect())?;
     let Some(client) = client else { return Ok(shared.configuration) };
     // A session that is resumed has the identity of whoever began it.
     let (chain, key) = client.read()?;
@@ -209,11 +211,23 @@ impl ClientIdentity {
 fn read_certificates(file: &Path, what: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let fault = |why: String| format!("the {what} {} cannot be used: {why}", file.visible());
     let pem = files::read(file, TEXT_LIMIT).map_err(|error| fault(error.to_string()))?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+    of_pem(&pem).map_err(fault)
+}
+
+/// The certificates in a text.
+///
+/// # Errors
+/// Where it has none, or one that cannot be read.
+pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    of_pem(pem.as_bytes()).map_err(|why| format!("the CA certificate cannot be used: {why}"))
+}
+
+fn of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| fault(error.to_string()))?;
+        .map_err(|error| error.to_string())?;
     if certificates.is_empty() {
-        return Err(fault("it contains no certificate in PEM form".to_owned()));
+        return Err("it contains no certificate in PEM form".to_owned());
     }
     Ok(certificates)
 }
@@ -238,7 +252,7 @@ mod tests {
         fs::write(file.path(), params.self_signed(&made).unwrap().pem()).unwrap();
         let (certificate, key_place) = (file.path().to_owned(), "client.key".to_owned());
         let identity = ClientIdentity { certificate, key: Secret::new(&key(&made)), key_place };
-        configuration(None, Some(&identity)).map(drop)
+        configuration(None, None, Some(&identity)).map(drop)
     }
 
     #[test]
@@ -251,7 +265,7 @@ mod tests {
             path
         };
         let (one, other) = (ca("one"), ca("other"));
-        let of = |ca: Option<&Path>| super::configuration(ca, None).unwrap();
+        let of = |ca: Option<&Path>| super::configuration(ca, None, None).unwrap();
         let (first, second) = (of(Some(&one)), of(Some(&one)));
         assert!(Arc::ptr_eq(&first, &second));
         assert!(!Arc::ptr_eq(&first, &of(Some(&other))));
@@ -300,9 +314,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for text in ["", "not PEM", "-----BEGIN CERTIFICATE-----\nAA"] {
             fs::write(file.path(), text).unwrap();
-            let error = configuration(Some(file.path()), None).unwrap_err();
+            let error = configuration(Some(file.path()), None, None).unwrap_err();
             assert!(error.contains("CA file"), "{error}");
         }
-        assert!(configuration(Some("/nowhere".as_ref()), None).is_err());
+        assert!(configuration(Some("/nowhere".as_ref()), None, None).is_err());
     }
 }

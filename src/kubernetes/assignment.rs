@@ -10,7 +10,7 @@ use kube::core::{Selector, SelectorExt};
 use smol_str::{SmolStr, format_smolstr};
 
 use super::declared::{Declarations, Declared, ObjectName, SecretFault};
-use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec};
+use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec, SecretKeyRef};
 use super::wanted;
 use crate::lock::{TargetLock, WriteLock};
 use crate::model::{
@@ -118,11 +118,17 @@ pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignmen
     for (name, house) in &declared.houses {
         let credentials = read.get(name.namespace.as_str()).map_or(&[][..], Vec::as_slice);
         let endpoint = endpoint(name, house, declared);
-        let token = &house.spec.token_secret_ref;
-        let token = declared.secret(&name.beside(&token.name), &token.key);
-        let version = token.map(|(_, version)| version).unwrap_or_default();
+        let version = |of: &SecretKeyRef| {
+            let secret = declared.secret(&name.beside(&of.name), &of.key);
+            secret.map(|(_, version)| version).unwrap_or_default()
+        };
+        let HouseSpec { token_secret_ref, ca_secret_ref, .. } = &house.spec;
+        let version = match ca_secret_ref {
+            None => version(token_secret_ref).to_owned(),
+            Some(ca) => format!("{}.{}", version(token_secret_ref), version(ca)),
+        };
         let (mut of_house, desired, policy) = wanted_by(name, house, credentials, &mut assignment);
-        of_house.revisions.target = revision(house, version);
+        of_house.revisions.target = revision(house, &version);
         let of_house = HouseAssignment { fault: endpoint.as_ref().err().cloned(), ..of_house };
         if house.is_let_go() {
             // Nothing is to be done there.
@@ -197,8 +203,17 @@ fn endpoint(
     let (token, _) = all.secret(&secret, &of.key)?;
     let from = format!("the key `{}` of the Secret {secret}", of.key);
     let auth = AuthMethod::Token { token: token.clone(), from };
-    HomeAssistantEndpoint::unwritten(&house.spec.url, auth)
-        .map_err(|why| Fault::invalid(format!("url {why}")))
+    let endpoint = HomeAssistantEndpoint::unwritten(&house.spec.url, auth)
+        .map_err(|why| Fault::invalid(format!("url {why}")))?;
+    let Some(of) = &house.spec.ca_secret_ref else { return Ok(endpoint) };
+    let secret = name.beside(&of.name);
+    let (pem, _) = all.secret(&secret, &of.key)?;
+    // It becomes right when the Secret does.
+    endpoint.trusting(pem.expose()).map_err(|why| Fault {
+        reason: "SecretInvalid",
+        message: format!("the key `{}` of the Secret {secret}: {why}", of.key),
+        is_final: false,
+    })
 }
 
 /// What a Home Assistant is to hold, and what may be done for that.
@@ -470,6 +485,23 @@ pub(super) mod tests {
         );
         older(&mut all, |of| of.deleted = timestamp(3));
         assert_eq!(keys(&all).0, ["a"]);
+    }
+
+    #[test]
+    fn a_house_has_the_authorities_of_its_secret() {
+        let mut all = declarations(&[("a", json!({}))]);
+        let house = all.houses.get_mut(&name("cabin")).unwrap();
+        let wrong = json!({"name": "all", "key": "secret"});
+        house.spec.ca_secret_ref = Some(serde_json::from_value(wrong).unwrap());
+        let assignment = assigned(&all);
+        let fault = assignment.houses[&name("cabin")].fault.as_ref().unwrap();
+        assert!(assignment.specs.is_empty() && fault.reason == "SecretInvalid", "{fault:?}");
+        assert!(!fault.message.contains("s3cr3t"), "{fault:?}");
+        let certificate = rcgen::generate_simple_self_signed(["cabin".to_owned()]).unwrap();
+        let mut token = all.secrets[&name("all")].clone().unwrap();
+        token.values.insert("secret".to_owned(), Secret::new(&certificate.cert.pem()));
+        all.secrets.insert(name("all"), Ok(token));
+        assert_eq!(assigned(&all).houses[&name("cabin")].fault, None);
     }
 
     #[test]

@@ -149,8 +149,11 @@ impl Declarations {
 
     /// The Secrets that objects name, each once and in order.
     pub(super) fn named_secrets(&self) -> Vec<ObjectName> {
-        let tokens = self.houses.iter();
-        let tokens = tokens.map(|(name, of)| name.beside(&of.spec.token_secret_ref.name));
+        let houses = self.houses.iter();
+        let tokens = houses.flat_map(|(name, of)| {
+            let named = std::iter::once(&of.spec.token_secret_ref).chain(&of.spec.ca_secret_ref);
+            named.map(|of| name.beside(&of.name))
+        });
         let secrets = self.credentials.iter();
         let secrets = secrets.map(|(name, of)| name.beside(&of.spec.client_secret_ref.name));
         let mut all: Vec<ObjectName> = tokens.chain(secrets).collect();

@@ -52,6 +52,9 @@ pub(super) struct HouseSpec {
     pub(super) url: String,
     /// The Secret with a long-lived access token of an administrator.
     pub(super) token_secret_ref: SecretKeyRef,
+    /// The Secret with certificates (PEM) of authorities that are trusted beside the system's, as of a server that has
+    /// its certificate from one of your own.
+    pub(super) ca_secret_ref: Option<SecretKeyRef>,
     /// Whether nothing is changed there for now: it is not even connected to.
     #[serde(default)]
     pub(super) suspend: bool,

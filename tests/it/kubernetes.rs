@@ -12,7 +12,9 @@ use rustix::process::Signal;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::real::{Cluster, HomeAssistant, Provider, Release, each_release, program};
+use crate::real::{
+    Cluster, HomeAssistant, Provider, Release, ReverseProxy, each_release, free_port, program,
+};
 use crate::shell::{Appcred, Running};
 use crate::watch::{arrives, eventually};
 
@@ -254,6 +256,48 @@ fn what_a_missing_right_keeps_from_being_read_is_a_condition_ha_2026_11() {
     assert!(status.contains("cannot get resource"), "{status}");
     cluster.apply(&packaged("rights.yaml"));
     wait_ready(&cluster, "acred/family");
+    arrives(&ha, &[("a", "m4rk3d-first")]);
+    end(running);
+}
+
+#[test]
+fn a_house_with_a_certificate_of_ones_own_is_trusted_by_its_secret_ha_2026_11() {
+    let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = |name: &str, text: String| {
+        fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).display().to_string()
+    };
+    let certificate = file("ca.pem", made.cert.pem());
+    let key = file("key.pem", made.signing_key.serialize_pem());
+    let port = free_port();
+    let server = format!(
+        "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {certificate}; ssl_certificate_key {key};
+        location / {{ proxy_pass {}; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection upgrade; }} }}\n",
+        ha.url()
+    );
+    let _nginx = ReverseProxy::nginx(port, &server);
+    let running = controller(&cluster, &["--resync", "1"]);
+    cluster.apply(&secret("family", "secret", "m4rk3d-first"));
+    let url = format!("https://localhost:{port}");
+    let wrong = secret("authority", "ca.crt", "none");
+    let of = "  caSecretRef: {name: authority, key: ca.crt}\n";
+    cluster.apply(&(wrong + &house(&ha, of).replace(&ha.url(), &url)));
+    cluster.apply(&credential("family", "spotify", "a", LEFT_ALONE));
+    eventually("it is refused", || {
+        condition(&cluster, "hass/cabin", "Ready") == is_so("False", "SecretInvalid")
+    });
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let authority = |pem: &str| secret("authority", "ca.crt", &pem.replace('\n', "\\n"));
+    cluster.apply(&authority(&other.cert.pem()));
+    eventually("it is not trusted", || {
+        condition(&cluster, "hass/cabin", "Ready") == is_so("False", "Unreachable")
+    });
+    arrives(&ha, &[]);
+    cluster.apply(&authority(&made.cert.pem()));
+    wait_ready(&cluster, "hass/cabin");
     arrives(&ha, &[("a", "m4rk3d-first")]);
     end(running);
 }

@@ -12,7 +12,7 @@ use super::session::SessionStore;
 use super::{ConnectionSettings, HomeAssistant, canonical, connect};
 use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{BaseUrl, Field, FieldRefusal, Meaning, Pairs, Raw, SecretText, Text, Texts};
-use crate::http::Network;
+use crate::http::{Network, certificates};
 use crate::model::{
     Key, Reference, Secret, SecretField, TOKEN, Visible, is_loopback, may_be_token,
 };
@@ -302,6 +302,16 @@ impl HomeAssistantEndpoint {
     pub fn unwritten(url: &str, auth: AuthMethod) -> Result<Self, String> {
         let url = BaseUrl::of(url.trim()).map_err(|refused| refused.why.into_owned())?.0;
         Ok(Self { url, network: NetworkSettings::default(), auth })
+    }
+
+    /// The same, which may identify itself by a certificate of these authorities (PEM) too.
+    ///
+    /// # Errors
+    /// Where that is no certificate.
+    pub fn trusting(mut self, pem: &str) -> Result<Self, String> {
+        certificates(pem)?;
+        self.network.ca_pem = Some(pem.to_owned());
+        Ok(self)
     }
 
     pub(super) async fn token(

@@ -25,6 +25,8 @@ const OTHER_HEADER: &str =
 pub struct NetworkSettings {
     /// Certificate authorities (PEM) to trust beside the system's.
     pub ca_file: Option<Located<PathBuf>>,
+    /// Others, in PEM, that are in no file.
+    pub ca_pem: Option<String>,
     /// By what certificate we identify ourselves.
     pub client: Option<ClientSettings>,
     /// What HA is sent with each request.
@@ -67,7 +69,13 @@ impl NetworkSettings {
             added_headers(headers, (OWN, OTHER_HEADER), context)
         });
         let proxy = proxy.map_or(Some(None), |field| address(&field, context).map(Some));
-        Some(Self { ca_file: ca_file?, client: client?, headers: headers?, proxy: proxy? })
+        Some(Self {
+            ca_file: ca_file?,
+            ca_pem: None,
+            client: client?,
+            headers: headers?,
+            proxy: proxy?,
+        })
     }
 
     /// The values that are secret, or may be.
@@ -130,7 +138,7 @@ impl NetworkSettings {
             check_client(client).map_err(named(&settings.certificate.spot))?;
         }
         let ca_file = self.ca_file.as_ref().map(|file| file.value.clone());
-        Ok(Network { ca_file, proxy, headers, client })
+        Ok(Network { ca_file, ca_pem: self.ca_pem.clone(), proxy, headers, client })
     }
 }
 
