@@ -1,4 +1,4 @@
-//! What somebody else changed at a target, told from what a change of manifests or policy asks for.
+//! Which of a plan's steps undo what somebody else changed at a target, and which a manifest or the policy asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,6 +50,12 @@ impl LastSeen {
     /// The same where it is about credentials.
     pub(super) fn is_drift(&self, action: &Action) -> bool {
         !action.is_set_up() && self.is_repair(action)
+    }
+
+    /// What a plan is to do about what somebody else has changed.
+    pub(super) fn drift(&self, plan: &Plan) -> BTreeSet<String> {
+        let drifted = plan.steps.iter().filter(|step| self.is_drift(&step.action));
+        drifted.map(|step| step.action.summary()).collect()
     }
 
     /// Takes in what was found, and what is to be done about it.

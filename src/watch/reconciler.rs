@@ -162,7 +162,7 @@ impl<C: Connect> TargetReconciler<C> {
                 target.ask_about_troubles(&mut plan, &spec.desired, &observed, known).await;
             }
             plan.mark_drift(|action| self.seen.is_drift(action));
-            let drift = self.drift_of(&plan);
+            let drift = self.seen.drift(&plan);
             let left = left_steps(spec, &plan, |action| self.seen.is_drift(action));
             self.set_ups.keep(&plan, &spec.desired, Instant::now());
             let (seen, now) = (&self.seen, self.statuses.now());
@@ -256,12 +256,6 @@ impl<C: Connect> TargetReconciler<C> {
             let now = Instant::now();
             self.repeated.forget_since(now.checked_sub(UNWRITTEN).unwrap_or(now));
         }
-    }
-
-    /// What a plan is to do about what somebody else has changed.
-    fn drift_of(&self, plan: &Plan) -> BTreeSet<String> {
-        let drifted = plan.steps.iter().filter(|step| self.seen.is_drift(&step.action));
-        drifted.map(|step| step.action.summary()).collect()
     }
 
     /// Records what was found, which of its steps are `left`, and what is to be done about `drift`.
