@@ -2,6 +2,11 @@
 //! Assistant's protocol, all in one other process, which is this program again.
 //!
 //! `cargo bench --bench fleet [-- 1000] [wss]`
+//!
+//! Over wss, in a build without optimization on a busy machine with two cores, 100 houses took 95 MiB and 1,000 took
+//! 423 MiB while each connection had a TLS configuration and an HTTP client of its own. With one of both for all they
+//! took 74 and 195 MiB (medians of three runs; one run of the 423): 134 KiB instead of 373 KiB for each further house,
+//! and 129 KiB without TLS.
 #![allow(clippy::disallowed_methods, reason = "a bench makes and reads files in its own way")]
 #![allow(
     clippy::unwrap_used,

@@ -143,7 +143,7 @@ async fn why_a_house_waits_is_said_anew_when_that_changes() {
     assert!(wait().ends_with("wave 1 is not done: `canary-b` has failed"), "{}", wait());
     houses.at("canary-b").state().refuses_secrets = None;
     houses.at("canary-b").report();
-    engine.pass(PAUSE / 2).await;
+    engine.pass(20).await;
     assert_eq!(engine.with("second"), ["canary-a", "canary-b"]);
     assert!(wait().ends_with("the pause after the waves before it is not over"), "{}", wait());
     engine.end().await;
