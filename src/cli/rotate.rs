@@ -10,9 +10,9 @@ use crate::desired::check_client;
 use crate::encrypted_file::{EncryptionContext, SecretPlace, replaced};
 use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest::{self, Entry, Loaded, SecretValue, secret_values};
-use crate::model::{Reference, Secret, Visible, named_in_file};
+use crate::model::{Reference, Secret, Visible};
 use crate::report::changes::MadeChange;
-use crate::secret::{SecretResolver, files_of, name_in_file, read};
+use crate::secret::{SecretResolver, StoredAt, places_of, read};
 
 use super::change::{ThenApply, entry, in_order, write};
 use super::client_file::ClientFile;
@@ -95,29 +95,33 @@ pub(super) async fn run(
     verb.then.run(global, std::slice::from_ref(key)).await
 }
 
-/// The files that may hold the secret of an entry, the nearest first.
-fn places(
+/// Where the secret of an entry may be, the nearest first.
+fn places<'e>(
     global: &Global,
-    entry: &Entry,
+    entry: &'e Entry,
     resolver: &SecretResolver,
-) -> anyhow::Result<Vec<PathBuf>> {
+) -> anyhow::Result<Vec<StoredAt<'e>>> {
     let (key, reference) = (&entry.key.value, &entry.client_secret.value);
     let Reference::Tagged { tag, argument, .. } = reference else {
-        return Ok(vec![entry.client_secret.spot.file.path().to_owned()]);
+        let file = entry.client_secret.spot.file.path().to_owned();
+        return Ok(vec![StoredAt { file, name: None }]);
     };
-    let inside = files_of(reference, resolver).into_iter();
-    let inside = inside.map(|file| resolver.path_from(&global.folder, &file));
-    let files: Vec<PathBuf> = inside.filter(|file| file.is_file()).collect();
-    if files.is_empty() && matches!(tag.as_str(), "secret" | "file") {
+    let inside = places_of(reference, resolver).into_iter();
+    let inside = inside.map(|StoredAt { file, name }| {
+        let file = resolver.path_from(&global.folder, &file);
+        StoredAt { file, name }
+    });
+    let places: Vec<StoredAt<'_>> = inside.filter(|place| place.file.is_file()).collect();
+    if places.is_empty() && matches!(tag.as_str(), "secret" | "file") {
         return Err(unfound(entry, resolver));
     }
-    if files.is_empty() {
+    if places.is_empty() {
         let argument = argument.visible();
         bail!(
             "the secret of `{key}` is not in a file of this project: change it where `!{tag} {argument}` reads it, and run `appcred apply --key {key}`"
         );
     }
-    Ok(files)
+    Ok(places)
 }
 
 /// Why the secret of an entry is in no file that could be changed.
@@ -138,22 +142,12 @@ fn unfound(entry: &Entry, resolver: &SecretResolver) -> anyhow::Error {
 fn check_shared(
     loaded: &Loaded,
     entry: &Entry,
-    file: &Path,
+    place: &StoredAt<'_>,
     resolver: &SecretResolver,
-    global: &Global,
 ) -> anyhow::Result<()> {
-    let Reference::Tagged { tag, argument, .. } = &entry.client_secret.value else { return Ok(()) };
-    let reads_it = |other: &Reference| match other {
-        Reference::Tagged { tag: its, argument: named, .. } => {
-            let is_same_name = (tag != "secret" || named == argument)
-                && name_in_file(other, resolver)
-                    == name_in_file(&entry.client_secret.value, resolver);
-            let files = files_of(other, resolver);
-            let mut files = files.iter().map(|file| resolver.path_from(&global.folder, file));
-            its == tag && is_same_name && files.any(|of| files::is_same(&of, file))
-        }
-        _ => false,
-    };
+    let Reference::Tagged { .. } = &entry.client_secret.value else { return Ok(()) };
+    let reads_it =
+        |other: &Reference| places_of(other, resolver).iter().any(|other| other.overlaps(place));
     let is_of_client = |other: &SecretValue<'_>| {
         let mut entries = loaded.entries.iter();
         entries.any(|of| {
@@ -167,49 +161,39 @@ fn check_shared(
         "`{}` at {} reads the same secret from {}: give each a secret of its own, or change this one with `appcred edit {}`",
         field.name,
         value.spot.place(),
-        file.visible(),
-        file.visible()
+        place.file.visible(),
+        place.file.visible()
     )
 }
 
-/// Puts the new secret into the first of these files that has the old one, and answers which that is and
-/// whether anything changed.
-fn rotate<'f>(
+/// Puts the new secret into the first of these places that has the old one, and answers in which file that is
+/// and whether anything changed.
+fn rotate<'p>(
     global: &Global,
     loaded: &Loaded,
     entry: &Entry,
-    files: &'f [PathBuf],
+    places: &'p [StoredAt<'_>],
     new: &Secret,
     resolver: &SecretResolver,
-) -> anyhow::Result<Option<(&'f Path, bool)>> {
+) -> anyhow::Result<Option<(&'p Path, bool)>> {
     let _lock = lock_project(global)?;
     let mut project = loaded.project.clone();
     let now = environment::timestamp();
     let keep_plain = project.allow_plaintext;
     // In clear, all secrets of the file are in plain text.
     project.allow_plaintext = true;
-    for file in files {
+    for stored in places {
+        let file = &stored.file;
         let of_entry = |text: &str| {
             let (entries, _) = manifest::entries(file, text, &project);
             let found = entries.iter().find(|other| other.key.value == entry.key.value);
             found.map(|found| found.client_secret.spot.span.start)
         };
         let place = match &entry.client_secret.value {
-            Reference::Tagged { tag, argument, .. } if tag == "secret" => {
-                SecretPlace::Named(argument)
-            }
-            tagged @ Reference::Tagged { .. } => match name_in_file(tagged, resolver) {
-                Some(name) => SecretPlace::Named(name),
-                None => SecretPlace::Whole,
-            },
+            Reference::Tagged { .. } => SecretPlace::Stored(stored),
             _ => SecretPlace::At(&of_entry),
         };
         let shown = file.visible();
-        if let (SecretPlace::Whole, Some(kind)) = (&place, named_in_file(new.expose())) {
-            bail!(
-                "{shown} would be {kind} with this secret alone in it, and could not be read: keep the secret under a name, as `!secret NAME` reads it"
-            );
-        }
         let before =
             files::read(file, TEXT_LIMIT).with_context(|| format!("cannot read {shown}"))?;
         let recipients =
@@ -220,7 +204,7 @@ fn rotate<'f>(
             anyhow!("cannot change {shown}: {why}{help}")
         })?;
         let Some(after) = after else { continue };
-        check_shared(loaded, entry, file, resolver, global)?;
+        check_shared(loaded, entry, stored, resolver)?;
         if after == **before {
             return Ok(Some((file, false)));
         }

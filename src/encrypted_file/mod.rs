@@ -47,6 +47,9 @@ pub enum EncryptedFileError {
     /// It cannot be encrypted.
     #[error(transparent)]
     Encrypt(#[from] AgeEncryptError),
+    /// What is written would not be what is read.
+    #[error("the new secret could not be read from it again: {0}")]
+    NotReadBack(String),
     /// It is no text.
     #[error("it is not UTF-8 text")]
     NotText(#[from] Utf8Error),
@@ -60,6 +63,9 @@ impl EncryptedFileError {
             | Self::Value { why, .. }
             | Self::Sops(SopsWriteError::Unreadable(why)) => Some(why.help()),
             Self::Sops(SopsWriteError::OtherKeys(_)) => Some("run `sops edit FILE`"),
+            Self::NotReadBack(_) => Some(
+                "write it into the manifest, where `appcred encrypt` encrypts it, or give it a name, as `!file PATH#NAME` reads it",
+            ),
             _ => None,
         }
     }

@@ -10,7 +10,7 @@ use super::{SecretResolver, Unreadable};
 use crate::model::{Reference, Secret};
 
 pub(super) const SOURCE: SecretSource =
-    SecretSource { tag: "env_var", read, files: |_, _, _| Vec::new(), plain_file: |_, _, _| None };
+    SecretSource { tag: "env_var", read, places: |_, _, _| Vec::new() };
 
 /// Variables that hold identities, or say how to get one.
 pub const SECRET_VARIABLES: [&str; 3] =

@@ -6,25 +6,15 @@ use std::path::{Path, PathBuf};
 use secrecy::zeroize::Zeroizing;
 
 use super::resolver::SecretResolver;
-use super::source::{SecretSource, is_argument};
+use super::source::{SecretSource, StoredAt, is_argument};
 use super::{Unreadable, age, named, sops};
 use crate::files::{self, Replaced, TEXT_LIMIT};
-use crate::model::{self, Reference, Secret, Visible};
+use crate::model::{self, Secret, Visible};
 
 pub(super) const SOURCE: SecretSource = SecretSource {
     tag: "file",
     read,
-    files: |argument, base, resolver| {
-        inside(argument, base, resolver).into_iter().map(|(path, _)| path).collect()
-    },
-    plain_file: |argument, base, resolver| {
-        let (path, name) = inside(argument, base, resolver)?;
-        let is_plain = match name {
-            Some(name) => named::holds_plain(&path, Some(name)),
-            None => is_plain(&path),
-        };
-        is_plain.then_some(path)
-    },
+    places: |argument, base, resolver| inside(argument, base, resolver).into_iter().collect(),
 };
 
 /// How systemd's folder of credentials is written in a path.
@@ -67,24 +57,22 @@ fn found<'a>(
     Ok((path, name))
 }
 
-/// The name in its file that a reference has behind a `#`.
-pub fn name_in_file<'r>(reference: &'r Reference, resolver: &SecretResolver) -> Option<&'r str> {
-    match reference {
-        Reference::Tagged { tag, argument, base } if tag == SOURCE.tag => {
-            parts(argument, base, resolver).ok()?.1
-        }
-        _ => None,
-    }
-}
-
 /// The one secret that a file holds.
 fn single(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let within = |why| Unreadable::within(resolver.shown(path), why);
-    let secret = document(path, resolver)?;
-    if let Some(kind) = model::named_in_file(secret.expose()) {
-        return Err(within(Unreadable::NamedValue(kind)));
+    only_one(document(path, resolver)?, resolver).map_err(within)
+}
+
+/// The same of a file that held this text.
+pub(super) fn single_in(text: &str, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    only_one(document_in(text, resolver)?, resolver)
+}
+
+fn only_one(secret: Secret, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    match model::named_in_file(secret.expose()) {
+        Some(kind) => Err(Unreadable::NamedValue(kind)),
+        None => super::checked(secret, resolver),
     }
-    super::checked(secret, resolver).map_err(within)
 }
 
 /// The text of a file, or the only value of a SOPS document.
@@ -92,26 +80,26 @@ fn document(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable
     let within = |why| Unreadable::within(resolver.shown(path), why);
     let bytes = content(path, resolver).map_err(within)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotUtf8))?;
+    document_in(text, resolver).map_err(within)
+}
+
+fn document_in(text: &str, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     // Windows' editors put a byte order mark at the beginning.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if model::has_merge_conflict(text) {
-        return Err(within(Unreadable::MergeConflict));
+        return Err(Unreadable::MergeConflict);
     }
     if let Some(parts) = sops::in_text(text) {
-        return sops::only_value(text, parts, resolver).map_err(within);
+        return sops::only_value(text, parts, resolver);
     }
     Ok(Secret::new(text))
 }
 
 /// The file that an argument names, if it is in the project, and the name in it.
-fn inside<'a>(
-    argument: &'a str,
-    base: &Path,
-    resolver: &SecretResolver,
-) -> Option<(PathBuf, Option<&'a str>)> {
+fn inside<'a>(argument: &'a str, base: &Path, resolver: &SecretResolver) -> Option<StoredAt<'a>> {
     let (path, name) = parts(argument, base, resolver).ok()?;
-    let path = real(&path, resolver).ok()?;
-    path.starts_with(&resolver.allowed.project).then_some((path, name))
+    let file = real(&path, resolver).ok()?;
+    file.starts_with(&resolver.allowed.project).then_some(StoredAt { file, name })
 }
 
 /// The path in an argument, and the name behind a `#`. The name of a file may have a `#` as well.
@@ -163,7 +151,7 @@ pub(super) fn content(
 }
 
 /// Whether a file holds what it holds in plain text.
-fn is_plain(path: &Path) -> bool {
+pub(super) fn is_plain(path: &Path) -> bool {
     // What cannot be read is reported by whoever reads it.
     let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
     let is_sops = || std::str::from_utf8(&bytes).is_ok_and(|text| sops::in_text(text).is_some());

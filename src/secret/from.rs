@@ -20,7 +20,7 @@ use crate::model::{Reference, Secret, Visible, hidden_character};
 use crate::suggest;
 
 pub(super) const SOURCE: SecretSource =
-    SecretSource { tag: "from", read, files: |_, _, _| Vec::new(), plain_file: |_, _, _| None };
+    SecretSource { tag: "from", read, places: |_, _, _| Vec::new() };
 
 /// What in an argument of a command is replaced by what a manifest asks for.
 pub const ASKED: &str = "{}";

@@ -41,7 +41,6 @@ use crate::model::{Reference, Seal, Secret, header_fault, value_fault};
 pub use ask::{Ask, Nobody};
 pub use broken_file::BrokenFile;
 pub use env::holds_identity;
-pub use file::name_in_file;
 pub use from::{ASKED, SecretProgram, SecretPrograms, SourceProblem, is_from_program};
 pub use hybrid::HybridIdentity;
 pub use identities::{Identities, IdentityFile, IdentityProblem, Plugins};
@@ -52,7 +51,7 @@ pub use sops::{
     BadRules, OpenedSopsDocument, RuleRecipients, SopsProblem, SopsWriteError,
     is_changed_by_sops_alone, rule_recipients, rules_for,
 };
-pub use source::{is_argument, tags};
+pub use source::{StoredAt, is_argument, tags};
 pub use unreadable::Unreadable;
 
 /// Whether reading a reference runs a program: that of a source, or SOPS for a document that no age identity can open.
@@ -154,20 +153,25 @@ pub fn is_sops_document(text: &str) -> bool {
     sops::is_document(text)
 }
 
-/// The files inside the project that a reference may be read from.
-pub fn files_of(reference: &Reference, resolver: &SecretResolver) -> Vec<PathBuf> {
+/// Where inside the project the secret of a reference may be stored; nowhere where it is in the manifest itself.
+pub fn places_of<'r>(reference: &'r Reference, resolver: &SecretResolver) -> Vec<StoredAt<'r>> {
     match reference {
         Reference::Tagged { tag, argument, base } => source::source(tag)
-            .map(|source| (source.files)(argument, base, resolver))
+            .map(|source| (source.places)(argument, base, resolver))
             .unwrap_or_default(),
         Reference::Plain(_) | Reference::Age(_) | Reference::Sops { .. } => Vec::new(),
     }
 }
 
+/// The files of these places.
+pub fn files_of(reference: &Reference, resolver: &SecretResolver) -> Vec<PathBuf> {
+    places_of(reference, resolver).into_iter().map(|place| place.file).collect()
+}
+
 /// The file inside the project that holds the secret of a reference in plain text.
 pub fn plain_file(reference: &Reference, resolver: &SecretResolver) -> Option<PathBuf> {
-    let Reference::Tagged { tag, argument, base } = reference else { return None };
-    (source::source(tag)?.plain_file)(argument, base, resolver)
+    let place = places_of(reference, resolver).into_iter().find(StoredAt::is_plain);
+    place.map(|place| place.file)
 }
 
 /// Whether a file of secrets has any value in plain text.

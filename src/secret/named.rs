@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::resolver::SecretResolver;
-use super::source::SecretSource;
+use super::source::{SecretSource, StoredAt};
 use super::{BrokenFile, Unreadable, age, broken_file, file, sops};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity};
 use crate::files::{self, TEXT_LIMIT};
@@ -17,8 +17,10 @@ use crate::yaml::{self, Kind, Node, Parsed};
 pub(super) const SOURCE: SecretSource = SecretSource {
     tag: "secret",
     read,
-    files: |_, base, resolver| inside(base, resolver),
-    plain_file,
+    places: |name, base, resolver| {
+        let at = |file| StoredAt { file, name: Some(name) };
+        inside(base, resolver).into_iter().map(at).collect()
+    },
 };
 
 /// The file of secrets that comes first.
@@ -149,6 +151,17 @@ pub(super) fn read_of(
     }
 }
 
+/// The same of a file that held this text.
+pub(super) fn read_in(
+    text: &str,
+    name: &str,
+    path: &Path,
+    resolver: &SecretResolver,
+) -> Result<Secret, Unreadable> {
+    let found = in_text(text, path, resolver)?.remove(name);
+    super::checked(found.ok_or_else(|| Unreadable::NoValue(name.to_owned()))??, resolver)
+}
+
 /// The names in a file of secrets, without its secrets: SOPS does not encrypt names.
 fn names_without_asking(path: &Path, resolver: &SecretResolver) -> Option<BTreeSet<String>> {
     fn collect(node: &Node<'_>, above: &str, names: &mut BTreeSet<String>) {
@@ -186,11 +199,6 @@ fn inside(base: &Path, resolver: &SecretResolver) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The nearest file of secrets inside the project that has the name with a value in plain text.
-fn plain_file(name: &str, base: &Path, resolver: &SecretResolver) -> Option<PathBuf> {
-    inside(base, resolver).into_iter().find(|path| holds_plain(path, Some(name)))
-}
-
 /// Whether a file of secrets has a value that is not encrypted: under this name, or under any.
 pub(super) fn holds_plain(path: &Path, name: Option<&str>) -> bool {
     // What cannot be read is reported by whoever reads it.
@@ -223,6 +231,14 @@ fn has_plain(node: &Node<'_>, name: Option<&str>) -> bool {
 fn open(path: &Path, resolver: &SecretResolver) -> Result<SecretsByName, Unreadable> {
     let bytes = file::content(path, resolver)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotUtf8)?;
+    in_text(text, path, resolver)
+}
+
+fn in_text(
+    text: &str,
+    path: &Path,
+    resolver: &SecretResolver,
+) -> Result<SecretsByName, Unreadable> {
     if let Some(parts) = sops::in_other_form(text) {
         return sops::by_name(text, parts, resolver);
     }

@@ -6,8 +6,7 @@ use crate::model::Secret;
 pub(super) const SOURCE: SecretSource = SecretSource {
     tag: "reversed",
     read: |argument, _, _| Ok(Secret::new(&argument.chars().rev().collect::<String>())),
-    files: |_, _, _| Vec::new(),
-    plain_file: |_, _, _| None,
+    places: |_, _, _| Vec::new(),
 };
 
 #[test]

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{SecretResolver, Unreadable, env, file, from, named};
+use crate::files;
 use crate::model::{Secret, is_name};
 
 /// A source of secrets.
@@ -12,10 +13,48 @@ pub(super) struct SecretSource {
     pub(super) tag: &'static str,
     /// Reads the secret that the text behind the tag names, in the file at this path.
     pub(super) read: fn(&str, &Path, &SecretResolver) -> Result<Secret, Unreadable>,
-    /// The files inside the project that the secret may be read from.
-    pub(super) files: fn(&str, &Path, &SecretResolver) -> Vec<PathBuf>,
-    /// The file inside the project that holds the secret in plain text.
-    pub(super) plain_file: fn(&str, &Path, &SecretResolver) -> Option<PathBuf>,
+    /// Where inside the project the secret may be stored, the nearest first.
+    pub(super) places: for<'a> fn(&'a str, &Path, &SecretResolver) -> Vec<StoredAt<'a>>,
+}
+
+/// Where a secret is stored: a file, and the name in it where it is one of several there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAt<'a> {
+    /// The file.
+    pub file: PathBuf,
+    /// The name; none where the secret is all that the file holds.
+    pub name: Option<&'a str>,
+}
+
+impl StoredAt<'_> {
+    /// What would be read from here if the file held this text, once it is decrypted.
+    ///
+    /// # Errors
+    /// Where nothing would be.
+    pub fn read_in(&self, text: &str, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+        match self.name {
+            Some(name) => named::read_in(text, name, &self.file, resolver),
+            None => file::single_in(text, resolver),
+        }
+    }
+
+    /// Whether a change of one changes the other.
+    pub fn overlaps(&self, other: &StoredAt<'_>) -> bool {
+        let is_same_name = match (self.name, other.name) {
+            (Some(one), Some(other)) => one == other,
+            // All that a file holds has the named ones in it.
+            _ => true,
+        };
+        is_same_name && files::is_same(&self.file, &other.file)
+    }
+
+    /// Whether the secret is in plain text there.
+    pub(super) fn is_plain(&self) -> bool {
+        match self.name {
+            Some(name) => named::holds_plain(&self.file, Some(name)),
+            None => file::is_plain(&self.file),
+        }
+    }
 }
 
 /// Whether what is behind a tag has the form of a name or path, so that it can be shown. It may be a secret

@@ -579,3 +579,44 @@ fn a_secret_below_other_names_is_rotated_where_it_is() {
     let after = "home: {x: {k: other}}\nhome/x/k: m4rk3d-new\n";
     assert_eq!(house.rotates("k", "secrets.yaml"), after);
 }
+
+#[test]
+fn a_secret_is_rotated_in_its_place_in_a_file_that_is_named() {
+    const MINE: &str = "# my other secrets\nk: m4rk3d-old\nother: kept # it\n";
+    let house = House::new(&ONE.replace("AGE", "!file m.yaml#k"));
+    house.project.write("m.yaml", MINE);
+    assert_eq!(house.rotates("k", "m.yaml"), MINE.replace("old", "new"));
+    // Of two names in one file, each is a secret of its own.
+    let two = format!(
+        "{}  - {{domain: twitch, key: l, client_id: l, client_secret: !file m.yaml#other}}\n",
+        ONE.replace("AGE", "!file m.yaml#k")
+    );
+    house.declare(&two);
+    house.project.write("m.yaml", MINE);
+    house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").run();
+    assert_eq!(house.text("m.yaml"), MINE.replace("old", "new"));
+    // Another tag may lead to the same one.
+    house
+        .declare(&two.replace("!file m.yaml#other", "!secret k").replace("m.yaml", "secrets.yaml"));
+    house.project.write("secrets.yaml", MINE);
+    let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").status(1).run();
+    assert!(ran.stderr.contains("reads the same secret from secrets.yaml"), "{}", ran.stderr);
+    house.declare(&ONE.replace("AGE", "!file m.json#a/b"));
+    house.project.write("m.json", "{\"a\": {\"b\": \"m4rk3d-old\"}, \"c\": \"d\"}\n");
+    let after = "{\"a\": {\"b\": \"m4rk3d-new\"}, \"c\": \"d\"}\n";
+    assert_eq!(house.rotates("k", "m.json"), after);
+    // In an age file, which is encrypted again.
+    house.declare(&ONE.replace("AGE", "!file m.yaml.age#k"));
+    house.project.write("m.yaml.age", &encrypt(MINE, &house.recipient));
+    assert!(house.rotates("k", "m.yaml.age").starts_with("-----BEGIN AGE"));
+    house.declare(&ONE.replace("AGE", "!file m.yaml.age#other"));
+    let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").run();
+    assert!(ran.stdout.contains("Replaced"), "{}", ran.stdout);
+    // What a file alone cannot hold is refused, and the old one is kept.
+    house.declare(&ONE.replace("AGE", "!file one"));
+    house.project.write("one", "m4rk3d-old\n");
+    let ran = house.appcred("rotate k --secret-stdin").stdin("a: m4rk3d-new").status(1).run();
+    let said = "cannot change one: the new secret could not be read from it again: it is a YAML mapping, and one value is needed; write it into the manifest";
+    assert!(ran.stderr.contains(said) && !ran.stderr.contains("m4rk3d"), "{}", ran.stderr);
+    assert_eq!(house.text("one"), "m4rk3d-old\n");
+}
