@@ -444,7 +444,8 @@ fn what_cannot_be_rotated_is_said_with_what_to_do() {
     house.project.write("credentials.yaml", &ONE.replace("AGE", "!file k.txt"));
     let ran = house.appcred("rotate k --secret-stdin").stdin("a: m4rk3d-new").status(1).run();
     assert!(
-        ran.stderr.contains("k.txt would be a YAML mapping with this secret"),
+        ran.stderr
+            .contains("it is a YAML mapping, and one value is needed; write it into the manifest"),
         "{}",
         ran.stderr
     );
