@@ -38,6 +38,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "kubectl ",
         "kubernetes.rs gives the same to a real API server, and the page's YAML too",
     ),
+    (
+        "docs/kubernetes.md",
+        "helm ",
+        "kubernetes.rs renders the chart with Helm and gives it to a real API server",
+    ),
 ];
 
 const NETWORK: &str = "it takes the repository from the network";
