@@ -36,12 +36,12 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     (
         "docs/kubernetes.md",
         "kubectl ",
-        "kubernetes.rs gives the same to a real API server, and the page's YAML too",
+        "kubernetes/mod.rs gives the same to a real API server, and the page's YAML too",
     ),
     (
         "docs/kubernetes.md",
         "helm ",
-        "kubernetes.rs renders the chart with Helm and gives it to a real API server",
+        "kubernetes/mod.rs renders the chart with Helm and gives it to a real API server",
     ),
 ];
 
