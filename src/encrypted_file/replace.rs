@@ -121,3 +121,85 @@ fn differences(one: &Value, other: &Value) -> usize {
         _ => usize::from(one != other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
+
+    use super::{SecretPlace, replaced};
+    use crate::encrypted_file::EncryptionContext;
+    use crate::model::{Reference, Secret, value_fault};
+    use crate::secret::{AllowedPaths, Identities, SecretResolver, places_of, read};
+
+    /// How a secret may be stored: what reads it, the file, and what this held before.
+    const WAYS: &[(&str, &str, &str, &str)] = &[
+        ("file", "one", "one", "old-1"),
+        ("file", "one", "one", "old-1\n"),
+        ("file", "m.yaml#k", "m.yaml", "# mine\nk: old-1 # it\nother: 'kept-2'\n"),
+        ("file", "m.yaml#a/b", "m.yaml", "a:\n  b: |\n    old-1\nother: kept-2\n"),
+        ("file", "m.json#a/b", "m.json", "{\"a\": {\"b\": \"old-1\"}, \"other\": \"kept-2\"}\n"),
+        ("secret", "k", "secrets.yaml", "other: kept-2\nk: \"old-1\"\n"),
+        ("secret", "a/b", "secrets.yaml", "a: {b: old-1, c: d}\nother: kept-2\n"),
+    ];
+
+    fn values() -> impl Strategy<Value = String> {
+        let known = [
+            "a: b-123",
+            "a=b-1",
+            "{\"a\": 1}",
+            "- x1",
+            "yes",
+            "0x1F",
+            "#x1",
+            "k: |",
+            "'x1",
+            "*x1",
+            "!x y",
+        ];
+        prop_oneof![
+            any::<String>(),
+            "[ -~]{1,24}",
+            proptest::sample::select(known.to_vec()).prop_map(str::to_owned),
+            Just("x1\u{feff}".to_owned()),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is written is what is read then, and nothing else changes; or it is refused.
+        #[test]
+        fn what_is_written_is_what_is_read(value in values()) {
+            let folder = tempfile::tempdir().unwrap();
+            let new = Secret::new(value.trim());
+            for (tag, argument, file, before) in WAYS {
+                let path = folder.path().join(file);
+                std::fs::write(&path, before).unwrap();
+                let allowed = AllowedPaths { project: folder.path().to_owned(), ..AllowedPaths::default() };
+                let resolver = || SecretResolver::new(Identities::default(), allowed.clone());
+                let reference = Reference::Tagged {
+                    tag: (*tag).to_owned(),
+                    argument: (*argument).to_owned(),
+                    base: folder.path().join("credentials.yaml").into(),
+                };
+                let with = EncryptionContext { recipients: &[], now: "", keep_plain: true };
+                let places = places_of(&reference, &resolver());
+                let place = places.iter().find(|place| place.file.ends_with(file)).unwrap();
+                let after = replaced(before.as_bytes(), &SecretPlace::Stored(place), &new, with, &resolver());
+                let Ok(after) = after else {
+                    // A name makes room for everything that can be a secret.
+                    assert!(place.name.is_none() || value_fault(new.expose(), false).is_some(), "{argument} {value:?}");
+                    continue;
+                };
+                std::fs::write(&path, after.unwrap()).unwrap();
+                assert_eq!(read(&reference, &resolver()), Ok(new.clone()), "{argument}");
+                if before.contains("kept-2") {
+                    let other = Reference::Tagged {
+                        tag: "file".to_owned(),
+                        argument: format!("{file}#other"),
+                        base: folder.path().join("credentials.yaml").into(),
+                    };
+                    assert_eq!(read(&other, &resolver()), Ok(Secret::new("kept-2")), "{argument}");
+                }
+            }
+        }
+    }
+}
