@@ -176,7 +176,11 @@ impl Writer {
     /// Finds out what differs.
     fn look(&mut self) -> WritesDue {
         let mut found = WritesDue::default();
-        let Some(assigned) = self.assigned.borrow_and_update().clone() else { return found };
+        let Some(assigned) = self.assigned.borrow_and_update().clone() else {
+            // Nobody looks meanwhile: such time is no part of what an object waits for.
+            self.awaited = DeletionWaits::default();
+            return found;
+        };
         let (declared, assignment) = &*assigned;
         let instant = Instant::now();
         self.awaited.look(declared.deleted(), instant);
@@ -294,5 +298,43 @@ impl Writer {
             self.last.insert(uid, new);
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use serde_json::json;
+    use tokio::sync::{Notify, watch};
+    use tokio::time::Instant;
+
+    use super::Writer;
+    use crate::kubernetes::assignment::tests::{assigned, declarations, name};
+    use crate::kubernetes::source::{self, ClusterScope};
+    use crate::watch::StatusStore;
+
+    #[tokio::test]
+    async fn while_a_replica_does_not_act_no_object_waits() {
+        let api = "http://127.0.0.1:9".parse().unwrap();
+        let client = kube::Client::try_from(kube::Config::new(api)).unwrap();
+        let (_source, objects, _declaring, _tasks) =
+            source::begin(&client, &ClusterScope::Cluster, Arc::new(Notify::new()));
+        let mut all = declarations(&[("a", json!({}))]);
+        all.credentials.get_mut(&name("a")).unwrap().deleted = Some(Timestamp::UNIX_EPOCH);
+        let assignment = assigned(&all);
+        let (assign, assigned_in) = watch::channel(Some(Arc::new((Arc::new(all), assignment))));
+        let statuses = StatusStore::new(|| Timestamp::UNIX_EPOCH);
+        let limit = Duration::from_secs(600);
+        let now = || Timestamp::UNIX_EPOCH;
+        let mut writer =
+            Writer::new((&client, objects), assigned_in, statuses.subscribe(), limit, now);
+        writer.look();
+        assert!(writer.awaited.is_over("uid", limit, Instant::now() + limit));
+        assign.send_replace(None);
+        writer.look();
+        assert!(!writer.awaited.is_over("uid", limit, Instant::now() + limit));
     }
 }
