@@ -10,7 +10,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 use serde::Deserialize as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::real::{
     Cluster, HomeAssistant, Provider, Release, ReverseProxy, each_release, free_port, program,
@@ -427,13 +427,18 @@ fn a_cluster_takes_all_that_is_packaged() {
 
 /// What the chart makes, with these values.
 fn charted(arguments: &[&str]) -> String {
+    try_charted(arguments).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The same, or what Helm says.
+fn try_charted(arguments: &[&str]) -> Result<String, String> {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/kubernetes/chart");
     let helm = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/helm/current/bin/helm");
     let mut command = Command::new(helm);
     command.args(["template", "appcred", chart.to_str().unwrap(), "--namespace", NAMESPACE]);
     let ran = command.args(arguments).output().unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    String::from_utf8(ran.stdout).unwrap()
+    let said = |text| String::from_utf8(text).unwrap();
+    if ran.status.success() { Ok(said(ran.stdout)) } else { Err(said(ran.stderr)) }
 }
 
 /// The objects in YAML documents, by kind and name.
@@ -477,6 +482,19 @@ fn a_cluster_takes_what_the_chart_makes() {
     let more = objects(&charted(&["--set", "serviceMonitor=true,networkPolicy=false"]));
     assert!(more.contains_key("\"ServiceMonitor\"/\"appcred\""), "{:?}", more.keys());
     assert!(!more.contains_key("\"NetworkPolicy\"/\"appcred\""));
+}
+
+#[test]
+fn without_a_lease_the_chart_makes_one_replica_that_ends_before_the_next_begins() {
+    let strategy = |made: &str| {
+        let mut made = objects(made);
+        made.remove("\"Deployment\"/\"appcred\"").unwrap()["spec"]["strategy"].take()
+    };
+    assert_eq!(strategy(&charted(&[])), Value::Null);
+    let no_lease = ["--set", "extraArgs={--no-lease}"];
+    assert_eq!(strategy(&charted(&no_lease)), json!({"type": "Recreate"}));
+    let two = try_charted(&["--set", "extraArgs={--no-lease},replicas=2"]).unwrap_err();
+    assert!(two.contains("every replica would act"), "{two}");
 }
 
 /// What the page of documentation shows is taken by a cluster as it is.
