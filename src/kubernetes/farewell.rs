@@ -95,13 +95,10 @@ pub(super) fn of_credential<'t>(
     let left = houses.map(|(house, _)| house).filter(|house| {
         let Some(assigned) = assignment.houses.get(*house) else { return false };
         let target = target(house);
-        // One that never held it is not waited for.
+        // One that never held it is not waited for; of one that nobody has looked at yet, nobody knows.
         let held = target.and_then(|target| target.held.as_ref());
-        let may_hold = held.map_or_else(
-            || selects(declared, all, house),
-            |held| held.contains(&key) || selects(declared, all, house),
-        );
-        may_hold && !is_gone(&key, assigned, target)
+        let may_hold = held.is_none_or(|held| held.contains(&key));
+        (may_hold || selects(declared, all, house)) && !is_gone(&key, assigned, target)
     });
     ended(left.cloned().collect(), is_over)
 }
@@ -140,6 +137,7 @@ fn selects(declared: &Declared<CredentialSpec>, all: &Declarations, house: &Obje
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use jiff::Timestamp;
@@ -149,6 +147,7 @@ mod tests {
     use super::{DeletionWaits, Finalizer, of_credential};
     use crate::kubernetes::assignment::tests::{assigned, declarations, name};
     use crate::kubernetes::declared::Declarations;
+    use crate::status::{Mode, TargetStatus};
 
     fn deleted(changes: Json) -> Declarations {
         let mut all = declarations(&[("a", changes)]);
@@ -186,5 +185,19 @@ mod tests {
         let mut all = deleted(json!({}));
         all.houses.get_mut(&name("cabin")).unwrap().deleted = Some(Timestamp::UNIX_EPOCH);
         assert_eq!(verdict(&all, false), Finalizer::Remove, "the house keeps what it holds");
+    }
+
+    #[test]
+    fn a_house_that_nobody_has_looked_at_yet_may_hold_what_it_does_not_select() {
+        let all = deleted(json!({"targetSelector": {"matchLabels": {"ring": "2"}}}));
+        let (of, assignment) = (&all.credentials[&name("a")], assigned(&all));
+        let verdict =
+            |target| of_credential(&name("a"), of, (&all, &assignment), |_| target, false);
+        let waits = Finalizer::Waits(vec![name("cabin")]);
+        assert_eq!(verdict(None), waits, "as after a restart");
+        let new = TargetStatus::new("http://cabin:8123".to_owned(), Mode::Repair);
+        assert_eq!(verdict(Some(&new)), waits);
+        let seen = TargetStatus { held: Some(BTreeSet::new()), ..new.clone() };
+        assert_eq!(verdict(Some(&seen)), Finalizer::Remove, "it was seen not to hold it");
     }
 }
