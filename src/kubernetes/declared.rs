@@ -130,19 +130,21 @@ impl Declarations {
         houses.map(|of| of.uid.as_str()).chain(credentials.map(|of| of.uid.as_str()))
     }
 
-    /// Has tokens that are missing be what they were last, where something that is being deleted needs them: a house, its
-    /// credentials and its token are often removed together.
-    pub(super) fn take_last_tokens(&mut self, last: &BTreeMap<ObjectName, SecretValues>) {
+    /// Has the Secrets of houses that are missing be what they were last, where something that is being deleted needs
+    /// them: a house, its credentials, its token and its authority are often removed together.
+    pub(super) fn take_last_house_secrets(&mut self, last: &BTreeMap<ObjectName, SecretValues>) {
         let going = self.credentials.iter().filter(|(_, of)| of.is_awaited());
         let namespaces: BTreeSet<String> = going.map(|(name, _)| name.namespace.clone()).collect();
         for (name, house) in &self.houses {
             if !house.is_awaited() && !namespaces.contains(&name.namespace) {
                 continue;
             }
-            let token = name.beside(&house.spec.token_secret_ref.name);
-            let is_missing = matches!(self.secrets.get(&token), Some(Err(SecretFault::Missing(_))));
-            if let Some(last) = last.get(&token).filter(|_| is_missing) {
-                self.secrets.insert(token, Ok(last.clone()));
+            for secret in house_secrets(name, house) {
+                let read = self.secrets.get(&secret);
+                let is_missing = matches!(read, Some(Err(SecretFault::Missing(_))));
+                if let Some(last) = last.get(&secret).filter(|_| is_missing) {
+                    self.secrets.insert(secret, Ok(last.clone()));
+                }
             }
         }
     }
@@ -150,17 +152,20 @@ impl Declarations {
     /// The Secrets that objects name, each once and in order.
     pub(super) fn named_secrets(&self) -> Vec<ObjectName> {
         let houses = self.houses.iter();
-        let tokens = houses.flat_map(|(name, of)| {
-            let named = std::iter::once(&of.spec.token_secret_ref).chain(&of.spec.ca_secret_ref);
-            named.map(|of| name.beside(&of.name))
-        });
+        let of_houses = houses.flat_map(|(name, of)| house_secrets(name, of));
         let secrets = self.credentials.iter();
         let secrets = secrets.map(|(name, of)| name.beside(&of.spec.client_secret_ref.name));
-        let mut all: Vec<ObjectName> = tokens.chain(secrets).collect();
+        let mut all: Vec<ObjectName> = of_houses.chain(secrets).collect();
         all.sort();
         all.dedup();
         all
     }
+}
+
+/// The Secrets that a HomeAssistant names.
+fn house_secrets(name: &ObjectName, of: &Declared<HouseSpec>) -> impl Iterator<Item = ObjectName> {
+    let named = std::iter::once(&of.spec.token_secret_ref).chain(&of.spec.ca_secret_ref);
+    named.map(|of| name.beside(&of.name))
 }
 
 /// An object's name.
@@ -208,7 +213,7 @@ mod tests {
         let last = BTreeMap::from([(token.clone(), all.secrets[&token].clone().unwrap())]);
         let missing = Err(SecretFault::Missing(token.clone()));
         all.secrets.insert(token.clone(), missing.clone());
-        all.take_last_tokens(&last);
+        all.take_last_house_secrets(&last);
         assert_eq!(all.secrets[&token], missing, "nothing is being deleted");
         let mut of_credential = all.clone();
         let of = of_credential.credentials.get_mut(&name("a")).unwrap();
@@ -216,12 +221,26 @@ mod tests {
         let of = all.houses.get_mut(&name("cabin")).unwrap();
         of.deleted = Some(Timestamp::UNIX_EPOCH);
         for mut all in [of_credential, all] {
-            all.take_last_tokens(&last);
+            all.take_last_house_secrets(&last);
             assert_eq!(all.secrets[&token].as_ref().ok(), last.get(&token));
             let refused = Err(SecretFault::Unreadable(token.clone(), "forbidden".to_owned()));
             all.secrets.insert(token.clone(), refused.clone());
-            all.take_last_tokens(&last);
+            all.take_last_house_secrets(&last);
             assert_eq!(all.secrets[&token], refused);
         }
+    }
+
+    #[test]
+    fn an_authority_that_goes_together_with_its_house_is_what_it_was() {
+        let mut all = declarations(&[]);
+        let ca = name("ca");
+        let last = BTreeMap::from([(ca.clone(), all.secrets[&name("all")].clone().unwrap())]);
+        let house = all.houses.get_mut(&name("cabin")).unwrap();
+        house.spec.ca_secret_ref =
+            Some(serde_json::from_value(json!({"name": "ca", "key": "pem"})).unwrap());
+        house.deleted = Some(Timestamp::UNIX_EPOCH);
+        all.secrets.insert(ca.clone(), Err(SecretFault::Missing(ca.clone())));
+        all.take_last_house_secrets(&last);
+        assert_eq!(all.secrets[&ca].as_ref().ok(), last.get(&ca));
     }
 }

@@ -257,7 +257,7 @@ impl Source {
         let read: Vec<_> = reading.buffer_unordered(READ_AT_ONCE).collect().await;
         let has_faults = read.iter().any(|(_, (_, has_failed))| *has_failed);
         declared.secrets = read.into_iter().map(|(name, (read, _))| (name, read)).collect();
-        declared.take_last_tokens(&self.known);
+        declared.take_last_house_secrets(&self.known);
         // What one was is remembered as long as an object names it.
         self.known.retain(|name, _| declared.secrets.contains_key(name));
         for (name, read) in &declared.secrets {
