@@ -485,6 +485,21 @@ fn a_cluster_takes_what_the_chart_makes() {
 }
 
 #[test]
+fn the_network_policy_of_the_chart_lets_in_the_prometheus_of_a_service_monitor() {
+    let from = |values: &str| {
+        let mut made = objects(&charted(&["--set", values]));
+        made.remove("\"NetworkPolicy\"/\"appcred\"").unwrap()["spec"]["ingress"][0]["from"].take()
+    };
+    let here = json!({"podSelector": {}});
+    assert_eq!(from("serviceMonitor=false,prometheusNamespace=monitoring"), json!([here]));
+    let everywhere = json!({"namespaceSelector": {}});
+    assert_eq!(from("serviceMonitor=true"), json!([here, everywhere]));
+    let labels = json!({"kubernetes.io/metadata.name": "monitoring"});
+    let there = json!({"namespaceSelector": {"matchLabels": labels}});
+    assert_eq!(from("serviceMonitor=true,prometheusNamespace=monitoring"), json!([here, there]));
+}
+
+#[test]
 fn without_a_lease_the_chart_makes_one_replica_that_ends_before_the_next_begins() {
     let strategy = |made: &str| {
         let mut made = objects(made);
