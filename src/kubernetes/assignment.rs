@@ -155,8 +155,12 @@ fn read_credential<'d>(
     let key = Key::new(&name.name).ok_or_else(|| {
         Fault::invalid("the name is longer than 100 characters, or has one that no key has".into())
     })?;
-    let selector = selector(&declared.spec.target_selector)
-        .map_err(|why| Fault::invalid(format!("targetSelector: {why}")))?;
+    let selector = match selector(&declared.spec.target_selector) {
+        Ok(selector) => selector,
+        // One that is being deleted goes everywhere, whatever it selects.
+        Err(_) if declared.deleted.is_some() => Selector::default(),
+        Err(why) => return Err(Fault::invalid(format!("targetSelector: {why}"))),
+    };
     let secret = &declared.spec.client_secret_ref;
     let secret = all.secret(&name.beside(&secret.name), &secret.key);
     let version = secret.as_ref().map(|(_, version)| *version).unwrap_or_default();
@@ -421,6 +425,17 @@ pub(super) mod tests {
         let faults = ["a", "b", "c", "d", "e", "f"].map(|of| fault(&all, of));
         let (missing, invalid) = (Some("SecretMissing"), Some("InvalidSpec"));
         assert_eq!(faults, [None, missing, missing, invalid, Some("SameClient"), invalid]);
+    }
+
+    #[test]
+    fn one_with_an_invalid_selector_can_be_deleted() {
+        let none = json!({"key": "ring", "operator": "In", "values": []});
+        let of_none = json!({"targetSelector": {"matchExpressions": [none]}});
+        let mut all = declarations(&[("a", of_none)]);
+        assert_eq!(keys(&all), (Vec::new(), Vec::new()));
+        all.credentials.get_mut(&name("a")).unwrap().deleted = timestamp(1);
+        assert_eq!(keys(&all), (Vec::new(), vec!["a".to_owned()]));
+        assert_eq!(fault(&all, "a"), None);
     }
 
     fn timestamp(second: i64) -> Option<Timestamp> {
