@@ -17,11 +17,11 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::declared::{self, Declarations, ObjectName, SecretFault, SecretValues};
-use super::error;
 use super::resources::{CredentialObject, HouseObject};
+use super::{READ_TIMEOUT, error};
 use crate::model::Secret;
 use crate::target::Stop;
 
@@ -29,6 +29,9 @@ use crate::target::Stop;
 const DEBOUNCE: Duration = Duration::from_millis(200);
 /// How soon a Secret is asked for again that could not be read: no event says that a right was given.
 const RETRY: Duration = Duration::from_secs(15);
+/// A watch that has failed is on again where it has not failed for so long, although no object has changed: that is the
+/// longest request, and the longest pause before it, which is up to twice of 30 seconds.
+const QUIET: Duration = Duration::from_secs(READ_TIMEOUT.as_secs() + 70);
 /// So many Secrets are read at once.
 const READ_AT_ONCE: usize = 8;
 
@@ -150,11 +153,26 @@ impl Watched {
         events: impl stream::Stream<Item = watcher::Result<watcher::Event<K>>>,
     ) {
         let mut events = std::pin::pin!(events);
-        while let Some(event) = events.next().await {
+        let mut has_failed = false;
+        loop {
+            let event = match has_failed {
+                false => events.next().await,
+                true => match timeout(QUIET, events.next()).await {
+                    Ok(event) => event,
+                    Err(_) => {
+                        self.succeeded();
+                        has_failed = false;
+                        continue;
+                    }
+                },
+            };
+            let Some(event) = event else { return };
+            has_failed = event.is_err() || has_failed;
             match event {
                 // A list is taken as a whole; that it is asked for says nothing.
                 Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
                 Ok(_) => {
+                    has_failed = false;
                     self.succeeded();
                     self.changed.notify_one();
                 }
@@ -312,10 +330,34 @@ fn values(secret: &SecretObject) -> SecretValues {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-    use serde_json::json;
+    use std::sync::Arc;
+    use std::time::Duration;
 
-    use super::keep_version;
+    use futures_util::{StreamExt, stream};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use kube::runtime::watcher;
+    use serde_json::json;
+    use tokio::sync::watch;
+
+    use super::{Declaring, QUIET, Watched, keep_version};
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_with_a_watch_ends_when_nothing_more_is_heard_of_it() {
+        let (declaring, seen) = watch::channel(Declaring::default());
+        let (changed, news) = (Arc::default(), Arc::default());
+        let watched = Watched { what: "Secrets", changed, declaring, news };
+        let failed = || {
+            let refused = kube::Error::LinesCodecMaxLineLengthExceeded;
+            Err::<watcher::Event<()>, _>(watcher::Error::WatchStartFailed(refused))
+        };
+        let events = stream::iter([failed(), Ok(watcher::Event::Init), failed()]);
+        let following = tokio::spawn(watched.follow(events.chain(stream::pending())));
+        tokio::time::sleep(QUIET - Duration::from_secs(1)).await;
+        assert!(seen.borrow().troubles.contains_key("Secrets"));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(seen.borrow().troubles.is_empty());
+        following.abort();
+    }
 
     #[test]
     fn of_a_secret_that_was_applied_its_version_alone_is_kept() {
