@@ -1,8 +1,8 @@
 //! One replica acts at a time: the one that a Lease of the cluster names.
 //!
-//! Who holds the Lease renews it every third of its duration. For two thirds of it after a renewal was sent that replica
+//! Who holds the Lease sends a renewal every third of its duration. For two thirds of it after a renewal was sent that replica
 //! acts, and no longer, by a clock of its own. Another one takes it over that has seen no renewal for all of the duration,
-//! by its own clock too, so that no two clocks are compared. Of two that write at once, the version decides.
+//! by its own clock too, so that no two clocks are compared; a Lease that is missing is waited for as long. Of two that write at once, the version decides.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +58,18 @@ pub struct Replicas {
     news: Arc<Notify>,
     /// The Lease as this replica wrote it last.
     held: Option<Lease>,
-    /// The version of another one's Lease, and since when it is known.
-    seen: Option<(String, Duration)>,
+    /// The Lease of another one, as it was seen last.
+    seen: Option<SeenLease>,
+}
+
+/// The Lease of another replica.
+struct SeenLease {
+    holder: String,
+    /// None where it is not there any more.
+    version: Option<String>,
+    /// Since when it is so.
+    since: Duration,
+    lasts: Duration,
 }
 
 impl Replicas {
@@ -90,14 +100,10 @@ impl Replicas {
         let Self { settings: LeaseSettings { duration, .. }, .. } = self;
         loop {
             let sent = uptime();
-            let taken = error::within(duration / 3, self.take()).await;
+            // An attempt that gets no answer leaves time for another one before the term is over.
+            let taken = error::within(duration / 6, self.take()).await;
             self.record(taken, sent);
-            let pause = match (self.fence(), &self.held) {
-                (Some(_), Some(_)) => duration / 3,
-                // A renewal has failed, and there is little time.
-                (Some(_), None) => duration / 15,
-                (None, _) => duration / 8,
-            };
+            let pause = self.pause(sent, uptime());
             if end.run_until_cancelled(sleep(pause)).await.is_none() {
                 break;
             }
@@ -107,6 +113,17 @@ impl Replicas {
             if let Err(why) = error::within(duration / 3, self.give_back()).await {
                 tracing::debug!("cannot give the Lease back: {}", error::in_words(&why));
             }
+        }
+    }
+
+    /// How long to wait after an attempt that was sent then: a renewal follows the one before it, not the answer to that.
+    fn pause(&self, sent: Duration, now: Duration) -> Duration {
+        let Self { settings: LeaseSettings { duration, .. }, .. } = self;
+        match (self.fence(), &self.held) {
+            (Some(_), Some(_)) => (sent + *duration / 3).saturating_sub(now),
+            // A renewal has failed, and there is little time.
+            (Some(_), None) => *duration / 15,
+            (None, _) => *duration / 8,
         }
     }
 
@@ -172,9 +189,13 @@ impl Replicas {
             None => self.api.get_opt(NAME).await?,
         };
         let Some(mut lease) = lease else {
+            if let Some(other) = self.missing() {
+                return Ok(Some(other));
+            }
             let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
             let lease = Lease { metadata, spec: Some(self.spec(None)) };
             self.held = Some(self.api.create(&PostParams::default(), &lease).await?);
+            self.seen = None;
             return Ok(None);
         };
         if let Some(other) = self.other(&lease) {
@@ -182,28 +203,49 @@ impl Replicas {
         }
         lease.spec = Some(self.spec(lease.spec.take()));
         self.held = Some(self.api.replace(NAME, &PostParams::default(), &lease).await?);
+        self.seen = None;
         Ok(None)
     }
 
     /// Who else has a Lease; nobody where it was given back, or not renewed for its duration.
     fn other(&mut self, lease: &Lease) -> Option<String> {
-        let spec = lease.spec.as_ref()?;
-        let holder = spec.holder_identity.as_ref().filter(|holder| !holder.is_empty())?;
-        if *holder == self.identity {
+        let spec = lease.spec.as_ref();
+        let holder = spec.and_then(|spec| spec.holder_identity.as_ref());
+        let holder = holder.filter(|holder| !holder.is_empty() && **holder != self.identity);
+        let Some((spec, holder)) = spec.zip(holder) else {
+            self.seen = None;
             return None;
-        }
-        let version = lease.resource_version().unwrap_or_default();
-        let now = uptime();
-        let since = match &self.seen {
-            Some((seen, since)) if *seen == version => *since,
-            _ => now,
         };
-        self.seen = Some((version, since));
         let lasts = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         let lasts = lasts.map_or(self.settings.duration, Duration::from_secs);
         // Who is to act for longer than this one is waited for.
-        let is_over = now.saturating_sub(since) >= lasts.max(self.settings.duration);
-        (!is_over).then(|| holder.clone())
+        let lasts = lasts.max(self.settings.duration);
+        let version = Some(lease.resource_version().unwrap_or_default());
+        self.waited_for(holder.clone(), version, lasts)
+    }
+
+    /// Who may act still although there is no Lease: somebody may have deleted it, and its holder does not know yet.
+    fn missing(&mut self) -> Option<String> {
+        let SeenLease { holder, lasts, .. } = self.seen.as_ref()?;
+        let (holder, lasts) = (holder.clone(), *lasts);
+        self.waited_for(holder, None, lasts)
+    }
+
+    /// That holder, as long as its Lease was not seen unchanged for its duration.
+    fn waited_for(
+        &mut self,
+        holder: String,
+        version: Option<String>,
+        lasts: Duration,
+    ) -> Option<String> {
+        let now = uptime();
+        let since = match &self.seen {
+            Some(seen) if seen.version == version => seen.since,
+            _ => now,
+        };
+        let is_over = now.saturating_sub(since) >= lasts;
+        self.seen = Some(SeenLease { holder: holder.clone(), version, since, lasts });
+        (!is_over).then_some(holder)
     }
 
     /// The Lease of this replica, after that of another one or an earlier one of its own.
@@ -268,8 +310,8 @@ mod tests {
     async fn a_lease_is_over_once_it_was_seen_unchanged_for_its_duration() {
         let mut of = replicas(Duration::from_secs(15));
         let mut other = |holder, version, ago: Option<u64>| {
-            if let (Some((_, since)), Some(ago)) = (&mut of.seen, ago) {
-                *since = uptime() - Duration::from_secs(ago);
+            if let (Some(seen), Some(ago)) = (&mut of.seen, ago) {
+                seen.since = uptime() - Duration::from_secs(ago);
             }
             of.other(&lease(holder, version, 15))
         };
@@ -282,8 +324,37 @@ mod tests {
         let own = of.identity.clone();
         assert_eq!(of.other(&lease(&own, "4", 15)), None);
         of.other(&lease("b", "5", 60));
-        of.seen = Some(("5".to_owned(), uptime() - Duration::from_secs(30)));
+        of.seen.as_mut().unwrap().since = uptime() - Duration::from_secs(30);
         assert_eq!(of.other(&lease("b", "5", 60)), Some("b".to_owned()), "it acts for longer");
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_somebody_deletes_is_taken_once_its_holder_has_stopped() {
+        let mut of = replicas(Duration::from_secs(15));
+        assert_eq!(of.missing(), None, "there never was one");
+        of.other(&lease("b", "1", 60));
+        of.seen.as_mut().unwrap().since = uptime() - HOUR;
+        assert_eq!(of.missing(), Some("b".to_owned()), "it was renewed just before, maybe");
+        of.seen.as_mut().unwrap().since = uptime() - Duration::from_secs(59);
+        assert_eq!(of.missing(), Some("b".to_owned()));
+        of.seen.as_mut().unwrap().since = uptime() - Duration::from_secs(60);
+        assert_eq!(of.missing(), None);
+        of.other(&lease("", "2", 60));
+        assert_eq!(of.missing(), None, "it was given back before");
+    }
+
+    #[tokio::test]
+    async fn a_renewal_is_sent_a_third_after_the_one_before_however_late_the_answer_was() {
+        let mut of = replicas(Duration::from_secs(15));
+        let sent = uptime();
+        of.record(Ok(None), sent);
+        of.held = Some(Lease::default());
+        let pause = |of: &Replicas, answered| of.pause(sent, sent + Duration::from_secs(answered));
+        assert_eq!(pause(&of, 0), Duration::from_secs(5));
+        assert_eq!(pause(&of, 2), Duration::from_secs(3));
+        assert_eq!(pause(&of, 6), Duration::ZERO);
+        of.held = None;
+        assert_eq!(pause(&of, 2), Duration::from_secs(1), "it has failed");
     }
 
     #[tokio::test]
