@@ -1,10 +1,16 @@
 //! Until when this process may change a target that another one may change later.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::time::interval;
+
+/// How soon it is seen that a fence was closed while something is on its way.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Until when targets may be changed. It is asked right before each command that leaves, so that a process that was
 /// stopped for a while changes nothing when it goes on.
@@ -64,6 +70,18 @@ impl FenceSlot {
 
     pub(super) fn is_open(&self) -> bool {
         self.0.get().is_none_or(Fence::is_open)
+    }
+
+    /// Waits until nothing passes any more. Whenever it is polled it asks the fence, not a timer, which may be late.
+    pub(super) async fn ended(&self) {
+        let mut looks = interval(LOOK);
+        poll_fn(|context| {
+            while self.is_open() {
+                ready!(looks.poll_tick(context));
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 

@@ -248,7 +248,14 @@ impl Rest {
         if !self.fence.is_open() {
             return Err(CommandError::Stopped);
         }
-        answered(call).await
+        // A call that is still being connected must not leave later.
+        tokio::select! {
+            biased;
+            () = self.fence.ended() => {
+                Err(CommandError::Lost("another replica may act by now".to_owned()))
+            }
+            answer = answered(call) => answer,
+        }
     }
 }
 
@@ -322,13 +329,15 @@ fn refused(status: StatusCode, message: &str) -> CommandError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::{LARGEST_ANSWER_BYTES, Rest};
+    use super::{CommandError, LARGEST_ANSWER_BYTES, Rest};
     use crate::http::Network;
     use crate::model::{Domain, EntryId, FlowId, Secret};
-    use crate::target::fence::FenceSlot;
+    use crate::target::fence::{Fence, FenceSlot, uptime};
     use crate::target::home_assistant::address::Address;
 
     /// Answers every call with a body that never ends.
@@ -346,6 +355,28 @@ mod tests {
             }
         });
         url
+    }
+
+    #[tokio::test]
+    async fn a_call_is_dropped_when_the_time_to_act_is_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (slot, fence) = (FenceSlot::default(), Fence::default());
+        slot.set(fence.clone());
+        fence.open_until(uptime() + Duration::from_secs(3600));
+        let address = Address::parse(&url).unwrap();
+        let rest = Rest::new(address, &Network::default(), Secret::new("t"), slot).unwrap();
+        let entry = EntryId::new("e");
+        let close = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            fence.close();
+            // All of the call, and then the end.
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.unwrap();
+        };
+        let (reloaded, ()) = tokio::join!(rest.reload(&entry), close);
+        assert!(matches!(reloaded, Err(CommandError::Lost(_))), "{reloaded:?}");
+        assert_eq!(rest.reload(&entry).await, Err(CommandError::Stopped));
     }
 
     #[tokio::test]
