@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{CredentialId, Desired, DesiredCredential, Key, Observed};
+use crate::model::{ClientId, CredentialId, Desired, DesiredCredential, Domain, Key, Observed};
 use crate::plan::{Action, Plan};
 
 use super::TargetSpec;
@@ -15,8 +15,12 @@ pub(super) struct LastSeen {
     spec: Option<Arc<TargetSpec>>,
     /// The entries whose credentials were as they are wanted now.
     fulfilled: BTreeSet<Key>,
-    /// The credentials that were there; none where any may have been.
+    /// The credentials that were there; none before the first look.
     there: Option<BTreeSet<CredentialId>>,
+    /// Those among them that somebody else put there.
+    strange: BTreeSet<CredentialId>,
+    /// The clients of which we may have created credentials since.
+    created: BTreeSet<(Domain, ClientId)>,
 }
 
 impl LastSeen {
@@ -32,24 +36,25 @@ impl LastSeen {
         true
     }
 
-    /// What it holds is looked at before and after this was carried out.
-    pub(super) fn carried_out(&mut self) {
-        self.there = None;
+    /// The credentials that this creates are not somebody else's.
+    pub(super) fn carries_out(&mut self, plan: &Plan) {
+        let created = plan.steps.iter().filter_map(|step| step.action.created());
+        self.created
+            .extend(created.map(|wanted| (wanted.domain.clone(), wanted.client_id.clone())));
     }
 
-    /// Whether an action undoes what somebody else did.
-    pub(super) fn is_repair(&self, action: &Action) -> bool {
+    /// Whether an action undoes what somebody else did to credentials. Accounts are never meant.
+    pub(super) fn is_drift(&self, action: &Action) -> bool {
         match action {
             Action::Delete { old, .. } => {
-                self.there.as_ref().is_some_and(|there| !there.contains(&old.id))
+                let is_new = |there: &BTreeSet<_>| !there.contains(&old.id);
+                self.strange.contains(&old.id)
+                    || self.there.as_ref().is_some_and(is_new)
+                        && !self.created.contains(&(old.domain.clone(), old.client_id.clone()))
             }
+            set_up if set_up.is_set_up() => false,
             other => other.for_entry().is_some_and(|wanted| self.fulfilled.contains(&wanted.key)),
         }
-    }
-
-    /// The same where it is about credentials.
-    pub(super) fn is_drift(&self, action: &Action) -> bool {
-        !action.is_set_up() && self.is_repair(action)
     }
 
     /// What a plan is to do about what somebody else has changed.
@@ -64,12 +69,13 @@ impl LastSeen {
         let to_do = steps.chain(plan.withheld.iter().map(|withheld| &withheld.action));
         let to_do: Vec<&Action> = to_do.filter(|action| !action.is_set_up()).collect();
         let strange = to_do.iter().filter_map(|action| match action {
-            Action::Delete { old, .. } if self.is_repair(action) => Some(&old.id),
+            Action::Delete { old, .. } if self.is_drift(action) => Some(old.id.clone()),
             _ => None,
         });
-        let strange: BTreeSet<&CredentialId> = strange.collect();
+        self.strange = strange.collect();
+        self.created.clear();
         let ids = observed.credentials.iter().map(|credential| &credential.id);
-        let there = ids.filter(|id| !strange.contains(id)).cloned().collect();
+        self.there = Some(ids.cloned().collect());
         let undone = to_do.iter().filter_map(|action| Some(&action.for_entry()?.key));
         let undone: BTreeSet<&Key> =
             undone.chain(plan.unknown.iter().map(|unknown| &unknown.key)).collect();
@@ -77,7 +83,6 @@ impl LastSeen {
         let done = keys.filter(|key| !undone.contains(key) && !self.fulfilled.contains(*key));
         let done: Vec<Key> = done.cloned().collect();
         self.fulfilled.extend(done);
-        self.there = Some(there);
     }
 }
 

@@ -139,8 +139,9 @@ fn of_connecting(error: &ConnectError) -> ErrorKind {
             // A program may depend on what comes and goes, as on a password manager's server.
             NoToken::Program { .. } => ErrorKind::Failed,
         },
-        ConnectError::File { .. }
-        | ConnectError::Reference { .. }
+        // What keeps a file from being read may end without a change of it.
+        ConnectError::File { .. } => ErrorKind::Failed,
+        ConnectError::Reference { .. }
         | ConnectError::Setting { .. }
         | ConnectError::NotSignedIn { .. }
         | ConnectError::Store(_) => ErrorKind::Permanent,

@@ -166,7 +166,7 @@ impl<C: Connect> TargetReconciler<C> {
             let left = left_steps(spec, &plan, |action| self.seen.is_drift(action));
             self.set_ups.keep(&plan, &spec.desired, Instant::now());
             let (seen, now) = (&self.seen, self.statuses.now());
-            self.wave.postpone(spec, &mut plan, &left, |action| seen.is_repair(action), now);
+            self.wave.postpone(spec, &mut plan, &left, |action| seen.is_drift(action), now);
             self.record(spec, &observed, &plan, drift, &left);
             self.seen.look(&spec.desired, &observed, &plan);
             plan.steps.retain(|step| !left.contains(&step.id));
@@ -176,8 +176,8 @@ impl<C: Connect> TargetReconciler<C> {
             }
             self.run_ids.refuse_same(&self.name).await?;
             let contested = self.repeated.take_out(&mut plan, Instant::now());
+            self.seen.carries_out(&plan);
             let carried_out = self.carry_out(&plan, spec, &observed).await;
-            self.seen.carried_out();
             if !contested.is_empty() {
                 let owner = spec.desired.owner.clone();
                 let conflict = RoundError::Conflict { owner, steps: contested };

@@ -213,11 +213,11 @@ impl TargetWave {
         spec: &TargetSpec,
         plan: &mut Plan,
         left: &BTreeSet<StepId>,
-        is_repair: impl Fn(&Action) -> bool,
+        is_drift: impl Fn(&Action) -> bool,
         now: Timestamp,
     ) {
         let is_outside = postpone(spec, plan, left, now);
-        let is_change = |step: &Step| !left.contains(&step.id) && !is_repair(&step.action);
+        let is_change = |step: &Step| !left.contains(&step.id) && !is_drift(&step.action);
         self.is_held_back = !is_outside && self.waves.hold_back(&self.name, plan, is_change);
     }
 }

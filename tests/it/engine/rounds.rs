@@ -218,6 +218,24 @@ async fn a_second_drift_is_reported_while_the_first_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_somebody_adds_is_left_also_when_an_entry_changes() {
+    let all = |entries| TargetSpec {
+        policy: Policy { prune: Prune::All, ..Policy::default() },
+        ..reporting(entries)
+    };
+    let engine = Engine::start(&[(HOME, all(vec![one()]))]).await;
+    engine.home().hold("by_hand", "strange");
+    engine.home().report();
+    engine.pass(1).await;
+    assert_eq!(engine.target(HOME).totals.drifts, 1);
+    engine.declare(&[(HOME, all(vec![one(), entry("b", "other", "s")]))]).await;
+    engine.pass(RESYNC).await;
+    let held: Vec<String> = engine.home().secrets().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(held, ["client", "by_hand", "other"]);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_policy_allows_at_last_is_no_drift() {
     let mut limited = reporting(vec![one(), entry("b", "other", "s")]);
     let engine = Engine::start(&[(HOME, limited.clone())]).await;

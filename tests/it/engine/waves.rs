@@ -8,6 +8,7 @@ use appcred::status::Holding;
 use appcred::watch::TargetSpec;
 use jiff::SignedDuration;
 
+use super::house::SetUp;
 use super::{Engine, Houses, entry, project, spec_at};
 
 const PAUSE: u64 = 600;
@@ -120,6 +121,33 @@ async fn a_failure_stops_the_waves_after_it_until_it_is_corrected() {
     engine.declare(&all("second")).await;
     engine.pass(3 * PAUSE).await;
     assert_eq!(engine.with("second").len(), 4);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_up_that_a_manifest_asks_for_waits_for_its_wave() {
+    let houses = Arc::new(Houses::default());
+    let names = ["canary-a", "canary-b", "near", "far"];
+    for name in names {
+        houses.at(name).state().set_up = SetUp::Waits;
+    }
+    let specs = |setup: bool| {
+        let mut entry = entry("a", "client", "first");
+        entry.integration.setup = setup;
+        names.map(|name| (name, spec_at(name, vec![entry.clone()])))
+    };
+    let (folder, project) = project(&specs(false));
+    *project.rollout.lock().unwrap() = rollout();
+    let engine = Engine::run(folder, project, Arc::clone(&houses));
+    engine.pass(3 * PAUSE).await;
+    assert_eq!(engine.with("first").len(), 4);
+    let begun = || names.map(|name| houses.at(name).state().set_ups);
+    assert_eq!(begun(), [0; 4]);
+    engine.declare(&specs(true)).await;
+    engine.pass(5).await;
+    let set_ups = begun();
+    assert!(set_ups[0] > 0 && set_ups[1] > 0, "{set_ups:?}");
+    assert_eq!(set_ups[2..], [0, 0]);
     engine.end().await;
 }
 
