@@ -44,7 +44,7 @@ impl RunInWaves<'_> {
             // After an interruption nothing is begun, and each step says so.
             let is_interrupted = worker.stop.is_cancelled();
             let Some(wave) = wave.filter(|_| !is_last && !is_interrupted) else { continue };
-            standings.extend(look(views, wave).await);
+            standings.extend(self.look(views, wave, is_closed).await);
             let pause = self.rollout.pause;
             let mut undone = self.rollout.first_undone(&standings);
             if undone.is_none() && has_work && !pause.is_zero() {
@@ -78,6 +78,9 @@ impl RunInWaves<'_> {
     async fn reopen(&mut self, views: &mut [TargetView], wave: Option<Wave>, worker: &Worker<'_>) {
         let of_wave = views.iter_mut().filter(|view| view.wave == wave && view.has_work());
         let mut views: Vec<&mut TargetView> = of_wave.collect();
+        if views.is_empty() {
+            return;
+        }
         if worker.stop.is_cancelled() {
             views.iter_mut().for_each(|view| view.leave("interrupted"));
             return;
@@ -107,6 +110,23 @@ impl RunInWaves<'_> {
         .await;
     }
 
+    /// Looks how far the targets of a wave are. After a pause those that have no work are not connected to yet.
+    async fn look(
+        &self,
+        views: &mut [TargetView],
+        wave: Wave,
+        is_closed: bool,
+    ) -> Vec<(TargetName, Standing)> {
+        let of_wave = views.iter_mut().filter(|view| view.wave == Some(wave));
+        let look = async |view: &mut TargetView| {
+            if is_closed && !view.has_work() && view.comparison.is_ok() {
+                self.reach.connect(view).await;
+            }
+            standing(view).await
+        };
+        join_all(of_wave.map(look)).await
+    }
+
     /// Looks once more how far the targets of a wave are that were done before the pause. One that cannot be reached at
     /// the end of it has not failed.
     async fn look_again(
@@ -126,12 +146,6 @@ impl RunInWaves<'_> {
         };
         join_all(of_wave.map(look)).await
     }
-}
-
-/// Looks how far the targets of a wave are.
-async fn look(views: &mut [TargetView], wave: Wave) -> Vec<(TargetName, Standing)> {
-    let of_wave = views.iter_mut().filter(|view| view.wave == Some(wave));
-    join_all(of_wave.map(standing)).await
 }
 
 /// How far a target is after its plan was carried out, as it says itself.

@@ -160,6 +160,19 @@ fn in_a_pause_other_runs_may_change_a_target_and_what_they_change_is_seen() {
 }
 
 #[test]
+fn a_wave_without_work_stops_none_of_those_after_it() {
+    let project = houses();
+    let paused = HOUSES.replace("{max: 20%}]", "{max: 20%}]\n    pause: 1s");
+    project.write("appcred.yaml", &paused);
+    appcred(&project, &["apply", "--yes", "--target=home-1"]).run();
+    assert_eq!(changed(&project), ["home-1"]);
+    let ran = appcred(&project, &["apply", "--yes"]).run();
+    assert!(ran.stderr.contains("wave 1 of 3 is done"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("wave 2 of 3"), "{}", ran.stderr);
+    assert_eq!(changed(&project), NAMES);
+}
+
+#[test]
 fn a_saved_plan_is_applied_in_the_waves_that_it_was_made_with() {
     let (identity, recipient) = age_identity();
     let age = format!("age: {{recipients: [{recipient}]}}\n");
