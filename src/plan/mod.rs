@@ -32,6 +32,7 @@ mod ownership;
 mod reason;
 mod reload;
 mod reused_name;
+mod same;
 mod secret_comparison;
 mod selected;
 mod set_up;

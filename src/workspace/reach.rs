@@ -59,14 +59,15 @@ impl Reach {
             Ok(observed) => observed,
             Err(why) => return Reopened::Unreachable(why),
         };
-        let Comparison { desired, policy, plan: planned, .. } = comparison;
+        let Comparison { desired, policy, .. } = &*comparison;
         let mut plan = plan(desired, &observed, policy);
         reconcile::ask_about_troubles(&mut plan, desired, &observed, &mut Verdicts::default())
             .await;
-        if plan.steps != planned.steps || plan.withheld != planned.withheld {
+        if !plan.is_same_work(&comparison.plan) {
             return Reopened::Changed;
         }
-        comparison.observed = observed;
+        // The same work, with the states that accounts are in now: what did not run before need not run after it.
+        (comparison.observed, comparison.plan) = (observed, plan);
         Reopened::AsPlanned
     }
 }
