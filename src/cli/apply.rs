@@ -20,7 +20,7 @@ use super::exit::ExitStatus;
 use super::gather::{Gathered, ask_about_troubles, gather, load, reported, show_unknown};
 use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
-use super::locks::lock_targets;
+use super::locks::{locks_of, take_all};
 use super::output::{Outputs, names};
 use super::plan::say_selected;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
@@ -94,11 +94,12 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         Some(saved) => &TargetSelection::of_names(saved.targets().map(str::to_owned).collect()),
     };
     // Two runs that plan at once would both create what is missing.
-    let locks = lock_targets(global, selection).await?;
+    let write_locks = locks_of(global, selection);
+    let locks = take_all(write_locks.values()).await?;
     let mut gathered = gather(global, selection, &policy).await?;
     ask_about_troubles(&mut gathered.targets).await;
     let Gathered { manifests, problems, windows, rollout, reach, targets } = gathered;
-    let mut waves = RunInWaves { global, rollout, reach, locks };
+    let mut waves = RunInWaves { rollout, reach, write_locks, locks };
     let write = |views: &[TargetView]| {
         let (targets, names) = (reported(views), names(global));
         let report = Report {
@@ -221,7 +222,7 @@ pub(super) async fn agreed(question: &str, instead: &str) -> anyhow::Result<bool
 pub(super) async fn carry_out(
     views: &mut [TargetView],
     mut verdicts: Verdicts,
-    waves: Option<&mut RunInWaves<'_>>,
+    waves: Option<&mut RunInWaves>,
 ) -> anyhow::Result<()> {
     let stop = Stop::new();
     let bars = MultiProgress::with_draw_target(if std::io::stderr().is_terminal() {

@@ -60,12 +60,29 @@ pub(super) async fn lock_targets(
     global: &Global,
     selection: &TargetSelection,
 ) -> anyhow::Result<Vec<HeldLock>> {
+    Ok(take_all(locks_of(global, selection).values()).await?)
+}
+
+/// What keeps other runs from changing each of these targets, as the project is now.
+pub(super) fn locks_of(
+    global: &Global,
+    selection: &TargetSelection,
+) -> BTreeMap<TargetName, WriteLock> {
     let (project, _) = load_project(&request(global));
+    write_locks(&project, selection)
+}
+
+/// Takes all of them.
+///
+/// # Errors
+/// Where another run does not end, or a lock file cannot be made.
+pub(super) async fn take_all(
+    locks: impl Iterator<Item = &WriteLock>,
+) -> Result<Vec<HeldLock>, LockError> {
     let mut held = Vec::new();
     // In one order, so that no two runs wait for each other; one place may have two names.
-    let locks = write_locks(&project, selection).into_values();
-    let locks: BTreeMap<String, WriteLock> = locks.map(|lock| (lock.place.clone(), lock)).collect();
-    for lock in locks.values() {
+    let locks: BTreeMap<&str, &WriteLock> = locks.map(|lock| (lock.place.as_str(), lock)).collect();
+    for lock in locks.into_values() {
         held.push(lock_target(lock).await?);
     }
     Ok(held)

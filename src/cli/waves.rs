@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use crate::lock::HeldLock;
-use crate::model::{Rollout, Standing, TargetName, TargetSelection, UndoneWave, Wave, counted};
+use crate::lock::{HeldLock, WriteLock};
+use crate::model::{Rollout, Standing, TargetName, UndoneWave, Wave, counted};
 use crate::plan::{Why, plan};
 use crate::reconcile::{self, Verdicts};
 use crate::report::Names;
@@ -15,19 +15,20 @@ use crate::target::Observe as _;
 use crate::workspace::{Comparison, Reach, Reopened, TargetView};
 
 use super::apply::Worker;
-use super::locks::lock_targets;
-use super::{Global, console};
+use super::console;
+use super::locks::take_all;
 
 /// The waves of a run, and what it needs to give up everything in a pause and have it again.
-pub(super) struct RunInWaves<'g> {
-    pub(super) global: &'g Global,
+pub(super) struct RunInWaves {
     pub(super) rollout: Rollout,
     pub(super) reach: Reach,
+    /// What was locked before the plan was made; the project may name other targets by now.
+    pub(super) write_locks: BTreeMap<TargetName, WriteLock>,
     /// What keeps other runs from changing the targets.
     pub(super) locks: Vec<HeldLock>,
 }
 
-impl RunInWaves<'_> {
+impl RunInWaves {
     /// Carries out the plans of all views. Where a wave is not done, what is planned for those after it becomes what is
     /// not done.
     pub(super) async fn carry_out(&mut self, views: &mut [TargetView], worker: &Worker<'_>) {
@@ -85,8 +86,8 @@ impl RunInWaves<'_> {
             views.iter_mut().for_each(|view| view.leave("interrupted"));
             return;
         }
-        let names = views.iter().map(|view| view.name.to_string()).collect();
-        match lock_targets(self.global, &TargetSelection::of_names(names)).await {
+        let of_views = views.iter().filter_map(|view| self.write_locks.get(&view.name));
+        match take_all(of_views).await {
             Ok(locks) => self.locks = locks,
             Err(why) => {
                 views.iter_mut().for_each(|view| view.leave(&why.to_string()));

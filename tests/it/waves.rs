@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -169,6 +170,28 @@ fn a_wave_without_work_stops_none_of_those_after_it() {
     let ran = appcred(&project, &["apply", "--yes"]).run();
     assert!(ran.stderr.contains("wave 1 of 3 is done"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("wave 2 of 3"), "{}", ran.stderr);
+    assert_eq!(changed(&project), NAMES);
+}
+
+#[test]
+fn after_a_pause_a_target_is_locked_that_the_project_no_longer_names() {
+    let project = houses();
+    let paused = HOUSES.replace("{max: 20%}]", "{max: 20%}]\n    pause: 3s");
+    project.write("appcred.yaml", &paused);
+    let state = tempfile::tempdir().unwrap();
+    let running =
+        appcred(&project, &["apply", "--yes"]).env("XDG_STATE_HOME", state.path()).spawn();
+    eventually("the first pause", || running.stderr().contains("wave 1 of 3 is done"));
+    project.write("appcred.yaml", &paused.replace("  home-1: {config_dir: home-1}\n", ""));
+    let files = fs::read_dir(state.path().join("appcred/applying")).unwrap();
+    let files: Vec<_> = files.map(|file| fs::File::open(file.unwrap().path()).unwrap()).collect();
+    for file in &files {
+        flock(file, FlockOperation::LockExclusive).unwrap();
+    }
+    eventually("it waits", || running.stderr().contains("Waiting for another appcred"));
+    assert_eq!(changed(&project), ["canary-1", "canary-2"]);
+    drop(files);
+    running.finish();
     assert_eq!(changed(&project), NAMES);
 }
 
