@@ -186,20 +186,34 @@ async fn standing(view: &mut TargetView) -> (TargetName, Standing) {
     (name, standing)
 }
 
-/// Leaves the plans of all waves after one that is not done.
+/// Leaves the plans of all waves after one that is not done. A set-up that is open stays in its plan, and is not begun.
 fn hold_back(views: &mut [TargetView], undone: &UndoneWave) {
     let UndoneWave { wave, why } = undone;
     let later = views.iter_mut().filter_map(|view| Some((view.wave.filter(|of| of > wave)?, view)));
     let left = later.filter_map(|(of, view)| {
         let comparison = view.comparison.as_mut().ok()?;
         let why = Why::EarlierWave { wave: of, wait: undone.in_short().into() };
-        comparison.plan.postpone(&why, |_| true).then_some(&view.name)
+        let is_left = comparison.plan.postpone(&why, |_| true);
+        if view.has_work() {
+            view.leave(&why.to_string());
+        }
+        is_left.then_some(&view.name)
     });
-    let left = Names(left.collect());
+    let unchanged = unchanged(&Names(left.collect()));
     console::error(format_args!(
-        "{wave} is not done: {why}; nothing was changed in {} of the waves after it ({left}). Correct what is wrong and apply again: what is done already stays.",
-        counted(left.0.len(), "target")
+        "{wave} is not done: {why}{unchanged}. Correct what is wrong and apply again: what is done already stays."
     ));
+}
+
+/// Where nothing was changed; nothing is said where nothing was to be.
+fn unchanged(left: &Names<'_>) -> String {
+    match left.0.len() {
+        0 => String::new(),
+        count => {
+            let targets = counted(count, "target");
+            format!("; nothing was changed in {targets} of the waves after it ({left})")
+        }
+    }
 }
 
 /// As in `10 minutes`.
@@ -210,4 +224,91 @@ fn in_words(seconds: i64) -> String {
         all => (all, "second"),
     };
     counted(usize::try_from(number).unwrap_or(usize::MAX), unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::{hold_back, unchanged};
+    use crate::model::{
+        ClientId, Completeness, Desired, Domain, FlowId, Key, KnownDomains, Labels, Observed,
+        Owner, Policy, TargetName, UndoneWave, Wave, WhyUndone,
+    };
+    use crate::plan::{Action, Plan, Reason, Step, StepId, Wanted};
+    use crate::reconcile::Outcome;
+    use crate::report::Names;
+    use crate::workspace::{Comparison, TargetView};
+
+    /// The second wave, where this flow is open.
+    fn with_open_set_up(flow: &str) -> TargetView {
+        let wanted = Wanted {
+            key: Key::new("a").unwrap(),
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new("a"),
+            name: "a".into(),
+            auth_domain: "appcred:house:a".into(),
+        };
+        let open = Some(FlowId::new(flow));
+        let step = Step {
+            id: StepId(0),
+            action: Action::SetUp { wanted, name: None, account: None, open },
+            reasons: vec![Reason::NotSetUp],
+            reload: Vec::new(),
+            after: None,
+            claim: None,
+            foreign: Vec::new(),
+            old_key: None,
+        };
+        let desired = Desired {
+            owner: Owner::new("house").unwrap(),
+            previous_owners: BTreeSet::new(),
+            credentials: Vec::new(),
+            unidentified: Vec::new(),
+            elsewhere: BTreeMap::new(),
+            completeness: Completeness::Whole,
+        };
+        let observed = Observed {
+            version: None,
+            is_new: false,
+            domains: KnownDomains::Listed(BTreeSet::new()),
+            credentials: Vec::new(),
+            config_entries: Vec::new(),
+            unread_accounts: Vec::new(),
+            live: None,
+        };
+        let plan = Plan { steps: vec![step], ..Plan::default() };
+        TargetView {
+            name: TargetName::new("home"),
+            labels: Labels::default(),
+            address: String::new(),
+            basis: None,
+            wave: Some(Wave { number: 2, of: 2 }),
+            target: None,
+            comparison: Ok(Comparison { desired, observed, policy: Policy::default(), plan }),
+            entries: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+            outcomes: Vec::new(),
+            expected_set_ups: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_open_set_up_of_a_later_wave_has_an_outcome() {
+        let mut views = [with_open_set_up("f")];
+        let undone = UndoneWave { wave: Wave { number: 1, of: 2 }, why: WhyUndone::Unreached };
+        hold_back(&mut views, &undone);
+        let why =
+            "the target is in wave 2 of 2: wave 1 is not done: none of its targets can be reached";
+        let outcomes: Vec<&Outcome> = views[0].outcomes.iter().map(|of| &of.outcome).collect();
+        assert_eq!(outcomes, [&Outcome::NotBegun(why.to_owned())]);
+    }
+
+    #[test]
+    fn no_target_is_no_clause() {
+        assert_eq!(unchanged(&Names::default()), "");
+        let home = TargetName::new("home");
+        let one = "; nothing was changed in 1 target of the waves after it (home)";
+        assert_eq!(unchanged(&Names(vec![&home])), one);
+    }
 }
