@@ -33,6 +33,9 @@ use proxy::{Variables, proxy_for};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a client that several places share keeps a connection that nobody uses: a later call is to find out anew
+/// whether the place can be reached.
+const SHARED_IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Answers of token endpoints are a few hundred bytes.
 const LARGEST_ANSWER: u64 = 64 * 1024;
 
@@ -105,7 +108,8 @@ impl Network {
         }
         // What no connection uses any more is not asked for again either.
         clients.retain(|(other, _)| Arc::strong_count(other) > 1);
-        let client = build()?;
+        let client = self.client(url)?.pool_idle_timeout(SHARED_IDLE_TIMEOUT);
+        let client = client.build().map_err(innermost)?;
         clients.push((tls, client.clone()));
         Ok(client)
     }
