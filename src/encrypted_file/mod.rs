@@ -48,8 +48,16 @@ pub enum EncryptedFileError {
     #[error(transparent)]
     Encrypt(#[from] AgeEncryptError),
     /// What is written would not be what is read.
-    #[error("the new secret could not be read from it again: {0}")]
-    NotReadBack(String),
+    #[error("the new secret could not be read from it again: {why}")]
+    NotReadBack {
+        /// What would be read.
+        why: String,
+        /// Whether it is read by a name.
+        has_name: bool,
+    },
+    /// All of it would be replaced, and that is not one secret.
+    #[error("all of it would be replaced, and what it holds now is not one secret: {0}")]
+    NotOneSecret(String),
     /// It is no text.
     #[error("it is not UTF-8 text")]
     NotText(#[from] Utf8Error),
@@ -63,8 +71,14 @@ impl EncryptedFileError {
             | Self::Value { why, .. }
             | Self::Sops(SopsWriteError::Unreadable(why)) => Some(why.help()),
             Self::Sops(SopsWriteError::OtherKeys(_)) => Some("run `sops edit FILE`"),
-            Self::NotReadBack(_) => Some(
+            Self::NotReadBack { has_name: true, .. } => {
+                Some("write it into the manifest, where `appcred encrypt` encrypts it")
+            }
+            Self::NotReadBack { has_name: false, .. } => Some(
                 "write it into the manifest, where `appcred encrypt` encrypts it, or give it a name, as `!file PATH#NAME` reads it",
+            ),
+            Self::NotOneSecret(_) => Some(
+                "name the secret that the entry reads, as in `!file PATH#NAME`, or write that secret alone into the file",
             ),
             _ => None,
         }

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_yaml::{Deserializer, Value};
 
 use super::{EncryptedFileError, EncryptionContext, FileFormat, Opened};
-use crate::model::Secret;
-use crate::secret::{SecretResolver, StoredAt};
+use crate::model::{Secret, ValueFault};
+use crate::secret::{SecretResolver, StoredAt, Unreadable};
 use crate::yaml_edit::{NewValue, Obstacle, YamlEditError, all_slots, place_of_name, put};
 
 /// Which secret of a file is replaced.
@@ -39,6 +39,7 @@ pub fn replaced(
             let line_break = if opened.clear().ends_with('\n') { "\n" } else { "" };
             let text = Zeroizing::new(format!("{}{line_break}", secret.expose()));
             if !matches!(opened.form, FileFormat::Sops(_)) {
+                check_one_secret(at, opened.clear(), resolver)?;
                 check_read(at, &text, secret, resolver)?;
             }
             return match opened.form {
@@ -81,6 +82,21 @@ pub fn replaced(
     opened.seal(&text, with).map(Some)
 }
 
+/// Refuses to replace the whole of a text that has more in it than one secret: a name was forgotten.
+fn check_one_secret(
+    at: &StoredAt<'_>,
+    text: &str,
+    resolver: &SecretResolver,
+) -> Result<(), EncryptedFileError> {
+    if text.trim().is_empty() {
+        return Ok(());
+    }
+    match at.read_in(text, resolver) {
+        Ok(_) | Err(Unreadable::Unfit(ValueFault::Placeholder(_))) => Ok(()),
+        Err(why) => Err(EncryptedFileError::NotOneSecret(why.to_string())),
+    }
+}
+
 /// Refuses a text from which another secret would be read than the one that was put into it.
 fn check_read(
     at: &StoredAt<'_>,
@@ -88,11 +104,12 @@ fn check_read(
     secret: &Secret,
     resolver: &SecretResolver,
 ) -> Result<(), EncryptedFileError> {
-    match at.read_in(text, resolver) {
-        Ok(read) if read == *secret => Ok(()),
-        Ok(_) => Err(EncryptedFileError::NotReadBack("something else".to_owned())),
-        Err(why) => Err(EncryptedFileError::NotReadBack(why.to_string())),
-    }
+    let why = match at.read_in(text, resolver) {
+        Ok(read) if read == *secret => return Ok(()),
+        Ok(_) => "something else".to_owned(),
+        Err(why) => why.to_string(),
+    };
+    Err(EncryptedFileError::NotReadBack { why, has_name: at.name.is_some() })
 }
 
 /// How many values differ, each place that an anchor is used counted; none where one of the texts is not YAML.
@@ -127,9 +144,9 @@ mod tests {
     use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
     use super::{SecretPlace, replaced};
-    use crate::encrypted_file::EncryptionContext;
+    use crate::encrypted_file::{EncryptedFileError, EncryptionContext};
     use crate::model::{Reference, Secret, value_fault};
-    use crate::secret::{AllowedPaths, Identities, SecretResolver, places_of, read};
+    use crate::secret::{AllowedPaths, Identities, SecretResolver, StoredAt, places_of, read};
 
     /// How a secret may be stored: what reads it, the file, and what this held before.
     const WAYS: &[(&str, &str, &str, &str)] = &[
@@ -162,6 +179,49 @@ mod tests {
             proptest::sample::select(known.to_vec()).prop_map(str::to_owned),
             Just("x1\u{feff}".to_owned()),
         ]
+    }
+
+    /// A file of the project that an entry reads as a whole, as it is after its secret was replaced.
+    fn replaced_whole(before: &str, new: &str) -> Result<Vec<u8>, EncryptedFileError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secrets.yaml");
+        let allowed = AllowedPaths { project: folder.path().to_owned(), ..AllowedPaths::default() };
+        let resolver = SecretResolver::new(Identities::default(), allowed);
+        let with = EncryptionContext { recipients: &[], now: "", keep_plain: true };
+        let place = StoredAt { file, name: None };
+        let place = SecretPlace::Stored(&place);
+        let after = replaced(before.as_bytes(), &place, &Secret::new(new), with, &resolver)?;
+        Ok(after.unwrap())
+    }
+
+    #[test]
+    fn a_file_that_holds_more_than_one_secret_is_not_replaced_as_a_whole() {
+        for several in [
+            "spotify: old-1\nother: kept-2\n",
+            "spotify: old-1\n",
+            "{\"installed\": {\"client_id\": \"i-1\", \"client_secret\": \"old-1\"}}",
+            "{\"client_secret\": \"old-1\"}\n",
+            "{\n  \"client_secret\": \"old-1\"\n}\n",
+            "one-1\ntwo-2\n",
+            "\u{feff}spotify: old-1\n",
+            "# mine\nold-1\n",
+        ] {
+            let why = replaced_whole(several, "new-1").unwrap_err();
+            assert!(matches!(why, EncryptedFileError::NotOneSecret(_)), "{several}: {why}");
+            assert!(why.help().unwrap().contains("`!file PATH#NAME`"), "{several}");
+        }
+        for one in ["", "\n", "old-1", "old-1\n", "\u{feff}old-1\n", "a=b-1", "CHANGE_ME\n"] {
+            let after = replaced_whole(one, "new-1").unwrap();
+            assert_eq!(String::from_utf8(after).unwrap().trim(), "new-1", "{one}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_advised_where_there_is_none() {
+        for has_name in [false, true] {
+            let why = EncryptedFileError::NotReadBack { why: String::new(), has_name };
+            assert_eq!(why.help().unwrap().contains("#NAME"), !has_name);
+        }
     }
 
     proptest! {
