@@ -17,11 +17,23 @@ const MASK: &str = "********";
 const SECRETS: [&str; 7] = ["password", "passphrase", "passwd", "token", "secret", "key", "bearer"];
 /// What is between the name of a secret and the secret.
 const SIGNS: [char; 2] = ['=', ':'];
+/// What programs say of a secret. Behind its name nothing else is shown on that line: a secret may be of words too.
+#[rustfmt::skip]
+const SAID: &[&str] = &[
+    "a", "access", "an", "and", "are", "as", "at", "auth", "authentication", "be", "been", "but", "by", "calling", "can",
+    "can't", "cannot", "code", "could", "couldn't", "current", "currently", "decrypt", "denied", "did", "didn't", "does",
+    "doesn't", "empty", "error", "exist", "expired", "failed", "file", "for", "found", "from", "given", "has", "have",
+    "in", "included", "incorrect", "invalid", "is", "isn't", "it", "item", "its", "line", "login", "match", "missing",
+    "must", "need", "needed", "no", "none", "not", "of", "on", "operation", "or", "permission", "please", "problem",
+    "provided", "read", "reauthentication", "refreshing", "refused", "rejected", "request", "required", "revoked", "run",
+    "security", "session", "set", "signin", "such", "that", "the", "there", "this", "to", "too", "try", "unknown",
+    "unlock", "user", "was", "when", "with", "wrong", "you", "your",
+];
 /// A code of a few digits, as in `403`, says what is wrong; a secret has more.
 const CODE: usize = 3;
 
 /// The beginning of it. What follows the name of a secret and a sign is masked to the end of the line; once there was
-/// such a name, or a sign, only what looks like words is shown.
+/// such a name, or a sign, only what looks like words is shown, and behind a name only what is said of secrets.
 pub(super) fn masked(stderr: &[u8], stdout: &[u8], given: &[String], role: &ProgramRole) -> String {
     // SOPS speaks of keys all the time, and never says what they are.
     let is_sops = *role == ProgramRole::Sops;
@@ -35,7 +47,7 @@ pub(super) fn masked(stderr: &[u8], stdout: &[u8], given: &[String], role: &Prog
     let printed: BTreeSet<&str> =
         stdout.split_whitespace().chain(parts).filter(|part| !part.is_empty()).collect();
     let mut shown = String::new();
-    // Whether the secret is on the next line, and whether there may be one.
+    // Whether the secret is on the next line, and whether there may be one from here on.
     let (mut is_next, mut may_follow) = (false, false);
     for line in stderr.lines().filter(|line| !line.trim().is_empty()) {
         let line = line.trim_start_matches([' ', '-', '|']);
@@ -44,11 +56,18 @@ pub(super) fn masked(stderr: &[u8], stdout: &[u8], given: &[String], role: &Prog
             false => announced(line).filter(|_| !is_sops),
         };
         let (clear, secret) = line.split_at(end.unwrap_or(line.len()));
-        is_next = !is_next && end.is_some() && !secret.contains(char::is_alphanumeric);
+        let names = |word: &str| !is_sops && names_secret(word);
+        let is_asked = clear.trim_end().ends_with(SIGNS) && clear.split_whitespace().any(names);
+        is_next =
+            !is_next && (end.is_some() || is_asked) && !secret.contains(char::is_alphanumeric);
         let secret = Some(MASK.into()).filter(|_| !secret.trim().is_empty());
+        let mut is_named = false;
         let words = clear.split_whitespace().map(|word| {
             may_follow |= !is_sops && may_announce(word);
-            let is_shown = !is_secret(word, &printed, is_sops) && (!may_follow || is_plain(word));
+            let is_shown = !is_secret(word, &printed, is_sops)
+                && (!may_follow || is_plain(word))
+                && (!is_named || is_said(word));
+            is_named |= names(word);
             if is_shown { word.visible() } else { MASK.into() }
         });
         for word in words.chain(secret) {
@@ -111,6 +130,20 @@ fn may_announce(word: &str) -> bool {
     word.contains(SIGNS) || SECRETS.iter().any(|name| lower.contains(name))
 }
 
+/// Whether a word is the name of a secret, or has one in it, as in `api_key`. A path or an address is none.
+fn names_secret(word: &str) -> bool {
+    let bare = word.trim_matches(|mark: char| !mark.is_alphanumeric()).to_ascii_lowercase();
+    !bare.contains(['/', '.']) && SECRETS.iter().any(|name| bare.contains(name))
+}
+
+/// Whether programs say this word of a secret.
+fn is_said(word: &str) -> bool {
+    let bare = word.trim_matches(|mark: char| !mark.is_alphanumeric()).to_ascii_lowercase();
+    let single = bare.strip_suffix('s').unwrap_or(&bare);
+    // A mark between two words.
+    (bare.is_empty() && word.len() <= 2) || SAID.contains(&&*bare) || SECRETS.contains(&single)
+}
+
 /// Whether this looks like words, a code, a time or an address, and not like a secret.
 fn is_plain(word: &str) -> bool {
     let bare = word.trim_matches(|mark: char| !mark.is_alphanumeric());
@@ -122,4 +155,41 @@ fn is_plain(word: &str) -> bool {
     is_time
         || is_address
         || parts().all(|part| is_name(part) || (part.len() <= CODE && of_digits(part)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+    use crate::secret::from::ProgramRole;
+
+    /// Words of a dictionary, which nobody could tell from what a program says.
+    const WORDS: [&str; 4] = ["swordfish", "correct-horse-battery-staple", "letmein", "Dragon"];
+
+    #[test]
+    fn a_secret_that_is_a_word_is_not_shown_behind_its_name() {
+        for word in WORDS {
+            for said in [
+                "invalid password WORD",
+                "password 'WORD' is wrong",
+                "Password for anna: WORD",
+                "password is: WORD",
+                "passwords: WORD",
+                "tokens: WORD",
+                "error: the secrets are WORD and WORD",
+                "Password for anna:\nWORD",
+                "wrong api_key (WORD)",
+                "the token was \"WORD\", which is expired",
+                "Bearer WORD",
+                "key WORD. secret, WORD",
+            ] {
+                let said = said.replace("WORD", word);
+                let role = ProgramRole::Source("safe".to_owned());
+                let shown = masked(said.as_bytes(), b"", &[], &role);
+                assert!(!shown.contains(word), "{said}: {shown}");
+            }
+        }
+        let role = ProgramRole::Source("safe".to_owned());
+        let shown = masked(b"password 'swordfish' is wrong\nno such item", b"", &[], &role);
+        assert_eq!(shown, "password ******** is wrong no such item");
+    }
 }
