@@ -29,6 +29,7 @@ mod health;
 mod hyperlink;
 mod import;
 mod init;
+mod inputs;
 mod interrupt;
 mod keygen;
 mod links;

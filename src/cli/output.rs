@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use crate::files::{self, TEXT_LIMIT};
-use crate::model::{AGE_HEADER, PROJECT_FILE, Visible};
+use crate::files;
+use crate::model::Visible;
 use crate::report::{self, FORMATS, Format, Report, Verb, markdown};
-use crate::secret::holds_identity;
 
 use super::links::LinkArgs;
 use super::{Global, OutputFormat, candidates, console, environment, fetched_files, pager};
@@ -71,6 +70,11 @@ impl Outputs {
             .unwrap_or_default()
     }
 
+    /// The files that are written.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.outputs.iter().filter_map(|output| output.file.as_deref())
+    }
+
     /// Writes a report wherever it is asked for.
     ///
     /// # Errors
@@ -91,7 +95,6 @@ impl Outputs {
             match file {
                 None => print(format)?,
                 Some(file) => {
-                    refuse_input(file)?;
                     let rendered = (format.write)(report, links.in_file())?;
                     let plain = anstream::adapter::strip_str(&rendered).to_string();
                     files::write(file, fetched_files::named(&plain).as_bytes(), 0o644)
@@ -106,27 +109,6 @@ impl Outputs {
         }
         Ok(())
     }
-}
-
-/// Refuses to write a report over a file that is read: such a name was mistyped.
-///
-/// # Errors
-/// Where it is one.
-pub(super) fn refuse_input(file: &Path) -> anyhow::Result<()> {
-    let Ok(text) = files::read_text(file, TEXT_LIMIT) else { return Ok(()) };
-    let begins = |start: &str| text.lines().any(|line| line.starts_with(start));
-    let is_input = file.file_name().is_some_and(|name| name == PROJECT_FILE)
-        || begins("application_credentials:")
-        || begins(AGE_HEADER)
-        || begins("sops:")
-        || holds_identity(&text);
-    if is_input {
-        bail!(
-            "{} holds a manifest, settings, secrets or a key, and was not overwritten: choose another file",
-            file.visible()
-        );
-    }
-    Ok(())
 }
 
 /// What files are called: as the repository names them where a CI system says where that is.

@@ -17,6 +17,7 @@ use super::exit::ExitStatus;
 use super::gather::{
     Gathered, ask_about_troubles, gather, gather_snapshot, reported, show_unknown, workspace,
 };
+use super::inputs::refuse_inputs;
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
@@ -147,6 +148,7 @@ fn due(view: &TargetView, problems: &Diagnostics, selection: &Selection) -> usiz
 }
 
 pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<ExitStatus> {
+    refuse_inputs(global, verb.outputs.files().chain(verb.out.as_deref()))?;
     let policy = verb.policy.overrides(&verb.entries);
     let mut gathered = match &verb.against {
         None => gather(global, &verb.selection.selection(), &policy).await?,

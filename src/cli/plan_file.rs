@@ -10,7 +10,6 @@ use crate::plan_file::PlanFile;
 use crate::workspace::{TargetView, planned};
 
 use super::console;
-use super::output::refuse_input;
 
 /// Writes what is planned for all targets.
 ///
@@ -23,7 +22,6 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let text = planned(views, policy)?.to_text()?;
     let shown = file.visible();
-    refuse_input(file)?;
     files::write(file, &text, 0o644).with_context(|| format!("cannot write {shown}"))?;
     console::message(format_args!("Saved the plan: `appcred apply {shown}` applies exactly that."));
     Ok(())

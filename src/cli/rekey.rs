@@ -157,7 +157,11 @@ fn rekey(
 }
 
 /// The project file, all manifests, and the files that they name.
-fn all_files(global: &Global, loaded: &Loaded, resolver: &SecretResolver) -> Vec<PathBuf> {
+pub(super) fn all_files(
+    global: &Global,
+    loaded: &Loaded,
+    resolver: &SecretResolver,
+) -> Vec<PathBuf> {
     let manifests = loaded.manifests.iter().cloned();
     let own = loaded.project.own_files().map(Path::to_owned).chain(manifests);
     let named = secret_values(&loaded.project, &loaded.entries)

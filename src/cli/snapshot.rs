@@ -12,7 +12,7 @@ use crate::workspace::{Comparison, TargetView};
 
 use super::exit::ExitStatus;
 use super::gather::{gather, show_unknown};
-use super::output::refuse_input;
+use super::inputs::refuse_inputs;
 use super::selection::TargetArgs;
 use super::{Global, console, environment};
 
@@ -35,6 +35,8 @@ pub(super) struct SnapshotArgs {
 }
 
 pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<ExitStatus> {
+    let output = verb.output.as_deref().filter(|file| *file != Path::new("-"));
+    refuse_inputs(global, output.into_iter())?;
     let gathered = gather(global, &verb.selection.selection(), &PolicyOverrides::default()).await?;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let known = views.iter().filter_map(|view| Some((view, view.comparison.as_ref().ok()?)));
@@ -47,10 +49,9 @@ pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<
         return Ok(ExitStatus::Failure);
     }
     let text = snapshot::write(environment::now(), targets.iter())?;
-    match verb.output.as_deref().filter(|file| *file != Path::new("-")) {
+    match output {
         None => console::print(&text)?,
         Some(file) => {
-            refuse_input(file)?;
             // It holds no secret.
             files::write(file, &text, 0o644)
                 .with_context(|| format!("cannot write {}", file.visible()))?;

@@ -10,6 +10,7 @@ use crate::secret::is_from_program;
 
 use super::exit::ExitStatus;
 use super::gather::{load, non_interactive_resolver, show};
+use super::inputs::refuse_inputs;
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::{GitArgs, Global, console};
@@ -48,6 +49,7 @@ pub(super) struct Validate {
 }
 
 pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {
+    refuse_inputs(global, verb.outputs.files())?;
     let loaded = load(global);
     let (resolver, unusable) = non_interactive_resolver(global, &loaded.project);
     let mut problems = check_loaded(&loaded, &resolver);

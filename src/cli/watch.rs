@@ -25,6 +25,7 @@ use super::ask::Terminal;
 use super::exit::ExitStatus;
 use super::gather::workspace;
 use super::git_source::FetchedProject;
+use super::inputs::refuse_inputs;
 use super::listen::ListenArgs;
 use super::output::names;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
@@ -84,6 +85,7 @@ pub(super) struct WatchArgs {
 }
 
 pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitStatus> {
+    refuse_inputs(&global, verb.snapshot.as_deref().into_iter())?;
     let settings = settings(&verb);
     let names = Arc::new(names(&global));
     let source = verb.git.source()?.zip(global.fetched.as_ref());

@@ -68,6 +68,7 @@ mod messages;
 mod misplaced;
 mod monitoring;
 mod odd_files;
+mod overwriting;
 mod packaging;
 mod plans;
 mod post_quantum;
