@@ -20,7 +20,7 @@ const SIGNS: [char; 2] = ['=', ':'];
 /// What programs say of a secret. Behind its name nothing else is shown on that line: a secret may be of words too.
 #[rustfmt::skip]
 const SAID: &[&str] = &[
-    "a", "access", "an", "and", "are", "as", "at", "auth", "authentication", "be", "been", "but", "by", "calling", "can",
+    "a", "access", "an", "and", "are", "as", "at", "auth", "authentication", "be", "been", "but", "bw", "by", "calling", "can",
     "can't", "cannot", "code", "could", "couldn't", "current", "currently", "decrypt", "denied", "did", "didn't", "does",
     "doesn't", "empty", "error", "exist", "expired", "failed", "file", "for", "found", "from", "given", "has", "have",
     "in", "included", "incorrect", "invalid", "is", "isn't", "it", "item", "its", "line", "login", "match", "missing",
