@@ -21,7 +21,7 @@ use super::gather::{Gathered, ask_about_troubles, gather, load, reported, show_u
 use super::inputs::refuse_inputs;
 use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
-use super::locks::{locks_of, take_all};
+use super::locks::lock_targets;
 use super::output::{Outputs, names};
 use super::plan::say_selected;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
@@ -96,8 +96,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         Some(saved) => &TargetSelection::of_names(saved.targets().map(str::to_owned).collect()),
     };
     // Two runs that plan at once would both create what is missing.
-    let write_locks = locks_of(global, selection);
-    let locks = take_all(write_locks.values()).await?;
+    let (write_locks, locks) = lock_targets(global, selection).await?;
     let mut gathered = gather(global, selection, &policy).await?;
     ask_about_troubles(&mut gathered.targets).await;
     let Gathered { manifests, problems, windows, rollout, reach, targets } = gathered;

@@ -95,7 +95,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitStatus> {
     let selection = verb.selection.selection();
     let _targets =
-        if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection).await? };
+        if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection).await?.1 };
     let _project = lock_project(global)?;
     let mut loaded = load(global);
     loaded.problems = loaded.problems.without(ProblemCode::NoManifest);

@@ -52,24 +52,19 @@ fn not_locked(folder: &Path, refused: NotLocked) -> anyhow::Error {
     }
 }
 
-/// Keeps other runs of this user from changing these targets until it is dropped. Take it before planning.
+/// Keeps other runs of this user from changing these targets until what is held is dropped; answers also what can be taken
+/// again. Take it before planning.
 ///
 /// # Errors
 /// Where another run does not end, or a lock file cannot be made.
 pub(super) async fn lock_targets(
     global: &Global,
     selection: &TargetSelection,
-) -> anyhow::Result<Vec<HeldLock>> {
-    Ok(take_all(locks_of(global, selection).values()).await?)
-}
-
-/// What keeps other runs from changing each of these targets, as the project is now.
-pub(super) fn locks_of(
-    global: &Global,
-    selection: &TargetSelection,
-) -> BTreeMap<TargetName, WriteLock> {
+) -> anyhow::Result<(BTreeMap<TargetName, WriteLock>, Vec<HeldLock>)> {
     let (project, _) = load_project(&request(global));
-    write_locks(&project, selection)
+    let locks = write_locks(&project, selection);
+    let held = take_all(locks.values()).await?;
+    Ok((locks, held))
 }
 
 /// Takes all of them.
