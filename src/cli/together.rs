@@ -66,6 +66,11 @@ const EXCLUSIVE: &[(&str, &str, &str)] = &[
         "--all-namespaces",
         "--all-namespaces is about every namespace: leave it or --namespace out",
     ),
+    (
+        "--no-lease",
+        "--lease-duration",
+        "--no-lease keeps no Lease: leave it or --lease-duration out",
+    ),
 ];
 
 const SAVED: &str = "a saved plan is applied as a whole: leave the selection out, or make another plan of it with `appcred plan`, the same selection and --out FILE";

@@ -223,7 +223,7 @@ fn the_name_of_a_secret_is_shown_and_a_secret_in_its_place_is_not() {
         ("!secret hunter2", "!secret ********"),
         ("!scret hunter2", "!scret ********"),
         ("!include hunter2", "!include ********"),
-        ("!hunter family_secret", "!******** ********"),
+        ("!hunter family_secret", "******** ********"),
         ("!secret 4f5c0a8812d04f5c", "!secret ********"),
         ("!env_var NAME hunter", "!env_var NAME********"),
     ] {

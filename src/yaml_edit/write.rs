@@ -47,8 +47,9 @@ fn quote_texts(node: &Node<'_>, meant: &Meant, changes: &mut TextChanges<'_>) {
 
 /// A text in one line, in quotes only where it needs them.
 pub(crate) fn word(text: &str) -> String {
-    // In `{…}` and `[…]` these end a text without quotes, and a colon does not begin one.
-    if hidden(text).is_some() || text.starts_with(':') || text.contains([',', '[', ']', '{', '}']) {
+    // In `{…}` and `[…]` these end a text without quotes, and neither `:` nor `?` begins one.
+    let ends = text.contains([',', '[', ']', '{', '}']) || text.contains(":?");
+    if hidden(text).is_some() || ends || text.starts_with([':', '?']) {
         return quoted(text);
     }
     // Only the line break is no part of it: other white space at the end is.
