@@ -130,24 +130,28 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             console::print("\n")?;
         }
         say_window(&windows);
-        let verdicts = match verb.verify {
-            true => verify::plans(&views, verb.strict).await,
-            false => Some(Verdicts::default()),
-        };
-        let Some(verdicts) = verdicts else {
+        let Some(verdicts) = agreed_to(verb, &views).await? else {
             console::message("Nothing was changed.");
             return Ok(ExitStatus::Failure);
         };
-        // A saved plan was seen by whoever saved it.
-        let is_agreed = verb.yes || saved.is_some();
-        if !is_agreed && !agreed("Apply these changes?", "--yes to apply without asking").await? {
-            console::message("Nothing was changed.");
-            return Ok(ExitStatus::Failure);
-        }
         carry_out(&mut views, verdicts, Some(&mut waves)).await?;
     }
     write(&views)?;
     Ok(ended(&views))
+}
+
+/// What providers say of new secrets; none where that or whoever applies is against it.
+async fn agreed_to(verb: &ApplyArgs, views: &[TargetView]) -> anyhow::Result<Option<Verdicts>> {
+    let verdicts = match verb.verify {
+        true => verify::plans(views, verb.strict).await,
+        false => Some(Verdicts::default()),
+    };
+    // A saved plan was seen by whoever saved it.
+    if verdicts.is_none() || verb.yes || verb.plan.is_some() {
+        return Ok(verdicts);
+    }
+    let is_agreed = agreed("Apply these changes?", "--yes to apply without asking").await?;
+    Ok(verdicts.filter(|_| is_agreed))
 }
 
 /// Says that no window is open. Whoever applies decides that.
