@@ -12,6 +12,10 @@ use crate::documents::root;
 use crate::real::copy_folder;
 use crate::shell::{Appcred, Project};
 
+/// What all of them are encrypted to: in parts, since a repository holds no identity.
+const IDENTITY: [&str; 2] =
+    ["AGE-SECRET-", "KEY-1HUZR0XMNL5LE3G49MZWHVAE3P28P49GKWQVUUMFM2QTZR8C7UZSQ5VUVRK"];
+
 /// Each version and a copy of what it wrote.
 fn each_version() -> impl Iterator<Item = (String, Project)> {
     let versions = fs::read_dir(root().join("tests/cases/formats")).unwrap();
@@ -19,6 +23,7 @@ fn each_version() -> impl Iterator<Item = (String, Project)> {
         let version = version.unwrap();
         let written = Project::new();
         copy_folder(&version.path(), written.path());
+        written.write("identity.txt", &IDENTITY.concat());
         (version.file_name().into_string().unwrap(), written)
     })
 }
