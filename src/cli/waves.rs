@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use crate::lock::{HeldLock, WriteLock};
-use crate::model::{Rollout, Standing, TargetName, UndoneWave, Wave, counted};
+use crate::model::{Observed, Rollout, Standing, TargetName, UndoneWave, Wave, counted};
 use crate::plan::{Why, plan};
 use crate::reconcile::{self, Verdicts};
 use crate::report::Names;
@@ -45,7 +45,7 @@ impl RunInWaves {
             // After an interruption nothing is begun, and each step says so.
             let is_interrupted = worker.stop.is_cancelled();
             let Some(wave) = wave.filter(|_| !is_last && !is_interrupted) else { continue };
-            standings.extend(self.look(views, wave, is_closed).await);
+            standings.extend(self.look(views, wave).await);
             let pause = self.rollout.pause;
             let mut undone = self.rollout.first_undone(&standings);
             if undone.is_none() && has_work && !pause.is_zero() {
@@ -59,7 +59,8 @@ impl RunInWaves {
                     () = sleep(pause.unsigned_abs()) => {}
                     () = worker.stop.cancelled() => continue,
                 }
-                standings.extend(self.look_again(views, wave).await);
+                standings.extend(self.look(views, wave).await);
+                self.close(views);
                 undone = self.rollout.first_undone(&standings);
             }
             if let Some(undone) = undone {
@@ -111,79 +112,66 @@ impl RunInWaves {
         .await;
     }
 
-    /// Looks how far the targets of a wave are. After a pause those that have no work are not connected to yet.
-    async fn look(
-        &self,
-        views: &mut [TargetView],
-        wave: Wave,
-        is_closed: bool,
-    ) -> Vec<(TargetName, Standing)> {
+    /// Looks how far the targets of a wave are: over the connections that are kept, or over new ones after a pause.
+    async fn look(&self, views: &mut [TargetView], wave: Wave) -> Vec<(TargetName, Standing)> {
         let of_wave = views.iter_mut().filter(|view| view.wave == Some(wave));
-        let look = async |view: &mut TargetView| {
-            if is_closed && !view.has_work() && view.comparison.is_ok() {
-                self.reach.connect(view).await;
-            }
-            standing(view).await
-        };
-        join_all(of_wave.map(look)).await
+        join_all(of_wave.map(async |view| (view.name.clone(), self.standing(view).await))).await
     }
 
-    /// Looks once more how far the targets of a wave are that were done before the pause. One that cannot be reached at
-    /// the end of it has not failed.
-    async fn look_again(
-        &self,
-        views: &mut [TargetView],
-        wave: Wave,
-    ) -> Vec<(TargetName, Standing)> {
-        let of_wave = views.iter_mut().filter(|view| view.wave == Some(wave));
-        let look = async |view: &mut TargetView| {
-            self.reach.connect(view).await;
-            let standing = match view.target {
-                Some(_) => standing(view).await.1,
-                None => Standing::Unreachable,
-            };
-            view.target = None;
-            (view.name.clone(), standing)
+    /// How far a target is after its plan was carried out, as it says itself. One that cannot be reached after a pause has
+    /// not failed.
+    async fn standing(&self, view: &mut TargetView) -> Standing {
+        if let Some(known) = known(view) {
+            return known;
+        }
+        let observed = match &mut view.target {
+            Some(target) => target.observe().await.map_err(|why| why.to_string()),
+            None => match self.reach.connect(view).await {
+                Some(Ok(observed)) => Ok(observed),
+                _ => return Standing::Unreachable,
+            },
         };
-        join_all(of_wave.map(look)).await
+        match (observed, &view.comparison) {
+            (Ok(observed), Ok(comparison)) => compared(comparison, &observed).await,
+            (Err(why), _) if !view.outcomes.is_empty() => {
+                Standing::Failed(format!("what was done is not seen: {why}"))
+            }
+            (Err(why), _) => {
+                tracing::info!(target = %view.name, "cannot be looked at: {why}");
+                Standing::Unreachable
+            }
+            (Ok(_), Err(_)) => Standing::Unreachable,
+        }
     }
 }
 
-/// How far a target is after its plan was carried out, as it says itself.
-async fn standing(view: &mut TargetView) -> (TargetName, Standing) {
-    let name = view.name.clone();
-    let Ok(Comparison { desired, policy, plan: planned, .. }) = &view.comparison else {
-        return (name, Standing::Unreachable);
-    };
-    let failed = view.outcomes.iter().find(|outcome| outcome.is_failure(planned));
-    if let Some(failed) = failed {
-        let step = planned.steps.iter().find(|step| step.id == failed.step);
-        let what = step.map_or_else(String::new, |step| format!("{}: ", step.action.summary()));
-        let why = failed.outcome.why().unwrap_or("it needs an answer");
-        return (name, Standing::Failed(what + why));
-    }
-    let Some(target) = &mut view.target else { return (name, Standing::Unreachable) };
-    let observed = match target.observe().await {
-        Ok(observed) => observed,
-        Err(why) if view.outcomes.is_empty() => {
-            tracing::info!(target = %name, "cannot be looked at: {why}");
-            return (name, Standing::Unreachable);
-        }
-        Err(why) => return (name, Standing::Failed(format!("what was done is not seen: {why}"))),
-    };
-    let mut plan = plan(desired, &observed, policy);
-    reconcile::ask_about_troubles(&mut plan, desired, &observed, &mut Verdicts::default()).await;
+/// How far a target is, where that is known without a look at it: it was not reached, or something failed.
+fn known(view: &TargetView) -> Option<Standing> {
+    let Ok(Comparison { plan, .. }) = &view.comparison else { return Some(Standing::Unreachable) };
+    let failed = view.outcomes.iter().find(|outcome| outcome.is_failure(plan))?;
+    let step = plan.steps.iter().find(|step| step.id == failed.step);
+    let what = step.map_or_else(String::new, |step| format!("{}: ", step.action.summary()));
+    let why = failed.outcome.why().unwrap_or("it needs an answer");
+    Some(Standing::Failed(what + why))
+}
+
+/// How far a target is that holds this now.
+async fn compared(
+    Comparison { desired, policy, .. }: &Comparison,
+    observed: &Observed,
+) -> Standing {
+    let mut plan = plan(desired, observed, policy);
+    reconcile::ask_about_troubles(&mut plan, desired, observed, &mut Verdicts::default()).await;
     let differences = status::differences(&plan, &BTreeSet::new(), |_| false);
     let entries = status::entries(desired, &plan, policy);
     let undecided = status::undecided(&plan, |key| status::place_of(&entries, key));
-    let standing = match plan.steps.iter().find(|step| !step.action.is_set_up()) {
+    match plan.steps.iter().find(|step| !step.action.is_set_up()) {
         Some(step) if !plan.is_stopped() => Standing::Failed(format!(
             "it is not as wanted: {} is to be done",
             step.action.summary()
         )),
         _ => status::standing(undecided, &differences, &entries),
-    };
-    (name, standing)
+    }
 }
 
 /// Leaves the plans of all waves after one that is not done. A set-up that is open stays in its plan, and is not begun.

@@ -30,26 +30,14 @@ pub fn replaced(
     resolver: &SecretResolver,
 ) -> Result<Option<Vec<u8>>, EncryptedFileError> {
     let mut opened = Opened::new(bytes, resolver)?;
-    let slots = match place {
-        SecretPlace::Stored(StoredAt { name: None, .. }) => Vec::new(),
-        SecretPlace::Stored(_) | SecretPlace::At(_) => all_slots(opened.clear())?,
-    };
+    if let SecretPlace::Stored(at @ StoredAt { name: None, .. }) = place {
+        return replaced_whole(opened, at, secret, with, resolver).map(Some);
+    }
+    let slots = all_slots(opened.clear())?;
     let found = match place {
-        SecretPlace::Stored(at @ StoredAt { name: None, .. }) => {
-            let line_break = if opened.clear().ends_with('\n') { "\n" } else { "" };
-            let text = Zeroizing::new(format!("{}{line_break}", secret.expose()));
-            if !matches!(opened.form, FileFormat::Sops(_)) {
-                check_one_secret(at, opened.clear(), resolver)?;
-                check_read(at, &text, secret, resolver)?;
-            }
-            return match opened.form {
-                FileFormat::Age { .. } => opened.seal(&text, with).map(Some),
-                FileFormat::Entries(_) => Ok(Some(text.as_bytes().to_vec())),
-                FileFormat::Sops(_) => Err(YamlEditError::Sops.into()),
-            };
-        }
-        SecretPlace::Stored(StoredAt { name: Some(name), .. }) => {
-            let named = slots.iter().find(|slot| slot.field == *name && slot.of.is_empty());
+        SecretPlace::Stored(at) => {
+            let name = at.name.unwrap_or_default();
+            let named = slots.iter().find(|slot| slot.field == name && slot.of.is_empty());
             named.ok_or_else(|| place_of_name(opened.clear(), name))
         }
         SecretPlace::At(find) => {
@@ -80,6 +68,27 @@ pub fn replaced(
         entries.stays_in_clear(slot, secret);
     }
     opened.seal(&text, with).map(Some)
+}
+
+/// The file with another secret in the place of all that it holds.
+fn replaced_whole(
+    opened: Opened<'_>,
+    at: &StoredAt<'_>,
+    secret: &Secret,
+    with: EncryptionContext<'_>,
+    resolver: &SecretResolver,
+) -> Result<Vec<u8>, EncryptedFileError> {
+    if matches!(opened.form, FileFormat::Sops(_)) {
+        return Err(YamlEditError::Sops.into());
+    }
+    let line_break = if opened.clear().ends_with('\n') { "\n" } else { "" };
+    let text = Zeroizing::new(format!("{}{line_break}", secret.expose()));
+    check_one_secret(at, opened.clear(), resolver)?;
+    check_read(at, &text, secret, resolver)?;
+    match opened.form {
+        FileFormat::Age { .. } => opened.seal(&text, with),
+        _ => Ok(text.as_bytes().to_vec()),
+    }
 }
 
 /// Refuses to replace the whole of a text that has more in it than one secret: a name was forgotten.

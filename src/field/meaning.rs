@@ -173,7 +173,7 @@ fn web(text: &str) -> Result<Url, FieldRefusal> {
         _ => false,
     };
     if is_unspecified {
-        let why = "is where a server listens, and no address of a machine";
+        let why = "is an address for a server to listen on, not one to connect to";
         let help = "write the name or an address of that machine: `127.0.0.1` is this one";
         return Err(FieldRefusal::new(ProblemCode::BadUrl, why).help(help));
     }

@@ -15,10 +15,9 @@ mod tunnel;
 pub use header::{BadHeader, add_header, header_name};
 pub use proxy::{BadProxy, ProxyAddress};
 pub use reqwest::header::{HeaderMap, HeaderName};
-pub use tls::{ClientIdentity, certificate_end, certificates, check_authorities, check_client};
+pub use tls::{ClientIdentity, authorities_in, certificate_end, certificates, check_client};
 pub use tunnel::{Stream, TunnelError};
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use oauth2::http::Response;
 use oauth2::{HttpRequest, HttpResponse};
 use reqwest::{Client, ClientBuilder, Proxy, Url, redirect};
 use rustls::ClientConfig;
+pub use rustls::pki_types::CertificateDer;
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
@@ -56,10 +56,8 @@ static CLIENTS: Mutex<Vec<(Arc<ClientConfig>, Client)>> = Mutex::new(Vec::new())
 /// How a place is reached: what the project says beside the address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
-    /// Certificate authorities (PEM) to trust beside the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Others, in PEM, that are in no file.
-    pub ca_pem: Option<String>,
+    /// Certificate authorities to trust beside the system's.
+    pub authorities: Vec<CertificateDer<'static>>,
     /// The proxy through which all connections go; the environment decides where there is
     /// none.
     pub proxy: Option<ProxyAddress>,
@@ -76,9 +74,13 @@ impl Network {
     /// # Errors
     /// Where TLS has no authority to trust, or the environment names a proxy that cannot be used.
     pub fn client(&self, url: &Url) -> Result<ClientBuilder, String> {
+        self.client_with(url, &*self.tls(url)?)
+    }
+
+    fn client_with(&self, url: &Url, tls: &ClientConfig) -> Result<ClientBuilder, String> {
         let builder = Client::builder()
             .user_agent(concat!("appcred/", env!("CARGO_PKG_VERSION")))
-            .tls_backend_preconfigured(ClientConfig::clone(&*self.tls(url)?))
+            .tls_backend_preconfigured(tls.clone())
             .default_headers(self.headers.clone())
             // The rule of ours decides, not the library's.
             .no_proxy()
@@ -96,19 +98,18 @@ impl Network {
     /// # Errors
     /// The same.
     pub fn shared_client(&self, url: &Url) -> Result<Client, String> {
-        let build = || self.client(url)?.build().map_err(innermost);
+        let tls = self.tls(url)?;
         let is_plain = self.headers.is_empty() && self.client.is_none();
         if !is_plain || self.proxy_for(url)?.is_some() {
-            return build();
+            return self.client_with(url, &tls)?.build().map_err(innermost);
         }
-        let tls = self.tls(url)?;
         let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = clients.iter().find(|(other, _)| Arc::ptr_eq(other, &tls)) {
             return Ok(client.clone());
         }
         // What no connection uses any more is not asked for again either.
         clients.retain(|(other, _)| Arc::strong_count(other) > 1);
-        let client = self.client(url)?.pool_idle_timeout(SHARED_IDLE_TIMEOUT);
+        let client = self.client_with(url, &tls)?.pool_idle_timeout(SHARED_IDLE_TIMEOUT);
         let client = client.build().map_err(innermost)?;
         clients.push((tls, client.clone()));
         Ok(client)
@@ -117,16 +118,12 @@ impl Network {
     /// Whom TLS trusts on the way to this URL, in whatever protocol.
     ///
     /// # Errors
-    /// Where the file of authorities or our own certificate cannot be used, or there are no authorities.
+    /// Where our own certificate cannot be used, or there are no authorities.
     pub fn tls(&self, url: &Url) -> Result<Arc<ClientConfig>, String> {
         let is_proxy_encrypted =
             self.proxy_for(url)?.is_some_and(|proxy| proxy.url().scheme() == "https");
         if url.scheme() == "https" || is_proxy_encrypted {
-            tls::configuration(
-                self.ca_file.as_deref(),
-                self.ca_pem.as_deref(),
-                self.client.as_ref(),
-            )
+            tls::configuration(&self.authorities, self.client.as_ref())
         } else {
             tls::trusting_nobody()
         }

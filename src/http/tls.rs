@@ -33,16 +33,13 @@ pub struct ClientIdentity {
     pub key_place: String,
 }
 
-/// Trusts the system's authorities, and those of the file and of the text. Connections that trust the same share one
-/// configuration: to know all authorities takes more memory than a connection has else.
+/// Trusts the system's authorities, and these. Connections that trust the same share one configuration: to know all
+/// authorities takes more memory than a connection has else.
 pub(super) fn configuration(
-    ca_file: Option<&Path>,
-    ca_pem: Option<&str>,
+    authorities: &[CertificateDer<'static>],
     client: Option<&ClientIdentity>,
 ) -> Result<Arc<ClientConfig>, String> {
-    let extra = ca_file.map(|file| read_certificates(file, "CA file")).transpose()?;
-    let known = ca_pem.map(certificates).transpose()?;
-    let shared = SharedTls::of(extra.into_iter().chain(known).flatten().collect())?;
+    let shared = SharedTls::of(authorities)?;
     let Some(client) = client else { return Ok(shared.configuration) };
     // A session that is resumed has the identity of whoever began it.
     let (chain, key) = client.read()?;
@@ -68,7 +65,7 @@ static KEPT: Mutex<Vec<KeptTls>> = Mutex::new(Vec::new());
 
 impl SharedTls {
     /// That of the system's authorities and these.
-    fn of(extra: Vec<CertificateDer<'static>>) -> Result<Self, String> {
+    fn of(extra: &[CertificateDer<'static>]) -> Result<Self, String> {
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|kept| {
             kept.since.elapsed() < READ_AGAIN && kept.configuration.strong_count() > 0
@@ -80,12 +77,12 @@ impl SharedTls {
             return Ok(Self { verifier, configuration });
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = Verifier::new_with_extra_roots(extra.clone(), provider)
+        let verifier = Verifier::new_with_extra_roots(extra.to_vec(), provider)
             .map_err(|error| format!("no certificate authority to trust: {error}"))?;
         let verifier = Arc::new(verifier);
         let configuration = Arc::new(trusting(Arc::clone(&verifier))?.with_no_client_auth());
         kept.push(KeptTls {
-            extra,
+            extra: extra.to_vec(),
             since: Instant::now(),
             verifier: Arc::downgrade(&verifier),
             configuration: Arc::downgrade(&configuration),
@@ -104,12 +101,12 @@ fn trusting(
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier))
 }
 
-/// Checks a file of authorities, whatever authorities this machine has.
+/// The authorities in a file.
 ///
 /// # Errors
 /// Where it cannot be used.
-pub fn check_authorities(file: &Path) -> Result<(), String> {
-    read_certificates(file, "CA file").map(drop)
+pub fn authorities_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    read_certificates(file, "CA file")
 }
 
 /// Checks a certificate of ours and its key.
@@ -240,7 +237,7 @@ mod tests {
 
     use rcgen::{CertificateParams, KeyPair};
 
-    use super::{ClientIdentity, certificate_end, configuration};
+    use super::{ClientIdentity, authorities_in, certificate_end, configuration};
     use crate::model::Secret;
 
     /// A client's certificate that is valid until this year, and this key.
@@ -252,7 +249,7 @@ mod tests {
         fs::write(file.path(), params.self_signed(&made).unwrap().pem()).unwrap();
         let (certificate, key_place) = (file.path().to_owned(), "client.key".to_owned());
         let identity = ClientIdentity { certificate, key: Secret::new(&key(&made)), key_place };
-        configuration(None, None, Some(&identity)).map(drop)
+        configuration(&[], Some(&identity)).map(drop)
     }
 
     #[test]
@@ -265,16 +262,16 @@ mod tests {
             path
         };
         let (one, other) = (ca("one"), ca("other"));
-        let of = |ca: Option<&Path>| super::configuration(ca, None, None).unwrap();
-        let (first, second) = (of(Some(&one)), of(Some(&one)));
+        let of = |ca: &Path| configuration(&authorities_in(ca).unwrap(), None).unwrap();
+        let (first, second) = (of(&one), of(&one));
         assert!(Arc::ptr_eq(&first, &second));
-        assert!(!Arc::ptr_eq(&first, &of(Some(&other))));
+        assert!(!Arc::ptr_eq(&first, &of(&other)));
         // What the file holds counts, and not what it is called.
         fs::copy(&other, &one).unwrap();
-        assert!(!Arc::ptr_eq(&first, &of(Some(&one))));
+        assert!(!Arc::ptr_eq(&first, &of(&one)));
         fs::copy(&other, folder.path().join("third")).unwrap();
-        let third = of(Some(&other));
-        assert!(Arc::ptr_eq(&third, &of(Some(&folder.path().join("third")))));
+        let third = of(&other);
+        assert!(Arc::ptr_eq(&third, &of(&folder.path().join("third"))));
     }
 
     #[test]
@@ -314,9 +311,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for text in ["", "not PEM", "-----BEGIN CERTIFICATE-----\nAA"] {
             fs::write(file.path(), text).unwrap();
-            let error = configuration(Some(file.path()), None, None).unwrap_err();
+            let error = authorities_in(file.path()).unwrap_err();
             assert!(error.contains("CA file"), "{error}");
         }
-        assert!(configuration(Some("/nowhere".as_ref()), None, None).is_err());
+        assert!(authorities_in("/nowhere".as_ref()).is_err());
     }
 }

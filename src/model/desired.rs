@@ -116,9 +116,7 @@ impl DesiredCredential {
 
     /// Whether another version of the entry wants the same credential.
     pub fn wants_same_credential(&self, other: &Self) -> bool {
-        let Self {
-            key, names_key: _, formerly, domain, client_id, client_secret, name, adopt, ..
-        } = self;
+        let Self { key, formerly, domain, client_id, client_secret, name, adopt, .. } = self;
         (key, formerly, domain, client_id)
             == (&other.key, &other.formerly, &other.domain, &other.client_id)
             && (client_secret, name, adopt) == (&other.client_secret, &other.name, &other.adopt)

@@ -89,6 +89,11 @@ impl Plan {
         self.steps.len() < count
     }
 
+    /// The first of what keeps targets of later waves from being changed.
+    pub fn stop_of_waves(&self) -> Option<&Withheld> {
+        self.withheld.iter().find(|withheld| withheld.stops_waves())
+    }
+
     /// Whether something waits for the waves before that of the target.
     pub fn waits_for_wave(&self) -> bool {
         self.withheld.iter().any(|withheld| matches!(withheld.why, Why::EarlierWave { .. }))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use smol_str::SmolStr;
 
-use super::action::{Action, Plan};
+use super::action::Action;
 use crate::model::{
     ConfigEntry, Domain, Held, Key, Mark, Owner, Slip, UnreadAccounts, Visible, Wave, counted,
 };
@@ -32,15 +32,8 @@ impl Withheld {
 
     /// Whether it keeps targets of later waves from being changed: what a person has to decide, and has not decided by
     /// protecting it.
-    fn stops_waves(&self) -> bool {
+    pub(super) fn stops_waves(&self) -> bool {
         self.is_error() && !matches!(self.why, Why::Protected { .. })
-    }
-}
-
-impl Plan {
-    /// The first of what keeps targets of later waves from being changed.
-    pub fn stop_of_waves(&self) -> Option<&Withheld> {
-        self.withheld.iter().find(|withheld| withheld.stops_waves())
     }
 }
 

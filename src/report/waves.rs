@@ -46,7 +46,7 @@ pub(super) fn in_words(UndoneWave { wave, why }: &UndoneWave) -> String {
             let others = match count - 1 {
                 0 => String::new(),
                 others => {
-                    format!("; {} of it wait for a decision too", counted(others, "other target"))
+                    format!("; {} in it also wait for a decision", counted(others, "other target"))
                 }
             };
             format!("at `{target}`, {why}{others}")

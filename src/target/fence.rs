@@ -74,9 +74,10 @@ impl FenceSlot {
 
     /// Waits until nothing passes any more. Whenever it is polled it asks the fence, not a timer, which may be late.
     pub(super) async fn ended(&self) {
+        let Some(fence) = self.0.get() else { return std::future::pending().await };
         let mut looks = interval(LOOK);
         poll_fn(|context| {
-            while self.is_open() {
+            while fence.is_open() {
                 ready!(looks.poll_tick(context));
             }
             Poll::Ready(())

@@ -80,9 +80,7 @@ impl LastSeen {
         let undone: BTreeSet<&Key> =
             undone.chain(plan.unknown.iter().map(|unknown| &unknown.key)).collect();
         let keys = desired.credentials.iter().map(|entry| &entry.key);
-        let done = keys.filter(|key| !undone.contains(key) && !self.fulfilled.contains(*key));
-        let done: Vec<Key> = done.cloned().collect();
-        self.fulfilled.extend(done);
+        self.fulfilled.extend(keys.filter(|key| !undone.contains(key)).cloned());
     }
 }
 

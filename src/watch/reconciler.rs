@@ -287,10 +287,12 @@ impl<C: Connect> TargetReconciler<C> {
             target.entries = entries;
             target.held = Some(status::held(plan, &spec.desired.owner));
             target.linked = status::linked(plan);
-            (target.differences, target.undecided) = (differences, undecided);
+            target.differences = differences;
+            target.undecided = undecided;
             target.problems = problems;
             target.forgotten = status::forgotten(plan);
-            (target.foreign, target.of_other_owners) = (plan.foreign(), plan.of_other_owners());
+            target.foreign = plan.foreign();
+            target.of_other_owners = plan.of_other_owners();
         });
         self.log.limits(&self.statuses.subscribe().borrow(), &spec.desired);
         if let Some(snapshots) = &self.snapshots {

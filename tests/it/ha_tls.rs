@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use appcred::http::{Network, ProxyAddress};
+use appcred::http::{Network, ProxyAddress, authorities_in};
 use appcred::model::{EntryId, EntryState, Secret};
 use appcred::target::home_assistant::{ConnectionSettings, HomeAssistant, connect};
 use appcred::target::{Done, Execute, Operation, Stop, TargetError};
@@ -119,11 +119,9 @@ async fn a_proxy_behind_tls_carries_both_ways() {
     let folder = TempDir::new().unwrap();
     let (url, file, call) = serve(&folder).await;
     let (proxy, proxy_file, lines) = tls_proxy(&folder).await;
-    let authorities = [file, proxy_file].map(|file| std::fs::read_to_string(file).unwrap());
-    let ca_file = folder.path().join("both.pem");
-    std::fs::write(&ca_file, authorities.concat()).unwrap();
+    let authorities = [file, proxy_file].map(|file| authorities_in(&file).unwrap()).concat();
     let proxy = Some(ProxyAddress::parse(&proxy).unwrap());
-    let network = Network { ca_file: Some(ca_file), proxy, ..Network::default() };
+    let network = Network { authorities, proxy, ..Network::default() };
     let settings =
         ConnectionSettings { url: url.clone(), token: Secret::new("the-token"), network };
     let mut ha = connect(settings).await.ok().unwrap();
@@ -137,8 +135,8 @@ async fn a_proxy_behind_tls_carries_both_ways() {
 }
 
 async fn open(url: String, ca_file: Option<&Path>) -> Result<HomeAssistant, TargetError> {
-    let ca_file = ca_file.map(Path::to_owned);
-    let network = Network { ca_file, ..Network::default() };
+    let authorities = ca_file.map_or(Vec::new(), |file| authorities_in(file).unwrap());
+    let network = Network { authorities, ..Network::default() };
     connect(ConnectionSettings { url, token: Secret::new("the-token"), network }).await
 }
 

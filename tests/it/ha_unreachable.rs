@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use appcred::http::Network;
+use appcred::http::{Network, authorities_in};
 use appcred::model::Secret;
 use appcred::target::home_assistant::{ConnectionSettings, connect};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
@@ -90,8 +90,8 @@ async fn tried(url: &str, told: &str) {
 
 async fn tried_with(url: &str, ca_file: Option<&NamedTempFile>, told: &str) {
     let token = Secret::new("the-token");
-    let ca_file = ca_file.map(|file| file.path().to_owned());
-    let network = Network { ca_file, ..Network::default() };
+    let authorities = ca_file.map_or(Vec::new(), |file| authorities_in(file.path()).unwrap());
+    let network = Network { authorities, ..Network::default() };
     let said = connect(ConnectionSettings { url: url.to_owned(), token, network }).await;
     check(url, &said.err().unwrap().to_string(), told);
 }

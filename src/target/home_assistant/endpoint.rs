@@ -309,8 +309,7 @@ impl HomeAssistantEndpoint {
     /// # Errors
     /// Where that is no certificate.
     pub fn trusting(mut self, pem: &str) -> Result<Self, String> {
-        certificates(pem)?;
-        self.network.ca_pem = Some(pem.to_owned());
+        self.network.authorities = certificates(pem)?;
         Ok(self)
     }
 

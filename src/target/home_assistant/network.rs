@@ -6,8 +6,8 @@ use crate::diagnostic::{Located, ProblemCode, Spot};
 use crate::field::{Field, FieldRefusal, Pairs, Raw, SecretText, Text};
 use crate::files::{self, TEXT_LIMIT};
 use crate::http::{
-    BadProxy, ClientIdentity, HeaderMap, Network, ProxyAddress, add_header, check_authorities,
-    check_client,
+    BadProxy, CertificateDer, ClientIdentity, HeaderMap, Network, ProxyAddress, add_header,
+    authorities_in, check_client,
 };
 use crate::model::{
     AGE_HEADER, CLIENT_KEY, HEADERS, PROXY, Reference, Secret, SecretField, Visible,
@@ -25,8 +25,8 @@ const OTHER_HEADER: &str =
 pub struct NetworkSettings {
     /// Certificate authorities (PEM) to trust beside the system's.
     pub ca_file: Option<Located<PathBuf>>,
-    /// Others, in PEM, that are in no file.
-    pub ca_pem: Option<String>,
+    /// Others that are in no file.
+    pub authorities: Vec<CertificateDer<'static>>,
     /// By what certificate we identify ourselves.
     pub client: Option<ClientSettings>,
     /// What HA is sent with each request.
@@ -71,7 +71,7 @@ impl NetworkSettings {
         let proxy = proxy.map_or(Some(None), |field| address(&field, context).map(Some));
         Some(Self {
             ca_file: ca_file?,
-            ca_pem: None,
+            authorities: Vec::new(),
             client: client?,
             headers: headers?,
             proxy: proxy?,
@@ -98,7 +98,7 @@ impl NetworkSettings {
     /// What is wrong with the files of certificates and of the key, where each is named.
     pub(super) fn file_faults(&self, resolver: &SecretResolver) -> Vec<Located<String>> {
         let authorities = self.ca_file.iter().filter_map(|Located { value: file, spot }| {
-            Some(Located { value: check_authorities(file).err()?, spot: spot.clone() })
+            Some(Located { value: authorities_in(file).err()?, spot: spot.clone() })
         });
         let client = self.client.iter().filter_map(|client| match client.read(resolver) {
             Ok(read) => {
@@ -131,14 +131,14 @@ impl NetworkSettings {
             let place = spot.place();
             move |why| ConnectError::File { why, place }
         };
+        let mut authorities = self.authorities.clone();
         if let Some(Located { value: file, spot }) = &self.ca_file {
-            check_authorities(file).map_err(named(spot))?;
+            authorities.extend(authorities_in(file).map_err(named(spot))?);
         }
         if let (Some(settings), Some(client)) = (&self.client, &client) {
             check_client(client).map_err(named(&settings.certificate.spot))?;
         }
-        let ca_file = self.ca_file.as_ref().map(|file| file.value.clone());
-        Ok(Network { ca_file, ca_pem: self.ca_pem.clone(), proxy, headers, client })
+        Ok(Network { authorities, proxy, headers, client })
     }
 }
 
