@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
@@ -96,9 +96,13 @@ pub(super) async fn run(global: &Global, verb: ControllerArgs) -> anyhow::Result
     let until_drained = drained.clone();
     let acting = async move {
         match replicas {
-            Some(replicas) => replicas.run(until_drained).await,
+            Some(replicas) => {
+                let ended = replicas.start(until_drained).await;
+                ended.context("the thread that renews the Lease is gone")??;
+            }
             None => until_drained.cancelled().await,
         }
+        anyhow::Ok(())
     };
     let mut acting = tokio::spawn(acting);
     // All end when the controller is to stop.
@@ -116,10 +120,10 @@ pub(super) async fn run(global: &Global, verb: ControllerArgs) -> anyhow::Result
             ended?;
             // Nothing is in flight any more: another replica may begin at once.
             drained.cancel();
-            acting.await?;
+            acting.await??;
         }
         // Without it, nothing would be done for ever.
-        crashed = &mut acting => crashed?,
+        crashed = &mut acting => crashed??,
         () = over => {}
     }
     Ok(ExitStatus::Success)

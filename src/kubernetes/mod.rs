@@ -69,8 +69,8 @@ pub enum ClusterError {
 /// A cluster, and the namespace that is meant where none is named.
 pub struct Cluster {
     client: Client,
-    /// A connection of its own, which nothing else holds up.
-    lease_client: Client,
+    /// How it is connected to, for a connection that nothing else holds up.
+    config: Config,
     /// That namespace.
     pub namespace: String,
 }
@@ -102,12 +102,9 @@ impl Cluster {
         // Proxies are for what is outside: in a pod, none is asked either.
         config.proxy_url = None;
         let namespace = config.default_namespace.clone();
-        let connected = |config| {
-            let client = Client::try_from(config);
-            client.map_err(|why: kube::Error| ClusterError::Unusable(error::in_words(&why)))
-        };
-        let lease_client = connected(config.clone())?;
-        Ok(Self { client: connected(config)?, lease_client, namespace })
+        let client = Client::try_from(config.clone());
+        let client = client.map_err(|why| ClusterError::Unusable(error::in_words(&why)))?;
+        Ok(Self { client, config, namespace })
     }
 }
 
@@ -147,8 +144,8 @@ pub fn begin(
     let news = Arc::new(Notify::new());
     let (source, objects, declaring, mut tasks) = source::begin(client, &scope, Arc::clone(&news));
     let (assigned, assigned_in) = watch::channel(None);
-    let lease_client = cluster.lease_client.clone();
-    let replicas = lease.map(|lease| Replicas::new(lease_client, lease, clock, Arc::clone(&news)));
+    let config = cluster.config.clone();
+    let replicas = lease.map(|lease| Replicas::new(config, lease, clock, Arc::clone(&news)));
     let acting = replicas.as_ref().map(Replicas::subscribe);
     let reader = ClusterReader { owner, declaring, news, assigned, clock, acting };
     let status = statuses.subscribe();

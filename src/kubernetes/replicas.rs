@@ -3,18 +3,21 @@
 //! Who holds the Lease sends a renewal every third of its duration. For two thirds of it after a renewal was sent that replica
 //! acts, and no longer, by a clock of its own. Another one takes it over that has seen no renewal for all of the duration,
 //! by its own clock too, so that no two clocks are compared; a Lease that is missing is waited for as long. Of two that write at once, the version decides.
+//! All that is done in a thread of its own, with a connection of its own: however much work there is, the Lease is renewed.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
-use kube::{Client, ResourceExt};
-use tokio::sync::{Notify, watch};
+use kube::{Client, Config, ResourceExt};
+use tokio::runtime::Builder;
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::sleep;
 
-use super::error;
+use super::{ClusterError, error};
 use crate::target::{Fence, Stop, uptime};
 use crate::watch::Clock;
 
@@ -48,7 +51,7 @@ pub(super) enum ActingReplica {
 
 /// Takes part in who acts.
 pub struct Replicas {
-    api: Api<Lease>,
+    config: Config,
     settings: LeaseSettings,
     clock: Clock,
     /// What no other replica is called.
@@ -74,13 +77,13 @@ struct SeenLease {
 
 impl Replicas {
     pub(super) fn new(
-        client: Client,
+        config: Config,
         settings: LeaseSettings,
         clock: Clock,
         news: Arc<Notify>,
     ) -> Self {
         Self {
-            api: Api::namespaced(client, &settings.namespace),
+            config,
             identity: format!("{}_{:016x}", settings.host, fastrand::u64(..)),
             settings,
             clock,
@@ -95,13 +98,37 @@ impl Replicas {
         self.acting.subscribe()
     }
 
-    /// Takes part until it is to end, and gives the Lease back then: nothing may be in flight any more.
-    pub async fn run(mut self, end: Stop) {
+    /// Takes part in a thread of its own until it is to end, and gives the Lease back then: nothing may be in flight
+    /// any more. Answers when it has ended; there is no answer where it has crashed.
+    pub fn start(self, end: Stop) -> oneshot::Receiver<Result<(), ClusterError>> {
+        let (answer, ended) = oneshot::channel();
+        let thread = thread::Builder::new().name("lease".to_owned());
+        // Without a thread there is no answer either.
+        let spawned = thread.spawn(move || drop(answer.send(self.run_alone(end))));
+        if let Err(why) = spawned {
+            tracing::error!("cannot start a thread for the Lease: {why}");
+        }
+        ended
+    }
+
+    fn run_alone(self, end: Stop) -> Result<(), ClusterError> {
+        let unusable = |why: &dyn std::error::Error| ClusterError::Unusable(why.to_string());
+        let runtime = Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|why| unusable(&why))?.block_on(async {
+            // A client sends all by the runtime that it was made in.
+            let client = Client::try_from(self.config.clone()).map_err(|why| unusable(&why))?;
+            let api = Api::namespaced(client, &self.settings.namespace);
+            self.run(&api, end).await;
+            Ok(())
+        })
+    }
+
+    async fn run(mut self, api: &Api<Lease>, end: Stop) {
         let Self { settings: LeaseSettings { duration, .. }, .. } = self;
         loop {
             let sent = uptime();
             // An attempt that gets no answer leaves time for another one before the term is over.
-            let taken = error::within(duration / 6, self.take()).await;
+            let taken = error::within(duration / 6, self.take(api)).await;
             self.record(taken, sent);
             let pause = self.pause(sent, uptime());
             if end.run_until_cancelled(sleep(pause)).await.is_none() {
@@ -110,7 +137,7 @@ impl Replicas {
         }
         if let Some(fence) = self.fence() {
             fence.close();
-            if let Err(why) = error::within(duration / 3, self.give_back()).await {
+            if let Err(why) = error::within(duration / 3, self.give_back(api)).await {
                 tracing::debug!("cannot give the Lease back: {}", error::in_words(&why));
             }
         }
@@ -183,10 +210,10 @@ impl Replicas {
     }
 
     /// Takes or renews the Lease. Answers who else has it.
-    async fn take(&mut self) -> kube::Result<Option<String>> {
+    async fn take(&mut self, api: &Api<Lease>) -> kube::Result<Option<String>> {
         let lease = match self.held.take() {
             Some(lease) => Some(lease),
-            None => self.api.get_opt(NAME).await?,
+            None => api.get_opt(NAME).await?,
         };
         let Some(mut lease) = lease else {
             if let Some(other) = self.missing() {
@@ -194,7 +221,7 @@ impl Replicas {
             }
             let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
             let lease = Lease { metadata, spec: Some(self.spec(None)) };
-            self.held = Some(self.api.create(&PostParams::default(), &lease).await?);
+            self.held = Some(api.create(&PostParams::default(), &lease).await?);
             self.seen = None;
             return Ok(None);
         };
@@ -202,7 +229,7 @@ impl Replicas {
             return Ok(Some(other));
         }
         lease.spec = Some(self.spec(lease.spec.take()));
-        self.held = Some(self.api.replace(NAME, &PostParams::default(), &lease).await?);
+        self.held = Some(api.replace(NAME, &PostParams::default(), &lease).await?);
         self.seen = None;
         Ok(None)
     }
@@ -264,11 +291,11 @@ impl Replicas {
         }
     }
 
-    async fn give_back(&mut self) -> kube::Result<()> {
+    async fn give_back(&mut self, api: &Api<Lease>) -> kube::Result<()> {
         let Some(mut lease) = self.held.take() else { return Ok(()) };
         let spec = lease.spec.get_or_insert_default();
         spec.holder_identity = Some(String::new());
-        self.api.replace(NAME, &PostParams::default(), &lease).await?;
+        api.replace(NAME, &PostParams::default(), &lease).await?;
         tracing::info!("the Lease is given back");
         Ok(())
     }
@@ -281,6 +308,7 @@ mod tests {
 
     use jiff::Timestamp;
     use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+    use kube::Config;
     use tokio::sync::Notify;
 
     use super::{ActingReplica, LeaseSettings, Replicas};
@@ -290,9 +318,8 @@ mod tests {
 
     fn replicas(duration: Duration) -> Replicas {
         let api = "http://127.0.0.1:9".parse().unwrap();
-        let client = kube::Client::try_from(kube::Config::new(api)).unwrap();
         let settings = LeaseSettings { namespace: "ns".into(), duration, host: "pod".into() };
-        Replicas::new(client, settings, || Timestamp::UNIX_EPOCH, Arc::new(Notify::new()))
+        Replicas::new(Config::new(api), settings, || Timestamp::UNIX_EPOCH, Arc::new(Notify::new()))
     }
 
     fn lease(holder: &str, version: &str, seconds: i32) -> Lease {

@@ -1,7 +1,18 @@
 //! Several replicas: one of them acts, whatever becomes of the others.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use appcred::kubernetes::{
+    self, ClusterParts, ClusterScope, ControllerSettings, LeaseSettings, begin,
+};
+use appcred::model::Owner;
+use appcred::target::Stop;
+use appcred::watch::StatusStore;
+use jiff::Timestamp;
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::runtime::Builder;
 
 use super::{
     LEFT_ALONE, NAMESPACE, cluster, condition, controller, credential, end, house, is_so, packaged,
@@ -115,6 +126,42 @@ fn a_set_up_that_a_killed_replica_has_begun_goes_on_ha_2026_11() {
     arrives(&ha, &[("a", "m4rk3d-secret")]);
     assert_eq!(second.stderr().matches("failed").count(), 0, "{}", second.stderr());
     end(second);
+}
+
+#[test]
+fn a_lease_is_renewed_while_nothing_else_gets_a_turn() {
+    let cluster = cluster();
+    let duration = Duration::from_secs(3);
+    let lease = LeaseSettings { namespace: NAMESPACE.into(), duration, host: "pod".into() };
+    let settings = ControllerSettings {
+        scope: ClusterScope::Namespace(NAMESPACE.into()),
+        owner: Owner::new("kubernetes").unwrap(),
+        patience: duration,
+        clock: Timestamp::now,
+        lease: Some(lease),
+    };
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let kubeconfig = Some(cluster.kubeconfig("appcred"));
+        let found = kubernetes::Cluster::find(kubeconfig, None).await.unwrap();
+        let ClusterParts { replicas, .. } =
+            begin(&found, settings, &StatusStore::new(Timestamp::now), &Stop::new());
+        let end = Stop::new();
+        let ended = replicas.unwrap().start(end.clone());
+        // This blocks the thread that all tasks of the runtime share.
+        let mut versions = BTreeSet::new();
+        eventually("it is renewed for longer than it lasts", || {
+            let Ok(lease) = cluster.try_kubectl(["get", "lease/appcred", "-ojson"], "") else {
+                return false;
+            };
+            let lease: serde_json::Value = serde_json::from_str(&lease).unwrap();
+            assert_eq!(lease["spec"]["leaseTransitions"], 1);
+            versions.insert(lease["metadata"]["resourceVersion"].to_string());
+            versions.len() > 4
+        });
+        end.cancel();
+        ended.await.unwrap().unwrap();
+    });
+    assert_eq!(cluster.get("lease/appcred")["spec"]["holderIdentity"], "");
 }
 
 #[test]
