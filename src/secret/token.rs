@@ -3,6 +3,10 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde::Deserialize;
 use thiserror::Error;
 
 use super::program::{self, ProgramError};
@@ -129,6 +133,18 @@ pub fn checked(token: Secret, name: impl Fn() -> String) -> Result<Secret, NoTok
     Err(NoToken::NotAToken { name: name(), what })
 }
 
+/// When an access token of Home Assistant ends. It is a JWT (RFC 7519), whose `exp` is in seconds; its signature is for Home
+/// Assistant to check.
+pub fn end(token: &Secret) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: i64,
+    }
+    let claims = token.expose().split('.').nth(1)?;
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?;
+    Timestamp::from_second(serde_json::from_slice::<Claims>(&claims).ok()?.exp).ok()
+}
+
 fn token(bytes: &[u8], name: impl Fn() -> String) -> Result<Secret, NoToken> {
     let fault = |what| NoToken::NotAToken { name: name(), what };
     if bytes.len() > MAX_BYTES {
@@ -144,6 +160,7 @@ fn token(bytes: &[u8], name: impl Fn() -> String) -> Result<Secret, NoToken> {
 #[cfg(test)]
 mod tests {
     use super::{from_command, from_file, token};
+    use crate::model::Secret;
 
     #[test]
     fn a_token_is_one_word() {
@@ -175,6 +192,17 @@ mod tests {
         }
         let said = read("two\nlines").unwrap_err().to_string();
         assert!(said.contains("is a text of several lines"), "{said}");
+    }
+
+    #[test]
+    fn the_end_of_a_token_is_read_where_it_has_one() {
+        // {"iss": "a", "iat": 1000000000, "exp": 1315360000}
+        let claims = "eyJpc3MiOiAiYSIsICJpYXQiOiAxMDAwMDAwMDAwLCAiZXhwIjogMTMxNTM2MDAwMH0";
+        let end = |text: &str| super::end(&Secret::new(text)).map(|end| end.to_string());
+        assert_eq!(end(&format!("a.{claims}.b")).unwrap(), "2011-09-07T01:46:40Z");
+        for text in ["", "abc", "a..b", "a.e30.b", "a.b.c", &format!("a.{claims}=.b")] {
+            assert_eq!(end(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -89,3 +89,21 @@ fn ha_refuses_a_token_and_programs_read_that(release: Release) {
         );
     }
 }
+
+each_release!(ha_refuses_a_token_that_has_expired);
+fn ha_refuses_a_token_that_has_expired(release: Release) {
+    let ha = HomeAssistant::start(release);
+    let project = project(&ha, "token_file: token").file("token", ha.expired_token());
+    let two_days_ago = jiff::Timestamp::now() - jiff::Span::new().hours(48);
+    let day = two_days_ago.to_zoned(jiff::tz::TimeZone::UTC).date();
+    for words in ["plan", "list", "doctor"] {
+        let ran = Appcred::new().in_dir(project.path()).args([words]).status(1).run();
+        let said = ran.stdout + &ran.stderr;
+        assert!(
+            said.contains(&format!(
+                "refused the access token; it expired on {day}, and is from token"
+            )),
+            "{said}"
+        );
+    }
+}

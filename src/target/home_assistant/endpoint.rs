@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use reqwest::Url;
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{BaseUrl, Field, FieldRefusal, Meaning, Pairs, Raw, SecretText, Text, Texts};
 use crate::http::{Network, certificates};
 use crate::model::{
-    Key, Reference, Secret, SecretField, TOKEN, Visible, is_loopback, may_be_token,
+    Key, Reference, Secret, SecretField, TOKEN, Visible, day, is_loopback, may_be_token,
 };
 use crate::secret::{self, SecretResolver, token};
 use crate::target::{ConnectError, FieldContext, TargetError, TargetKind, meaning, meanings};
@@ -216,9 +217,10 @@ impl TargetKind for HomeAssistantEndpoint {
         let network = self.network.read(resolver)?;
         let token = self.token(&network, resolver, sessions).await?;
         let url = self.url.clone();
-        connect(ConnectionSettings { url, token, network }).await.map_err(|error| match error {
+        let settings = ConnectionSettings { url, token: token.clone(), network };
+        connect(settings).await.map_err(|error| match error {
             TargetError::Unauthorized { .. } | TargetError::NotAdmin { .. } => {
-                ConnectError::Rejected { error, advice: self.auth.advice() }
+                ConnectError::Rejected { error, advice: self.auth.advice(&token) }
             }
             other => other.into(),
         })
@@ -226,12 +228,16 @@ impl TargetKind for HomeAssistantEndpoint {
 }
 
 impl AuthMethod {
-    /// Where a token is from that was not accepted, and what to do.
-    pub(super) fn advice(&self) -> String {
+    /// Where a token is from that was not accepted, whether it has expired, and what to do.
+    pub(super) fn advice(&self, rejected: &Secret) -> String {
+        let expired = token::end(rejected)
+            .filter(|end| *end < Timestamp::now())
+            .map_or_else(String::new, |end| format!("expired on {}, and ", day(end)));
         let from = match self {
             Self::Session => {
-                return "it is from the session of `appcred login`: sign in again, as an administrator"
-                    .to_owned();
+                return format!(
+                    "it {expired}is from the session of `appcred login`: sign in again, as an administrator"
+                );
             }
             Self::Token { from, .. } => from.clone(),
             Self::Reference(token) => token.spot.place().to_string(),
@@ -239,7 +245,7 @@ impl AuthMethod {
             Self::Command(command) => format!("`{}`", command.program.as_str().visible()),
         };
         format!(
-            "it is from {from}: replace it with one that an administrator has made in Home Assistant (profile, Long-lived access tokens)"
+            "it {expired}is from {from}: replace it with one that an administrator has made in Home Assistant (profile, Long-lived access tokens)"
         )
     }
 }

@@ -89,7 +89,8 @@ fn a_refused_token_is_named_by_where_it_is_from() {
         (AuthMethod::Session, "sign in again"),
     ] {
         let error = TargetError::Unauthorized { address: "http://ha".to_owned() };
-        let said = ConnectError::Rejected { error, advice: auth.advice() }.to_string();
+        let said =
+            ConnectError::Rejected { error, advice: auth.advice(&Secret::new("x")) }.to_string();
         assert!(said.starts_with("http://ha refused the access token; it is "), "{said}");
         assert!(said.contains(from), "{said}");
     }

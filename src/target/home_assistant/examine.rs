@@ -112,13 +112,13 @@ impl HomeAssistantEndpoint {
     ) -> Result<Welcome, NotWelcome> {
         let token = self.token(network, resolver, sessions).await;
         let token = token.map_err(|why| NotWelcome::NoToken(why.to_string()))?;
-        let welcomed = welcomed(socket, address, network, token).await;
+        let welcomed = welcomed(socket, address, network, token.clone()).await;
         welcomed.map_err(|why| match why {
             TargetError::Unauthorized { .. } => {
-                NotWelcome::Token(format!("{why}; {}", self.auth.advice()))
+                NotWelcome::Token(format!("{why}; {}", self.auth.advice(&token)))
             }
             TargetError::NotAdmin { .. } => {
-                NotWelcome::Right(format!("{why}; {}", self.auth.advice()))
+                NotWelcome::Right(format!("{why}; {}", self.auth.advice(&token)))
             }
             other => NotWelcome::Lost(other.to_string()),
         })

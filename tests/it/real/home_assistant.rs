@@ -40,6 +40,7 @@ pub(crate) struct HomeAssistant {
     port: u16,
     token: String,
     guest_token: String,
+    expired_token: String,
     folder: PathBuf,
     libraries: Option<PathBuf>,
     _temporary: Option<TempDir>,
@@ -77,6 +78,7 @@ impl HomeAssistant {
             port: free_port(),
             token: String::new(),
             guest_token: String::new(),
+            expired_token: String::new(),
             folder,
             libraries: libraries.map(Path::to_owned),
             _temporary: None,
@@ -102,6 +104,11 @@ impl HomeAssistant {
     /// A long-lived access token of a user who is no administrator.
     pub(crate) fn guest_token(&self) -> &str {
         &self.guest_token
+    }
+
+    /// An access token of the owner that ended two days ago.
+    pub(crate) fn expired_token(&self) -> &str {
+        &self.expired_token
     }
 
     /// The configuration folder.
@@ -356,6 +363,7 @@ impl HomeAssistant {
         let tokens: Value = serde_json::from_str(&tokens).unwrap();
         self.token = tokens["owner"].as_str().unwrap().to_owned();
         self.guest_token = tokens["guest"].as_str().unwrap().to_owned();
+        self.expired_token = tokens["expired_owner"].as_str().unwrap().to_owned();
         let Ok((status, config)) = self.try_rest("GET", "/api/config", None) else {
             return Ok(false);
         };
