@@ -15,6 +15,7 @@ use super::farewell::Finalizer;
 use super::resources::FINALIZER;
 use super::standing;
 use super::verdict::{ObjectVerdict, Reported};
+use crate::target::Fence;
 
 /// The longest note of an event, in bytes.
 const LONGEST_NOTE: usize = 1000;
@@ -30,12 +31,16 @@ pub(super) enum Written {
     Refused(String),
     /// The cluster does not answer.
     NoAnswer(String),
+    /// Another replica may act by now, and nothing is sent any more.
+    TermIsOver,
 }
 
 /// One object, and what is to become of it.
 pub(super) struct ObjectWrite<K: Reported> {
     pub(super) client: Client,
     pub(super) recorder: Recorder,
+    /// Until when this replica may write.
+    pub(super) fence: Option<Fence>,
     pub(super) name: ObjectName,
     pub(super) object: Arc<K>,
     pub(super) verdict: ObjectVerdict<K::Status>,
@@ -76,12 +81,28 @@ impl<K: Reported> ObjectWrite<K> {
                 false => api.patch(name, &params, &patch).await,
             }
         };
-        match error::within(error::REQUEST_TIMEOUT, patched).await {
-            Ok(_) => Written::Done,
-            Err(kube::Error::Api(status)) if status.code == 404 => Written::Done,
-            Err(kube::Error::Api(status)) if status.code == 409 => Written::Conflict,
-            Err(why @ kube::Error::Api(_)) => Written::Refused(error::in_words(&why)),
-            Err(why) => Written::NoAnswer(error::in_words(&why)),
+        match self.answered(patched).await {
+            None => Written::TermIsOver,
+            Some(Ok(_)) => Written::Done,
+            Some(Err(kube::Error::Api(status))) if status.code == 404 => Written::Done,
+            Some(Err(kube::Error::Api(status))) if status.code == 409 => Written::Conflict,
+            Some(Err(why @ kube::Error::Api(_))) => Written::Refused(error::in_words(&why)),
+            Some(Err(why)) => Written::NoAnswer(error::in_words(&why)),
+        }
+    }
+
+    /// The answer to a request; none where another replica may act before it comes.
+    async fn answered<T>(
+        &self,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Option<kube::Result<T>> {
+        let request = error::within(error::REQUEST_TIMEOUT, request);
+        let Some(fence) = &self.fence else { return Some(request.await) };
+        // The fence is asked before the request is begun, and one that is still being connected must not leave later.
+        tokio::select! {
+            biased;
+            () = fence.ended() => None,
+            answer = request => Some(answer),
         }
     }
 
@@ -125,7 +146,7 @@ impl<K: Reported> ObjectWrite<K> {
         };
         let object = self.object.object_ref(&());
         let published = self.recorder.publish(&event, &object);
-        if let Err(why) = error::within(error::REQUEST_TIMEOUT, published).await {
+        if let Some(Err(why)) = self.answered(published).await {
             tracing::debug!("cannot write an event: {}", error::in_words(&why));
         }
     }
@@ -140,4 +161,61 @@ fn mark(object: &impl ResourceExt, finalizer: &Finalizer) -> serde_json::Value {
     }
     let (uid, version) = (object.uid(), object.resource_version());
     json!({"metadata": {"uid": uid, "resourceVersion": version, "finalizers": all}})
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use kube::runtime::events::{EventType, Recorder, Reporter};
+    use kube::{Client, Config};
+    use serde_json::json;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::{ObjectWrite, Written};
+    use crate::kubernetes::assignment::tests::name;
+    use crate::kubernetes::farewell::Finalizer;
+    use crate::kubernetes::resources::{HouseObject, HouseStatus};
+    use crate::kubernetes::verdict::ObjectVerdict;
+    use crate::target::{Fence, uptime};
+
+    #[tokio::test]
+    async fn a_replica_that_no_longer_acts_writes_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let client = Client::try_from(Config::new(url.parse().unwrap())).unwrap();
+        let token = json!({"name": "all", "key": "token"});
+        let spec = json!({"url": "http://cabin:8123", "tokenSecretRef": token});
+        let object = Arc::new(HouseObject::new("cabin", serde_json::from_value(spec).unwrap()));
+        let fence = Fence::default();
+        let write = |finalizer| ObjectWrite {
+            recorder: Recorder::new(
+                client.clone(),
+                Reporter { controller: "appcred".to_owned(), instance: None },
+            ),
+            client: client.clone(),
+            fence: Some(fence.clone()),
+            name: name("cabin"),
+            object: Arc::clone(&object),
+            verdict: ObjectVerdict { finalizer, status: Some(HouseStatus::default()) },
+        };
+        for finalizer in [Finalizer::Stays, Finalizer::Add, Finalizer::Remove] {
+            fence.open_until(uptime() + Duration::from_secs(3600));
+            let close = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                // The request has left, and its answer is waited for.
+                assert_eq!(stream.read_u8().await.unwrap(), b'P');
+                fence.close();
+                stream.read_to_end(&mut Vec::new()).await.unwrap();
+            };
+            let (written, ()) = tokio::join!(write(finalizer.clone()).run(), close);
+            assert!(matches!(written, Written::TermIsOver), "{written:?}");
+            let written = write(finalizer.clone()).run().await;
+            assert!(matches!(written, Written::TermIsOver), "{written:?}");
+        }
+        write(Finalizer::Stays).report(EventType::Normal, "Synced", String::new()).await;
+        listener.into_std().unwrap().accept().unwrap_err();
+    }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::assignment::{ClusterAssignment, assign};
 use super::replicas::ActingReplica;
 use super::source::Declaring;
-use super::writer::Assigned;
+use super::writer::ClusterReading;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::model::Owner;
 use crate::status::ManifestStatus;
@@ -20,7 +20,7 @@ pub struct ClusterReader {
     pub(super) owner: Owner,
     pub(super) declaring: watch::Receiver<Declaring>,
     pub(super) news: Arc<Notify>,
-    pub(super) assigned: watch::Sender<Option<Assigned>>,
+    pub(super) assigned: watch::Sender<Option<Arc<ClusterReading>>>,
     pub(super) clock: Clock,
     /// Who acts; this process where there is nobody else.
     pub(super) acting: Option<watch::Receiver<ActingReplica>>,
@@ -85,7 +85,8 @@ impl ReadSpecs for ClusterReader {
             ..ManifestStatus::default()
         };
         let specs = std::mem::take(&mut assignment.specs);
-        self.assigned.send_replace(Some(Arc::new((declared, assignment))));
+        let reading = ClusterReading { declared, assignment, fence };
+        self.assigned.send_replace(Some(Arc::new(reading)));
         Reading { specs: Some(specs), manifests, ..Reading::default() }
     }
 

@@ -1,7 +1,7 @@
 //! Writes back how objects are: status, events, and the mark that keeps an object until what it represents is gone.
 //!
 //! A status is written when it differs, and never on a timer: a cluster at rest is not written to. What is refused is
-//! tried again for that object alone; all wait where the cluster does not answer.
+//! tried again for that object alone; all wait where the cluster does not answer. A replica that no longer acts writes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::resources::{CredentialObject, HouseObject};
 use super::source::Objects;
 use super::verdict::{ClusterMoment, Reported, judge};
 use crate::status::Status;
-use crate::target::Stop;
+use crate::target::{Fence, Stop};
 use crate::watch::Clock;
 
 /// Changes within this are written at once.
@@ -40,14 +40,21 @@ const LOOK: Duration = Duration::from_secs(1);
 /// So many objects are written at once.
 const WRITTEN_AT_ONCE: usize = 8;
 
-/// What was declared, and what became of it: of one reading.
-pub(super) type Assigned = Arc<(Arc<Declarations>, ClusterAssignment)>;
+/// One reading of the cluster.
+#[derive(Debug)]
+pub(super) struct ClusterReading {
+    pub(super) declared: Arc<Declarations>,
+    /// What became of it.
+    pub(super) assignment: ClusterAssignment,
+    /// Until when this replica may act by it; for ever where there is no other one.
+    pub(super) fence: Option<Fence>,
+}
 
 /// Writes back how objects are.
 pub(super) struct Writer {
     client: Client,
     objects: Objects,
-    assigned: watch::Receiver<Option<Assigned>>,
+    assigned: watch::Receiver<Option<Arc<ClusterReading>>>,
     status: watch::Receiver<Arc<Status>>,
     recorder: Recorder,
     patience: Duration,
@@ -87,6 +94,8 @@ struct WritesDue {
     jobs: Vec<Job>,
     /// When something is to be looked at again, whatever happens.
     next: Option<Instant>,
+    /// Until when it may be written.
+    fence: Option<Fence>,
 }
 
 impl WritesDue {
@@ -98,7 +107,7 @@ impl WritesDue {
 impl Writer {
     pub(super) fn new(
         (client, objects): (&Client, Objects),
-        assigned: watch::Receiver<Option<Assigned>>,
+        assigned: watch::Receiver<Option<Arc<ClusterReading>>>,
         status: watch::Receiver<Arc<Status>>,
         patience: Duration,
         clock: Clock,
@@ -124,7 +133,7 @@ impl Writer {
             let mut silence: Option<(String, Duration)> = None;
             loop {
                 let begun = Instant::now();
-                let WritesDue { jobs, next } = self.look();
+                let WritesDue { jobs, next, .. } = self.look();
                 let took = begun.elapsed();
                 silence = match (self.write(jobs).await, silence) {
                     (None, None) => None,
@@ -181,7 +190,8 @@ impl Writer {
             self.awaited = DeletionWaits::default();
             return found;
         };
-        let (declared, assignment) = &*assigned;
+        let ClusterReading { declared, assignment, fence } = &*assigned;
+        found.fence.clone_from(fence);
         let instant = Instant::now();
         self.awaited.look(declared.deleted(), instant);
         // It is not held during the writes: whoever changes it would have to copy it.
@@ -259,6 +269,7 @@ impl Writer {
         let write = ObjectWrite {
             client: self.client.clone(),
             recorder: self.recorder.clone(),
+            fence: found.fence.clone(),
             name: name.clone(),
             object,
             verdict,
@@ -282,7 +293,7 @@ impl Writer {
                     }
                     LastWrite::Unseen { over: version, at: now }
                 }
-                (Written::Conflict, _) => rests(None, LOOK),
+                (Written::Conflict | Written::TermIsOver, _) => rests(None, LOOK),
                 (Written::Refused(why), Some(LastWrite::Rests { why: Some(last), pause, .. }))
                     if why == *last =>
                 {
@@ -311,7 +322,7 @@ mod tests {
     use tokio::sync::{Notify, watch};
     use tokio::time::Instant;
 
-    use super::Writer;
+    use super::{ClusterReading, Writer};
     use crate::kubernetes::assignment::tests::{assigned, declarations, name};
     use crate::kubernetes::source::{self, ClusterScope};
     use crate::watch::StatusStore;
@@ -325,7 +336,8 @@ mod tests {
         let mut all = declarations(&[("a", json!({}))]);
         all.credentials.get_mut(&name("a")).unwrap().deleted = Some(Timestamp::UNIX_EPOCH);
         let assignment = assigned(&all);
-        let (assign, assigned_in) = watch::channel(Some(Arc::new((Arc::new(all), assignment))));
+        let reading = ClusterReading { declared: Arc::new(all), assignment, fence: None };
+        let (assign, assigned_in) = watch::channel(Some(Arc::new(reading)));
         let statuses = StatusStore::new(|| Timestamp::UNIX_EPOCH);
         let limit = Duration::from_secs(600);
         let now = || Timestamp::UNIX_EPOCH;

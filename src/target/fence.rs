@@ -1,4 +1,4 @@
-//! Until when this process may change a target that another one may change later.
+//! Until when this process may change what another one may change later.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use tokio::time::interval;
 /// How soon it is seen that a fence was closed while something is on its way.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Until when targets may be changed. It is asked right before each command that leaves, so that a process that was
+/// Until when something may be changed. It is asked right before each command that leaves, so that a process that was
 /// stopped for a while changes nothing when it goes on.
 #[derive(Clone, Debug, Default)]
 pub struct Fence(Arc<AtomicU64>);
@@ -39,6 +39,18 @@ impl Fence {
     /// Whether changes pass now.
     pub fn is_open(&self) -> bool {
         milliseconds(uptime()) < self.0.load(Ordering::SeqCst)
+    }
+
+    /// Waits until nothing passes any more. Whenever it is polled it asks the fence, not a timer, which may be late.
+    pub async fn ended(&self) {
+        let mut looks = interval(LOOK);
+        poll_fn(|context| {
+            while self.is_open() {
+                ready!(looks.poll_tick(context));
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 
@@ -72,17 +84,12 @@ impl FenceSlot {
         self.0.get().is_none_or(Fence::is_open)
     }
 
-    /// Waits until nothing passes any more. Whenever it is polled it asks the fence, not a timer, which may be late.
+    /// Waits until nothing passes any more.
     pub(super) async fn ended(&self) {
-        let Some(fence) = self.0.get() else { return std::future::pending().await };
-        let mut looks = interval(LOOK);
-        poll_fn(|context| {
-            while fence.is_open() {
-                ready!(looks.poll_tick(context));
-            }
-            Poll::Ready(())
-        })
-        .await;
+        match self.0.get() {
+            Some(fence) => fence.ended().await,
+            None => std::future::pending().await,
+        }
     }
 }
 
