@@ -69,6 +69,8 @@ codes! {
         KeyNotText = "key-not-text",
         /// A file is a Git LFS pointer, not its content.
         LfsPointer = "lfs-pointer",
+        /// A file is a git-annex pointer, not its content.
+        AnnexPointer = "annex-pointer",
         /// The project file has several YAML documents.
         ManyDocuments = "many-documents",
         /// A merge of Git was left unresolved.

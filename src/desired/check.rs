@@ -10,8 +10,12 @@ use crate::secret::{self, SecretResolver};
 
 /// What another file could solve, and is worth a warning all the same: a name may be mistyped; a file that is locked
 /// may be so on purpose, as in CI, where nothing is decrypted.
-pub(super) const SUSPECT: &[ProblemCode] =
-    &[ProblemCode::GitCrypt, ProblemCode::LfsPointer, ProblemCode::MissingSecret];
+pub(super) const SUSPECT: &[ProblemCode] = &[
+    ProblemCode::GitCrypt,
+    ProblemCode::LfsPointer,
+    ProblemCode::AnnexPointer,
+    ProblemCode::MissingSecret,
+];
 
 /// Reports what would be wrong wherever the secrets can be read. What cannot be read here is skipped.
 pub fn check_secrets(loaded: &Loaded, resolver: &SecretResolver) -> Diagnostics {

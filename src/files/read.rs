@@ -18,14 +18,17 @@ pub enum Replaced {
     GitCrypt,
     /// What Git LFS stores in the repository.
     LfsPointer,
+    /// What git-annex has in place of a file that it did not fetch.
+    AnnexPointer,
     /// Text as some Windows programs save it.
     Utf16,
 }
 
 impl Replaced {
-    const BEGINNINGS: [(&'static [u8], Self); 4] = [
+    const BEGINNINGS: [(&'static [u8], Self); 5] = [
         (b"\0GITCRYPT\0", Self::GitCrypt),
         (b"version https://git-lfs.github.com/spec/", Self::LfsPointer),
+        (b"/annex/objects/", Self::AnnexPointer),
         (&[0xff, 0xfe], Self::Utf16),
         (&[0xfe, 0xff], Self::Utf16),
     ];
@@ -44,6 +47,7 @@ impl Replaced {
         match self {
             Self::GitCrypt => "it is locked by git-crypt",
             Self::LfsPointer => "it is a Git LFS pointer",
+            Self::AnnexPointer => "it is a git-annex pointer",
             Self::Utf16 => "it is UTF-16",
         }
     }
@@ -53,6 +57,7 @@ impl Replaced {
         match self {
             Self::GitCrypt => "unlock the repository with `git-crypt unlock`",
             Self::LfsPointer => "fetch the file itself with `git lfs pull`",
+            Self::AnnexPointer => "fetch the file itself with `git annex get`",
             Self::Utf16 => "save it as UTF-8",
         }
     }
@@ -272,6 +277,7 @@ mod tests {
         for (bytes, found) in [
             (b"\0GITCRYPT\0x".as_slice(), Replaced::GitCrypt),
             (b"version https://git-lfs.github.com/spec/v1\noid x\n", Replaced::LfsPointer),
+            (b"/annex/objects/SHA256E-s3--abc\n", Replaced::AnnexPointer),
             (b"\xff\xfea\0", Replaced::Utf16),
             (b"\xfe\xff\0a", Replaced::Utf16),
             (b"A\0G\0E\0", Replaced::Utf16),

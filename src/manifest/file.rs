@@ -50,6 +50,7 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
     let code = match Replaced::of_error(error) {
         Some(Replaced::GitCrypt) => ProblemCode::GitCrypt,
         Some(Replaced::LfsPointer) => ProblemCode::LfsPointer,
+        Some(Replaced::AnnexPointer) => ProblemCode::AnnexPointer,
         Some(Replaced::Utf16) => ProblemCode::NotUtf8,
         None => ProblemCode::Unreadable,
     };

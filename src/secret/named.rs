@@ -10,7 +10,7 @@ use super::source::{SecretSource, StoredAt};
 use super::{BrokenFile, Unreadable, age, broken_file, file, sops};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity};
 use crate::files::{self, TEXT_LIMIT};
-use crate::model::{self, Secret, is_name};
+use crate::model::{self, Secret, encrypted_file, is_name};
 use crate::suggest::nearest;
 use crate::yaml::{self, Kind, Node, Parsed};
 
@@ -98,8 +98,12 @@ fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Un
 /// The name in a file of secrets that was most likely meant.
 fn nearest_name<'n>(name: &str, known: impl Iterator<Item = &'n String>) -> Option<Box<str>> {
     // What has not the form of a name may be a secret.
-    let known = known.map(String::as_str).filter(|known| is_name(known));
-    nearest(name, known).map(Box::from)
+    let known: Vec<_> = known.map(String::as_str).filter(|known| is_name(known)).collect();
+    let within = known
+        .iter()
+        .copied()
+        .find(|known| known.rsplit_once('/').is_some_and(|(_, last)| last == name));
+    within.or_else(|| nearest(name, known)).map(Box::from)
 }
 
 /// Whether a file of secrets has a name, where that is seen without asking anybody.
@@ -265,10 +269,18 @@ fn in_text(
 /// Something else than one mapping.
 fn not_names(path: &Path, text: &str, at: &Node<'_>, resolver: &SecretResolver) -> Unreadable {
     let source = broken_file::source(Path::new(&resolver.shown(path)), text);
-    let message = "not a YAML mapping of names to secrets";
+    let (message, help) = match encrypted_file(text.as_bytes()) {
+        Some(kind) => (
+            format!("it is {kind}, and is not read"),
+            "decrypt it, and encrypt it with SOPS or age",
+        ),
+        None => {
+            ("not a YAML mapping of names to secrets".to_owned(), "write one `name: secret` a line")
+        }
+    };
     let problem = Diagnostic::error(ProblemCode::WrongKind, message).at(&source, at.span);
     let mut problems = Diagnostics::default();
-    problems.push(problem.help("write one `name: secret` a line"));
+    problems.push(problem.help(help));
     BrokenFile(Arc::new(problems)).into()
 }
 

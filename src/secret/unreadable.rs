@@ -211,6 +211,7 @@ impl Unreadable {
         match self {
             Self::Replaced { found: Replaced::GitCrypt, .. } => ProblemCode::GitCrypt,
             Self::Replaced { found: Replaced::LfsPointer, .. } => ProblemCode::LfsPointer,
+            Self::Replaced { found: Replaced::AnnexPointer, .. } => ProblemCode::AnnexPointer,
             Self::Replaced { found: Replaced::Utf16, .. } => ProblemCode::NotUtf8,
             Self::NoSecret { looked, .. } if !looked.is_empty() => ProblemCode::MissingSecret,
             _ => ProblemCode::UnreadableSecret,

@@ -13,7 +13,7 @@ use super::geometry::{dash_column, is_flow, line_break, line_start, next_line, v
 use super::reread::{agrees, same as same_value};
 use super::same::same;
 use super::slots::SlotValue;
-use super::write::{document, indented};
+use super::write::{document, flow, indented};
 
 /// Where the schema is that editors check manifests by.
 const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/manifest.schema.json";
@@ -151,35 +151,64 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, YamlEditError>
     let list = list.ok_or(YamlEditError::NoList)?;
     let node = &list.value;
     let unfit = YamlEditError::unfit(text, list.key.span.start..list.key.span.end);
+    if node.alias || node.tag.is_some() {
+        return Err(unfit);
+    }
     let mut changes = TextChanges::new(text);
-    let at = match &node.value {
-        _ if node.alias || node.tag.is_some() => return Err(unfit),
-        Value::Sequence(items) if items.is_empty() => {
-            // A space before it would end the line.
-            let start = text[..node.span.start].trim_end_matches([' ', '\t']).len();
-            changes.replace(start..node.span.end, "");
-            next_line(text, node.span.end)
+    match &node.value {
+        Value::Sequence(items) if is_flow(node, text) && !items.is_empty() => {
+            let last = items.last().map_or(node.span.end, |item| item.span.end);
+            changes.insert(last, flow_items(entries, last, text)?);
         }
-        Value::Sequence(items) if !is_flow(node, text) => {
-            items.last().map_or(node.span.end, |item| value_end(item, text))
+        Value::Sequence(items) if !items.is_empty() => {
+            let dash = dash_column(items, text).ok_or(unfit)?;
+            let at = items.last().map_or(node.span.end, |item| value_end(item, text));
+            changes.insert(at, closed(text, at, &lines(entries, dash, line_break)?));
         }
-        Value::Null => next_line(text, node.span.end.max(list.key.span.end)),
+        Value::Sequence(_) | Value::Null => {
+            // `[]`, `~` or nothing. A space before it would end the line.
+            let span = node.span.start.max(list.key.span.end)..node.span.end.max(list.key.span.end);
+            if !span.is_empty() {
+                let start = text[..span.start].trim_end_matches([' ', '\t']).len();
+                changes.replace(start..span.end, "");
+            }
+            let dash = list.key.span.start - line_start(text, list.key.span.start) + 2;
+            let at = next_line(text, span.end);
+            changes.insert(at, closed(text, at, &lines(entries, dash, line_break)?));
+        }
         _ => return Err(unfit),
-    };
-    let dash = match &node.value {
-        Value::Sequence(items) if !items.is_empty() => dash_column(items, text).ok_or(unfit)?,
-        _ => list.key.span.start - line_start(text, list.key.span.start) + 2,
-    };
-    let lines = lines(entries, dash, line_break)?;
-    let is_closed = text[..at].ends_with('\n');
-    changes
-        .insert(at, if is_closed { lines.to_string() } else { format!("{line_break}{}", *lines) });
+    }
     let made = changes.made().ok_or(unfit)?;
     match grew_by(document, text, &made, entries.len()) {
         true if holds(&made, entries) => Ok(made),
         true => Err(YamlEditError::Unwritable),
         false => Err(unfit),
     }
+}
+
+/// New items behind the one that ends here, in a list in brackets.
+fn flow_items(entries: &[NewEntry], last: usize, text: &str) -> Result<String, YamlEditError> {
+    let start = line_start(text, last);
+    let lead = &text[start..last];
+    let indent = &lead[..lead.len() - lead.trim_start_matches(' ').len()];
+    // One item a line, as those before.
+    let separator = match indent {
+        "" => ", ".to_owned(),
+        indent => format!(",{}{indent}", line_break(text)),
+    };
+    let mut items = String::new();
+    for entry in entries {
+        let entry = serde_yaml::to_value(entry).map_err(|_| YamlEditError::Unwritable)?;
+        items.push_str(&separator);
+        items.push_str(&flow(&entry));
+    }
+    Ok(items)
+}
+
+/// Lines that begin here, behind a line break.
+fn closed(text: &str, at: usize, lines: &str) -> String {
+    let is_closed = text[..at].ends_with('\n');
+    if is_closed { lines.to_owned() } else { format!("{}{lines}", line_break(text)) }
 }
 
 /// Whether the last items of the list are these entries, for our reader and for serde_yaml.

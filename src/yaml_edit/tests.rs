@@ -117,8 +117,32 @@ fn what_is_no_manifest_is_refused() {
     assert_eq!(slots("a: [").unwrap_err(), YamlEditError::NotYaml);
     assert_eq!(slots("a: 1\nsops: {}\n").unwrap_err(), YamlEditError::Sops);
     assert_eq!(append("a: 1\n", &[entry()]).unwrap_err(), YamlEditError::NoList);
-    let flow = "application_credentials: [{domain: a}]\n";
-    assert_eq!(append(flow, &[entry()]).unwrap_err(), YamlEditError::Line(1, Obstacle::Form));
+    let tagged = "application_credentials: !x [{domain: a}]\n";
+    assert_eq!(append(tagged, &[entry()]).unwrap_err(), YamlEditError::Line(1, Obstacle::Form));
+}
+
+#[test]
+fn an_entry_goes_into_a_list_in_brackets() {
+    let added = format!(
+        "{{domain: spotify, name: 'Spotify: family', key: family, client_id: '0123', client_secret: {}}}",
+        super::write::quoted(ARMOR)
+    );
+    for (before, after) in [
+        (
+            "application_credentials: [{domain: a}] # x\n",
+            "application_credentials: [{domain: a}, @] # x\n",
+        ),
+        (
+            "{application_credentials: [{domain: a},]}",
+            "{application_credentials: [{domain: a}, @,]}",
+        ),
+        (
+            "application_credentials: [\n  {domain: a}, # x\n]\n",
+            "application_credentials: [\n  {domain: a},\n  @, # x\n]\n",
+        ),
+    ] {
+        assert_eq!(append(before, &[entry()]).unwrap(), after.replace('@', &added));
+    }
 }
 
 fn entry() -> NewEntry {
@@ -154,6 +178,7 @@ fn an_entry_goes_behind_the_last_one() {
     check("# only\n", "# only\napplication_credentials:\n@2\n");
     check("application_credentials:\n", "application_credentials:\n@2\n");
     check("application_credentials: [] # none\n", "application_credentials: # none\n@2\n");
+    check("application_credentials: ~ # none\n", "application_credentials: # none\n@2\n");
     check("application_credentials: []\n", "application_credentials:\n@2\n");
     check(
         "application_credentials:\n- domain: a # x\n  name: b # y\n\n# end\n",

@@ -57,6 +57,22 @@ pub(crate) fn word(text: &str) -> String {
         .map_or_else(|_| quoted(text), |written| written.trim_end_matches('\n').to_owned())
 }
 
+/// A value in one line, as in a list in brackets.
+pub(super) fn flow(value: &Meant) -> String {
+    match value {
+        Meant::Mapping(pairs) => {
+            let pairs = pairs.iter().map(|(key, value)| format!("{}: {}", flow(key), flow(value)));
+            format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+        }
+        Meant::Sequence(items) => {
+            format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", "))
+        }
+        Meant::String(text) => word(text),
+        // What else there is in JSON is the same in YAML.
+        other => serde_json::to_string(other).unwrap_or_default(),
+    }
+}
+
 /// A text in double quotes, in one line.
 pub(crate) fn quoted(text: &str) -> String {
     let json = Json::String(text.to_owned()).to_string();

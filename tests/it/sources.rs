@@ -180,6 +180,27 @@ fn the_nearest_secrets_file_that_has_the_name_is_taken() {
 }
 
 #[test]
+fn a_secrets_file_that_cannot_be_meant_is_named_by_what_it_is() {
+    let scene = Scene::new();
+    scene.declare("!secret id", "!secret key");
+    for (held, printed) in [
+        (
+            "$ANSIBLE_VAULT;1.1;AES256\n6162\n",
+            "it is a value that Ansible encrypted, and is not read",
+        ),
+        ("-----BEGIN PGP MESSAGE-----\n\nx\n", "it is a file that GPG encrypted, and is not read"),
+        ("/annex/objects/SHA256E-s3--x\n", "it is a git-annex pointer"),
+        (
+            "id: a\nspotify: {key: x}\n",
+            "does not have the secret `key`: did you mean `spotify/key`?",
+        ),
+    ] {
+        scene.project.write("secrets.yaml", held);
+        scene.is_refused(printed);
+    }
+}
+
+#[test]
 fn secrets_files_may_be_encrypted_in_every_way() {
     let scene = Scene::new();
     scene.declare("!secret id", "!secret key");
