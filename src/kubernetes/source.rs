@@ -7,14 +7,16 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::Secret as SecretObject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, PartialObjectMeta};
 use kube::core::NamespaceResourceScope;
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -32,6 +34,9 @@ const RETRY: Duration = Duration::from_secs(15);
 /// A watch that has failed is on again where it has not failed for so long, although no object has changed: that is the
 /// longest request, and the longest pause before it, which is up to twice of 30 seconds.
 const QUIET: Duration = Duration::from_secs(READ_TIMEOUT.as_secs() + 70);
+/// The pause before all is listed anew since a watch begins too late, which doubles.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// So many Secrets are read at once.
 const READ_AT_ONCE: usize = 8;
 
@@ -104,29 +109,38 @@ pub(super) fn begin(
     let changed = Arc::new(Notify::new());
     let (declaring, receiver) = watch::channel(Declaring::default());
     let mut tasks = JoinSet::new();
-    let config = watcher::Config::default;
     let of = |what| Watched {
         what,
         changed: Arc::clone(&changed),
         declaring: declaring.clone(),
         news: Arc::clone(&news),
     };
-    let stream = watcher(scope.api(client), config()).default_backoff();
-    let stream = stream.modify(|of: &mut HouseObject| of.meta_mut().managed_fields = None);
-    let stream = stream.reflect(houses_in);
-    tasks.spawn(of("HomeAssistants").follow(stream));
-    let stream = watcher(scope.api(client), config()).default_backoff();
-    let stream = stream.modify(|of: &mut CredentialObject| of.meta_mut().managed_fields = None);
-    let stream = stream.reflect(credentials_in);
-    tasks.spawn(of("ApplicationCredentials").follow(stream));
+    let api = scope.api(client);
+    let begin = move || watched(&api, |of: &mut HouseObject| of.meta_mut().managed_fields = None);
+    tasks.spawn(of("HomeAssistants").follow(begin, houses_in));
+    let api = scope.api(client);
+    let begin =
+        move || watched(&api, |of: &mut CredentialObject| of.meta_mut().managed_fields = None);
+    tasks.spawn(of("ApplicationCredentials").follow(begin, credentials_in));
     // Of Secrets only the metadata: what one holds is asked for where an object names it.
-    let secrets: Api<PartialObjectMeta<SecretObject>> = scope.api(client);
-    let stream = watcher(secrets, config()).default_backoff();
-    let stream = stream.modify(|of| keep_version(of.meta_mut())).reflect(secrets_in);
-    tasks.spawn(of("Secrets").follow(stream));
+    let api: Api<PartialObjectMeta<SecretObject>> = scope.api(client);
+    tasks.spawn(
+        of("Secrets").follow(move || watched(&api, |of| keep_version(of.meta_mut())), secrets_in),
+    );
     let (client, known) = (client.clone(), BTreeMap::new());
     let source = Source { client, objects: objects.clone(), changed, known, declaring, news };
     (source, objects, receiver, tasks)
+}
+
+/// Watches objects of one kind.
+fn watched<K>(
+    api: &Api<K>,
+    tidy: fn(&mut K),
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    watcher(api.clone(), watcher::Config::default()).default_backoff().modify(tidy)
 }
 
 /// Keeps what says that a Secret has changed. The annotations of one that was applied have all its values.
@@ -148,12 +162,13 @@ struct Watched {
 }
 
 impl Watched {
-    async fn follow<K: Debug>(
-        self,
-        events: impl stream::Stream<Item = watcher::Result<watcher::Event<K>>>,
-    ) {
-        let mut events = std::pin::pin!(events);
-        let mut has_failed = false;
+    async fn follow<K, S>(self, mut begin: impl FnMut() -> S, mut store: Writer<K>)
+    where
+        K: Resource<DynamicType = ()> + Clone,
+        S: Stream<Item = watcher::Result<watcher::Event<K>>>,
+    {
+        let mut events = std::pin::pin!(begin());
+        let (mut has_failed, mut pause) = (false, FIRST_PAUSE);
         loop {
             let event = match has_failed {
                 false => events.next().await,
@@ -161,23 +176,36 @@ impl Watched {
                     Ok(event) => event,
                     Err(_) => {
                         self.succeeded();
-                        has_failed = false;
+                        (has_failed, pause) = (false, FIRST_PAUSE);
                         continue;
                     }
                 },
             };
             let Some(event) = event else { return };
             has_failed = event.is_err() || has_failed;
+            let event = match event {
+                Ok(event) => event,
+                Err(why) => {
+                    self.failed(error::of_watch(self.what, &why));
+                    if is_too_old(&why) {
+                        // The watcher would ask for the same version again and again.
+                        sleep(pause).await;
+                        pause = (2 * pause).min(LONGEST_PAUSE);
+                        events.set(begin());
+                    }
+                    continue;
+                }
+            };
+            store.apply_watcher_event(&event);
             match event {
                 // A list is taken as a whole; that it is asked for says nothing.
-                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
-                Ok(_) => {
-                    has_failed = false;
-                    self.succeeded();
-                    self.changed.notify_one();
-                }
-                Err(why) => self.failed(error::of_watch(self.what, &why)),
+                watcher::Event::Init | watcher::Event::InitApply(_) => continue,
+                watcher::Event::InitDone => {}
+                watcher::Event::Apply(_) | watcher::Event::Delete(_) => pause = FIRST_PAUSE,
             }
+            has_failed = false;
+            self.succeeded();
+            self.changed.notify_one();
         }
     }
 
@@ -314,6 +342,11 @@ async fn read_secret(
     (last.cloned().ok_or_else(|| unreadable(why)), true)
 }
 
+/// Whether a watch was refused since the cluster no longer knows what has changed after the version that it names.
+fn is_too_old(why: &watcher::Error) -> bool {
+    matches!(why, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
+}
+
 /// What is text in a Secret.
 fn values(secret: &SecretObject) -> SecretValues {
     let data = secret.data.iter().flatten();
@@ -331,30 +364,66 @@ fn values(secret: &SecretObject) -> SecretValues {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use futures_util::{StreamExt, stream};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use kube::core::Status;
+    use kube::runtime::reflector::store;
     use kube::runtime::watcher;
     use serde_json::json;
     use tokio::sync::watch;
 
     use super::{Declaring, QUIET, Watched, keep_version};
+    use crate::kubernetes::resources::HouseObject;
+
+    fn failed(why: kube::Error) -> watcher::Result<watcher::Event<HouseObject>> {
+        Err(watcher::Error::WatchStartFailed(why))
+    }
+
+    fn watched() -> (Watched, watch::Receiver<Declaring>) {
+        let (declaring, seen) = watch::channel(Declaring::default());
+        let (changed, news) = (Arc::default(), Arc::default());
+        (Watched { what: "Secrets", changed, declaring, news }, seen)
+    }
 
     #[tokio::test(start_paused = true)]
     async fn trouble_with_a_watch_ends_when_nothing_more_is_heard_of_it() {
-        let (declaring, seen) = watch::channel(Declaring::default());
-        let (changed, news) = (Arc::default(), Arc::default());
-        let watched = Watched { what: "Secrets", changed, declaring, news };
-        let failed = || {
-            let refused = kube::Error::LinesCodecMaxLineLengthExceeded;
-            Err::<watcher::Event<()>, _>(watcher::Error::WatchStartFailed(refused))
+        let (watched, seen) = watched();
+        let refused = || failed(kube::Error::LinesCodecMaxLineLengthExceeded);
+        let begin = move || {
+            let events = stream::iter([refused(), Ok(watcher::Event::Init), refused()]);
+            events.chain(stream::pending())
         };
-        let events = stream::iter([failed(), Ok(watcher::Event::Init), failed()]);
-        let following = tokio::spawn(watched.follow(events.chain(stream::pending())));
+        let following = tokio::spawn(watched.follow(begin, store().1));
         tokio::time::sleep(QUIET - Duration::from_secs(1)).await;
         assert!(seen.borrow().troubles.contains_key("Secrets"));
         tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(seen.borrow().troubles.is_empty());
+        following.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_begins_too_late_is_begun_anew_and_ever_more_seldom() {
+        let (watched, seen) = watched();
+        let (begun, count) = (Arc::new(AtomicUsize::new(0)), 12);
+        let counting = Arc::clone(&begun);
+        let begin = move || {
+            let gone = Status { code: 410, ..Status::default() };
+            let last = match counting.fetch_add(1, Ordering::SeqCst) {
+                number if number < count => failed(kube::Error::Api(gone.boxed())),
+                _ => Ok(watcher::Event::InitDone),
+            };
+            let events = stream::iter([Ok(watcher::Event::InitDone), last]);
+            events.chain(stream::pending())
+        };
+        let following = tokio::spawn(watched.follow(begin, store().1));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(begun.load(Ordering::SeqCst), 6);
+        assert!(seen.borrow().troubles["Secrets"].starts_with("cannot watch Secrets"));
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(begun.load(Ordering::SeqCst), count + 1);
         assert!(seen.borrow().troubles.is_empty());
         following.abort();
     }

@@ -293,22 +293,31 @@ impl Writer {
                     }
                     LastWrite::Unseen { over: version, at: now }
                 }
-                (Written::Conflict | Written::TermIsOver, _) => rests(None, LOOK),
-                (Written::Refused(why), Some(LastWrite::Rests { why: Some(last), pause, .. }))
-                    if why == *last =>
-                {
-                    let pause = (2 * *pause).min(LONGEST_PAUSE);
-                    rests(Some(why), pause)
+                (Written::Conflict | Written::TermIsOver, last) => {
+                    rests(None, pause_after(last, None))
                 }
-                (Written::Refused(why), _) => {
-                    tracing::error!("cannot write {kind} {name}: {why}");
-                    self.is_refused = true;
-                    rests(Some(why), FIRST_PAUSE)
+                (Written::Refused(why), last) => {
+                    let pause = pause_after(last, Some(&why));
+                    if pause == FIRST_PAUSE {
+                        tracing::error!("cannot write {kind} {name}: {why}");
+                        self.is_refused = true;
+                    }
+                    rests(Some(why), pause)
                 }
             };
             self.last.insert(uid, new);
         }
         None
+    }
+}
+
+/// The pause after a failure: twice that before where it has failed so then too.
+fn pause_after(last: Option<&LastWrite>, why: Option<&str>) -> Duration {
+    match last {
+        Some(LastWrite::Rests { why: last, pause, .. }) if last.as_deref() == why => {
+            (2 * *pause).min(LONGEST_PAUSE)
+        }
+        _ => FIRST_PAUSE,
     }
 }
 
