@@ -1,5 +1,6 @@
 //! `controller` with a real API server and real Home Assistants: what is declared there arrives, and comes back as status.
 
+mod disturbed;
 mod replicas;
 
 use std::collections::BTreeMap;
@@ -41,7 +42,10 @@ fn cluster() -> Cluster {
 }
 
 fn controller(cluster: &Cluster, arguments: &[&str]) -> Running {
-    let kubeconfig = cluster.kubeconfig("appcred");
+    controller_by(&cluster.kubeconfig("appcred"), arguments)
+}
+
+fn controller_by(kubeconfig: &Path, arguments: &[&str]) -> Running {
     let words = ["controller", "--kubeconfig", kubeconfig.to_str().unwrap()];
     Appcred::new().args(words).args(arguments).spawn()
 }

@@ -93,6 +93,19 @@ impl Cluster {
         self.folder.path().join(format!("{user}.kubeconfig"))
     }
 
+    /// The address of its API server.
+    pub(crate) fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// The same for one that reaches the API server at another address.
+    pub(crate) fn kubeconfig_at(&self, user: &str, url: &str) -> PathBuf {
+        let text = fs::read_to_string(self.kubeconfig(user)).unwrap();
+        let file = self.folder.path().join(format!("{user}_elsewhere.kubeconfig"));
+        fs::write(&file, text.replace(&self.url(), url)).unwrap();
+        file
+    }
+
     fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new(program("kubectl"));
         command.arg("--kubeconfig").arg(self.kubeconfig("admin")).args(arguments);
