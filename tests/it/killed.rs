@@ -1,12 +1,13 @@
-//! A kill at any moment leaves the old file or the new one, whole, and nothing in clear.
+//! A kill before each call that changes a file leaves the old file or the new one, whole, and nothing in clear.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::process::Signal;
+use tempfile::TempDir;
 
 use crate::shell::{Appcred, Project, age_identity, encrypt};
 
@@ -27,16 +28,27 @@ fn holding(folder: &Path, mark: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Kills runs later and later, until one comes to its end before. `mark` is what is secret.
-fn kill_at_any_moment(
+/// The program that kills another one before one of its calls.
+fn killer() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("killed_at_call");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/killed_at_call.c");
+    let compiled = Command::new("cc").arg("-o").args([&program, Path::new(source)]).status();
+    assert!(compiled.unwrap().success());
+    (folder, program)
+}
+
+/// Kills a run before its first call that changes a file, the next one before its second, and so on, until one comes
+/// to its end. `mark` is what is secret.
+fn kill_at_each_call(
     before: &str,
     verb: &[&str],
     editor: &str,
     mark: &str,
     appcred: &dyn Fn() -> (Project, Appcred),
 ) {
-    let mut killed = 0;
-    for step in 0.. {
+    let (_folder, killer) = killer();
+    for call in 1.. {
         let (project, run) = appcred();
         project.write(MANIFEST, before);
         project.write("home/editor", editor);
@@ -50,11 +62,11 @@ fn kill_at_any_moment(
             .env("PATH", "/usr/bin:/bin")
             .env("EDITOR", project.join("home/editor"))
             .args(verb)
+            .under(&killer, &call.to_string())
             .spawn();
-        thread::sleep(Duration::from_micros(step * 1500));
-        running.signal(Signal::KILL);
-        let ended = running.finish().status == Some(0);
-        killed += u32::from(!ended);
+        let ran = running.finish();
+        assert!(matches!(ran.status, Some(0 | 137)), "{:?}: {}", ran.status, ran.stderr);
+        let ended = ran.status == Some(0);
         // What lies in memory goes once the guard has seen that we are gone.
         let since = Instant::now();
         while !holding(Path::new("/dev/shm"), mark).is_empty() {
@@ -77,10 +89,11 @@ fn kill_at_any_moment(
         assert!(left.is_empty(), "{mark} is in {left:?}");
         if ended {
             assert_ne!(after, before, "it did nothing");
+            assert!(call > 5, "{verb:?} has {call} calls that change files");
+            println!("{verb:?} was killed before each of {} calls", call - 1);
             break;
         }
     }
-    assert!(killed > 3, "{killed} runs were killed");
 }
 
 #[test]
@@ -109,14 +122,14 @@ fn killed_verbs_leave_the_old_file_or_the_new_one() {
         format!("application_credentials:\n{}# end\n", entries.collect::<String>())
     };
     let clear = manifest(&|at| format!("m4rk3d-encrypt-{at}"));
-    kill_at_any_moment(&clear, &["encrypt"], "", "m4rk3d-encrypt", &house(recipient.to_string()));
+    kill_at_each_call(&clear, &["encrypt"], "", "m4rk3d-encrypt", &house(recipient.to_string()));
     let sealed =
         |mark: &str| manifest(&|at| format!("{:?}", encrypt(&format!("{mark}-{at}"), &recipient)));
     let both = format!("{recipient}, {other}");
-    kill_at_any_moment(&sealed("m4rk3d-rekey"), &["rekey"], "", "m4rk3d-rekey", &house(both));
+    kill_at_each_call(&sealed("m4rk3d-rekey"), &["rekey"], "", "m4rk3d-rekey", &house(both));
     let editor = "#!/bin/sh\nsed -i 's/client_secret: /client_secret: new-/' \"$1\"\n";
     let before = sealed("m4rk3d-kill");
-    kill_at_any_moment(
+    kill_at_each_call(
         &before,
         &["edit", MANIFEST],
         editor,

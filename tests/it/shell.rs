@@ -119,6 +119,17 @@ impl Appcred {
         self
     }
 
+    /// Is run by another program, which gets this first.
+    pub(crate) fn under(mut self, program: &Path, first: &str) -> Self {
+        let mut command = Command::new(program);
+        command.arg(first).arg(self.command.get_program()).args(self.command.get_args());
+        let set = self.command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.env_clear().envs(set).current_dir(self.command.get_current_dir().unwrap());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command = command;
+        self
+    }
+
     /// Runs it to its end and checks what was asked for.
     #[track_caller]
     pub(crate) fn run(mut self) -> Ran {
@@ -326,6 +337,11 @@ impl Running {
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child.0), signal).unwrap();
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.0.try_wait().unwrap().is_some()
     }
 
     /// What it has written on standard error so far.
