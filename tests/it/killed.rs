@@ -90,7 +90,10 @@ fn kill_at_each_call(
         if ended {
             assert_ne!(after, before, "it did nothing");
             assert!(call > 5, "{verb:?} has {call} calls that change files");
-            println!("{verb:?} was killed before each of {} calls", call - 1);
+            crate::histories::say(&format!(
+                "{verb:?} was killed before each of {} calls",
+                call - 1
+            ));
             break;
         }
     }

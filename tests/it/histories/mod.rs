@@ -32,7 +32,7 @@ const ENTRIES: [(&str, &str); 4] =
 pub(crate) struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -40,13 +40,19 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
     }
 
-    fn is_true(&mut self) -> bool {
+    pub(crate) fn is_true(&mut self) -> bool {
         self.next().is_multiple_of(2)
     }
+}
+
+/// Tells who runs a long round by hand.
+#[allow(clippy::print_stdout, reason = "with --nocapture, a long round says what it did")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
 }
 
 /// A client id and a secret for each name.
@@ -152,7 +158,7 @@ impl World {
 }
 
 /// The seeds of the histories to run.
-fn seeds(usual: u64) -> Range<u64> {
+pub(crate) fn seeds(usual: u64) -> Range<u64> {
     let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
     match number("APPCRED_HISTORY") {
         Some(seed) => seed..seed + 1,
