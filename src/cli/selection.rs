@@ -75,7 +75,7 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "WHAT")]
     prune: Option<PruneArg>,
     /// Stop if more than this many, or this many percent, would be deleted
-    #[arg(long, value_name = "N|N%", value_parser = max_deletes)]
+    #[arg(long, value_name = "N|N%", value_parser = str::parse::<MaxDeletes>)]
     max_deletes: Option<MaxDeletes>,
     /// Delete even if no entry is left for a target, or if it seems to lose one by a slip in its name or labels
     #[arg(long)]
@@ -140,16 +140,5 @@ fn domain(text: &str) -> Result<Glob, String> {
     match integrations::called(text)[..] {
         [only] if !is_known => glob(only.as_str()),
         _ => Ok(given),
-    }
-}
-
-fn max_deletes(text: &str) -> Result<MaxDeletes, String> {
-    let wrong = |_| format!("`{text}` is neither a number nor a percentage such as 20%");
-    match text.strip_suffix('%') {
-        Some(percent) => match percent.parse::<u8>().map_err(wrong)? {
-            percent @ 0..=100 => Ok(MaxDeletes::Percent(percent)),
-            _ => Err(format!("`{text}` is more than 100%")),
-        },
-        None => text.parse().map(MaxDeletes::Count).map_err(wrong),
     }
 }

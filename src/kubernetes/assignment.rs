@@ -1,11 +1,12 @@
 //! What is declared -> what each Home Assistant should hold, and what is wrong with objects. Pure.
 //!
 //! An object that is in error is left out, and holds up no other. Nothing is deleted because something is missing: only
-//! what an object represents that is being deleted, or that no longer selects the Home Assistant.
+//! what an object represents that is being deleted, or that selects others than the Home Assistant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::{Selector, SelectorExt};
 use smol_str::{SmolStr, format_smolstr};
 
@@ -14,7 +15,8 @@ use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec, SecretKeyRef};
 use super::wanted;
 use crate::lock::{TargetLock, WriteLock};
 use crate::model::{
-    Completeness, Desired, DesiredCredential, Key, Labels, OnDelete, Owner, Policy, TargetName,
+    Completeness, Desired, DesiredCredential, Key, Labels, MaxDeletes, OnDelete, Owner, Policy,
+    TargetName,
 };
 use crate::status::{Mode, Revisions};
 use crate::target::Endpoint;
@@ -86,6 +88,8 @@ struct ReadCredential<'d> {
     declared: &'d Declared<CredentialSpec>,
     key: Key,
     selector: Selector,
+    /// Whether it selects any Home Assistant.
+    selects_any: bool,
     wanted: Result<DesiredCredential, Fault>,
     revision: SmolStr,
 }
@@ -117,7 +121,7 @@ pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignmen
     read.values_mut().for_each(|all| all.sort_by_key(|of| of.declared.created));
     for (name, house) in &declared.houses {
         let credentials = read.get(name.namespace.as_str()).map_or(&[][..], Vec::as_slice);
-        let endpoint = endpoint(name, house, declared);
+        let endpoint = max_deletes(house).and_then(|_| endpoint(name, house, declared));
         let version = |of: &SecretKeyRef| {
             let secret = declared.secret(&name.beside(&of.name), &of.key);
             secret.map(|(_, version)| version).unwrap_or_default()
@@ -169,7 +173,10 @@ fn read_credential<'d>(
         Ok((secret, _)) => wanted::desired(name, key.clone(), &declared.spec, secret),
         Err(fault) => Err(fault.into()),
     };
-    Ok(ReadCredential { name, declared, key, selector, wanted, revision })
+    let selects_any = all
+        .houses_beside(name)
+        .any(|(_, house)| house.deleted.is_none() && selector.matches(&house.labels));
+    Ok(ReadCredential { name, declared, key, selector, selects_any, wanted, revision })
 }
 
 /// A selector as Kubernetes takes it: one that selects nothing by mistake would delete everywhere.
@@ -220,6 +227,18 @@ fn endpoint(
     })
 }
 
+/// How many credentials may be deleted at once.
+fn max_deletes(house: &Declared<HouseSpec>) -> Result<Option<MaxDeletes>, Fault> {
+    let limit = match &house.spec.max_deletes {
+        // A house that is being deleted is to be emptied.
+        _ if house.deleted.is_some() => return Ok(None),
+        None => return Ok(None),
+        Some(IntOrString::Int(count)) => count.to_string(),
+        Some(IntOrString::String(text)) => text.clone(),
+    };
+    limit.parse().map(Some).map_err(|why| Fault::invalid(format!("maxDeletes: {why}")))
+}
+
 /// What a Home Assistant is to hold, and what may be done for that.
 fn wanted_by(
     name: &ObjectName,
@@ -228,7 +247,10 @@ fn wanted_by(
     assignment: &mut ClusterAssignment,
 ) -> (HouseAssignment, Desired, Policy) {
     let mut of_house = HouseAssignment::default();
-    let mut policy = Policy { allow_empty: true, ..Policy::default() };
+    // Who empties a Home Assistant deletes that object or the credentials', or says how many may go.
+    let max_deletes = max_deletes(house).ok().flatten();
+    let allow_empty = max_deletes.is_some() || house.deleted.is_some();
+    let mut policy = Policy { max_deletes, allow_empty, ..Policy::default() };
     let mut desired = Vec::new();
     let mut clients: BTreeMap<(&str, &str), &ObjectName> = BTreeMap::new();
     for of in credentials {
@@ -237,10 +259,14 @@ fn wanted_by(
         let is_kept = spec.suspend || spec.protect || house.is_let_go();
         policy.protected.extend(spec.protect.then(|| of.key.clone()));
         if of.declared.deleted.is_some() || !is_selected {
-            if spec.deletion_policy == DeletionPolicy::Delete && !is_kept {
+            // A selector that selects none is more often a mistake than a wish.
+            let is_deleted = of.declared.deleted.is_some() || house.deleted.is_some();
+            let is_meant = is_deleted || of.selects_any;
+            if spec.deletion_policy == DeletionPolicy::Delete && !is_kept && is_meant {
                 of_house.gone.insert(of.key.clone(), wanted::on_delete(&spec.integration));
             }
             if of.declared.deleted.is_some() {
+                policy.allow_empty = true;
                 of_house.revisions.entries.insert(of.key.clone(), of.revision.clone());
             }
             continue;
@@ -315,12 +341,13 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
     use serde_json::{Value as Json, json};
 
     use super::{ClusterAssignment, assign};
     use crate::kubernetes::declared::{Declarations, Declared, ObjectName, SecretValues};
-    use crate::kubernetes::resources::DeletionPolicy;
-    use crate::model::{Key, OnDelete, Owner, Secret};
+    use crate::kubernetes::resources::{DeletionPolicy, HouseSpec};
+    use crate::model::{Key, MaxDeletes, OnDelete, Owner, Policy, Secret};
 
     pub(in crate::kubernetes) fn name(name: &str) -> ObjectName {
         ObjectName { namespace: "ns".to_owned(), name: name.to_owned() }
@@ -394,6 +421,8 @@ pub(super) mod tests {
             ("suspended", suspended),
             ("wanted", json!({})),
         ]);
+        let other = labelled(&all, &[("ring", "2")]);
+        all.houses.insert(name("other"), other);
         for of in ["deleted", "retained", "suspended"] {
             let of = all.credentials.get_mut(&name(of)).unwrap();
             of.deleted = Some(Timestamp::UNIX_EPOCH);
@@ -402,6 +431,71 @@ pub(super) mod tests {
         assert_eq!(keys(&all), (text(&["wanted"]), text(&["deleted", "elsewhere"])));
         all.credentials.clear();
         assert_eq!(keys(&all), (text(&[]), text(&[])), "an empty answer deletes nothing");
+    }
+
+    /// The house, with these labels.
+    fn labelled(all: &Declarations, labels: &[(&str, &str)]) -> Declared<HouseSpec> {
+        let labels = labels.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        Declared { labels: labels.collect(), ..all.houses[&name("cabin")].clone() }
+    }
+
+    /// The policy of the house, which has these labels, with one credential for each of these rings.
+    fn policy(labels: &[(&str, &str)], rings: &[&str], change: fn(&mut Declarations)) -> Policy {
+        let names = ["a", "b", "c"];
+        let of = |(name, ring): (&&'static str, &&str)| {
+            (*name, json!({"targetSelector": {"matchLabels": {"ring": ring}}}))
+        };
+        let mut all = declarations(&names.iter().zip(rings).map(of).collect::<Vec<_>>());
+        for (of, labels) in [("other", &[("ring", "2")][..]), ("cabin", labels)] {
+            let house = labelled(&all, labels);
+            all.houses.insert(name(of), house);
+        }
+        change(&mut all);
+        assigned(&all).specs[&name("cabin").target()].policy.clone()
+    }
+
+    #[test]
+    fn labels_alone_delete_where_another_house_is_selected_and_never_the_last_one() {
+        let gone = |policy: &Policy| {
+            let keys = policy.gone.iter().flatten().map(|(key, _)| key.to_string());
+            keys.collect::<Vec<_>>().join(" ")
+        };
+        let moved = policy(&[("ring", "1")], &["1", "2", "3"], |_| {});
+        assert_eq!(gone(&moved), "b", "of the third, nobody is selected");
+        assert!(!moved.allow_empty);
+        let unlabelled = policy(&[], &["2"], |_| {});
+        assert_eq!((gone(&unlabelled).as_str(), unlabelled.allow_empty), ("a", false));
+        let deleted = policy(&[], &["2", "3"], |all| {
+            let of = all.credentials.get_mut(&name("b")).unwrap();
+            of.deleted = Some(Timestamp::UNIX_EPOCH);
+        });
+        assert_eq!((gone(&deleted).as_str(), deleted.allow_empty), ("a b", true));
+        let emptied = policy(&[], &["2"], |all| {
+            let of = all.houses.get_mut(&name("cabin")).unwrap();
+            of.spec.deletion_policy = DeletionPolicy::Delete;
+            of.spec.max_deletes = Some(IntOrString::Int(0));
+            of.deleted = Some(Timestamp::UNIX_EPOCH);
+        });
+        assert_eq!((emptied.max_deletes, emptied.allow_empty), (None, true));
+    }
+
+    #[test]
+    fn a_limit_of_deletes_is_a_number_or_a_percentage() {
+        let limited = |limit: IntOrString| {
+            let mut all = declarations(&[]);
+            all.houses.get_mut(&name("cabin")).unwrap().spec.max_deletes = Some(limit);
+            let assignment = assigned(&all);
+            let fault = assignment.houses[&name("cabin")].fault.clone();
+            let spec = assignment.specs.get(&name("cabin").target());
+            (spec.map(|spec| spec.policy.max_deletes), fault.map(|fault| fault.message))
+        };
+        assert_eq!(limited(IntOrString::Int(3)), (Some(Some(MaxDeletes::Count(3))), None));
+        let percent = IntOrString::String("20%".to_owned());
+        assert_eq!(limited(percent), (Some(Some(MaxDeletes::Percent(20))), None));
+        for wrong in [IntOrString::Int(-1), IntOrString::String("many".to_owned())] {
+            let (spec, why) = limited(wrong);
+            assert!(spec.is_none() && why.unwrap().starts_with("maxDeletes: `"));
+        }
     }
 
     #[test]

@@ -117,6 +117,17 @@ impl Declarations {
         }
     }
 
+    /// The HomeAssistants of the same namespace.
+    pub(super) fn houses_beside(
+        &self,
+        name: &ObjectName,
+    ) -> impl Iterator<Item = (&ObjectName, &Declared<HouseSpec>)> {
+        let first = name.beside("");
+        self.houses
+            .range(first.clone()..)
+            .take_while(move |(of, _)| of.namespace == first.namespace)
+    }
+
     /// The uids of all objects.
     pub(super) fn uids(&self) -> BTreeSet<&str> {
         let houses = self.houses.values().map(|of| of.uid.as_str());

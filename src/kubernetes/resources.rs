@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,11 @@ pub(super) struct HouseSpec {
     /// What happens there to the credentials of the namespace once this object is deleted.
     #[serde(default = "retain")]
     pub(super) deletion_policy: DeletionPolicy,
+    /// How many credentials may be deleted there at once, as in `3` or `20%`; where it would be more, none is. Where it
+    /// is left out, it may be any number, but labels alone never take the last one away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "number_or_percentage")]
+    pub(super) max_deletes: Option<IntOrString>,
 }
 
 /// One wanted credential of an integration.
@@ -222,6 +228,11 @@ fn answers(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "additionalProperties": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
     })
+}
+
+/// A number, or a text with a percentage.
+fn number_or_percentage(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"x-kubernetes-int-or-string": true})
 }
 
 /// How a Home Assistant is.

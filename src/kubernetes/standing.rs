@@ -12,6 +12,7 @@ use super::farewell::Finalizer;
 use super::resources::{FINALIZER, HeldStatus, TargetCounts};
 use super::untitled::untitled;
 use crate::model::{Key, counted};
+use crate::plan::Why;
 use crate::status::{Holding, Link, TargetStatus};
 
 /// So many Home Assistants are named in one message.
@@ -126,7 +127,7 @@ fn of_target(assigned: &HouseAssignment, target: &TargetStatus) -> ObjectStandin
     }
     if !target.differences.is_empty() {
         let all = target.differences.iter().map(|difference| match &difference.why {
-            Some(why) => format!("{}: {}", difference.what, untitled(&why.to_string())),
+            Some(why) => format!("{}: {}", difference.what, of_why(why)),
             None => difference.what.clone(),
         });
         let all: Vec<String> = all.collect();
@@ -139,6 +140,17 @@ fn of_target(assigned: &HouseAssignment, target: &TargetStatus) -> ObjectStandin
     let number = counted(assigned.wanted.len(), "credential");
     let are = if assigned.wanted.len() == 1 { "is" } else { "are" };
     ObjectStanding::done("Synced", format!("{number} {are} as wanted"))
+}
+
+/// Why something is withheld, with what a resource says about that.
+fn of_why(why: &Why) -> String {
+    match why {
+        Why::TooManyDeletes { .. } => format!("{why}; if they are meant, raise maxDeletes"),
+        Why::NothingDesired => {
+            "nothing selects this HomeAssistant any more; if all is meant to go, set maxDeletes, or delete the ApplicationCredentials".to_owned()
+        }
+        other => untitled(&other.to_string()),
+    }
 }
 
 fn set_up_error(entry: &crate::status::EntryStatus) -> Option<String> {
@@ -249,7 +261,7 @@ pub(super) fn of_credential(
 fn of_counts(counts: &TargetCounts, failed: &[String]) -> ObjectStanding {
     let TargetCounts { total, synced, suspended, .. } = counts;
     if *total == 0 {
-        let message = "no HomeAssistant of this namespace has the labels of targetSelector";
+        let message = "no HomeAssistant of this namespace has the labels of targetSelector; where the credential is, it stays until this object is deleted";
         return ObjectStanding::open("NoTargets", message.to_owned(), Way::Reconciling);
     }
     let number = match suspended {

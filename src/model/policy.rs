@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -186,6 +187,21 @@ impl fmt::Display for MaxDeletes {
         match self {
             Self::Count(count) => write!(f, "{count}"),
             Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+impl FromStr for MaxDeletes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |_| format!("`{text}` is neither a number nor a percentage such as 20%");
+        match text.strip_suffix('%') {
+            Some(percent) => match percent.parse::<u8>().map_err(wrong)? {
+                percent @ 0..=100 => Ok(Self::Percent(percent)),
+                _ => Err(format!("`{text}` is more than 100%")),
+            },
+            None => text.parse().map(Self::Count).map_err(wrong),
         }
     }
 }

@@ -98,7 +98,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "yaml_edit",
         ],
     ),
-    ("kubernetes", &["model", "diagnostic", "field", "lock", "status", "target", "watch"]),
+    ("kubernetes", &["model", "diagnostic", "field", "lock", "plan", "status", "target", "watch"]),
     ("verify", &["model", "codes", "integrations", "http"]),
     ("status", &["model", "codes", "diagnostic", "plan"]),
     (

@@ -179,9 +179,12 @@ fn ha_follows_resources_from_their_creation_to_their_end(release: Release) {
     eventually("it was looked at", || {
         cluster.get("hass/cabin")["status"]["lastHandledReconcileAt"] == "now"
     });
-    // What no longer selects a house leaves it, as what is deleted does.
+    // What selects another house leaves this one, as what is deleted does.
+    let garage = house(&ha, "  suspend: true\n").replace("cabin", "garage");
+    cluster.apply(&garage.replace("ring: canary", "ring: stable"));
     patch("acred/family", r#"{"spec": {"targetSelector": {"matchLabels": {"ring": "stable"}}}}"#);
     arrives(&ha, &[("b", "m4rk3d-other")]);
+    cluster.kubectl(["delete", "hass/garage", "--timeout=60s"]);
     eventually("it has none", || {
         condition(&cluster, "acred/family", "Ready") == is_so("False", "NoTargets")
     });
@@ -197,6 +200,62 @@ fn ha_follows_resources_from_their_creation_to_their_end(release: Release) {
     let log = end(running);
     let all = cluster.kubectl(["get", "hass,acred,events", "-o", "yaml"]) + &log;
     assert!(!all.contains("m4rk3d") && !all.contains(ha.token()), "{all}");
+}
+
+#[test]
+fn labels_delete_no_more_than_is_allowed_ha_2026_11() {
+    let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let running = controller(&cluster, &["--resync", "1"]);
+    let garage = house(&ha, "  suspend: true\n").replace("cabin", "garage");
+    let mut all = house(&ha, "") + &garage;
+    for (name, client) in [("first", "a"), ("second", "b"), ("third", "c")] {
+        all += &secret(name, "secret", &format!("m4rk3d-{name}"));
+        all += &credential(name, "spotify", client, LEFT_ALONE);
+    }
+    cluster.apply(&all);
+    let (a, b, c) = (("a", "m4rk3d-first"), ("b", "m4rk3d-second"), ("c", "m4rk3d-third"));
+    arrives(&ha, &[a, b, c]);
+    wait_ready(&cluster, "hass/cabin");
+    let withheld = |why: &str| {
+        eventually("it is withheld", || {
+            let is_withheld =
+                condition(&cluster, "hass/cabin", "Stalled") == is_so("True", "Withheld");
+            is_withheld && cluster.get("hass/cabin")["status"].to_string().contains(why)
+        });
+        arrives(&ha, &[a, b, c]);
+    };
+    let label = |label: &str| {
+        cluster.kubectl(["label", "hass/cabin", "--overwrite", label]);
+    };
+    let limit = |limit: &str| {
+        let patch = format!(r#"{{"spec": {{"maxDeletes": {limit}}}}}"#);
+        cluster.kubectl(["patch", "hass/cabin", "--type=merge", "-p", &patch]);
+    };
+    label("ring-");
+    withheld("nothing selects this HomeAssistant any more");
+    limit("2");
+    withheld("3 deletes planned, 2 allowed");
+    label("ring=canary");
+    wait_ready(&cluster, "hass/cabin");
+    // A selector that selects nobody deletes nothing.
+    let select = |ring: &str| {
+        let patch =
+            format!(r#"{{"spec": {{"targetSelector": {{"matchLabels": {{"ring": "{ring}"}}}}}}}}"#);
+        cluster.kubectl(["patch", "acred/first", "--type=merge", "-p", &patch]);
+    };
+    select("canray");
+    eventually("it has none", || {
+        condition(&cluster, "acred/first", "Ready") == is_so("False", "NoTargets")
+    });
+    arrives(&ha, &[a, b, c]);
+    // Within the limit it is done.
+    cluster.kubectl(["label", "hass/garage", "--overwrite", "ring=canray"]);
+    arrives(&ha, &[b, c]);
+    cluster.kubectl(["label", "hass/garage", "--overwrite", "ring=canary"]);
+    limit("\"100%\"");
+    label("ring-");
+    arrives(&ha, &[]);
+    end(running);
 }
 
 #[test]
