@@ -16,7 +16,8 @@ use crate::codes::{ActionCode, ReasonCode};
 use crate::model::{Held, Key, Seal, TargetName, Wave, counted, to_json};
 use crate::plan::{Action, Plan, Reason, Step, Withheld};
 
-const KIND: &str = "appcred plan";
+/// What a saved plan says that it is.
+pub const KIND: &str = "appcred plan";
 const FORMAT_VERSION: u32 = 1;
 
 /// What is to be applied, and nothing else.

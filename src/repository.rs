@@ -51,6 +51,14 @@ pub fn check(
     problems
 }
 
+/// Warns of what targets store in plain text where Git would take it in. What cannot be checked is reported by
+/// [`check`].
+pub fn check_stored(project: &Project) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    let _ = stored_by_targets(project, &mut problems);
+    problems
+}
+
 /// The folders of the project and of its manifests, which may be in other repositories, as submodules are.
 fn folders<'f>(folder: &'f Path, entries: &'f [Arc<Entry>]) -> impl Iterator<Item = &'f Path> {
     let of_entries = entries.iter().filter_map(|entry| entry.domain.spot.file.path().parent());

@@ -6,7 +6,7 @@ set -euo pipefail
 xargs --no-run-if-empty printf '%s\0' <<<"${ARGUMENTS:-}" >"$RUNNER_TEMP/appcred-arguments"
 mapfile -d '' -t arguments <"$RUNNER_TEMP/appcred-arguments"
 case $COMMAND in
-  validate) arguments+=(--strict) ;;
+  validate) [ "${STRICT:-true}" = true ] && arguments+=(--strict) ;;
   plan) arguments+=(--detailed-exitcode) ;;
   apply) arguments+=(--yes) ;;
   *)

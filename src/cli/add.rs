@@ -114,14 +114,9 @@ pub(super) async fn run(
     let loaded = load(&global);
     verb.domain = verb.domain.map(|domain| domain_called(&domain, &loaded));
     // A target says what is to be registered.
-    let offered = match is_asking(&verb) {
-        true => {
-            workspace(&global)
-                .offered(&loaded.project, &TargetSelection::of_names(verb.targets.clone()))
-                .await
-        }
-        false => Offered::default(),
-    };
+    let offered = workspace(&global)
+        .offered(&loaded.project, &TargetSelection::of_names(verb.targets.clone()))
+        .await;
     match questions::answered(move || add(&global, &verb, loaded, &offered)).await? {
         // An interrupted question ends before the signal arrives, and leaves its line open.
         Some(Err(error)) if interrupt::is_cause(&error) => interrupt::ended(),
@@ -180,6 +175,7 @@ fn add(
             recipients(global, &loaded.project, &[], &file)?
         }
     };
+    recipients.warn_of_lockout(resolver.recipients());
     let secret = match client {
         Some(client) => checked(&client.client_secret, &loaded.project)?,
         None => secret(verb.secret_stdin, "--secret-stdin or --from", &loaded.project)?,

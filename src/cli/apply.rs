@@ -18,7 +18,7 @@ use crate::workspace::{Comparison, TargetView, find_entry};
 
 use super::exit::ExitStatus;
 use super::gather::{Gathered, ask_about_troubles, gather, load, reported, show_unknown};
-use super::inputs::refuse_inputs;
+use super::inputs::{OutputKind, refuse_inputs};
 use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::lock_targets;
@@ -87,7 +87,7 @@ impl ApplyArgs {
 }
 
 pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<ExitStatus> {
-    refuse_inputs(global, verb.outputs.files())?;
+    refuse_inputs(global, verb.outputs.files().map(|file| (OutputKind::Report, file)))?;
     let saved = verb.plan.as_deref().map(|file| saved_plan(global, file)).transpose()?;
     let earlier = saved.as_ref().map_or(&[][..], PlanFile::arguments);
     let policy = verb.policy.overrides(&verb.entries).held_back_by(earlier);

@@ -80,8 +80,6 @@ pub(super) fn chosen(
             "{unknown} Only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml"
         );
     }
-    if is_asking {
-        console::print_error(&where_to_register(&domain, &offered.redirect_uris));
-    }
+    console::print_error(&where_to_register(&domain, &offered.redirect_uris));
     Ok(domain)
 }

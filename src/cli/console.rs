@@ -65,7 +65,11 @@ fn print_to_stdout(text: &str, has_links: bool) -> io::Result<()> {
     HAS_PRINTED.store(true, Ordering::Relaxed);
     match write(anstream::stdout(), text, has_links) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+        Err(error) => {
+            let why = format!("cannot write to standard output: {error}");
+            Err(io::Error::new(error.kind(), why))
+        }
+        Ok(()) => Ok(()),
     }
 }
 

@@ -22,7 +22,7 @@ use super::exit::ExitStatus;
 use super::listen::ListenArgs;
 use super::output::names;
 use super::served::Served;
-use super::watch::{all, snapshots};
+use super::watch::{all, seconds, snapshots};
 use super::{Global, environment, service};
 
 /// An owner has 100 characters at most, and the namespace takes up to 63 of them, after a dot.
@@ -52,8 +52,8 @@ pub(super) struct ControllerArgs {
     /// Give up a deleted resource after so long, where a Home Assistant still holds what it represents
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     deletion_timeout: u64,
-    /// Look at each Home Assistant this often
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    /// Look at each Home Assistant this often: seconds, or as in 5m
+    #[arg(long, value_name = "TIME", default_value_t = 300, value_parser = seconds)]
     resync: u64,
     /// Have another replica act once this one has not renewed the Lease for so long; this one stops after two thirds
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(3..=3600))]

@@ -79,6 +79,14 @@ pub(super) fn run(
     }
     let of_file = |file: &Path| encrypt(global, file, verb, &project);
     let Some(mut all) = in_all(&files, of_file) else { return Ok(ExitStatus::Failure) };
+    let (resolver, _) = non_interactive_resolver(global, &project);
+    // Who names one for this run means that one.
+    let known =
+        all.iter().map(|of_file| &of_file.recipients).filter(|_| verb.recipients.is_empty());
+    if let Some(others) = known.into_iter().find(|of_file| of_file.locks_out(resolver.recipients()))
+    {
+        others.warn_of_lockout(resolver.recipients());
+    }
     let changes: Vec<_> = all.iter_mut().filter_map(|of_file| of_file.change.take()).collect();
     files::change_all(&changes)?;
     let mut encrypted = Vec::new();

@@ -11,6 +11,7 @@ use crate::manifest::{Entry, LoadRequest, Loaded, Project, secret_values};
 use crate::model::{PolicyOverrides, Rollout, TargetSelection, Windows};
 use crate::reconcile::{self, Verdicts};
 use crate::report::{EntryPlaces, TargetReport, notices, problems};
+use crate::repository;
 use crate::secret::{IdentityProblem, SecretResolver, env};
 use crate::target::Target;
 use crate::workspace::{
@@ -98,7 +99,10 @@ pub(super) async fn gather(
     selection: &TargetSelection,
     policy: &PolicyOverrides,
 ) -> anyhow::Result<Gathered> {
-    gather_loaded(global, load(global), selection, policy, OnError::Stop).await
+    let mut loaded = load(global);
+    let project = loaded.project.clone();
+    loaded.problems.append(spawn_blocking(move || repository::check_stored(&project)).await?);
+    gather_loaded(global, loaded, selection, policy, OnError::Stop).await
 }
 
 /// The same for what was read already.

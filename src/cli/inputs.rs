@@ -1,12 +1,16 @@
-//! What is never overwritten by a report, a plan or a snapshot: what a project reads.
+//! What is never overwritten by a report, a plan or a snapshot: what a project reads, and what is no earlier one.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use serde::Deserialize;
 
 use crate::files::{self, DATA_LIMIT, Stamp};
 use crate::model::{PROJECT_FILE, Visible};
+use crate::plan_file;
 use crate::secret::{holds_identity, is_age_file, is_sops_document};
+use crate::target::snapshot;
 
 use super::gather::{load, non_interactive_resolver, workspace};
 use super::rekey::all_files;
@@ -25,27 +29,84 @@ const NAMES: [&str; 9] = [
     ".sops.yml",
 ];
 
-/// Refuses to write over a file that is read: such a name was mistyped. It is called before anything is done.
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OutputKind {
+    /// A report, of whatever form.
+    Report,
+    /// A saved plan.
+    Plan,
+    /// A snapshot.
+    Snapshot,
+}
+
+impl OutputKind {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Plan => "saved plan",
+            Self::Snapshot => "snapshot",
+        }
+    }
+
+    /// What a file holds, as it says itself; none where it is neither a saved plan nor a snapshot.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Kind {
+            kind: String,
+        }
+        let Kind { kind } = serde_json::from_slice(bytes).ok()?;
+        match kind.as_str() {
+            plan_file::KIND => Some(Self::Plan),
+            snapshot::KIND => Some(Self::Snapshot),
+            _ => None,
+        }
+    }
+}
+
+/// Refuses to write over a file that is read, or a plan or snapshot over anything else than an earlier one: such a name
+/// was mistyped. It is called before anything is done.
 ///
 /// # Errors
 /// Where it is one, or it does not show what it is.
 pub(super) fn refuse_inputs<'f>(
     global: &Global,
-    written: impl Iterator<Item = &'f Path>,
+    written: impl Iterator<Item = (OutputKind, &'f Path)>,
 ) -> anyhow::Result<()> {
-    let written: Vec<&Path> = written.filter(|file| holds_something(file)).collect();
+    let written: Vec<_> = written.collect();
+    let mut known = BTreeSet::new();
+    if let Some((_, twice)) = written.iter().find(|(_, file)| !known.insert(files::resolved(file)))
+    {
+        bail!("{} would be written twice: choose a file for each", twice.visible());
+    }
+    let written: Vec<_> = written.into_iter().filter(|(_, file)| holds_something(file)).collect();
     if written.is_empty() {
         return Ok(());
     }
     let inputs = inputs(global);
-    for file in written {
+    for (kind, file) in written {
         // A file with several names is written in place.
         let identity = |file: &Path| Stamp::of(file).map(|stamp| stamp.identity());
         let written = identity(file);
-        if is_input(file)? || inputs.iter().any(|input| identity(input) == written) {
+        let bytes = files::read_unchecked(file, DATA_LIMIT);
+        let bytes = bytes.with_context(|| {
+            format!(
+                "cannot read {}, which was not overwritten: choose another file",
+                file.visible()
+            )
+        })?;
+        if is_input(file, &bytes) || inputs.iter().any(|input| identity(input) == written) {
             bail!(
                 "{} holds a manifest, settings, secrets or a key, and was not overwritten: choose another file",
                 file.visible()
+            );
+        }
+        let found = OutputKind::of(&bytes).unwrap_or(OutputKind::Report);
+        if found != kind {
+            bail!(
+                "{} does not hold an earlier {}, and was not overwritten: choose another file, or remove it",
+                file.visible(),
+                kind.noun()
             );
         }
     }
@@ -74,23 +135,18 @@ fn inputs(global: &Global) -> Vec<PathBuf> {
 }
 
 /// Whether it is seen by a file itself that it is read, by this project or another.
-fn is_input(file: &Path) -> anyhow::Result<bool> {
-    if file.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known)) {
-        return Ok(true);
-    }
-    let bytes = files::read_unchecked(file, DATA_LIMIT).with_context(|| {
-        format!("cannot read {}, which was not overwritten: choose another file", file.visible())
-    })?;
-    let text = String::from_utf8_lossy(&bytes);
+fn is_input(file: &Path, bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
     let text = text.trim_start_matches('\u{feff}');
     let begins = |start: &str| text.lines().any(|line| line.starts_with(start));
-    Ok(is_age_file(&bytes)
+    file.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known))
+        || is_age_file(bytes)
         || begins("application_credentials:")
         || begins("-----BEGIN ")
         || begins("sops:")
         || is_sops_document(text)
         || holds_identity(text)
-        || is_manifest_in_braces(text))
+        || is_manifest_in_braces(text)
 }
 
 /// Whether this is a manifest in JSON, or in the same form of YAML.
@@ -102,11 +158,12 @@ fn is_manifest_in_braces(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::is_input;
 
     #[test]
     fn what_is_read_is_seen_by_its_content_and_a_report_is_not_taken_for_it() {
-        let folder = tempfile::tempdir().unwrap();
         let sops = "{\"a\": \"ENC[AES256_GCM,data:x,iv:x,tag:x,type:str]\", \"sops\": {\"mac\": \"x\", \"version\": \"3.9.0\"}}";
         let with_mark = "\u{feff}application_credentials:\n";
         for (name, text, is_read) in [
@@ -121,13 +178,7 @@ mod tests {
             ("plan.xml", "<?xml version=\"1.0\"?>\n<testsuites/>", false),
             ("plan.md", "### appcred\n\n`application_credentials.yaml`\n", false),
         ] {
-            let file = folder.path().join(name);
-            std::fs::write(&file, text).unwrap();
-            assert_eq!(is_input(&file).unwrap(), is_read, "{name}");
+            assert_eq!(is_input(Path::new(name), text.as_bytes()), is_read, "{name}");
         }
-        let large = folder.path().join("large.json");
-        let larger = std::fs::File::create(&large).unwrap();
-        larger.set_len(super::DATA_LIMIT + 1).unwrap();
-        assert!(is_input(&large).unwrap_err().to_string().contains("was not overwritten"));
     }
 }

@@ -17,7 +17,7 @@ use super::exit::ExitStatus;
 use super::gather::{
     Gathered, ask_about_troubles, gather, gather_snapshot, reported, show_unknown, workspace,
 };
-use super::inputs::refuse_inputs;
+use super::inputs::{OutputKind, refuse_inputs};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
@@ -119,20 +119,27 @@ impl FailOn {
     }
 
     fn message(self, count: usize, plan: &Plan) -> String {
-        let accounts = plan.removed_accounts();
-        if self == Self::Delete && accounts > 0 {
-            let credentials = counted(count - accounts, "credential");
-            let accounts = counted(accounts, "linked account");
-            return format!("--fail-on delete: {credentials} and {accounts} to delete");
-        }
         let (name, what) = match self {
-            Self::Delete => ("delete", "to delete"),
+            Self::Delete => return format!("--fail-on delete: {}", deletes(plan)),
             Self::Foreign => ("foreign", "that no repository manages"),
             Self::Drift => ("drift", "not as the entry wants it"),
             Self::Expiring => ("expiring", "to renew"),
         };
         format!("--fail-on {name}: {} {what}", counted(count, "credential"))
     }
+}
+
+/// What a plan deletes, and what it would delete if nothing held that back.
+fn deletes(plan: &Plan) -> String {
+    let parts = [
+        (plan.deletes(), "credential", "to delete"),
+        (plan.removed_accounts(), "linked account", "to delete"),
+        (plan.deferred_deletes(), "credential", "to delete once nothing holds that back"),
+    ];
+    let parts = parts.into_iter().filter(|(count, ..)| *count > 0);
+    let parts: Vec<_> =
+        parts.map(|(count, noun, what)| format!("{} {what}", counted(count, noun))).collect();
+    parts.join(", ")
 }
 
 /// How many of the selected entries of a target are reported because of their dates.
@@ -148,7 +155,8 @@ fn due(view: &TargetView, problems: &Diagnostics, selection: &Selection) -> usiz
 }
 
 pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<ExitStatus> {
-    refuse_inputs(global, verb.outputs.files().chain(verb.out.as_deref()))?;
+    let reports = verb.outputs.files().map(|file| (OutputKind::Report, file));
+    refuse_inputs(global, reports.chain(verb.out.as_deref().map(|file| (OutputKind::Plan, file))))?;
     let policy = verb.policy.overrides(&verb.entries);
     let mut gathered = match &verb.against {
         None => gather(global, &verb.selection.selection(), &policy).await?,

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use crate::manifest::Project;
-use crate::model::{AGE_HEADER, Visible};
+use crate::model::{AGE_HEADER, PROJECT_FILE, Visible};
+use crate::secret::seal::bare;
 use crate::secret::{
     BadRules, RuleRecipients, is_age_file, is_sops_document, rule_recipients, rules_for,
 };
@@ -33,11 +34,38 @@ impl Recipients {
         }
     }
 
-    /// The same of a file that may have nothing encrypted to them: a SOPS document has its own recipients.
+    /// The same of a file that may have nothing encrypted to them.
     pub(super) fn say_of(&self, written: &[u8]) {
-        let text = String::from_utf8_lossy(written);
-        if (is_age_file(written) || text.contains(AGE_HEADER)) && !is_sops_document(&text) {
+        if self.are_used_in(written) {
             self.say();
+        }
+    }
+
+    /// Whether something in such a file is encrypted to them: a SOPS document has its own recipients.
+    pub(super) fn are_used_in(&self, written: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(written);
+        (is_age_file(written) || text.contains(AGE_HEADER)) && !is_sops_document(&text)
+    }
+}
+
+impl Recipients {
+    /// Whether none of the identities found here, whose recipients are these, can open what is encrypted to them. Who has
+    /// none encrypts for others.
+    pub(super) fn locks_out(&self, own: &[String]) -> bool {
+        let is_own = |name: &String| own.iter().any(|own| bare(own) == bare(name));
+        !self.names.is_empty() && !own.is_empty() && !self.names.iter().any(is_own)
+    }
+
+    /// Warns where that is so, before anything is written.
+    pub(super) fn warn_of_lockout(&self, own: &[String]) {
+        if self.locks_out(own) {
+            let (named, place) = match &self.rules {
+                Some(rules) => (rules.visible(), "in its rule"),
+                None => (PROJECT_FILE.into(), "under `age: recipients:`"),
+            };
+            console::warning(format_args!(
+                "none of the age identities found matches the recipients of {named}, so you could not decrypt the result: add your recipient {place}, or bring an identity that fits"
+            ));
         }
     }
 }

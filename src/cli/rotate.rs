@@ -208,6 +208,9 @@ fn rotate<'p>(
         if after == **before {
             return Ok(Some((file, false)));
         }
+        if recipients.are_used_in(&after) {
+            recipients.warn_of_lockout(resolver.recipients());
+        }
         let change = FileChange { path: file.clone(), before: Some(before), after };
         write(global, std::slice::from_ref(&change))?;
         recipients.say_of(&change.after);

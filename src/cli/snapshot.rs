@@ -12,7 +12,7 @@ use crate::workspace::{Comparison, TargetView};
 
 use super::exit::ExitStatus;
 use super::gather::{gather, show_unknown};
-use super::inputs::refuse_inputs;
+use super::inputs::{OutputKind, refuse_inputs};
 use super::selection::TargetArgs;
 use super::{Global, console, environment};
 
@@ -36,7 +36,7 @@ pub(super) struct SnapshotArgs {
 
 pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<ExitStatus> {
     let output = verb.output.as_deref().filter(|file| *file != Path::new("-"));
-    refuse_inputs(global, output.into_iter())?;
+    refuse_inputs(global, output.map(|file| (OutputKind::Snapshot, file)).into_iter())?;
     let gathered = gather(global, &verb.selection.selection(), &PolicyOverrides::default()).await?;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let known = views.iter().filter_map(|view| Some((view, view.comparison.as_ref().ok()?)));

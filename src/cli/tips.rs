@@ -51,6 +51,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("--force", "--yes"),
     ("--dry-run", "'appcred plan' shows what would be done"),
     ("--check", "'appcred plan' shows what would be done"),
+    ("--json", "'--format json' writes it for programs"),
 ];
 
 /// That an option of several letters has one dash, as in terraform and Go: clap would read letters and values in

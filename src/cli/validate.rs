@@ -10,7 +10,7 @@ use crate::secret::is_from_program;
 
 use super::exit::ExitStatus;
 use super::gather::{load, non_interactive_resolver, show};
-use super::inputs::refuse_inputs;
+use super::inputs::{OutputKind, refuse_inputs};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::{GitArgs, Global, console};
@@ -21,8 +21,8 @@ use super::{GitArgs, Global, console};
 /// are checked against the built-in list; one of your own is named under `custom_integrations`.
 ///
 /// Secrets, certificates and keys are checked as far as they can be read here: what needs an identity,
-/// a variable or a file that is elsewhere is skipped. A name that secrets.yaml does not have is an error, and a
-/// warning where only other files of secrets are here, such as secrets.sops.yaml.
+/// a variable or a file outside the project is skipped. A name that secrets.yaml does not have is an error, and a
+/// warning where there is no secrets.yaml, which may be on another machine; so is a `!file` that is not there.
 ///
 /// Warns where a secret is not encrypted to the project's recipients, as far as the identities show
 /// that are found and need no input. Warns also of age identities, and of files
@@ -49,7 +49,7 @@ pub(super) struct Validate {
 }
 
 pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {
-    refuse_inputs(global, verb.outputs.files())?;
+    refuse_inputs(global, verb.outputs.files().map(|file| (OutputKind::Report, file)))?;
     let loaded = load(global);
     let (resolver, unusable) = non_interactive_resolver(global, &loaded.project);
     let mut problems = check_loaded(&loaded, &resolver);

@@ -25,7 +25,7 @@ use super::ask::Terminal;
 use super::exit::ExitStatus;
 use super::gather::workspace;
 use super::git_source::FetchedProject;
-use super::inputs::refuse_inputs;
+use super::inputs::{OutputKind, refuse_inputs};
 use super::listen::ListenArgs;
 use super::output::names;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
@@ -59,12 +59,12 @@ pub(super) struct WatchArgs {
     /// Report what differs, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Look at each target and at all files this often
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    /// Look at each target and at all files this often: seconds, or as in 5m
+    #[arg(long, value_name = "TIME", default_value_t = 300, value_parser = seconds)]
     resync: u64,
     /// Look at files this often instead of waiting for events; on network file systems that is done
     /// anyway
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
     poll: Option<u64>,
     /// Ask the providers this often whether they still accept the clients, as in 1d; at least an hour
     ///
@@ -85,7 +85,8 @@ pub(super) struct WatchArgs {
 }
 
 pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitStatus> {
-    refuse_inputs(&global, verb.snapshot.as_deref().into_iter())?;
+    let snapshot = verb.snapshot.as_deref().map(|file| (OutputKind::Snapshot, file));
+    refuse_inputs(&global, snapshot.into_iter())?;
     let settings = settings(&verb);
     let names = Arc::new(names(&global));
     let source = verb.git.source()?.zip(global.fetched.as_ref());
@@ -178,6 +179,14 @@ fn settings(verb: &WatchArgs) -> WatchSettings {
     };
     let resync = Duration::from_secs(verb.resync);
     WatchSettings { resync, detection, verify_every: verb.verify_every }
+}
+
+/// Reads a number of seconds, or `5m`, `1h` and whatever else is a time of a second or more, up to a year.
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
+    let seconds = text.parse().ok().or_else(|| max_age(text).ok()?.as_secs().try_into().ok());
+    let seconds = seconds.filter(|seconds| (1..=31_536_000).contains(seconds));
+    seconds
+        .ok_or_else(|| format!("`{text}` is no time from 1 second to a year, as in 300, 30s or 5m"))
 }
 
 /// Reads `1d`, `12h` and whatever else is a time of an hour or more.

@@ -51,7 +51,7 @@ codes! {
         TooManyDeletes = "too_many_deletes",
         /// No entry is left.
         NothingDesired = "nothing_desired",
-        /// Its entry is for other targets, which are chosen by what this target almost is.
+        /// Its entry is for other targets, which are chosen by what this target almost is, or in a file that is not read.
         LostBySlip = "lost_by_slip",
         /// An entry that could not be read or planned may want it.
         Unread = "unread",

@@ -8,7 +8,7 @@ use crate::manifest::{Entry, Project};
 use crate::model::{Key, Place, Slip, TargetName};
 
 impl Resolved {
-    /// The keys that only entries for other targets have.
+    /// The keys that only entries for other targets have, or such in files that are not read.
     pub(super) fn elsewhere(
         &self,
         project: &Project,
@@ -27,6 +27,10 @@ impl Resolved {
                     None => drop(elsewhere.insert(key.clone(), slip.clone())),
                 }
             }
+        }
+        for (key, file) in project.not_read.iter().filter(|(key, _)| !here.contains(key)) {
+            let slip = Slip::NotRead { file: file.clone() };
+            elsewhere.entry(key.clone()).or_insert(Some(slip));
         }
         elsewhere
     }

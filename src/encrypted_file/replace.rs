@@ -258,7 +258,11 @@ mod tests {
                     assert!(place.name.is_none() || value_fault(new.expose(), false).is_some(), "{argument} {value:?}");
                     continue;
                 };
-                std::fs::write(&path, after.unwrap()).unwrap();
+                let after = after.unwrap();
+                if file.ends_with(".json") {
+                    assert!(serde_json::from_slice::<serde_json::Value>(&after).is_ok(), "{value:?}");
+                }
+                std::fs::write(&path, after).unwrap();
                 assert_eq!(read(&reference, &resolver()), Ok(new.clone()), "{argument}");
                 if before.contains("kept-2") {
                     let other = Reference::Tagged {

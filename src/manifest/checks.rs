@@ -6,8 +6,6 @@ use std::hash::Hash;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use url::Url;
-
 use super::entry::Entry;
 use super::{Loaded, Project, SecretValue, secret_values};
 
@@ -15,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, Severity}
 use crate::files;
 use crate::integrations::{self, Limit};
 use crate::model::{
-    Domain, Key, PlainText, Reference, Visible, WEBHOOK, is_loopback, without_number,
+    Domain, Key, PlainText, Reference, Visible, WEBHOOK, is_of_this_machine, without_number,
 };
 use crate::secret::{self, SecretResolver};
 use crate::suggest;
@@ -256,10 +254,6 @@ fn check_plain(project: &Project, entries: &[Arc<Entry>]) -> Diagnostics {
         }
     }
     problems
-}
-
-fn is_of_this_machine(address: &str) -> bool {
-    Url::parse(address).is_ok_and(|url| is_loopback(&url))
 }
 
 /// Warns of each file that a target names and that cannot be what it is for. Of those that hold a token, only

@@ -32,6 +32,8 @@ pub(super) struct Discovered {
     pub(super) manifests: Vec<PathBuf>,
     /// Folders in which manifests are expected, and none is.
     pub(super) emptied: BTreeSet<PathBuf>,
+    /// Files in folders of manifests that list entries, and by their names are none.
+    pub(super) passed_over: Vec<PathBuf>,
 }
 
 /// Finds the manifests of a project, in order: as they are named, and in a folder by name.
@@ -59,7 +61,8 @@ pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnost
             }
         }
     }
-    Discovered { manifests: search.found, emptied: search.emptied }
+    let Search { found, emptied, passed_over, .. } = search;
+    Discovered { manifests: found, emptied, passed_over }
 }
 
 /// Finds the files of targets that a project names, in the same order.
@@ -175,6 +178,7 @@ struct Search<'p> {
     named: Vec<PathBuf>,
     found: Vec<PathBuf>,
     emptied: BTreeSet<PathBuf>,
+    passed_over: Vec<PathBuf>,
     /// Files and folders already seen, by their real paths: one may be named twice, or linked to.
     seen: HashSet<PathBuf>,
     /// How many manifests were met, those seen before included.
@@ -185,8 +189,8 @@ struct Search<'p> {
 
 impl<'p> Search<'p> {
     fn new(what: &'static str, named: Vec<PathBuf>, problems: &'p mut Diagnostics) -> Self {
-        let (found, emptied, seen, met, above) = Default::default();
-        Self { what, problems, named, found, emptied, seen, met, above }
+        let (found, emptied, passed_over, seen, met, above) = Default::default();
+        Self { what, problems, named, found, emptied, passed_over, seen, met, above }
     }
 
     /// Looks at a file or folder that the project names at `spot`, or that is one of the usual ones.
@@ -320,6 +324,8 @@ impl<'p> Search<'p> {
             self.problems.push(Diagnostic::error(ProblemCode::NotAManifest, message).help(
                 "name it as a manifest is: no dot first, `.yaml` last, and not `secrets`; to disable it, remove it or add `.disabled`",
             ));
+        } else if lists_entries(path) {
+            self.passed_over.push(path.to_owned());
         }
     }
 
@@ -355,12 +361,12 @@ impl<'p> Search<'p> {
 }
 
 /// Whether a file or folder of this name is none to be looked into.
-fn is_other(name: &str) -> bool {
+pub(super) fn is_other(name: &str) -> bool {
     name.starts_with('.') || name == PROJECT_FILE || SECRETS.contains(&name)
 }
 
 /// Whether a file has a list of entries, as far as can be seen without reading it as YAML.
-fn lists_entries(path: &Path) -> bool {
+pub(super) fn lists_entries(path: &Path) -> bool {
     // What cannot be read is no manifest that somebody has renamed.
     let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
     let text = String::from_utf8_lossy(&bytes);
@@ -378,7 +384,7 @@ pub(super) fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|end| is(end, "yaml") || is(end, "yml"))
 }
 
-fn entries_of(folder: &Path) -> std::io::Result<Vec<(PathBuf, FileType)>> {
+pub(super) fn entries_of(folder: &Path) -> std::io::Result<Vec<(PathBuf, FileType)>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::shown::shown_of;
+use super::shown::{is_short_name, shown_of};
 use super::tags;
 use crate::integrations;
 use crate::model::{
@@ -63,7 +63,13 @@ fn collect(node: &Node<'_>, section: &str, key: &str, text: &str, into: &mut Vec
             into.push(MaskedRange { start, shown, end });
         }
         Value::Scalar(_) => {
-            let shown = start + text.get(start..end).map_or(0, |raw| shown_of(section, key, raw));
+            let raw = text.get(start..end).unwrap_or_default();
+            let shown = start + shown_of(section, key, raw);
+            // What is shown from its quote on ends with one.
+            let is_quoted = ['"', '\'']
+                .iter()
+                .any(|mark| raw.len() > 1 && raw.starts_with(*mark) && raw.ends_with(*mark));
+            let end = end - usize::from(is_quoted && shown > start && shown < end);
             into.push(MaskedRange { start, shown, end });
         }
         Value::Sequence(items) => {
@@ -74,10 +80,15 @@ fn collect(node: &Node<'_>, section: &str, key: &str, text: &str, into: &mut Vec
         Value::Mapping(pairs) => {
             for pair in pairs.iter().filter(|pair| !pair.merged) {
                 let (start, end) = (pair.key.span.start, pair.key.span.end);
-                let is_shown = pair.key.text == "<<" || is_name(&pair.key.text);
+                let is_target = key == "targets" && section == "targets";
+                let is_shown = pair.key.text == "<<"
+                    || is_name(&pair.key.text)
+                    || is_target && is_short_name(&pair.key.text);
                 let shown = if is_shown { end } else { start };
                 into.push(MaskedRange { start, shown, end });
-                let is_label = key == "labels" || key == "targets" && section == CLIENT_ID.section;
+                let is_label = key == "labels"
+                    || key == "match" && section == "policy"
+                    || key == "targets" && section == CLIENT_ID.section;
                 let is_above = key == HEADERS.name || is_label && !is_secret_field(&pair.key.text);
                 let key = if is_above { key } else { &pair.key.text };
                 let section = if section.is_empty() { &pair.key.text } else { section };

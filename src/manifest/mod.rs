@@ -28,6 +28,7 @@ pub mod schema;
 mod secret_values;
 mod shown;
 mod sources;
+mod strays;
 mod tags;
 mod target;
 mod target_files;
@@ -166,7 +167,8 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
     let mut files: Vec<_> = file.into_iter().chain(project.target_files.iter().cloned()).collect();
     cache.renew(&files);
     let project_problems = problems.clone();
-    let Discovered { manifests, mut emptied } = discover::discover(folder, &project, &mut problems);
+    let Discovered { manifests, mut emptied, passed_over } =
+        discover::discover(folder, &project, &mut problems);
     let read = read_all(&manifests, &project, cache);
     let found = manifests.iter().zip(&read);
     cache.keep(found.map(|(path, (stamp, decoded))| (path, *stamp, decoded)), now);
@@ -183,6 +185,11 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
     }
     problems.append(checks::together(&entries));
     project.keep_entries(&entries);
+    if !problems.has_errors() {
+        let declared = entries.iter().flat_map(|entry| entry.keys()).collect();
+        project.not_read =
+            strays::keys_not_read(folder, &project, &declared, passed_over, &mut problems);
+    }
     problems.append(mistyped::check_labels(&project));
     problems.append(project.check_forgotten(&entries));
     Loaded {

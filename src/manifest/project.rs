@@ -73,6 +73,8 @@ pub struct Project {
     pub(super) target_at: HashMap<String, TargetName>,
     /// What entries choose targets by.
     pub(super) asked: AskedTargets,
+    /// The keys of entries in files that are not read and may be meant to be.
+    pub not_read: BTreeMap<Key, PathBuf>,
     /// The entries with a key of one that is protected or suspended.
     pub(super) entries_of_kept_keys: Vec<Arc<Entry>>,
     /// Where it names each target, those with problems too.

@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::secret;
 use crate::suggest::nearest;
-use crate::yaml::{Kind, Scalar, Style, Tag, Value};
+use crate::yaml::{self, Kind, Scalar, Style, Tag, Value};
 
 /// How a value begins that SOPS encrypted.
 pub(super) const SOPS_HEADER: &str = "ENC[AES256_GCM,";
@@ -65,7 +65,12 @@ impl<'n> Decoder<'n> {
         site: Site<'n>,
         fault: FaultOf,
     ) -> Option<Located<Reference>> {
+        let is_cut_off = || yaml::is_cut_off(site.node, self.file.text());
         let reference = match (&site.node.tag, &site.node.value) {
+            (_, Value::Scalar(scalar)) if !scalar.text.starts_with(SOPS_HEADER) && is_cut_off() => {
+                let (why, code) = (ValueFault::Comment, ProblemCode::UnfitValue);
+                Err(FieldRefusal::new(code, why.to_string()).help(why.help()))
+            }
             (Some(tag), value) => self.tagged(tag, value),
             (None, Value::Scalar(scalar)) if scalar.kind() == Kind::Text => {
                 self.literal(scalar, site.span(), fault)

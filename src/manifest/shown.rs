@@ -43,8 +43,11 @@ const OTHERS: &[(&str, &str)] = &[
     ("expires", "application_credentials"),
     ("expiring_within", "expiring_within"),
     ("from", "policy"),
+    ("match", "policy"),
+    ("max", "policy"),
     ("max_deletes", "policy"),
     ("name", "application_credentials"),
+    ("pause", "policy"),
     ("recipients", "age"),
     ("rotate_after", "application_credentials"),
     ("time_zone", "policy"),
@@ -96,20 +99,29 @@ fn is_harmless(key: &str, shown: &str) -> bool {
         "domain" => {
             text.split(' ').all(|word| is_name(word) || known().contains(&Domain::new(word)))
         }
-        "owner" | "labels" => text.split(' ').all(is_name),
+        "owner" => text.split(' ').all(is_name),
+        "labels" | "match" => is_short_name(text) || text.split(' ').all(is_name),
+        // In a pattern `*` and `?` are for any characters.
+        "targets" => {
+            let name = text.replace(['*', '?'], "");
+            is_short_name(&name) || is_name(&name)
+        }
         "url" | "token_url" | "authorize_url" => {
             ["http://", "https://"].iter().any(|start| text.starts_with(start)) || is_name(text)
         }
         "recipients" => text.starts_with("age1") || text.starts_with("ssh-"),
         "max_deletes" | "expiring_within" => text.len() <= 4,
-        "timeout" => text.len() <= 6,
+        "max" | "pause" | "timeout" => text.len() <= 6,
         "from" | "to" => {
             text.len() <= 8
                 && (text.len() <= 5
                     || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':'))
         }
         "time_zone" => text.split('/').all(is_name),
-        "expires" | "rotate_after" => text.len() <= 4 || is_date(text),
+        "expires" | "rotate_after" => {
+            let is_number = |byte: u8| byte.is_ascii_digit() || b"-./ ".contains(&byte);
+            text.len() <= 4 || text.len() <= 10 && text.bytes().all(is_number)
+        }
         _ if PATHS.contains(&key) => is_argument(text),
         _ => is_name(text),
     })
@@ -137,15 +149,12 @@ fn is_id(text: &str) -> bool {
     text.match_indices('_').any(|(at, _)| known().contains(&Domain::new(&text[..at])))
 }
 
-/// Whether this has the form of a date, as in `2027-03-01`.
-fn is_date(text: &str) -> bool {
-    let mut parts = text.split('-');
-    let mut is_number = |length| {
-        parts.next().is_some_and(|part| {
-            part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit())
-        })
-    };
-    is_number(4) && is_number(2) && is_number(2) && parts.next().is_none()
+/// Whether this is too short to be a secret, as in `home2` or `3`.
+pub(super) fn is_short_name(text: &str) -> bool {
+    text.len() <= 6
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// Where a value ends that another key may follow.
@@ -185,10 +194,15 @@ fn end_of_value(key: &str, raw: &str) -> usize {
             cut(line[at + 3..].find(": ").map(|colon| word_before(line, at + 3 + colon)));
         }
         // A time of the day has one.
-        None if matches!(key, "from" | "to") => {}
+        None if matches!(key, "from" | "to") || is_time(line) => {}
         None => cut(line.find(':').map(|at| word_before(line, at))),
     }
     end
+}
+
+/// Whether this is a time of the day, as in `12:30`.
+fn is_time(line: &str) -> bool {
+    line.len() <= 8 && line.bytes().all(|byte| byte.is_ascii_digit() || byte == b':')
 }
 
 /// Where a word begins that was most likely meant to be the name of a secret field.
@@ -230,6 +244,7 @@ mod tests {
             ("expires", "2027-03-01", "2027-03-01"),
             ("expires", "\"2027-02-30\"", "\"2027-02-30\""),
             ("rotate_after", "90d", "90d"),
+            ("expires", "01.03.2027", "01.03.2027"),
             ("rotate_after", "2027-03-01-a8b7", ""),
             ("expires", "4f5c0a8812", ""),
             ("expiring_within", "4f5c0a8812", ""),
@@ -266,6 +281,14 @@ mod tests {
             check(key, "spotify_home", "spotify_home");
         }
         check("allow_plaintext", "hunter2", "");
+        check("targets", "[lab-*, home2, '*']", "[lab-*, home2, '*']");
+        check("targets", "[hunter2]", "");
+        check("labels", "\"3\"", "\"3\"");
+        check("labels", "hunter2", "");
+        check("pause", "10", "10");
+        check("max", "10x", "10x");
+        check("pause", "4f5c0a88", "");
+        check("name", "12:30", "12:30");
         check("adopt", "spotify_4f5c0a8812d04f5c", "spotify_4f5c0a8812d04f5c");
         check("max_deletes", "20%", "20%");
         check("max_deletes", "4f5c0a88", "");

@@ -35,7 +35,12 @@ impl<'n> Decoder<'n> {
         let input = self.read::<SourceInput>(site)?;
         let at = self.site(&input.command);
         let command: Vec<String> = self.each(Some(input.command)).collect();
-        let (program, arguments) = command.split_first()?;
+        let Some((program, arguments)) = command.split_first() else {
+            let why = "must name the program and its arguments";
+            let help = "write the program that prints the secret, as in `[op, read, \"{}\"]`";
+            self.refuse(at, FieldRefusal::new(ProblemCode::BadValue, why).help(help));
+            return None;
+        };
         let places: usize = arguments.iter().map(|word| word.matches(ASKED).count()).sum();
         if places != 1 || program.contains(ASKED) {
             let why = "must have `{}` once, in one of the program's arguments";

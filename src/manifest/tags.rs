@@ -36,6 +36,7 @@ pub(super) fn is_shown(name: &str) -> bool {
 fn meant(name: &str) -> Option<&'static str> {
     match name.to_ascii_lowercase().as_str() {
         "env" | "environment" | "var" => Some("env_var"),
+        "vault" | "pass" | "op" | "bw" => Some("from"),
         _ => nearest(name, secret::tags()),
     }
 }

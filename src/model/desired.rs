@@ -24,8 +24,8 @@ pub struct Desired {
     /// Entries whose client is not known here: its id is encrypted, and nobody decrypts. Each may want any
     /// credential of its integration.
     pub unidentified: Vec<Unidentified>,
-    /// The keys, present and earlier ones, that only entries for other targets have, each with the slip by which this
-    /// target most likely lost its entry, where there is one.
+    /// The keys, present and earlier ones, that only entries for other targets have, or such in files that are not read, each
+    /// with the slip by which this target most likely lost its entry, where there is one.
     pub elsewhere: BTreeMap<Key, Option<Slip>>,
     /// Whether these are all entries.
     pub completeness: Completeness,
@@ -149,6 +149,12 @@ impl Desired {
     /// What an owner is called now.
     pub fn present_name<'a>(&'a self, owner: &'a Owner) -> &'a Owner {
         if self.previous_owners.contains(owner) { &self.owner } else { owner }
+    }
+
+    /// Whether an entry with this key is for other targets.
+    pub fn is_elsewhere(&self, key: &Key) -> bool {
+        let slip = self.elsewhere.get(key);
+        slip.is_some_and(|slip| !matches!(slip, Some(Slip::NotRead { .. })))
     }
 
     /// The mark of one of its entries.

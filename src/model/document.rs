@@ -9,6 +9,9 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use super::merge_conflict::has_merge_conflict;
 use super::placeholder::rule;
 
+const INI: &str = "an INI document";
+const VARIABLES: &str = "a file of environment variables";
+const HEADER: &str = "a header of HTTP";
 const CONFLICT: &str = "a text with an unresolved merge conflict";
 
 /// What a text looks like that is no single value.
@@ -20,6 +23,10 @@ pub struct Document {
 }
 
 impl Document {
+    pub(super) fn is_header(&self) -> bool {
+        self.kind == HEADER
+    }
+
     pub(super) fn has_merge_conflict(&self) -> bool {
         self.kind == CONFLICT
     }
@@ -68,9 +75,9 @@ const BEGINNINGS: &[(&str, &str)] = &[
     ("ecdsa-sha2-", "an SSH key"),
     ("sk-ssh-", "an SSH key"),
     ("sk-ecdsa-", "an SSH key"),
-    ("Bearer ", "a header of HTTP"),
-    ("Basic ", "a header of HTTP"),
-    ("Authorization: ", "a header of HTTP"),
+    ("Bearer ", HEADER),
+    ("Basic ", HEADER),
+    ("Authorization: ", HEADER),
     ("version https://git-lfs.github.com/", "a pointer of Git LFS"),
     ("data:", "a data URI"),
     ("<!", "a page of HTML or XML"),
@@ -132,6 +139,11 @@ pub(super) fn document_in_header(text: &str) -> Option<Document> {
         Some(Document { kind, fields: Vec::new() })
     };
     encrypted(text).or_else(lines)
+}
+
+/// What a file of names and values is that is not YAML.
+pub fn of_other_names(text: &str) -> Option<&'static str> {
+    [INI, VARIABLES].into_iter().find(|kind| *kind == of_lines(text))
 }
 
 /// What a file is that is encrypted as a whole.
@@ -211,13 +223,13 @@ fn of_lines(text: &str) -> &'static str {
     } else if lines().any(|line| line == "sops:") {
         "a SOPS document"
     } else if lines().next().is_some_and(|line| line.starts_with('[') && line.ends_with(']')) {
-        "an INI document"
+        INI
     } else if text.starts_with('<') {
         "a page of HTML or XML"
     } else if text.starts_with(['{', '[']) {
         "a JSON document"
     } else if lines().all(|line| is_pair(line, '=')) {
-        "a file of environment variables"
+        VARIABLES
     } else if lines().any(|line| is_pair(line.trim_start_matches("- "), ':')) {
         "a YAML document"
     } else {

@@ -110,6 +110,11 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Whether a text is the address of something on this very machine.
+pub fn is_of_this_machine(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| is_loopback(&url))
+}
+
 /// Whether a text has an IPv6 address with a zone, as in `[fe80::1%eth0]`, which URLs cannot hold.
 pub fn has_zone(text: &str) -> bool {
     let inside = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));

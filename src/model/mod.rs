@@ -48,7 +48,7 @@ pub use commit::Commit;
 pub use credential::{Credential, Held, NewCredential};
 pub use credential_id::{first_id, first_ids, generate_id, is_alike, is_id_of_client};
 pub use desired::{Adopt, Completeness, Desired, DesiredCredential, Unidentified};
-pub use document::{Document, encrypted_file, named_in_file};
+pub use document::{Document, encrypted_file, named_in_file, of_other_names};
 pub use flow::{
     DeviceCode, FieldKind, FlowAbort, FlowField, FlowForm, FlowStep, HandOverError, OpenFlow,
     Purpose,
@@ -57,7 +57,9 @@ pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};
 pub use label::{LabelSelector, Labels, TargetSelection, UnmetLabel};
 pub use lifetime::{Due, Lifetime, begin_of, day};
-pub use link::{ConsentLink, HiddenLink, Links, has_zone, is_loopback, is_web, web_page};
+pub use link::{
+    ConsentLink, HiddenLink, Links, has_zone, is_loopback, is_of_this_machine, is_web, web_page,
+};
 pub use mark::{Claim, Key, Mark, Owner};
 pub(crate) use merge_conflict::{
     CONFLICT_MARKERS, MERGE_CONFLICT_HELP, conflict_marker, has_merge_conflict,

@@ -1,10 +1,13 @@
 //! How a target most likely lost an entry by a slip.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use smol_str::SmolStr;
 
-/// What of a target is almost what an entry chooses targets by.
+use super::Visible;
+
+/// What of a target is almost what an entry chooses targets by, or where its entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Slip {
     /// Its name is almost one that the entry's pattern means, and no entry names it.
@@ -23,22 +26,33 @@ pub enum Slip {
     },
     /// It has no label at all, and the entry chooses by labels.
     NoLabels,
+    /// Its entry is in a file that is not read.
+    NotRead {
+        /// The file.
+        file: PathBuf,
+    },
 }
 
+/// As the end of a sentence that begins with the entry.
 impl fmt::Display for Slip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name { name, pattern } => {
                 write!(
                     f,
-                    "of names like `{pattern}`; `{name}` is almost one, and no entry names it"
+                    "is for targets of names like `{pattern}`; `{name}` is almost one, and no entry names it"
                 )
             }
             Self::Label { written, meant } => write!(
                 f,
-                "with the label `{meant}`; this one has `{written}`, for which no entry asks"
+                "is for targets with the label `{meant}`; this one has `{written}`, for which no entry asks"
             ),
-            Self::NoLabels => f.write_str("with certain labels, and this one has no label"),
+            Self::NoLabels => {
+                f.write_str("is for targets with certain labels, and this one has no label")
+            }
+            Self::NotRead { file } => {
+                write!(f, "is in `{}`, which is not read", file.visible())
+            }
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum ValueFault {
     Placeholder(Placeholder),
     /// It is the other half of a client, this one.
     Swapped(ClientPart),
+    /// It ends where YAML takes a `#` for the beginning of a comment.
+    Comment,
 }
 
 /// What is wrong with a header of HTTP, which may be `Bearer …` or `name=value`; `None` where it may be one.
@@ -76,6 +78,9 @@ impl ValueFault {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Document(document) if document.has_merge_conflict() => MERGE_CONFLICT_HELP,
+            Self::Document(document) if document.is_header() => {
+                "write only the value itself: leave out the name of the header, and `Bearer` or `Basic`"
+            }
             Self::Document(_) => {
                 "write only the value itself, in one line; `!secret NAME` reads one value of secrets.yaml or secrets.sops.yaml"
             }
@@ -106,6 +111,9 @@ impl ValueFault {
             Self::Placeholder(Placeholder::Unfilled | Placeholder::Address) => {
                 "write what the provider issued; if this is what it issued, `allow_placeholders: true` in appcred.yaml accepts it"
             }
+            Self::Comment => {
+                "quote the whole value if it has that `#`; if it is a comment, write a space after the `#`"
+            }
             Self::Empty | Self::Hidden(..) | Self::Character(_) => {
                 "copy the value from the provider's page again"
             }
@@ -133,6 +141,9 @@ impl fmt::Display for ValueFault {
             Self::Swapped(ClientPart::Secret) => {
                 f.write_str("is a client secret, as its provider writes them")
             }
+            Self::Comment => f.write_str(
+                "ends at a `#`, where a comment begins: what follows may be the rest of it",
+            ),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What would bring about what a plan does not do.
 
+use crate::model::Slip;
+
 use super::withheld::Why;
 
 impl Why {
@@ -60,6 +62,9 @@ impl Why {
                 "if they are meant, raise `max_deletes` or pass --max-deletes"
             }
             Self::NothingDesired => "if everything is meant to go, pass --allow-empty",
+            Self::LostBySlip { slip: Slip::NotRead { .. }, .. } => {
+                "put the entry back into a manifest; if this is meant to go, remove that file or add `.disabled` to its name, or pass --allow-empty"
+            }
             Self::LostBySlip { .. } => {
                 "if the target's name or label is mistyped, correct it in appcred.yaml; if this is meant to go, pass --allow-empty"
             }

@@ -81,7 +81,7 @@ fn prune_gone(gone: GoneGroups<'_>, context: &PlanContext<'_>, draft: &mut PlanD
         let moved = declared.contains(key);
         let reason = if moved {
             Reason::IntegrationDiffers
-        } else if desired.elsewhere.contains_key(key) {
+        } else if desired.is_elsewhere(key) {
             Reason::NotForTarget
         } else {
             Reason::NotDesired

@@ -154,11 +154,11 @@ pub enum Why {
     },
     /// No entry is left, which is more often a mistake than a wish.
     NothingDesired,
-    /// Its entry is for other targets, which it chooses by what this target almost is.
+    /// Its entry is for other targets, which it chooses by what this target almost is, or in a file that is not read.
     LostBySlip {
         /// The key of the entry.
         key: Key,
-        /// What this target is.
+        /// What this target is, or where the entry is.
         slip: Slip,
     },
     /// Some entry could not be read or planned; it may want this credential.
@@ -300,7 +300,7 @@ impl fmt::Display for Why {
             ),
             Self::NothingDesired => f.write_str("no entry is left for this target"),
             Self::LostBySlip { key, slip } => {
-                write!(f, "the entry `{key}` is for targets {slip}")
+                write!(f, "the entry `{key}` {slip}")
             }
             Self::Unread => {
                 f.write_str("an entry that could not be read or planned may want this one")

@@ -224,6 +224,12 @@ fn replaced(action: &Action) -> Option<&Held> {
     }
 }
 
+/// The name that it had, where that is another one. What has none and gets that of its integration has no other.
+fn other_name<'h>(old: &'h Held, wanted: &Wanted) -> Option<&'h str> {
+    let is_named = old.name.is_some() || wanted.name != wanted.domain.as_str();
+    Some(old.label()).filter(|name| is_named && *name != wanted.name)
+}
+
 fn fields(change: &mut Change, wanted: &Wanted, step: &Step) {
     let old = replaced(&step.action);
     let between = |old: Option<&str>, new: &str| match old {
@@ -237,9 +243,8 @@ fn fields(change: &mut Change, wanted: &Wanted, step: &Step) {
             change.key = Some(wanted.key.to_string());
         }
     }
-    let old_name = old.map(Held::label);
-    if old_name.is_some_and(|name| name != wanted.name) {
-        change.field("name", &between(old_name, &wanted.name));
+    if let Some(name) = old.and_then(|old| other_name(old, wanted)) {
+        change.field("name", &between(Some(name), &wanted.name));
     }
     change.field(
         "client_id",
@@ -284,7 +289,7 @@ fn replacing(change: &mut Change, wanted: &Wanted, old: &[Held]) {
     let mark = old.auth_domain.as_deref().and_then(Mark::of_text);
     let key = mark.map(|mark| mark.key).filter(|key| *key != wanted.key);
     let client = Some(old.client_id.as_str()).filter(|id| *id != wanted.client_id.as_str());
-    let name = Some(old.label()).filter(|name| *name != wanted.name);
+    let name = other_name(old, wanted);
     let changed = [
         ("key", key.as_ref().map(Key::as_str), wanted.key.as_str()),
         ("name", name, wanted.name.as_str()),

@@ -48,8 +48,9 @@ fn found<'a>(
 ) -> Result<(PathBuf, Option<&'a str>), Unreadable> {
     let (path, name) = parts(argument, base, resolver)?;
     let path = real(&path, resolver).map_err(|why| match why {
-        Unreadable::File { why, .. } if !is_argument(argument) => {
-            Unreadable::File { file: model::named("the file", argument).to_string(), why }
+        Unreadable::File { why, is_missing, .. } if !is_argument(argument) => {
+            let file = model::named("the file", argument).to_string();
+            Unreadable::File { file, why, is_missing }
         }
         other => other,
     })?;
@@ -162,6 +163,10 @@ fn cannot_read(path: &Path, error: &io::Error, resolver: &SecretResolver) -> Unr
     let file = resolver.shown(path);
     match Replaced::of_error(error) {
         Some(found) => Unreadable::Replaced { file, found },
-        None => Unreadable::File { file, why: files::reason(path, error) },
+        None => {
+            let is_missing = error.kind() == io::ErrorKind::NotFound
+                && files::resolved(path).starts_with(&resolver.allowed.project);
+            Unreadable::File { file, why: files::reason(path, error), is_missing }
+        }
     }
 }

@@ -121,20 +121,19 @@ fn checked(secret: Secret, resolver: &SecretResolver) -> Result<Secret, Unreadab
 /// Why what a tag names, which has not the form of a name, could be the secret itself; none where
 /// something has that name.
 pub fn may_be_secret(reference: &Reference, resolver: &SecretResolver) -> Option<&'static str> {
-    use Unreadable::{File, NoSecret, NoValue, NotSet};
+    use Unreadable::{File, NoSecret, NoValue, NotSet, NotText, Unfit};
     match reference {
         Reference::Tagged { argument, .. } if is_argument(argument) => return None,
         // What is asked of a program has a form of its own, and no program runs for a warning.
         Reference::Tagged { .. } if !is_from_program(reference) => {}
         _ => return None,
     }
-    match read(reference, resolver) {
+    let Err(why) = read(reference, resolver) else { return None };
+    match why.innermost() {
         // What is no secret has been found there.
-        Ok(_) | Err(Unreadable::Unfit(_)) => None,
-        Err(NoSecret { .. } | NoValue(_) | NotSet(_) | File { .. }) => {
-            Some("nothing has that name")
-        }
-        Err(_) => Some("where it would be found cannot be read here"),
+        Unfit(_) | NotText { .. } => None,
+        NoSecret { .. } | NoValue(_) | NotSet(_) | File { .. } => Some("nothing has that name"),
+        _ => Some("where it would be found cannot be read here"),
     }
 }
 

@@ -10,7 +10,7 @@ use super::source::{SecretSource, StoredAt};
 use super::{BrokenFile, Unreadable, age, broken_file, file, sops};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity};
 use crate::files::{self, TEXT_LIMIT};
-use crate::model::{self, Secret, encrypted_file, is_name};
+use crate::model::{self, Secret, ValueFault, encrypted_file, is_name};
 use crate::suggest::nearest;
 use crate::yaml::{self, Kind, Node, Parsed};
 
@@ -246,6 +246,9 @@ fn in_text(
     if let Some(parts) = sops::in_other_form(text) {
         return sops::by_name(text, parts, resolver);
     }
+    if let Some(kind) = model::of_other_names(text) {
+        return Err(Unreadable::OtherNames(kind));
+    }
     let mut parsed = yaml::parse(text);
     check(path, text, &mut parsed, resolver)?;
     if let Some(parts) = sops::in_yaml(text, &parsed) {
@@ -261,7 +264,7 @@ fn in_text(
         Some(other) => return Err(not_names(&other)),
     };
     let mut names = SecretsByName::new();
-    add(&pairs, "", resolver, &mut names);
+    add(&pairs, "", text, resolver, &mut names);
     pairs.into_iter().for_each(|pair| yaml::wipe(pair.value));
     Ok(names)
 }
@@ -320,22 +323,23 @@ fn check(
 fn add(
     pairs: &[yaml::Pair<'_>],
     above: &str,
+    text: &str,
     resolver: &SecretResolver,
     names: &mut SecretsByName,
 ) {
     for pair in pairs {
         let name = format!("{above}{}", pair.key.text);
         if let (yaml::Value::Mapping(inner), None) = (&pair.value.value, &pair.value.tag) {
-            add(inner, &format!("{name}/"), resolver, names);
+            add(inner, &format!("{name}/"), text, resolver, names);
         }
         // A name that has a slash itself comes first.
         if above.is_empty() || !names.contains_key(&name) {
-            names.insert(name, value(&pair.value, resolver));
+            names.insert(name, value(&pair.value, text, resolver));
         }
     }
 }
 
-fn text<'n, 't>(node: &'n Node<'t>) -> Result<&'n yaml::Scalar<'t>, Unreadable> {
+fn scalar<'n, 't>(node: &'n Node<'t>) -> Result<&'n yaml::Scalar<'t>, Unreadable> {
     let (what, help) = match &node.value {
         _ if node.tag.is_some() => (
             "a value with a tag",
@@ -357,8 +361,11 @@ fn text<'n, 't>(node: &'n Node<'t>) -> Result<&'n yaml::Scalar<'t>, Unreadable> 
     Err(Unreadable::NotText { line: node.span.line, what, help })
 }
 
-fn value(node: &Node<'_>, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
-    let scalar = text(node)?;
+fn value(node: &Node<'_>, text: &str, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    let scalar = scalar(node)?;
+    if yaml::is_cut_off(node, text) {
+        return Err(Unreadable::Unfit(ValueFault::Comment));
+    }
     if scalar.text.starts_with(sops::SEALED) {
         return Err(sops::SopsProblem::Metadata("is missing").into());
     }

@@ -73,6 +73,8 @@ pub enum Unreadable {
         file: String,
         /// The reason.
         why: String,
+        /// Whether it is not there, and would be in the project.
+        is_missing: bool,
     },
     /// A file in whose place is something else.
     #[error("cannot read {file}: {}", found.what())]
@@ -123,6 +125,9 @@ pub enum Unreadable {
     /// It cannot be a value.
     #[error("it {0}")]
     Unfit(ValueFault),
+    /// A file of names and values that is no YAML.
+    #[error("it is {0}, which is read only where SOPS encrypted it")]
+    OtherNames(&'static str),
     /// A SOPS document for one secret that has another number of them.
     #[error("it is a SOPS document with several values, or none, and one value is needed")]
     NotOneValue,
@@ -158,6 +163,14 @@ impl Unreadable {
         }
     }
 
+    /// The reason itself, wherever it is.
+    pub(super) fn innermost(&self) -> &Self {
+        match self {
+            Self::Within { why, .. } => why.innermost(),
+            why => why,
+        }
+    }
+
     /// Whether another identity, variable or file could give the secret; it may be elsewhere.
     pub fn is_lacking(&self) -> bool {
         match self {
@@ -189,6 +202,7 @@ impl Unreadable {
             | Self::Damaged(_)
             | Self::MergeConflict
             | Self::NamedValue(_)
+            | Self::OtherNames(_)
             | Self::NotUtf8
             | Self::Unfit(_)
             | Self::NotOneValue
@@ -213,7 +227,9 @@ impl Unreadable {
             Self::Replaced { found: Replaced::LfsPointer, .. } => ProblemCode::LfsPointer,
             Self::Replaced { found: Replaced::AnnexPointer, .. } => ProblemCode::AnnexPointer,
             Self::Replaced { found: Replaced::Utf16, .. } => ProblemCode::NotUtf8,
-            Self::NoSecret { looked, .. } if !looked.is_empty() => ProblemCode::MissingSecret,
+            Self::NoSecret { .. } | Self::File { is_missing: true, .. } => {
+                ProblemCode::MissingSecret
+            }
             _ => ProblemCode::UnreadableSecret,
         }
     }
@@ -236,6 +252,9 @@ impl Unreadable {
             Self::MergeConflict => MERGE_CONFLICT_HELP,
             Self::NamedValue(_) => {
                 "write only the value into the file; `!file FILE#NAME` reads the value of a name from a YAML mapping"
+            }
+            Self::OtherNames(_) => {
+                "write its values as a YAML mapping, one `name: secret` a line, or encrypt it with SOPS"
             }
             Self::NotUtf8 => "store the client secret as the provider shows it, as UTF-8 text",
             Self::Unfit(fault) => fault.help(),

@@ -161,7 +161,9 @@ impl EntryStatus {
 
     /// Its set-ups that wait for a person.
     pub fn waiting(&self) -> impl Iterator<Item = Waiting<'_>> {
-        self.set_ups.iter().filter_map(move |set_up| {
+        // Without its credential Home Assistant cannot finish a set-up.
+        let is_there = self.holding != Holding::Missing;
+        self.set_ups.iter().filter(move |_| is_there).filter_map(move |set_up| {
             let step = set_up.waits_for.as_ref().filter(|step| step.needs_person())?;
             Some(Waiting { entry: self, set_up, step })
         })
@@ -238,13 +240,32 @@ pub fn held(plan: &Plan, owner: &Owner) -> BTreeSet<Key> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{EntryStatus, Holding, unseen};
-    use crate::model::{ClientId, Completeness, Desired, DesiredCredential, Owner, Place};
+    use super::{EntryStatus, Holding, SetUpStatus, unseen};
+    use crate::model::{
+        ClientId, Completeness, Desired, DesiredCredential, FlowStep, Owner, Place,
+    };
+    use crate::plan::SetupState;
 
     fn wanted(key: &str, client_id: &str, line: u32) -> DesiredCredential {
         let example = DesiredCredential::example(key);
         let place = Place { line, ..example.place.clone() };
         DesiredCredential { client_id: ClientId::new(client_id), place, ..example }
+    }
+
+    #[test]
+    fn nobody_is_asked_to_finish_a_set_up_whose_credential_is_gone() {
+        let set_up = SetUpStatus {
+            account: None,
+            state: SetupState::InProgress,
+            trouble: None,
+            waits_for: Some(FlowStep::Menu { step: "pick".to_owned(), options: Vec::new() }),
+            error: None,
+        };
+        let waiting = |holding| {
+            let status = EntryStatus::of(&wanted("a", "1", 1), holding, vec![set_up.clone()]);
+            status.waiting().count()
+        };
+        assert_eq!([waiting(Holding::InSync), waiting(Holding::Missing)], [1, 0]);
     }
 
     #[test]

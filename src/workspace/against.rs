@@ -251,7 +251,7 @@ fn in_words(duration: SignedDuration) -> String {
 pub fn max_age(text: &str) -> Result<SignedDuration, String> {
     let span: Result<jiff::Span, _> = text.parse();
     span.and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()))
-        .map_err(|why| format!("`{text}` is not a duration such as 30m, 24h or 7d: {why}"))
+        .map_err(|_| format!("`{text}` is not a duration such as 30m, 24h or 7d"))
 }
 
 #[cfg(test)]

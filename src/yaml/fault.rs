@@ -122,7 +122,13 @@ impl YamlFault {
             return Self::new(ProblemCode::YamlSyntax, span, message)
                 .help("indent each of its lines by two spaces more than the field, and end that one with `|`");
         }
-        let (message, help) = explain(error.kind());
+        let (message, mut help) = explain(error.kind());
+        // The project that `init` makes has a list without entries.
+        let before = text.get(..span.start).unwrap_or_default();
+        let before = before.trim_end_matches(['-', ' ', '\t', '\n', '\r']);
+        if before.ends_with("[]") || before.ends_with("{}") {
+            help = Some("remove the `[]` or `{}` before it: that says that there is nothing in it");
+        }
         let fault = Self::new(ProblemCode::YamlSyntax, span, format!("not valid YAML: {message}"));
         Self { help: help.map(str::to_owned), ..fault }
     }

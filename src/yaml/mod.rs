@@ -49,6 +49,25 @@ pub(crate) fn wipe(node: Node<'_>) {
     }
 }
 
+/// Whether a comment that begins right behind a value may be the rest of it: the value has no quotes, and the `#`
+/// no space after it. SOPS writes encrypted comments like this.
+pub(crate) fn is_cut_off(node: &Node<'_>, text: &str) -> bool {
+    let written = text.get(node.span.start..node.span.end).unwrap_or_default();
+    let is_open = match &node.value {
+        Value::Scalar(Scalar { style: Style::Plain, .. }) => true,
+        Value::Scalar(Scalar { style: Style::Quoted, .. }) => !written.ends_with(['"', '\'']),
+        _ => false,
+    };
+    let behind = text.get(node.span.end..).unwrap_or_default().trim_start_matches([' ', '\t']);
+    let comment = behind.strip_prefix('#').map(|comment| comment.trim_start_matches('#'));
+    let may_be_rest = |comment: &str| {
+        !comment.is_empty()
+            && !comment.starts_with(char::is_whitespace)
+            && !comment.starts_with("ENC[")
+    };
+    is_open && !node.alias && comment.is_some_and(may_be_rest)
+}
+
 /// How deep collections may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
 /// How large a file may grow once its aliases are expanded: nodes, and 64 bytes of text count as one.

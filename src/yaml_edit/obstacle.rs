@@ -28,9 +28,13 @@ impl YamlEditError {
     /// That what is at this place of a text cannot be changed, with the reason as far as it is seen there.
     pub fn unfit(text: &str, at: Range<usize>) -> Self {
         let start = at.start.min(text.len());
-        let from = text[..start].rfind('\n').map_or(0, |end| end + 1);
+        // An anchor may be on a line of its own before what it names.
+        let before = text[..start].trim_end();
+        let anchor = before.rfind(char::is_whitespace).map_or(0, |end| end + 1);
+        let first = if before[anchor..].starts_with('&') { anchor } else { start };
+        let from = text[..first].rfind('\n').map_or(0, |end| end + 1);
         let to = text[at.end.min(text.len())..].find('\n').map_or(text.len(), |end| at.end + end);
-        let line = u32::try_from(text[..start].matches('\n').count() + 1).unwrap_or(u32::MAX);
+        let line = u32::try_from(text[..first].matches('\n').count() + 1).unwrap_or(u32::MAX);
         let lines = &text[from..to];
         let is_used = |name: &str| names(text, '*').any(|used| used == name);
         let has_alias = names(lines, '*').next().is_some() || lines.contains("<<");

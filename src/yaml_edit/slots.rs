@@ -1,6 +1,7 @@
 //! The values of a file that are secret, and replacing them: encrypted or in plain text.
 
 use secrecy::zeroize::Zeroizing;
+use serde::de::IgnoredAny;
 
 use crate::diagnostic::Span;
 use crate::model::{AGE_HEADER, PlainText, SECRET_FIELDS, Secret, SecretField, is_variable_name};
@@ -319,8 +320,10 @@ fn shape(scalar: &Scalar<'_>, pair: &Pair<'_>, text: &str, flow: bool) -> Option
 pub fn put(text: &str, new: &[(&Slot, NewValue<'_>)]) -> Result<String, YamlEditError> {
     let mut changes = TextChanges::new(text);
     let line_break = line_break(text);
+    // JSON is YAML, and must stay JSON.
+    let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
     for (slot, new) in new {
-        replace(&mut changes, text, slot, &written(*new, slot.shape, line_break));
+        replace(&mut changes, text, slot, &written(*new, slot.shape, line_break, is_json));
     }
     let unfit = || {
         let first = new.first().map(|(slot, _)| slot.span.start..slot.span.end);
@@ -348,9 +351,10 @@ struct ValueText {
     lines: String,
 }
 
-fn written(new: NewValue<'_>, shape: Shape, line_break: &str) -> ValueText {
+fn written(new: NewValue<'_>, shape: Shape, line_break: &str, is_json: bool) -> ValueText {
     let one_line = |head: String| ValueText { head: Zeroizing::new(head), lines: String::new() };
     match (new, shape) {
+        (NewValue::Plain(secret), _) if is_json => one_line(quoted(secret.expose())),
         (NewValue::Plain(secret), _) => one_line(word(secret.expose())),
         (NewValue::Old(old), _) if old.lines.is_empty() => one_line(old.head.clone()),
         (NewValue::Old(old), Shape::Lines { column } | Shape::Block { column, .. })

@@ -9,6 +9,7 @@ use crate::shell::{Appcred, Project, Ran, age_identity, encrypt};
 
 const PROJECT: &str = "owner: house\ntargets: {lab: {config_dir: ha}}\n";
 const SECRET: &str = "Zq7m4rk3dKx2";
+const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 
 fn manifest(fields: &str) -> String {
     format!("application_credentials:\n  - {{domain: spotify, key: k, {fields}}}\n")
@@ -618,7 +619,7 @@ fn a_name_that_a_file_of_secrets_does_not_have_is_reported_without_an_identity()
     let entry = manifest("client_id: i, client_secret: !secret spotfy");
     project.write("credentials/a.yaml", &entry);
     // Nobody knows what is in a file that is elsewhere.
-    appcred(&project, &["validate"]).stderr("").run();
+    check(appcred(&project, &["validate"]), 0, "warning: cannot read the client_secret");
     project.write("secrets.yaml", &format!("spotify: {SECRET}\n"));
     let missing = "secrets.yaml does not have the secret `spotfy`: did you mean `spotify`?";
     check(appcred(&project, &["validate"]), 1, missing);
@@ -634,4 +635,76 @@ fn a_name_that_a_file_of_secrets_does_not_have_is_reported_without_an_identity()
     appcred(&project, &["validate", "--strict"]).status(1).run();
     project.write("credentials/a.yaml", &entry.replace("spotfy", "spotify"));
     appcred(&project, &["validate"]).stderr("").run();
+}
+
+#[test]
+fn what_follows_a_number_sign_may_be_the_rest_of_a_secret() {
+    let said = "ends at a `#`, where a comment begins: what follows may be the rest of it";
+    let of_secret = |value: &str| {
+        format!(
+            "application_credentials:\n  - domain: spotify\n    client_id: 4f5c0a88\n    client_secret: {value}\n"
+        )
+    };
+    let project = Project::new()
+        .file("appcred.yaml", PROJECT)
+        .file("secrets.yaml", "cut: Zq7a #m4rk3d\nquoted: 'Zq7a #m4rk3d'\nwhole: Zq7a # mine\n")
+        .file("credentials/one.txt", "Zq7akDx2\n");
+    for value in [
+        "Zq7a #m4rk3d",
+        "Zq7a \t##m4rk3d",
+        "!!str Zq7a #m4rk3d",
+        "!env_var S #m4rk3d",
+        "!file one.txt #m4rk3d",
+        "!secret cut",
+        "!file ../secrets.yaml#cut",
+    ] {
+        project.write("credentials/a.yaml", &of_secret(value));
+        check(appcred(&project, &["validate"]).env("S", "Zq7akDx2"), 1, said);
+        check(appcred(&project, &["plan"]).env("S", "Zq7akDx2"), 1, said);
+        if value.contains("Zq7a") {
+            check(appcred(&project, &["encrypt", "--recipient", RECIPIENT]), 1, said);
+        }
+        assert_eq!(
+            fs::read_to_string(project.join("credentials/a.yaml")).unwrap(),
+            of_secret(value)
+        );
+    }
+    for value in [
+        "!secret quoted",
+        "!secret whole",
+        "!env_var S # mine",
+        "!file 'one.txt' #mine",
+        "!file one.txt #",
+    ] {
+        project.write("credentials/a.yaml", &of_secret(value));
+        appcred(&project, &["validate", "--strict"]).env("S", "Zq7akDx2").run();
+    }
+    // The token of a target too.
+    project.write("credentials/a.yaml", &of_secret("!env_var S"));
+    let target =
+        "owner: house\ntargets:\n  lab:\n    url: http://127.0.0.1:9\n    token: eyJa #m4rk3d\n";
+    project.write("appcred.yaml", target);
+    check(appcred(&project, &["encrypt"]), 1, said);
+    assert_eq!(fs::read_to_string(project.join("appcred.yaml")).unwrap(), target);
+}
+
+#[test]
+fn a_secret_that_is_nowhere_in_the_project_is_a_warning() {
+    let project = Project::new().file("appcred.yaml", PROJECT);
+    for (secret, said) in [
+        ("!secret nothing", "there is no secrets.yaml with the secret `nothing`, here or above"),
+        ("!file none.txt", "cannot read credentials/none.txt: there is no such file or folder"),
+        ("!file none.yaml#k", "cannot read credentials/none.yaml: there is no such file or folder"),
+    ] {
+        let fields = format!("client_id: 4f5c0a88, client_secret: {secret}");
+        project.write("credentials/a.yaml", &manifest(&fields));
+        let ran = check(appcred(&project, &["validate"]), 0, said);
+        assert!(ran.stderr.starts_with("warning: "), "{}", ran.stderr);
+        check(appcred(&project, &["validate", "--strict"]), 1, said);
+    }
+    // What is outside is another machine's.
+    let fields = "client_id: 4f5c0a88, client_secret: !file /run/none";
+    project.write("credentials/a.yaml", &manifest(fields));
+    project.write("appcred.yaml", &format!("{PROJECT}allow_outside_files: true\n"));
+    appcred(&project, &["validate", "--strict"]).stderr("").run();
 }

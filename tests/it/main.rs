@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make and read files in their own way")]
 
 mod account_laws;
+mod advice;
 mod app;
 mod applying;
 mod architecture;
@@ -67,6 +68,7 @@ mod memory;
 mod messages;
 mod misplaced;
 mod monitoring;
+mod moved_manifests;
 mod odd_files;
 mod overwriting;
 mod packaging;

@@ -1,4 +1,4 @@
-//! What a project reads is not overwritten by a report, a plan or a snapshot.
+//! What a project reads is not overwritten by a report, a plan or a snapshot, and neither is what is no earlier one.
 
 use std::fs;
 
@@ -71,6 +71,45 @@ fn what_a_project_reads_is_not_overwritten_and_nothing_is_done_before_that_is_kn
         }
     }
     assert!(!held.exists() && !project.join("new.json").exists());
+}
+
+#[test]
+fn a_plan_and_a_snapshot_replace_an_earlier_one_alone() {
+    let project = project();
+    let verbs = [
+        ("saved plan", "plan --target home --out"),
+        ("snapshot", "snapshot --target home -o"),
+        ("report", "plan --target home --format"),
+    ];
+    let with = |verb: &str, file: &str| match verb.ends_with("--format") {
+        true => format!("{verb} json={file}"),
+        false => format!("{verb} {file}"),
+    };
+    project.write("other", "somebody's\n");
+    // What is to be created from `!secret` is in no saved plan.
+    appcred(&project, "apply --yes --target home").run();
+    for (noun, verb) in verbs {
+        let file = format!("{}.json", noun.replace(' ', "-"));
+        for _ in 0..2 {
+            appcred(&project, &with(verb, &file)).run();
+        }
+    }
+    for (noun, verb) in verbs {
+        for file in ["saved-plan.json", "snapshot.json", "report.json", "other"] {
+            let is_own = file.starts_with(&noun.replace(' ', "-"));
+            // What a report is, its form does not say.
+            if is_own || noun == "report" && file == "other" {
+                continue;
+            }
+            let before = fs::read(project.join(file)).unwrap();
+            let ran = appcred(&project, &with(verb, file)).status(1).run();
+            let said = format!("{file} does not hold an earlier {noun}, and was not overwritten");
+            assert!(ran.stderr.contains(&said), "{verb}: {}", ran.stderr);
+            assert!(fs::read(project.join(file)).unwrap() == before, "{verb}: {file}");
+        }
+    }
+    let watch = appcred(&project, "watch --target home --snapshot saved-plan.json").status(1).run();
+    assert!(watch.stderr.contains("does not hold an earlier snapshot"), "{}", watch.stderr);
 }
 
 #[test]

@@ -110,3 +110,41 @@ fn plugins_go_both_ways() {
         said.stderr
     );
 }
+
+#[test]
+fn who_encrypts_to_others_alone_is_warned_before_it_is_written() {
+    let (identity, own) = age_identity();
+    let (own, other) = (own.to_string(), age_identity().1.to_string());
+    let project = Project::new()
+        .file("credentials/a.yaml", "application_credentials:\n  - {domain: spotify, key: a, client_id: i1, client_secret: Zq7akDx2}\n");
+    let recipients = |names: &str| {
+        project.write(
+            "appcred.yaml",
+            &format!("targets: {{lab: {{config_dir: ha}}}}\nage: {{recipients: [{names}]}}\n"),
+        );
+    };
+    let said = "warning: none of the age identities found matches the recipients of appcred.yaml, so you could not decrypt the result: add your recipient under `age: recipients:`, or bring an identity that fits\n";
+    let run = |arguments: &[&str], is_warned: bool| {
+        let appcred = Appcred::new().in_dir(project.path()).env("SOPS_AGE_KEY", &identity);
+        let ran = appcred.args(arguments).stdin("Zq8akDx3").run();
+        assert_eq!(ran.stderr.starts_with(said), is_warned, "{arguments:?}: {}", ran.stderr);
+        assert_eq!(ran.stderr.contains(said), is_warned, "{arguments:?}: {}", ran.stderr);
+    };
+    let add = |id: &'static str| {
+        ["add", "--domain", "fitbit", "--client-id", id, "--key", id, "--secret-stdin"]
+    };
+    recipients(&other);
+    run(&["encrypt"], true);
+    run(&["rotate", "a", "--secret-stdin"], true);
+    run(&add("i2"), true);
+    recipients(&format!("{other}, {own}"));
+    run(&["rotate", "i2", "--secret-stdin"], false);
+    run(&add("i3"), false);
+    // Who names a recipient means it, and who has no identity encrypts for others.
+    recipients(&own);
+    project.write("credentials/b.yaml", "application_credentials:\n  - {domain: spotify, key: b, client_id: i4, client_secret: Zq9akDx4}\n");
+    run(&["encrypt", "--recipient", &other], false);
+    recipients(&other);
+    let add = Appcred::new().in_dir(project.path()).args(add("i5")).stdin("Zq6akDx5").run();
+    assert!(!add.stderr.contains("none of the age identities"), "{}", add.stderr);
+}

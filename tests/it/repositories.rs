@@ -131,7 +131,7 @@ fn what_editors_left_of_a_manifest_is_no_place_for_its_secret() {
     assert!(!said.contains("b.yaml~"), "{said}");
 }
 
-const SEALED: &str = "application_credentials:\n  - {domain: spotify, client_id: i, client_secret: !secret spotify}\n";
+const SEALED: &str = "application_credentials:\n  - {domain: spotify, client_id: i, client_secret: !env_var SPOTIFY}\n";
 
 fn repository(manifest: &str) -> Project {
     let project = Project::new()

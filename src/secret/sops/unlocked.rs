@@ -159,6 +159,10 @@ fn opened(
             Err(Unreadable::NotForUs { identities, .. }) => {
                 missing = Some(Unreadable::NotForUs { recipients: recipients.len(), identities });
             }
+            Err(Unreadable::Damaged(_)) => {
+                let why = SopsProblem::Metadata("has an `enc` that is no whole age file");
+                broken = broken.or(Some(why.into()));
+            }
             Err(why) => broken = broken.or(Some(why)),
         }
     }

@@ -14,7 +14,8 @@ use crate::model::{
 };
 
 const FORMAT_VERSION: u32 = 1;
-const KIND: &str = "appcred snapshot";
+/// What a snapshot says that it is.
+pub const KIND: &str = "appcred snapshot";
 
 /// What is known of targets at one moment, without any secret.
 #[derive(Serialize, Deserialize, JsonSchema)]

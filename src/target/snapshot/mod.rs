@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use schemars::Schema;
 
 pub use fetch::SnapshotLocation;
-pub use format::{SnapshotTarget, write};
+pub use format::{KIND, SnapshotTarget, write};
 
 use super::TargetError;
 use crate::http::Network;
