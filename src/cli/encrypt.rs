@@ -79,14 +79,7 @@ pub(super) fn run(
     }
     let of_file = |file: &Path| encrypt(global, file, verb, &project);
     let Some(mut all) = in_all(&files, of_file) else { return Ok(ExitStatus::Failure) };
-    let (resolver, _) = non_interactive_resolver(global, &project);
-    // Who names one for this run means that one.
-    let known =
-        all.iter().map(|of_file| &of_file.recipients).filter(|_| verb.recipients.is_empty());
-    if let Some(others) = known.into_iter().find(|of_file| of_file.locks_out(resolver.recipients()))
-    {
-        others.warn_of_lockout(resolver.recipients());
-    }
+    warn_of_lockout(global, &project, verb, &all);
     let changes: Vec<_> = all.iter_mut().filter_map(|of_file| of_file.change.take()).collect();
     files::change_all(&changes)?;
     let mut encrypted = Vec::new();
@@ -122,6 +115,16 @@ pub(super) fn run(
         );
     }
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+/// Warns where none of the identities found opens what is encrypted, unless the recipient was named for this run.
+fn warn_of_lockout(global: &Global, project: &Project, verb: &Encrypt, all: &[Encrypted]) {
+    let (resolver, _) = non_interactive_resolver(global, project);
+    let own = resolver.recipients();
+    let locking = all.iter().map(|of_file| &of_file.recipients).find(|of| of.locks_out(own));
+    if let Some(others) = locking.filter(|_| verb.recipients.is_empty()) {
+        others.warn_of_lockout(own);
+    }
 }
 
 /// What is made of each of these files, before any of them is written; none where something cannot be made, and

@@ -255,6 +255,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_short_for_a_secret_is_shown_where_names_and_times_are() {
+        for (section, key, raw, shown) in [
+            ("application_credentials", "targets", "[lab-*, home2, '*']", "[lab-*, home2, '*']"),
+            ("application_credentials", "targets", "[hunter2]", ""),
+            ("targets", "labels", "\"3\"", "\"3\""),
+            ("targets", "labels", "hunter2", ""),
+            ("policy", "match", "canary", "canary"),
+            ("policy", "pause", "10", "10"),
+            ("policy", "pause", "4f5c0a88", ""),
+            ("policy", "max", "10x", "10x"),
+            ("application_credentials", "name", "12:30", "12:30"),
+        ] {
+            assert_eq!(&raw[..shown_of(section, key, raw)], shown, "{key}: {raw}");
+        }
+    }
+
+    #[test]
     fn harmless_values_are_shown_up_to_what_may_be_none() {
         let check = |key: &str, raw: &str, shown: &str| {
             let section = OTHERS.iter().find(|(name, _)| *name == key).map(|(_, section)| *section);
@@ -281,14 +298,6 @@ mod tests {
             check(key, "spotify_home", "spotify_home");
         }
         check("allow_plaintext", "hunter2", "");
-        check("targets", "[lab-*, home2, '*']", "[lab-*, home2, '*']");
-        check("targets", "[hunter2]", "");
-        check("labels", "\"3\"", "\"3\"");
-        check("labels", "hunter2", "");
-        check("pause", "10", "10");
-        check("max", "10x", "10x");
-        check("pause", "4f5c0a88", "");
-        check("name", "12:30", "12:30");
         check("adopt", "spotify_4f5c0a8812d04f5c", "spotify_4f5c0a8812d04f5c");
         check("max_deletes", "20%", "20%");
         check("max_deletes", "4f5c0a88", "");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::resolver::SecretResolver;
 use super::source::{SecretSource, StoredAt};
 use super::{BrokenFile, Unreadable, age, broken_file, file, sops};
-use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity, Span};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::{self, Secret, ValueFault, encrypted_file, is_name};
 use crate::suggest::nearest;
@@ -246,22 +246,23 @@ fn in_text(
     if let Some(parts) = sops::in_other_form(text) {
         return sops::by_name(text, parts, resolver);
     }
-    if let Some(kind) = model::of_other_names(text) {
-        return Err(Unreadable::OtherNames(kind));
-    }
+    let other = model::of_other_names(text);
+    let not_names = |at: Span| not_names(path, text, at, other, resolver);
     let mut parsed = yaml::parse(text);
+    if other.is_some() && !parsed.faults.is_empty() {
+        return Err(not_names(Span::of(text, 0..0)));
+    }
     check(path, text, &mut parsed, resolver)?;
     if let Some(parts) = sops::in_yaml(text, &parsed) {
         return sops::by_name(text, parts, resolver);
     }
-    let not_names = |at: &Node<'_>| not_names(path, text, at, resolver);
     if let [_, second, ..] = parsed.documents.as_slice() {
-        return Err(not_names(second));
+        return Err(not_names(second.span));
     }
     let pairs = match parsed.documents.into_iter().next() {
         None | Some(Node { value: yaml::Value::Null, .. }) => Vec::new(),
         Some(Node { value: yaml::Value::Mapping(pairs), .. }) => pairs,
-        Some(other) => return Err(not_names(&other)),
+        Some(other) => return Err(not_names(other.span)),
     };
     let mut names = SecretsByName::new();
     add(&pairs, "", text, resolver, &mut names);
@@ -269,19 +270,28 @@ fn in_text(
     Ok(names)
 }
 
-/// Something else than one mapping.
-fn not_names(path: &Path, text: &str, at: &Node<'_>, resolver: &SecretResolver) -> Unreadable {
+/// Something else than one mapping: this, where that is seen.
+fn not_names(
+    path: &Path,
+    text: &str,
+    at: Span,
+    other: Option<&str>,
+    resolver: &SecretResolver,
+) -> Unreadable {
     let source = broken_file::source(Path::new(&resolver.shown(path)), text);
-    let (message, help) = match encrypted_file(text.as_bytes()) {
-        Some(kind) => (
+    let (message, help) = match (encrypted_file(text.as_bytes()), other) {
+        (Some(kind), _) => (
             format!("it is {kind}, and is not read"),
             "decrypt it, and encrypt it with SOPS or age",
         ),
-        None => {
-            ("not a YAML mapping of names to secrets".to_owned(), "write one `name: secret` a line")
+        (None, other) => {
+            let other = other.map(|kind| format!(": {kind} is read only where SOPS encrypted it"));
+            let other = other.unwrap_or_default();
+            let message = format!("not a YAML mapping of names to secrets{other}");
+            (message, "write one `name: secret` a line")
         }
     };
-    let problem = Diagnostic::error(ProblemCode::WrongKind, message).at(&source, at.span);
+    let problem = Diagnostic::error(ProblemCode::WrongKind, message).at(&source, at);
     let mut problems = Diagnostics::default();
     problems.push(problem.help(help));
     BrokenFile(Arc::new(problems)).into()

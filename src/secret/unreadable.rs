@@ -125,9 +125,6 @@ pub enum Unreadable {
     /// It cannot be a value.
     #[error("it {0}")]
     Unfit(ValueFault),
-    /// A file of names and values that is no YAML.
-    #[error("it is {0}, which is read only where SOPS encrypted it")]
-    OtherNames(&'static str),
     /// A SOPS document for one secret that has another number of them.
     #[error("it is a SOPS document with several values, or none, and one value is needed")]
     NotOneValue,
@@ -202,7 +199,6 @@ impl Unreadable {
             | Self::Damaged(_)
             | Self::MergeConflict
             | Self::NamedValue(_)
-            | Self::OtherNames(_)
             | Self::NotUtf8
             | Self::Unfit(_)
             | Self::NotOneValue
@@ -252,9 +248,6 @@ impl Unreadable {
             Self::MergeConflict => MERGE_CONFLICT_HELP,
             Self::NamedValue(_) => {
                 "write only the value into the file; `!file FILE#NAME` reads the value of a name from a YAML mapping"
-            }
-            Self::OtherNames(_) => {
-                "write its values as a YAML mapping, one `name: secret` a line, or encrypt it with SOPS"
             }
             Self::NotUtf8 => "store the client secret as the provider shows it, as UTF-8 text",
             Self::Unfit(fault) => fault.help(),

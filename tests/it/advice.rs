@@ -90,8 +90,11 @@ fn what_names_values_and_is_no_yaml_is_named() {
         let project = project(FOLDER, &format!("!file ../x.conf#{name}"));
         project.write("x.conf", text);
         let ran = appcred(&project, &["validate"]).status(1).run();
-        says(&ran, &format!("x.conf: it is {kind}, which is read only where SOPS encrypted it"));
-        says(&ran, "write its values as a YAML mapping, one `name: secret` a line");
+        let said = format!(
+            "not a YAML mapping of names to secrets: {kind} is read only where SOPS encrypted it\n --> x.conf:1:1"
+        );
+        says(&ran, &said);
+        says(&ran, "write one `name: secret` a line");
     }
 }
 
