@@ -318,7 +318,12 @@ fn is_adopted(
 }
 
 /// What is this owner's to change, by what the target says before the run and by what was asked for.
-fn may_touch(credential: &Credential, shelf: &Shelf, desired: &Desired, policy: &Policy) -> bool {
+pub(crate) fn may_touch(
+    credential: &Credential,
+    shelf: &Shelf,
+    desired: &Desired,
+    policy: &Policy,
+) -> bool {
     let entry = entry_of(credential, desired);
     if !is_by_hand(credential, shelf) {
         let is_our_name = |owner: &Owner| {

@@ -31,6 +31,7 @@ impl Shelf {
             domains: KnownDomains::Listed(BTreeSet::from([
                 Domain::new("spotify"),
                 Domain::new("twitch"),
+                Domain::new("linked_account"),
             ])),
             credentials: self.credentials.clone(),
             config_entries: self.config_entries.clone(),

@@ -79,6 +79,8 @@ pub(crate) struct State {
     pub(crate) displayed: Vec<Option<String>>,
     /// What was displayed last, by id.
     pub(crate) messages: BTreeMap<String, Option<String>>,
+    /// How often a connection displayed what it had displayed last under the same id.
+    pub(crate) repeats: usize,
     /// Counts what happens there; a connection reports each change of it.
     events: watch::Sender<u64>,
     /// How often it has ended all connections.
@@ -112,6 +114,7 @@ impl Default for House {
             callbacks: Vec::new(),
             displayed: Vec::new(),
             messages: BTreeMap::new(),
+            repeats: 0,
             events: watch::Sender::new(0),
             connection: watch::Sender::new(0),
         })))
@@ -134,7 +137,7 @@ impl House {
         }
         let (events, connection) = (state.events.subscribe(), state.connection.subscribe());
         let number = *connection.borrow();
-        Ok(Connected { house: self.clone(), events, connection, number })
+        Ok(Connected { house: self.clone(), events, connection, number, shown: Mutex::default() })
     }
 
     /// The secrets that are held, by client id.
@@ -206,6 +209,8 @@ pub(crate) struct Connected {
     events: watch::Receiver<u64>,
     connection: watch::Receiver<u64>,
     number: u64,
+    /// What this connection displayed last, by id.
+    shown: Mutex<BTreeMap<String, Option<String>>>,
 }
 
 impl Connected {
@@ -244,7 +249,13 @@ impl Execute for Connected {
         stop: &Stop,
         done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
     ) {
-        let (mut shelf, refuses, refuses_client, slow) = {
+        // What was begun is finished.
+        let begun = if stop.is_cancelled() { stop.clone() } else { Stop::new() };
+        let slow = self.house.state().slow;
+        if let Some(slow) = slow {
+            tokio::time::sleep(slow).await;
+        }
+        let (mut shelf, refuses, refuses_client) = {
             let mut state = self.house.state();
             let is_create = |one: &&Operation| matches!(one, Operation::Create(_));
             state.creates += operations.iter().filter(is_create).count();
@@ -253,13 +264,8 @@ impl Execute for Connected {
             if operations.iter().all(is_delete) {
                 refuses = refuses.or(state.refuses_deletes.clone());
             }
-            (state.shelf.clone(), refuses, state.refuses_client, state.slow)
+            (state.shelf.clone(), refuses, state.refuses_client)
         };
-        // What was begun is finished.
-        let begun = if stop.is_cancelled() { stop.clone() } else { Stop::new() };
-        if let Some(slow) = slow {
-            tokio::time::sleep(slow).await;
-        }
         if let Some(refusal) = refuses {
             self.house.state().refusals += operations.len();
             for at in 0..operations.len() {
@@ -380,8 +386,12 @@ impl WatchedTarget for Connected {
 
     async fn display(&self, id: &str, _: &str, text: Option<&str>) -> Result<(), Refusal> {
         let text = text.map(str::to_owned);
-        self.house.state().messages.insert(id.to_owned(), text.clone());
-        self.house.state().displayed.push(text);
+        let mut state = self.house.state();
+        state.repeats += usize::from(
+            self.shown.lock().unwrap().insert(id.to_owned(), text.clone()) == Some(text.clone()),
+        );
+        state.messages.insert(id.to_owned(), text.clone());
+        state.displayed.push(text);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod failures;
 mod house;
 mod rounds;
 mod set_ups;
+mod simulation;
 mod snapshots;
 mod specs;
 mod supervision;

@@ -6,6 +6,7 @@
 //! `each_step` has the histories that are killed at each step instead of a random one.
 
 mod each_step;
+mod model;
 mod proxy;
 mod step_proxy;
 
@@ -32,6 +33,10 @@ const ENTRIES: [(&str, &str); 4] =
 pub(crate) struct Random(u64);
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
