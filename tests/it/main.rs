@@ -61,6 +61,7 @@ mod killed;
 mod kubernetes;
 mod labels;
 mod laws;
+mod leaks;
 mod linking;
 mod listener;
 mod matrix;
