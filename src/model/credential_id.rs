@@ -3,6 +3,8 @@
 //! Some client ids that no provider gives out get another id than HA would make. That does no harm, since HA
 //! takes any id that it finds in the folder; and what HA calls by such an id is not recognised by it.
 
+use std::collections::BTreeMap;
+
 use super::{ClientId, CredentialId, Domain};
 
 /// The id that HA gives a new credential: the first that is not taken, so that the hole of a
@@ -10,13 +12,26 @@ use super::{ClientId, CredentialId, Domain};
 pub fn generate_id(
     domain: &Domain,
     client_id: &ClientId,
+    lowest: &mut LowestNumbers,
     taken: impl Fn(&CredentialId) -> bool,
 ) -> CredentialId {
     let base = base_id(domain, client_id);
-    let numbered = (2_u64..).map(|attempt| CredentialId::new(format!("{base}_{attempt}")));
-    let first = CredentialId::new(base.as_str());
-    std::iter::once(first.clone()).chain(numbered).find(|id| !taken(id)).unwrap_or(first)
+    let number = lowest.entry(base.clone()).or_insert(1);
+    loop {
+        let id = CredentialId::new(match *number {
+            1 => base.clone(),
+            number => format!("{base}_{number}"),
+        });
+        if !taken(&id) {
+            return id;
+        }
+        *number += 1;
+    }
 }
+
+/// From which number on the ids of some clients may be free, by the id without its number. What is deleted may free a
+/// lower one.
+pub type LowestNumbers = BTreeMap<String, u64>;
 
 /// The id of a client's first credential.
 fn base_id(domain: &Domain, client_id: &ClientId) -> String {
@@ -67,7 +82,7 @@ fn has_same_slug(client_id: &ClientId) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{generate_id, has_same_slug, is_alike, is_id_of_client};
+    use super::{LowestNumbers, generate_id, has_same_slug, is_alike, is_id_of_client};
     use crate::model::{ClientId, CredentialId, Domain};
 
     /// Made by the original in Python.
@@ -81,7 +96,7 @@ mod tests {
             let (domain, client_id) = (Domain::new(domain), ClientId::new(client_id));
             if has_same_slug(&client_id) {
                 same += 1;
-                let made = generate_id(&domain, &client_id, |_| false);
+                let made = generate_id(&domain, &client_id, &mut LowestNumbers::new(), |_| false);
                 assert_eq!(made.as_str(), id, "{domain}.{client_id:?}");
             } else {
                 assert!(!is_id_of_client(&id, &domain, &client_id), "{domain}.{client_id:?}");
@@ -94,7 +109,12 @@ mod tests {
     fn a_taken_id_is_numbered_and_a_hole_filled() {
         let taken = ["spotify_a", "spotify_a_2", "spotify_a_4"].map(CredentialId::new);
         let id = |client: &str| {
-            generate_id(&Domain::new("spotify"), &ClientId::new(client), |id| taken.contains(id))
+            let mut lowest = LowestNumbers::new();
+            let (domain, client) = (Domain::new("spotify"), ClientId::new(client));
+            let first = generate_id(&domain, &client, &mut lowest, |id| taken.contains(id));
+            let again = generate_id(&domain, &client, &mut lowest, |id| taken.contains(id));
+            assert_eq!(first, again);
+            first
         };
         assert_eq!(id("a").as_str(), "spotify_a_3");
         assert_eq!(id("a.2").as_str(), "spotify_a_2_2");

@@ -46,7 +46,9 @@ pub use account::{AccountName, NotedAccount, SetUpId, SetUpOf};
 pub use client_answer::ClientAnswer;
 pub use commit::Commit;
 pub use credential::{Credential, Held, NewCredential};
-pub use credential_id::{first_id, first_ids, generate_id, is_alike, is_id_of_client};
+pub use credential_id::{
+    LowestNumbers, first_id, first_ids, generate_id, is_alike, is_id_of_client,
+};
 pub use desired::{Adopt, Completeness, Desired, DesiredCredential, Unidentified};
 pub use document::{Document, encrypted_file, named_in_file, of_other_names};
 pub use flow::{

@@ -353,6 +353,11 @@ impl Action {
 }
 
 impl Plan {
+    /// The step with this number: they are in the order of their numbers.
+    pub fn step(&self, id: StepId) -> Option<&Step> {
+        self.steps.get(self.steps.binary_search_by_key(&id, |step| step.id).ok()?)
+    }
+
     /// Withholds the steps for which there is a reason, and those that come after them.
     pub(super) fn withhold_steps(&mut self, why: impl Fn(&Step, &[Step]) -> Option<Why>) {
         let mut reasons: BTreeMap<StepId, Why> = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! What is left alone since people said so: what is protected, and what is of suspended or forgotten entries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Claim, Key, Mark};
 
@@ -65,12 +65,9 @@ pub(super) fn keep(context: &PlanContext<'_>, whole: &mut WholePlan) {
         (!keys.is_empty()).then_some(Why::Protected { keys })
     });
     // What is set up for a credential goes on as long as that stays.
-    let kept: Vec<(Key, Why)> = plan.withheld.iter().filter_map(kept).collect();
+    let kept: BTreeMap<Key, Why> = plan.withheld.iter().filter_map(kept).collect();
     plan.withhold_steps(|step, _| match &step.action {
-        Action::Abandon { .. } => {
-            let key = of_step(step)?;
-            kept.iter().find(|(of, _)| of == key).map(|(_, why)| why.clone())
-        }
+        Action::Abandon { .. } => kept.get(of_step(step)?).cloned(),
         _ => None,
     });
 }

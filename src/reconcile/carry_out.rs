@@ -74,7 +74,7 @@ impl PlanTarget for Target {
 
 /// What came of a plan.
 pub struct CarriedOut {
-    /// The outcome of each step.
+    /// The outcome of each step, in the order of their numbers.
     pub outcomes: Vec<StepOutcome>,
     /// The steps that were not begun since a provider refuses them, and those that need them.
     pub refused: BTreeSet<StepId>,
@@ -94,6 +94,7 @@ pub async fn carry_out<T: PlanTarget>(
     let mut outcomes = apply(&plan, desired, target, stop, progress).await;
     let not_begun = refused.iter().map(|refused| refused.step).collect();
     outcomes.extend(refused);
+    outcomes.sort_by_key(|outcome| outcome.step);
     target.set_up(&plan, desired, stop, &mut outcomes).await;
     CarriedOut { outcomes, refused: not_begun, unchecked }
 }

@@ -15,6 +15,6 @@ pub use apply::{Progress, apply};
 pub use carry_out::{CarriedOut, PlanTarget, carry_out};
 pub use clients::{ask_about_clients, not_asked_regularly};
 pub use link::{LinkSettings, Linking, NotLinked, Turn};
-pub use outcome::{Outcome, StepOutcome};
+pub use outcome::{Outcome, StepOutcome, outcome_of};
 pub use prove::{Proven, Unchecked, Verdicts, refused_set_ups, unchecked_line};
 pub use trouble::ask_about_troubles;

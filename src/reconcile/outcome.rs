@@ -2,7 +2,7 @@
 
 use crate::codes::OutcomeCode;
 use crate::model::{ConfigEntry, FlowStep};
-use crate::plan::{Plan, StepId};
+use crate::plan::{Plan, Step, StepId};
 use crate::target::Refusal;
 
 /// The result of one step.
@@ -24,10 +24,14 @@ impl StepOutcome {
 
     /// Whether something failed that was asked for. `plan` has the step.
     pub fn is_failure(&self, plan: &Plan) -> bool {
-        let is_optional =
-            || plan.steps.iter().any(|step| step.id == self.step && step.is_optional());
+        let is_optional = || plan.step(self.step).is_some_and(Step::is_optional);
         !self.outcome.is_well() && !is_optional()
     }
+}
+
+/// The result of a step, of results that are in the order of their steps' numbers.
+pub fn outcome_of(outcomes: &[StepOutcome], step: StepId) -> Option<&StepOutcome> {
+    outcomes.get(outcomes.binary_search_by_key(&step, |outcome| outcome.step).ok()?)
 }
 
 /// The result of a step.

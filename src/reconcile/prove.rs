@@ -10,8 +10,10 @@ use tokio::time::Instant;
 
 use crate::codes::RegistrationCode;
 use crate::integrations::Release;
-use crate::model::{ClientAnswer, Desired, Held, Key, Observed, Secret, SetUpId, UnreadAccounts};
-use crate::plan::{Action, Plan, Reason, Step, StepId, Trouble};
+use crate::model::{
+    ClientAnswer, CredentialId, Desired, Key, Observed, Secret, SetUpId, UnreadAccounts,
+};
+use crate::plan::{Action, ComparedCredential, Plan, Reason, Step, StepId, Trouble};
 use crate::verify::{
     AuthorizeQuestion, Checked, Question, RedirectUri, Registration, Verdict, registrations, verify,
 };
@@ -100,10 +102,12 @@ pub(super) async fn prove(
     known: &mut Verdicts,
 ) -> Proven {
     let release = Release::of(observed.version.as_deref());
+    let is_used = |of: &&ComparedCredential| !of.users.is_empty();
+    let used = plan.credential_states.iter().filter(is_used).map(|of| &of.held.id).collect();
     let asked: Vec<(&Step, Question)> = plan
         .steps
         .iter()
-        .filter(|step| replaces_secret_in_use(plan, observed, step))
+        .filter(|step| replaces_secret_in_use(&used, observed, step))
         .filter_map(|step| Some((step, question(step, desired, release)?)))
         .collect();
     let questions: Vec<&Question> = asked.iter().map(|(_, question)| question).collect();
@@ -189,21 +193,19 @@ fn not_started(question: &AuthorizeQuestion, said: &Registration) -> String {
 /// done.
 fn leave_out_refused(proven: &mut Proven) {
     let mut refused: BTreeSet<StepId> = proven.refused.iter().map(|refused| refused.step).collect();
-    loop {
-        let is_next = |step: &&Step| {
-            !refused.contains(&step.id) && step.after.is_some_and(|after| refused.contains(&after))
-        };
-        let Some(next) = proven.plan.steps.iter().find(is_next).map(|step| step.id) else { break };
-        refused.insert(next);
-        let outcome = Outcome::NotBegun("the step before it was not done".to_owned());
-        proven.refused.push(StepOutcome::new(next, outcome));
+    let mut dependents: BTreeMap<StepId, Vec<StepId>> = BTreeMap::new();
+    for step in &proven.plan.steps {
+        let Some(after) = step.after else { continue };
+        dependents.entry(after).or_default().push(step.id);
+        // A step comes after one with a lower number.
+        if refused.contains(&after) && refused.insert(step.id) {
+            let outcome = Outcome::NotBegun("the step before it was not done".to_owned());
+            proven.refused.push(StepOutcome::new(step.id, outcome));
+        }
     }
     let is_idle_claim = |step: &&Step| {
-        let mut dependents =
-            proven.plan.steps.iter().filter(|other| other.after == Some(step.id)).peekable();
         matches!(step.action, Action::Claim { .. })
-            && dependents.peek().is_some()
-            && dependents.all(|dependent| refused.contains(&dependent.id))
+            && dependents.get(&step.id).is_some_and(|all| all.iter().all(|id| refused.contains(id)))
     };
     let idle: Vec<StepId> =
         proven.plan.steps.iter().filter(is_idle_claim).map(|step| step.id).collect();
@@ -216,7 +218,11 @@ fn leave_out_refused(proven: &mut Proven) {
 }
 
 /// Whether a step changes the secret of what linked accounts use, or may use where these are not known.
-fn replaces_secret_in_use(plan: &Plan, observed: &Observed, step: &Step) -> bool {
+fn replaces_secret_in_use(
+    used: &BTreeSet<&CredentialId>,
+    observed: &Observed,
+    step: &Step,
+) -> bool {
     let old = match &step.action {
         Action::Replace { old, .. } | Action::Adopt { old, .. } => old,
         _ => return false,
@@ -225,11 +231,8 @@ fn replaces_secret_in_use(plan: &Plan, observed: &Observed, step: &Step) -> bool
     if step.reasons.iter().all(|reason| *reason == Reason::NameDiffers) {
         return false;
     }
-    let is_used = |old: &Held| {
-        plan.credential_states.iter().any(|of| of.held == *old && !of.users.is_empty())
-    };
     let is_unknown = observed.unread_accounts.contains(&UnreadAccounts::All);
-    !step.reload.is_empty() || is_unknown || old.iter().any(is_used)
+    !step.reload.is_empty() || is_unknown || old.iter().any(|old| used.contains(&old.id))
 }
 
 /// What takes the place of what linked accounts use.

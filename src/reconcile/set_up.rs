@@ -14,7 +14,7 @@ use crate::setup::drive::{self, FlowState, SetUpTask};
 use crate::target::home_assistant::HomeAssistant;
 use crate::target::{Refusal, Stop};
 
-use super::outcome::{Outcome, StepOutcome};
+use super::outcome::{Outcome, StepOutcome, outcome_of};
 
 /// Set-ups that go on side by side.
 const OPEN_SET_UPS: usize = 8;
@@ -48,8 +48,8 @@ pub(super) async fn set_up(
             steps.into_iter().map(|step| run.one(step, blocker(step, outcomes))).collect();
         let mut done: Vec<StepOutcome> =
             stream::iter(begun).buffer_unordered(OPEN_SET_UPS).collect().await;
-        done.sort_by_key(|done| done.step);
         outcomes.append(&mut done);
+        outcomes.sort_by_key(|outcome| outcome.step);
     }
 }
 
@@ -59,7 +59,7 @@ fn by_key(desired: &Desired) -> BTreeMap<&Key, &DesiredCredential> {
 
 /// Why a step cannot be begun: what it builds on was not done.
 fn blocker(step: &Step, outcomes: &[StepOutcome]) -> Option<Outcome> {
-    let before = outcomes.iter().find(|outcome| Some(outcome.step) == step.after)?;
+    let before = outcome_of(outcomes, step.after?)?;
     let is_there = matches!(before.outcome, Outcome::Done | Outcome::Unfinished(_));
     (!is_there).then(|| Outcome::NotBegun("its credential is not there".to_owned()))
 }

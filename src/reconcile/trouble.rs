@@ -1,6 +1,6 @@
 //! Asks providers about the clients of accounts that do not run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -23,9 +23,14 @@ pub async fn ask_about_troubles(
     known: &mut Verdicts,
 ) {
     let release = Release::of(observed.version.as_deref());
-    let states: Vec<CredentialState> =
-        plan.credential_states.iter().map(|of| of.state.clone()).collect();
-    let is_in_sync = |key: &Key| states.contains(&CredentialState::InSync(key.clone()));
+    let in_sync: BTreeSet<&Key> = plan
+        .credential_states
+        .iter()
+        .filter_map(|of| match &of.state {
+            CredentialState::InSync(key) => Some(key),
+            _ => None,
+        })
+        .collect();
     let mut troubles: BTreeMap<SetUpId, &mut Trouble> = BTreeMap::new();
     for of in &mut plan.setup_states {
         if let Some(trouble) = of.trouble.as_mut().filter(|trouble| trouble.is_of_client()) {
@@ -39,7 +44,7 @@ pub async fn ask_about_troubles(
     });
     let asked: Vec<(SetUpId, Question)> = troubles
         .keys()
-        .filter(|id| !known.troubles.contains_key(*id) && is_in_sync(&id.key))
+        .filter(|id| !known.troubles.contains_key(*id) && in_sync.contains(&id.key))
         .filter_map(|id| Some((id.clone(), Question::of(desired.credential(&id.key)?, release)?)))
         .collect();
     let questions: Vec<&Question> = asked.iter().map(|(_, question)| question).collect();

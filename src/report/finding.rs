@@ -6,7 +6,7 @@ use crate::codes::{ActionCode, UnknownCode, WithheldCode};
 use crate::diagnostic::{Diagnostic, ProblemCode, Severity, Spot};
 use crate::model::{FileName, Place, Visible, hex};
 use crate::plan::{Action, Reason, Step, Unknowable, Unknown, Why, Withheld};
-use crate::reconcile::StepOutcome;
+use crate::reconcile::{StepOutcome, outcome_of};
 
 use super::words::{self, Undone};
 use super::{EntryPlaces, FileNames, Report, TargetReport};
@@ -163,7 +163,7 @@ fn of_target(target: &TargetReport<'_>, names: &FileNames, findings: &mut Vec<Fi
         }
     };
     for step in &plan.steps {
-        let outcome = target.outcomes.iter().find(|outcome| outcome.step == step.id);
+        let outcome = outcome_of(target.outcomes, step.id);
         findings.push(match outcome {
             Some(outcome) => carried_out(target, names, step, outcome),
             None => planned(target, names, step),

@@ -11,6 +11,7 @@ use crate::plan::{Action, CredentialState, Step, Withheld};
 
 use super::finding::{self, Finding, Level};
 use super::{Format, Report, TargetReport, key_of, words};
+use crate::reconcile::outcome_of;
 
 type Xml = Writer<Vec<u8>>;
 
@@ -118,11 +119,10 @@ fn of_target(target: &TargetReport<'_>) -> Vec<TestCase> {
         result,
     };
     // The credential may be as wanted, and its integration still to be set up.
-    let has_step = |key: &Key| {
-        plan.steps.iter().filter_map(|step| step.action.for_entry()).any(|entry| entry.key == *key)
-    };
+    let entries = plan.steps.iter().filter_map(|step| step.action.for_entry());
+    let with_steps: BTreeSet<&Key> = entries.map(|entry| &entry.key).collect();
     let in_sync = plan.credential_states.iter().filter_map(|of| match &of.state {
-        CredentialState::InSync(key) if !has_step(key) => Some(TestCase {
+        CredentialState::InSync(key) if !with_steps.contains(key) => Some(TestCase {
             class: class(of.held.domain.as_str()),
             name: key.to_string(),
             result: CaseResult::Passed,
@@ -154,7 +154,7 @@ fn name_of(action: &Action) -> String {
 }
 
 fn of_step(target: &TargetReport<'_>, step: &Step) -> CaseResult {
-    let outcome = target.outcomes.iter().find(|outcome| outcome.step == step.id);
+    let outcome = outcome_of(target.outcomes, step.id);
     let mut lines: Vec<String> =
         step.reasons.iter().map(|reason| words::reason(*reason).to_owned()).collect();
     if let Some(outcome) = outcome {

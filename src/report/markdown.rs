@@ -19,6 +19,7 @@ use super::waves::{stop_line, waves};
 use super::{
     Details, Format, Report, Tally, TargetReport, Verb, key_of, problems, source, text, words,
 };
+use crate::reconcile::outcome_of;
 
 /// How many characters problems, tables and folded details may have, for all targets together.
 const PROBLEMS: usize = 12_000;
@@ -176,7 +177,7 @@ fn rows(target: &TargetReport<'_>, plan: &Plan) -> Vec<String> {
         if !step.reload.is_empty() {
             why.push(prose(&format!("reloads {}", words::accounts(&step.reload))));
         }
-        let outcome = target.outcomes.iter().find(|outcome| outcome.step == step.id);
+        let outcome = outcome_of(target.outcomes, step.id);
         match outcome.map(|outcome| words::undone(&outcome.outcome)) {
             Some(Some(undone)) => why.push(prose(&undone.to_string())),
             Some(None) => why.push("done".to_owned()),

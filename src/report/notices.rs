@@ -8,7 +8,9 @@ use super::change::Change;
 use super::names::Names;
 use super::set_up::of_entry;
 use super::text::{DIM, line};
-use crate::model::{ConfigEntry, Domain, EntryState, Key, Mark, Observed, SetUpId, TargetName};
+use crate::model::{
+    ConfigEntry, Domain, EntryId, EntryState, Key, Mark, Observed, SetUpId, TargetName,
+};
 use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, Trouble, UndeclaredAccount};
 
 /// Every set-up that is in progress, every account that does not run, and those that no entry names.
@@ -85,7 +87,8 @@ fn perhaps_renamed(plan: &Plan) -> Vec<(&Key, Key)> {
 pub(super) fn in_progress(plan: &Plan) -> impl Iterator<Item = &EntrySetup> {
     let abandons = |step: &&Step| matches!(step.action, Action::Abandon { .. });
     let abandoned = plan.steps.iter().filter(abandons);
-    let abandoned: Vec<SetUpId> = abandoned.filter_map(|step| step.action.set_up_id()).collect();
+    let abandoned: BTreeSet<SetUpId> =
+        abandoned.filter_map(|step| step.action.set_up_id()).collect();
     plan.setup_states
         .iter()
         .filter(move |of| of.state == SetupState::InProgress && !abandoned.contains(&of.id))
@@ -100,10 +103,13 @@ pub(super) fn troubled(plan: &Plan) -> impl Iterator<Item = (&SetUpId, &Trouble)
 
 /// The linked accounts that no entry names and that stay.
 pub(super) fn kept_undeclared(plan: &Plan) -> impl Iterator<Item = &UndeclaredAccount> {
-    let is_removed = |account: &UndeclaredAccount| {
-        plan.steps.iter().any(|step| step.action.removed().contains(&account.account))
-    };
-    plan.undeclared_accounts.iter().filter(move |account| !is_removed(account))
+    let removed: BTreeSet<&EntryId> = plan
+        .steps
+        .iter()
+        .flat_map(|step| step.action.removed())
+        .map(|account| &account.id)
+        .collect();
+    plan.undeclared_accounts.iter().filter(move |of| !removed.contains(&of.account.id))
 }
 
 /// Which linked accounts could not be read, each with all targets where that is so.

@@ -14,7 +14,7 @@ use super::{
     Refusal, Stop, TargetError, TargetKind, meaning,
 };
 use crate::field::{Field, Pairs, Text};
-use crate::model::{Credential, Domain, Key, KnownDomains, Observed, generate_id};
+use crate::model::{Credential, Domain, Key, KnownDomains, LowestNumbers, Observed, generate_id};
 use crate::secret::SecretResolver;
 
 type Stored = watch::Sender<Vec<Credential>>;
@@ -110,9 +110,10 @@ impl Execute for Memory {
             let mut outcome = Err(Refusal::Unsupported);
             self.0.send_modify(|held| match operation {
                 Operation::Create(new) => {
-                    let id = generate_id(&new.domain, &new.client_id, |id| {
-                        held.iter().any(|other| other.id == *id)
-                    });
+                    let id =
+                        generate_id(&new.domain, &new.client_id, &mut LowestNumbers::new(), |id| {
+                            held.iter().any(|other| other.id == *id)
+                        });
                     outcome = Ok(Done::Created(id.clone()));
                     held.push(Credential {
                         id,

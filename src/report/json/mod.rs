@@ -21,7 +21,7 @@ use crate::model::{
     AccountName, ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Links, Place, to_json,
 };
 use crate::plan::{Action, Plan, Step, UndeclaredAccount, Unknown, Why, Withheld};
-use crate::reconcile::Outcome;
+use crate::reconcile::{Outcome, outcome_of};
 
 use super::rollout::ReportedRollout;
 use super::set_up::{IntegrationOf, WaitsFor};
@@ -281,7 +281,7 @@ fn summary(plan: &Plan) -> Summary {
 }
 
 fn planned_step<'a>(target: &TargetReport<'a>, step: &'a Step, links: Links) -> PlannedStep<'a> {
-    let ended = target.outcomes.iter().find(|outcome| outcome.step == step.id);
+    let ended = outcome_of(target.outcomes, step.id);
     let outcome = ended.map(|ended| &ended.outcome);
     let waits_for = match outcome {
         Some(Outcome::Waits(step)) => Some(WaitsFor::of(step, links)),

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
-use storage::CredentialStorage;
+use storage::{CredentialStorage, UsedIds};
 use tokio::task::spawn_blocking;
 
 use super::collapsed::Collapsed;
@@ -157,8 +157,8 @@ fn change(
     let text = text_of(&file).map_err(Refusal::Failed)?;
     let mut store = credentials(&file, &text).map_err(Refusal::Failed)?;
     let entries = config_entries(folder).map_err(Refusal::Failed)?.items;
-    let outcomes =
-        operations.iter().map(|operation| apply(operation, &mut store, &entries)).collect();
+    let used = entries.into_iter().filter_map(|of| Some((of.domain, of.implementation?))).collect();
+    let outcomes = operations.iter().map(|operation| apply(operation, &mut store, &used)).collect();
     if store.is_changed() {
         let text = store.to_text().map_err(|why| cannot_write(&why))?;
         if stop.is_cancelled() {
@@ -172,11 +172,11 @@ fn change(
 fn apply(
     operation: &Operation,
     store: &mut CredentialStorage<'_>,
-    entries: &[ConfigEntry],
+    used: &UsedIds,
 ) -> Result<Done, Refusal> {
     match operation {
         Operation::Create(new) => Ok(Done::Created(store.create(new))),
-        Operation::Delete(held) => store.delete(held, entries).map(|()| Done::Deleted),
+        Operation::Delete(held) => store.delete(held, used).map(|()| Done::Deleted),
         Operation::RemoveAccount(_) => Err(Refusal::Unsupported),
         Operation::Reload(_) => Ok(Done::Reloaded(EntryState::AtRest)),
     }

@@ -3,7 +3,7 @@
 //! Whatever is not ours is kept as it was read, to the byte of each value: unknown fields, numbers
 //! beyond 64 bits, the order of everything. A value is taken apart only as far as it is needed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use secrecy::zeroize::Zeroizing;
@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, Held,
-    NewCredential, Secret, UnreadAccounts, generate_id,
+    LowestNumbers, NewCredential, Secret, UnreadAccounts, generate_id,
 };
 use crate::target::Refusal;
 use crate::target::unreadable::{Accounts, Lenient, NO_SECRET, name_of};
@@ -53,6 +53,9 @@ pub(super) struct CredentialStorage<'a> {
     data: RawFields<'a>,
     items: BTreeMap<usize, Item<'a>>,
     places: BTreeMap<CredentialId, usize>,
+    /// Where the credentials of a client are.
+    clients: BTreeMap<(Domain, ClientId), BTreeSet<usize>>,
+    lowest: LowestNumbers,
     next_place: usize,
     changed: bool,
     /// What is wrong with some items.
@@ -92,6 +95,8 @@ impl<'a> CredentialStorage<'a> {
             data,
             items: BTreeMap::new(),
             places: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            lowest: LowestNumbers::new(),
             next_place: 0,
             changed: false,
             unreadable: Vec::new(),
@@ -141,16 +146,19 @@ impl<'a> CredentialStorage<'a> {
     pub(super) fn create(&mut self, new: &NewCredential) -> CredentialId {
         let client_id = ClientId::new(new.client_id.as_str().trim());
         let is_same = |credential: &&Credential| {
-            credential.domain == new.domain
-                && credential.client_id == client_id
-                && credential.client_secret.clear() == Some(&new.client_secret)
+            credential.client_secret.clear() == Some(&new.client_secret)
                 && credential.name.as_ref() == Some(&new.name)
                 && credential.auth_domain.as_ref() == Some(&new.auth_domain)
         };
-        if let Some(same) = self.items.values().filter_map(Item::credential).find(is_same) {
+        let of_client = self.clients.get(&(new.domain.clone(), client_id.clone()));
+        let mut of_client =
+            of_client.into_iter().flatten().filter_map(|place| self.items.get(place)?.credential());
+        if let Some(same) = of_client.find(is_same) {
             return same.id.clone();
         }
-        let id = generate_id(&new.domain, &client_id, |id| self.places.contains_key(id));
+        let places = &self.places;
+        let taken = |id: &CredentialId| places.contains_key(id);
+        let id = generate_id(&new.domain, &client_id, &mut self.lowest, taken);
         let credential = Credential {
             id: id.clone(),
             domain: new.domain.clone(),
@@ -167,20 +175,18 @@ impl<'a> CredentialStorage<'a> {
     /// Takes a credential out, unless it changed or HA would refuse; one that is gone is no error.
     ///
     /// HA looks for the credential's own id alone (`async_delete_item`), and so do we.
-    pub(super) fn delete(&mut self, held: &Held, entries: &[ConfigEntry]) -> Result<(), Refusal> {
+    pub(super) fn delete(&mut self, held: &Held, used: &UsedIds) -> Result<(), Refusal> {
         let Some(place) = self.places.get(&held.id).copied() else { return Ok(()) };
         let there = self.items.get(&place).and_then(Item::credential);
         if there.is_none_or(|there| there.held() != *held) {
             return Err(Refusal::Changed);
         }
-        let uses = |entry: &ConfigEntry| {
-            entry.domain == held.domain && entry.implementation.as_deref() == Some(held.id.as_str())
-        };
-        if entries.iter().any(uses) {
+        if used.contains(&(held.domain.clone(), held.id.as_str().into())) {
             return Err(Refusal::InUse { domain: held.domain.clone() });
         }
         self.places.remove(&held.id);
-        self.items.remove(&place);
+        self.take(place);
+        self.lowest.clear();
         self.changed = true;
         Ok(())
     }
@@ -197,9 +203,29 @@ impl<'a> CredentialStorage<'a> {
             Some(id) => *self.places.entry(id).or_insert(self.next_place),
             None => self.next_place,
         };
+        self.take(place);
+        if let Some(credential) = item.credential() {
+            self.clients.entry(client_of(credential)).or_default().insert(place);
+        }
         self.items.insert(place, item);
     }
+
+    fn take(&mut self, place: usize) {
+        let Some(item) = self.items.remove(&place) else { return };
+        if let Some(credential) = item.credential()
+            && let Some(places) = self.clients.get_mut(&client_of(credential))
+        {
+            places.remove(&place);
+        }
+    }
 }
+
+fn client_of(credential: &Credential) -> (Domain, ClientId) {
+    (credential.domain.clone(), credential.client_id.clone())
+}
+
+/// What linked accounts use: the domain, and the implementation that an account names.
+pub(super) type UsedIds = BTreeSet<(Domain, SmolStr)>;
 
 impl Serialize for CredentialStorage<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::storage::{CredentialStorage, StorageError, config_entries};
+use super::storage::{CredentialStorage, StorageError, UsedIds, config_entries};
 use super::{STORAGE, apply, lock};
 use crate::model::{
     ClientId, ConfigEntry, CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Secret,
@@ -182,8 +182,8 @@ fn what_cannot_be_read_is_named_left_alone_and_written_back() {
     // An id that an unreadable item has is not given out again, and that item is not deleted.
     assert_eq!(store.create(&new("spotify", "a")), CredentialId::new("spotify_a_2"));
     let unread = held("spotify_a", "spotify", "a");
-    assert_eq!(store.delete(&unread, &[]), Err(Refusal::Changed));
-    assert_eq!(store.delete(&held("spotify_b", "spotify", "b"), &[]), Ok(()));
+    assert_eq!(store.delete(&unread, &UsedIds::new()), Err(Refusal::Changed));
+    assert_eq!(store.delete(&held("spotify_b", "spotify", "b"), &UsedIds::new()), Ok(()));
     let written = written(&store);
     for item in odd {
         assert!(written.contains(item), "{item} is not in {written}");
@@ -251,23 +251,19 @@ fn a_credential_goes_only_if_it_is_the_same_and_free() {
         json!({"id": "spotify_a", "domain": "spotify", "client_id": "a", "client_secret": "s"});
     let text = json!({"version": 1, "data": {"items": [item]}}).to_string();
     let mut store = store(&text);
-    let in_use_by = |domain: &str| ConfigEntry {
-        id: EntryId::new("1"),
-        domain: Domain::new(domain),
-        title: "".into(),
-        state: EntryState::Loaded,
-        reason: None,
-        implementation: Some("spotify_a".into()),
-    };
+    let in_use_by = |domain: &str| UsedIds::from([(Domain::new(domain), "spotify_a".into())]);
     let a = held("spotify_a", "spotify", "a");
-    assert_eq!(store.delete(&held("spotify_a", "spotify", "b"), &[]), Err(Refusal::Changed));
     assert_eq!(
-        store.delete(&a, &[in_use_by("spotify")]),
+        store.delete(&held("spotify_a", "spotify", "b"), &UsedIds::new()),
+        Err(Refusal::Changed)
+    );
+    assert_eq!(
+        store.delete(&a, &in_use_by("spotify")),
         Err(Refusal::InUse { domain: Domain::new("spotify") })
     );
     assert!(!store.is_changed());
-    assert_eq!(store.delete(&a, &[in_use_by("xbox")]), Ok(()));
-    assert_eq!(store.delete(&a, &[in_use_by("spotify")]), Ok(()), "it is gone already");
+    assert_eq!(store.delete(&a, &in_use_by("xbox")), Ok(()));
+    assert_eq!(store.delete(&a, &in_use_by("spotify")), Ok(()), "it is gone already");
     assert!(store.is_changed());
 }
 
@@ -378,7 +374,7 @@ proptest! {
                     if let Some(item) = model.iter().find(same) {
                         let id = item["id"].as_str().unwrap();
                         let done = Done::Created(CredentialId::new(id));
-                        prop_assert_eq!(apply(&Operation::Create(new), &mut store, &[]), Ok(done));
+                        prop_assert_eq!(apply(&Operation::Create(new), &mut store, &UsedIds::new()), Ok(done));
                         continue;
                     }
                     let id = id_in(&model, &base);
@@ -402,7 +398,7 @@ proptest! {
                     (Operation::Delete(held("gone", "spotify", "gone")), Done::Deleted)
                 }
             };
-            prop_assert_eq!(apply(&operation, &mut store, &[]), Ok(expected));
+            prop_assert_eq!(apply(&operation, &mut store, &UsedIds::new()), Ok(expected));
         }
         // As text, so that the order of everything counts.
         let read: Value = serde_json::from_str(&written(&store)).unwrap();
