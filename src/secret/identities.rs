@@ -16,8 +16,8 @@ use crate::files::{self, TEXT_LIMIT};
 use super::ask::{Ask, Nobody, Person};
 use super::env::{IdentitySources, holds_identity};
 use super::locked::{BadLine, IdentityLine, LockedFile, LockedSsh, parse, words};
-use super::program;
 use super::remembered::{OpenedLast, Remembered};
+use super::{program, seal};
 use crate::model::{Secret, Visible};
 
 /// No program prints more identities.
@@ -269,6 +269,14 @@ impl Identities {
     ) {
         match files::read(file, TEXT_LIMIT) {
             Ok(bytes) => self.add(&bytes, name, plugins, problems),
+            Err(_)
+                if file
+                    .file_name()
+                    .is_some_and(|text| seal::is_recipient(&text.to_string_lossy())) =>
+            {
+                let why = "it is a recipient, which opens nothing: name the file of its identity";
+                problems.push(IdentityProblem::File { name: name.to_owned(), why: why.to_owned() });
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 problems.push(IdentityProblem::Missing { name: name.to_owned() });
             }

@@ -221,3 +221,12 @@ fn what_is_imported_without_a_name_is_not_said_to_be_renamed() {
     says(&ran, "adopt fitbit \"fitbit\"");
     assert!(!ran.stdout.contains("name "), "{}", ran.stdout);
 }
+
+#[test]
+fn a_recipient_in_the_place_of_an_identity_is_named_so() {
+    let (_, recipient) = age_identity();
+    let project = project(FOLDER, "!env_var S");
+    let recipient = recipient.to_string();
+    let ran = appcred(&project, &["validate"]).env("APPCRED_AGE_IDENTITY", &recipient).run();
+    says(&ran, "it is a recipient, which opens nothing: name the file of its identity");
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use appcred::model::{UndoneWave, Wave, WhyUndone};
-use appcred::status::{RolloutStatus, Status};
+use appcred::status::{RolloutStatus, SelectionStatus, SourceStatus, Status};
 use regex::Regex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -64,12 +64,27 @@ fn prometheus_takes_every_query_of_the_dashboard() {
     promtool(&["check", "rules", "rules.yml"], folder.path());
 }
 
-#[test]
-fn each_metric_that_is_asked_for_is_served_with_its_labels() {
+/// A house with something of everything that is fetched, selected and changed in waves.
+pub(crate) fn with_all_metrics() -> Status {
     let wave = Wave { number: 1, of: 2 };
     let undone = UndoneWave { wave, why: WhyUndone::Unreached };
-    let rollout = Some(RolloutStatus { undone, begins: None });
-    let served = Served::start(Status { rollout, ..busy() });
+    let mut status = busy();
+    status.rollout = Some(RolloutStatus { undone, begins: None });
+    status.source = Some(SourceStatus {
+        url: "https://git.example/house.git".to_owned(),
+        reference: "main".to_owned(),
+        commit: "4f5c0a8812d04f5c9e21b7d3a6f0c4e1b2a39487".to_owned(),
+        fetched_at: Some(status.since),
+        error: None,
+    });
+    let arguments = vec!["--domain=spotify".to_owned()];
+    status.manifests.selection = Some(SelectionStatus { arguments, entries: 1, unmatched: None });
+    status
+}
+
+#[test]
+fn each_metric_that_is_asked_for_is_served_with_its_labels() {
+    let served = Served::start(with_all_metrics());
     let text = visit(&served.url("/metrics")).text;
     let alerts = fs::read_to_string(examples().join("alerts.yml")).unwrap();
     let expressions = alerts.lines().filter_map(|line| line.trim().strip_prefix("expr: "));

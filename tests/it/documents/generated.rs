@@ -10,8 +10,8 @@ use appcred::report::explained::{explain, fields};
 use appcred::schema::of_output;
 use serde_json::Value;
 
+use crate::monitoring::with_all_metrics;
 use crate::real::visit;
-use crate::server::busy;
 use crate::serving::Served;
 use crate::shell::Appcred;
 
@@ -67,7 +67,7 @@ fn codes(schema: &Value) -> String {
 
 /// The metrics of a watcher that has something of everything.
 fn metrics() -> String {
-    let served = Served::start(busy());
+    let served = Served::start(with_all_metrics());
     let answer = visit(&served.url("/metrics")).text;
     served.end();
     let mut text = "| metric | kind | labels | |\n| --- | --- | --- | --- |\n".to_owned();
