@@ -140,6 +140,7 @@ fn connector(reader: &ProjectReader<Terminal>, consent_base: Option<String>) -> 
         sessions: environment::read().sessions(),
         consent_base,
         reached: Default::default(),
+        room: Default::default(),
     }
 }
 

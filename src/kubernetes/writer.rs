@@ -39,6 +39,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(1);
 /// So many objects are written at once.
 const WRITTEN_AT_ONCE: usize = 8;
+/// So many are written before it is looked again: what others wait for, as for a finalizer, comes first.
+const WRITTEN_IN_A_ROW: usize = 500;
 
 /// One reading of the cluster.
 #[derive(Debug)]
@@ -207,8 +209,12 @@ impl Writer {
         };
         let uids = declared.uids();
         self.last.retain(|uid, _| uids.contains(uid.as_str()));
-        self.look_at_kind::<HouseObject>(&moment, &mut found);
         self.look_at_kind::<CredentialObject>(&moment, &mut found);
+        self.look_at_kind::<HouseObject>(&moment, &mut found);
+        if found.jobs.len() > WRITTEN_IN_A_ROW {
+            found.jobs.truncate(WRITTEN_IN_A_ROW);
+            found.look_at(instant);
+        }
         found
     }
 

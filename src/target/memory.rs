@@ -209,6 +209,7 @@ mod tests {
             sessions: None,
             consent_base: None,
             reached: Default::default(),
+            room: Default::default(),
         };
         let (_callbacks, callbacks) = mpsc::channel(1);
         let (_wakes, wakes) = mpsc::channel(1);
