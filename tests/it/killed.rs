@@ -32,7 +32,7 @@ fn holding(folder: &Path, mark: &str) -> Vec<PathBuf> {
 fn killer() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("killed_at_call");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/killed_at_call.c");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/killed_at_call.c");
     let compiled = Command::new("cc").arg("-o").args([&program, Path::new(source)]).status();
     assert!(compiled.unwrap().success());
     (folder, program)

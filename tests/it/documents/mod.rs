@@ -45,9 +45,10 @@ fn of_examples() -> impl Iterator<Item = PathBuf> {
 
 /// What is for those who work on it.
 pub(crate) fn of_repository() -> impl Iterator<Item = PathBuf> {
-    let files = ["CODE_OF_CONDUCT.md", "SECURITY.md", "pull_request_template.md"];
+    let files = ["CODE_OF_CONDUCT.md", "pull_request_template.md"];
     let of_github = files.map(|file| Path::new(".github").join(file));
-    ["CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into_iter().chain(of_github)
+    let at_top = ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(PathBuf::from);
+    at_top.into_iter().chain(of_github)
 }
 
 /// The fenced blocks of a language in a document.
