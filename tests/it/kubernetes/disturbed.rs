@@ -61,7 +61,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, (held, changed): &(Mutex<bool>,
     let _ = to.shutdown(std::net::Shutdown::Both);
 }
 
-/// A replica stands still while another one takes over, changes a secret and is gone. Then it goes on by what it knew.
+/// A replica does nothing while another one takes over, changes a secret and is gone. Then it goes on by what it knew.
 fn one_that_goes_on(arguments: &[&str]) -> (Cluster, HomeAssistant, Running, Line) {
     let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
     let line = Line::to(&cluster);
@@ -118,7 +118,7 @@ const STORM: &str = r#"
     }
 "#;
 
-/// Stands before the API server with these rules, and writes each request down.
+/// Is between the replica and the API server with these rules, and writes each request down.
 fn before(cluster: &Cluster, port: u16, log: &Path, rules: &str) -> ReverseProxy {
     let file = |name: &str| cluster.kubeconfig("appcred").with_file_name(name);
     let (certificate, key) = (file("appcred.crt"), file("appcred.key"));
