@@ -136,7 +136,9 @@ fn add(
     loaded: Loaded,
     offered: &Offered,
 ) -> anyhow::Result<Option<MadeChange>> {
+    // What is added mends these.
     let problems = loaded.problems.without(ProblemCode::NoManifest);
+    let problems = problems.without(ProblemCode::EmptyManifest);
     show(&problems);
     if problems.has_errors() {
         console::message("Nothing was added: correct the errors above first.");
@@ -175,7 +177,7 @@ fn add(
             recipients(global, &loaded.project, &[], &file)?
         }
     };
-    recipients.warn_of_lockout(resolver.recipients());
+    recipients.warn_of_lockout(&resolver);
     let secret = match client {
         Some(client) => checked(&client.client_secret, &loaded.project)?,
         None => secret(verb.secret_stdin, "--secret-stdin or --from", &loaded.project)?,

@@ -120,10 +120,10 @@ pub(super) fn run(
 /// Warns where none of the identities found opens what is encrypted, unless the recipient was named for this run.
 fn warn_of_lockout(global: &Global, project: &Project, verb: &Encrypt, all: &[Encrypted]) {
     let (resolver, _) = non_interactive_resolver(global, project);
-    let own = resolver.recipients();
-    let locking = all.iter().map(|of_file| &of_file.recipients).find(|of| of.locks_out(own));
+    let mut all = all.iter().map(|of_file| &of_file.recipients);
+    let locking = all.find(|of| resolver.is_locked_out_by(&of.names));
     if let Some(others) = locking.filter(|_| verb.recipients.is_empty()) {
-        others.warn_of_lockout(own);
+        others.warn_of_lockout(&resolver);
     }
 }
 

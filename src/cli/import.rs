@@ -118,7 +118,7 @@ pub(super) async fn run(
     let beside = (&project, entries.as_slice(), sources.as_slice());
     let draft = ImportDraft::new(found, beside, names)?;
     if !draft.made.is_empty() {
-        recipients.warn_of_lockout(resolver.recipients());
+        recipients.warn_of_lockout(&resolver);
         recipients.say();
     }
     let plans = views.iter().filter_map(|view| view.comparison.as_ref().ok());

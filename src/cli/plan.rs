@@ -84,6 +84,9 @@ fn plan_path(text: &str) -> Result<PathBuf, String> {
             "`--format` chooses the format; to save the plan in a file of this name write ./{text}"
         ));
     }
+    if text == "-" {
+        return Err("a plan is saved in a file: `--format json` prints one for programs".to_owned());
+    }
     Ok(PathBuf::from(text))
 }
 

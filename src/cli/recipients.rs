@@ -6,9 +6,9 @@ use anyhow::bail;
 
 use crate::manifest::Project;
 use crate::model::{AGE_HEADER, PROJECT_FILE, Visible};
-use crate::secret::seal::bare;
 use crate::secret::{
-    BadRules, RuleRecipients, is_age_file, is_sops_document, rule_recipients, rules_for,
+    BadRules, RuleRecipients, SecretResolver, is_age_file, is_sops_document, rule_recipients,
+    rules_for,
 };
 
 use super::init::FIRST_MANIFEST;
@@ -46,19 +46,10 @@ impl Recipients {
         let text = String::from_utf8_lossy(written);
         (is_age_file(written) || text.contains(AGE_HEADER)) && !is_sops_document(&text)
     }
-}
 
-impl Recipients {
-    /// Whether none of the identities found here, whose recipients are these, can open what is encrypted to them. Who has
-    /// none encrypts for others.
-    pub(super) fn locks_out(&self, own: &[String]) -> bool {
-        let is_own = |name: &String| own.iter().any(|own| bare(own) == bare(name));
-        !self.names.is_empty() && !own.is_empty() && !self.names.iter().any(is_own)
-    }
-
-    /// Warns where that is so, before anything is written.
-    pub(super) fn warn_of_lockout(&self, own: &[String]) {
-        if self.locks_out(own) {
+    /// Warns, before anything is written, where none of the identities found opens it then.
+    pub(super) fn warn_of_lockout(&self, resolver: &SecretResolver) {
+        if resolver.is_locked_out_by(&self.names) {
             let (named, place) = match &self.rules {
                 Some(rules) => (rules.visible(), "in its rule"),
                 None => (PROJECT_FILE.into(), "under `age: recipients:`"),

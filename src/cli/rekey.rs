@@ -128,7 +128,7 @@ fn rekey(
         true => recipients(global, project, &[], file)?,
         false => of_file(&global.folder, project, file)?,
     };
-    let is_lockout = is_encrypted && recipients.locks_out(resolver.recipients());
+    let is_lockout = is_encrypted && resolver.is_locked_out_by(&recipients.names);
     if is_lockout && !verb.allow_lockout {
         bail!(
             "none of the age identities found matches the recipients, so you could not decrypt the result: add your recipient under `age: recipients:` in appcred.yaml, or use --allow-lockout"

@@ -209,7 +209,7 @@ fn rotate<'p>(
             return Ok(Some((file, false)));
         }
         if recipients.are_used_in(&after) {
-            recipients.warn_of_lockout(resolver.recipients());
+            recipients.warn_of_lockout(resolver);
         }
         let change = FileChange { path: file.clone(), before: Some(before), after };
         write(global, std::slice::from_ref(&change))?;

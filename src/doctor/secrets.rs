@@ -142,16 +142,16 @@ fn to_whom(loaded: &Loaded, resolver: &SecretResolver) -> Vec<HealthCheck> {
     let code = CheckCode::Recipients;
     let recipients = &loaded.project.age.recipients;
     let mut checks = each(code, &recipients::check(&loaded.project, &loaded.entries, resolver));
-    let own = recipients.iter().filter(|name| resolver.recipients().contains(name)).count();
+    let own = recipients.iter().filter(|name| resolver.owns(name)).count();
     let seen = format!("appcred.yaml names {}", counted(recipients.len(), "recipient"));
-    match (recipients.len(), own, resolver.recipients().len()) {
-        (0, ..) => checks.push(HealthCheck::skipped(code, "appcred.yaml names none")),
-        (_, 0, 0) => checks.push(HealthCheck::ok(code, seen)),
-        (_, 0, _) => checks.push(
+    match (recipients.len(), own) {
+        (0, _) => checks.push(HealthCheck::skipped(code, "appcred.yaml names none")),
+        (_, 0) if !resolver.is_locked_out_by(recipients) => checks.push(HealthCheck::ok(code, seen)),
+        (_, 0) => checks.push(
             HealthCheck::warning(code, format!("{seen}, and none belongs to an identity found here"))
                 .help("add yours to `age: recipients:`, or you cannot read what you encrypt; `appcred rekey` then encrypts everything again"),
         ),
-        (_, own, _) => checks.push(HealthCheck::ok(code, format!("{seen}, {own} of them with an identity found here"))),
+        (_, own) => checks.push(HealthCheck::ok(code, format!("{seen}, {own} of them with an identity found here"))),
     }
     checks
 }

@@ -145,6 +145,10 @@ pub struct Identities {
     recipients: Vec<String>,
     /// The same for SSH keys under a passphrase.
     asking_recipients: Vec<String>,
+    /// The recipients of all of them, as far as these are known without asking.
+    own: Vec<String>,
+    /// Whether there is one whose recipient is not known: a plugin's, or one in an encrypted file.
+    has_unknown: bool,
     person: Person,
     /// The passphrase of files that have one instead of recipients: it is asked for once.
     passphrase: OnceLock<Option<SecretString>>,
@@ -165,6 +169,8 @@ impl Identities {
             asking: Vec::new(),
             recipients: Vec::new(),
             asking_recipients: Vec::new(),
+            own: Vec::new(),
+            has_unknown: false,
             person: Person::new(person),
             passphrase: OnceLock::new(),
             bad_line: BadLine::default(),
@@ -223,6 +229,17 @@ impl Identities {
     /// To whom is encrypted what these identities shall open, without asking anybody if they can.
     pub fn recipients(&self) -> &[String] {
         if self.recipients.is_empty() { &self.asking_recipients } else { &self.recipients }
+    }
+
+    /// Whether a recipient is that of an identity found, without its comment.
+    pub(super) fn owns(&self, recipient: &str) -> bool {
+        self.own.iter().any(|own| seal::bare(own) == seal::bare(recipient))
+    }
+
+    /// Whether none of the identities found opens what is encrypted to these. Who has none encrypts for others.
+    pub(super) fn are_locked_out_by(&self, recipients: &[String]) -> bool {
+        let may_own = self.has_unknown || recipients.iter().any(|recipient| self.owns(recipient));
+        !self.is_empty() && !recipients.is_empty() && !may_own
     }
 
     /// Those that open without asking anybody, in the order in which they are tried.
@@ -297,7 +314,10 @@ impl Identities {
         let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         if super::age::is_file(bytes) {
             match LockedFile::new(bytes, name, &self.person, plugins, &self.bad_line) {
-                Some(file) => self.asking.push(Box::new(file)),
+                Some(file) => {
+                    self.asking.push(Box::new(file));
+                    self.has_unknown = true;
+                }
                 None => problems.push(IdentityProblem::Encrypted { name: name.to_owned() }),
             }
             return;
@@ -335,9 +355,13 @@ impl Identities {
         match parse(word, &self.person, plugins) {
             Ok(IdentityLine::Free { key, recipient }) => {
                 self.recipients.push(recipient.clone());
+                self.own.push(recipient.clone());
                 self.free.push((key, Some(recipient)));
             }
-            Ok(IdentityLine::Asking(identity)) => self.asking.push(identity),
+            Ok(IdentityLine::Asking(identity)) => {
+                self.asking.push(identity);
+                self.has_unknown = true;
+            }
             Err(why) => return Err(why.at(name, line)),
         }
         Ok(())
@@ -350,11 +374,13 @@ impl Identities {
                 let key = LockedSsh::new(key, name, &self.person)
                     .ok_or("has a type that age cannot use")?;
                 self.asking.push(Box::new(key));
+                self.own.extend(recipient.clone());
                 self.asking_recipients.extend(recipient);
             }
             Ok(ssh::Identity::Unsupported(_)) => return Err("has a type that age cannot use"),
             Ok(identity) => {
                 let recipient = recipient_of(&identity);
+                self.own.extend(recipient.clone());
                 self.recipients.extend(recipient.clone());
                 self.free.push((Box::new(identity), recipient));
             }

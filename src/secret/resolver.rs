@@ -117,6 +117,17 @@ impl SecretResolver {
         self.identities.recipients()
     }
 
+    /// Whether a recipient is that of an identity found.
+    pub fn owns(&self, recipient: &str) -> bool {
+        self.identities.owns(recipient)
+    }
+
+    /// Whether none of the identities found opens what is encrypted to these recipients, as far as that is known without
+    /// asking anybody.
+    pub fn is_locked_out_by(&self, recipients: &[String]) -> bool {
+        self.identities.are_locked_out_by(recipients)
+    }
+
     /// Decrypts an age file, armored or not.
     ///
     /// # Errors

@@ -156,6 +156,12 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, YamlEditError>
     }
     let mut changes = TextChanges::new(text);
     match &node.value {
+        // Of a comment in it, nobody knows to which item it belongs.
+        Value::Sequence(_)
+            if is_flow(node, text) && has_comment(&text[node.span.start..node.span.end]) =>
+        {
+            return Err(unfit);
+        }
         Value::Sequence(items) if is_flow(node, text) && !items.is_empty() => {
             let last = items.last().map_or(node.span.end, |item| item.span.end);
             changes.insert(last, flow_items(entries, last, text)?);
@@ -203,6 +209,11 @@ fn flow_items(entries: &[NewEntry], last: usize, text: &str) -> Result<String, Y
         items.push_str(&flow(&entry));
     }
     Ok(items)
+}
+
+/// Whether a list in brackets may have a comment; a `#` in quotes counts too.
+fn has_comment(list: &str) -> bool {
+    list.lines().any(|line| line.trim_start().starts_with('#') || line.contains(" #"))
 }
 
 /// Lines that begin here, behind a line break.

@@ -137,11 +137,18 @@ fn an_entry_goes_into_a_list_in_brackets() {
             "{application_credentials: [{domain: a}, @,]}",
         ),
         (
-            "application_credentials: [\n  {domain: a}, # x\n]\n",
-            "application_credentials: [\n  {domain: a},\n  @, # x\n]\n",
+            "application_credentials: [\n  {domain: a},\n]\n",
+            "application_credentials: [\n  {domain: a},\n  @,\n]\n",
         ),
     ] {
         assert_eq!(append(before, &[entry()]).unwrap(), after.replace('@', &added));
+    }
+    for commented in ["[\n  {domain: a}, # x\n]\n", "[\n  # none\n]\n"] {
+        let before = format!("application_credentials: {commented}");
+        assert_eq!(
+            append(&before, &[entry()]).unwrap_err(),
+            YamlEditError::Line(1, Obstacle::Form)
+        );
     }
 }
 

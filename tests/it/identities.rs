@@ -111,6 +111,30 @@ fn the_usual_ssh_keys_are_tried() {
 }
 
 #[test]
+fn a_usual_ssh_key_beside_an_age_identity_counts_as_found() {
+    let (identity, _) = age_identity();
+    let key = PathBuf::from(KEYS).join("ed25519");
+    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
+    let home = Project::new();
+    fs::create_dir(home.join(".ssh")).unwrap();
+    fs::copy(&key, home.join(".ssh/id_ed25519")).unwrap();
+    let recipients = format!("age: {{recipients: [\"{}\"]}}\n", public.trim());
+    let project = Project::new()
+        .file("appcred.yaml", &format!("targets: {{lab: {{config_dir: ha}}}}\n{recipients}"))
+        .file("credentials/a.yaml", "application_credentials: []\n");
+    let run = |words: &str| {
+        let appcred =
+            Appcred::new().in_dir(project.path()).args(words.split(' ')).stdin("Zq7akDx2");
+        appcred.env("HOME", home.path()).env("SOPS_AGE_KEY", &identity).run()
+    };
+    let added = run("add --domain fitbit --client-id i1 --key a --secret-stdin").stderr;
+    assert!(!added.contains("none of the age identities"), "{added}");
+    run("rekey --force");
+    let found = run("doctor").stdout;
+    assert!(found.contains("names 1 recipient, 1 of them with an identity found here"), "{found}");
+}
+
+#[test]
 fn an_identity_file_in_utf_16_is_one_error_that_says_so() {
     let (identity, recipient) = age_identity();
     let project = project(&encrypt("x", &recipient));
