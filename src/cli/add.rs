@@ -136,7 +136,7 @@ fn add(
     loaded: Loaded,
     offered: &Offered,
 ) -> anyhow::Result<Option<MadeChange>> {
-    // What is added mends these.
+    // What is added corrects these.
     let problems = loaded.problems.without(ProblemCode::NoManifest);
     let problems = problems.without(ProblemCode::EmptyManifest);
     show(&problems);

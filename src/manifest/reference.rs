@@ -65,7 +65,9 @@ impl<'n> Decoder<'n> {
         site: Site<'n>,
         fault: FaultOf,
     ) -> Option<Located<Reference>> {
-        let is_cut_off = || yaml::is_cut_off(site.node, self.file.text());
+        // A name that a comment follows is whole; of a file, the comment may be the name of a value.
+        let may_lack = site.node.tag.as_ref().is_none_or(|tag| tag.name == "file");
+        let is_cut_off = || may_lack && yaml::is_cut_off(site.node, self.file.text());
         let reference = match (&site.node.tag, &site.node.value) {
             (_, Value::Scalar(scalar)) if !scalar.text.starts_with(SOPS_HEADER) && is_cut_off() => {
                 let (why, code) = (ValueFault::Comment, ProblemCode::UnfitValue);

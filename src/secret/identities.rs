@@ -16,6 +16,7 @@ use crate::files::{self, TEXT_LIMIT};
 use super::ask::{Ask, Nobody, Person};
 use super::env::{IdentitySources, holds_identity};
 use super::locked::{BadLine, IdentityLine, LockedFile, LockedSsh, parse, words};
+use super::own_recipients::OwnRecipients;
 use super::remembered::{OpenedLast, Remembered};
 use super::{program, seal};
 use crate::model::{Secret, Visible};
@@ -145,10 +146,7 @@ pub struct Identities {
     recipients: Vec<String>,
     /// The same for SSH keys under a passphrase.
     asking_recipients: Vec<String>,
-    /// The recipients of all of them, as far as these are known without asking.
-    own: Vec<String>,
-    /// Whether there is one whose recipient is not known: a plugin's, or one in an encrypted file.
-    has_unknown: bool,
+    own: OwnRecipients,
     person: Person,
     /// The passphrase of files that have one instead of recipients: it is asked for once.
     passphrase: OnceLock<Option<SecretString>>,
@@ -169,8 +167,7 @@ impl Identities {
             asking: Vec::new(),
             recipients: Vec::new(),
             asking_recipients: Vec::new(),
-            own: Vec::new(),
-            has_unknown: false,
+            own: OwnRecipients::default(),
             person: Person::new(person),
             passphrase: OnceLock::new(),
             bad_line: BadLine::default(),
@@ -231,15 +228,9 @@ impl Identities {
         if self.recipients.is_empty() { &self.asking_recipients } else { &self.recipients }
     }
 
-    /// Whether a recipient is that of an identity found, without its comment.
-    pub(super) fn owns(&self, recipient: &str) -> bool {
-        self.own.iter().any(|own| seal::bare(own) == seal::bare(recipient))
-    }
-
-    /// Whether none of the identities found opens what is encrypted to these. Who has none encrypts for others.
-    pub(super) fn are_locked_out_by(&self, recipients: &[String]) -> bool {
-        let may_own = self.has_unknown || recipients.iter().any(|recipient| self.owns(recipient));
-        !self.is_empty() && !recipients.is_empty() && !may_own
+    /// The recipients of all of them.
+    pub(super) fn own_recipients(&self) -> &OwnRecipients {
+        &self.own
     }
 
     /// Those that open without asking anybody, in the order in which they are tried.
@@ -316,7 +307,7 @@ impl Identities {
             match LockedFile::new(bytes, name, &self.person, plugins, &self.bad_line) {
                 Some(file) => {
                     self.asking.push(Box::new(file));
-                    self.has_unknown = true;
+                    self.own.add(None);
                 }
                 None => problems.push(IdentityProblem::Encrypted { name: name.to_owned() }),
             }
@@ -355,12 +346,12 @@ impl Identities {
         match parse(word, &self.person, plugins) {
             Ok(IdentityLine::Free { key, recipient }) => {
                 self.recipients.push(recipient.clone());
-                self.own.push(recipient.clone());
+                self.own.add(Some(recipient.clone()));
                 self.free.push((key, Some(recipient)));
             }
             Ok(IdentityLine::Asking(identity)) => {
                 self.asking.push(identity);
-                self.has_unknown = true;
+                self.own.add(None);
             }
             Err(why) => return Err(why.at(name, line)),
         }
@@ -374,13 +365,13 @@ impl Identities {
                 let key = LockedSsh::new(key, name, &self.person)
                     .ok_or("has a type that age cannot use")?;
                 self.asking.push(Box::new(key));
-                self.own.extend(recipient.clone());
+                self.own.add(recipient.clone());
                 self.asking_recipients.extend(recipient);
             }
             Ok(ssh::Identity::Unsupported(_)) => return Err("has a type that age cannot use"),
             Ok(identity) => {
                 let recipient = recipient_of(&identity);
-                self.own.extend(recipient.clone());
+                self.own.add(recipient.clone());
                 self.recipients.extend(recipient.clone());
                 self.free.push((Box::new(identity), recipient));
             }

@@ -13,6 +13,7 @@ mod key_text;
 mod locked;
 mod named;
 mod once_map;
+mod own_recipients;
 mod program;
 mod recipient_mismatch;
 mod recipients;

@@ -119,13 +119,13 @@ impl SecretResolver {
 
     /// Whether a recipient is that of an identity found.
     pub fn owns(&self, recipient: &str) -> bool {
-        self.identities.owns(recipient)
+        self.identities.own_recipients().has(recipient)
     }
 
     /// Whether none of the identities found opens what is encrypted to these recipients, as far as that is known without
     /// asking anybody.
     pub fn is_locked_out_by(&self, recipients: &[String]) -> bool {
-        self.identities.are_locked_out_by(recipients)
+        self.identities.own_recipients().are_locked_out_by(recipients)
     }
 
     /// Decrypts an age file, armored or not.

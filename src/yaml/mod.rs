@@ -49,8 +49,7 @@ pub(crate) fn wipe(node: Node<'_>) {
     }
 }
 
-/// Whether a comment that begins right behind a value may be the rest of it: the value has no quotes, and the `#`
-/// no space after it. SOPS writes encrypted comments like this.
+/// Whether a comment that begins right behind a value may be the rest of it: the value has no quotes.
 pub(crate) fn is_cut_off(node: &Node<'_>, text: &str) -> bool {
     let written = text.get(node.span.start..node.span.end).unwrap_or_default();
     let is_open = match &node.value {
@@ -58,14 +57,18 @@ pub(crate) fn is_cut_off(node: &Node<'_>, text: &str) -> bool {
         Value::Scalar(Scalar { style: Style::Quoted, .. }) => !written.ends_with(['"', '\'']),
         _ => false,
     };
-    let behind = text.get(node.span.end..).unwrap_or_default().trim_start_matches([' ', '\t']);
-    let comment = behind.strip_prefix('#').map(|comment| comment.trim_start_matches('#'));
-    let may_be_rest = |comment: &str| {
+    is_open && !node.alias && may_go_on(text.get(node.span.end..).unwrap_or_default())
+}
+
+/// Whether a text begins with a comment that may be the rest of a value without quotes: its `#` has no space after it.
+/// SOPS writes encrypted comments like this.
+pub(crate) fn may_go_on(behind: &str) -> bool {
+    let comment = behind.trim_start_matches([' ', '\t']).strip_prefix('#');
+    comment.map(|comment| comment.trim_start_matches('#')).is_some_and(|comment| {
         !comment.is_empty()
             && !comment.starts_with(char::is_whitespace)
             && !comment.starts_with("ENC[")
-    };
-    is_open && !node.alias && comment.is_some_and(may_be_rest)
+    })
 }
 
 /// How deep collections may be nested.

@@ -5,7 +5,7 @@ use secrecy::zeroize::Zeroizing;
 use serde::{Serialize, Serializer};
 
 use crate::model::Adopt;
-use crate::yaml::{self, Node, Value};
+use crate::yaml::{self, Node, Pair, Value};
 
 use super::YamlEditError;
 use super::change::TextChanges;
@@ -154,20 +154,35 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, YamlEditError>
     if node.alias || node.tag.is_some() {
         return Err(unfit);
     }
+    let made = with_entries(text, list, entries)?.ok_or(unfit)?;
+    match grew_by(document, text, &made, entries.len()) {
+        true if holds(&made, entries) => Ok(made),
+        true => Err(YamlEditError::Unwritable),
+        false => Err(unfit),
+    }
+}
+
+/// The text with entries at the end of this list; none where that cannot be done in place.
+fn with_entries(
+    text: &str,
+    list: &Pair<'_>,
+    entries: &[NewEntry],
+) -> Result<Option<String>, YamlEditError> {
+    let (node, line_break) = (&list.value, line_break(text));
     let mut changes = TextChanges::new(text);
     match &node.value {
         // Of a comment in it, nobody knows to which item it belongs.
         Value::Sequence(_)
             if is_flow(node, text) && has_comment(&text[node.span.start..node.span.end]) =>
         {
-            return Err(unfit);
+            return Ok(None);
         }
         Value::Sequence(items) if is_flow(node, text) && !items.is_empty() => {
             let last = items.last().map_or(node.span.end, |item| item.span.end);
             changes.insert(last, flow_items(entries, last, text)?);
         }
         Value::Sequence(items) if !items.is_empty() => {
-            let dash = dash_column(items, text).ok_or(unfit)?;
+            let Some(dash) = dash_column(items, text) else { return Ok(None) };
             let at = items.last().map_or(node.span.end, |item| value_end(item, text));
             changes.insert(at, closed(text, at, &lines(entries, dash, line_break)?));
         }
@@ -182,14 +197,9 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, YamlEditError>
             let at = next_line(text, span.end);
             changes.insert(at, closed(text, at, &lines(entries, dash, line_break)?));
         }
-        _ => return Err(unfit),
+        _ => return Ok(None),
     }
-    let made = changes.made().ok_or(unfit)?;
-    match grew_by(document, text, &made, entries.len()) {
-        true if holds(&made, entries) => Ok(made),
-        true => Err(YamlEditError::Unwritable),
-        false => Err(unfit),
-    }
+    Ok(changes.made())
 }
 
 /// New items behind the one that ends here, in a list in brackets.

@@ -12,6 +12,7 @@ mod in_clear;
 mod named;
 mod obstacle;
 mod policy;
+mod put;
 mod reread;
 mod slots;
 #[cfg(test)]
@@ -29,7 +30,8 @@ pub use in_clear::check_none_in_clear;
 pub use named::{files_named, place_of_name};
 pub use obstacle::Obstacle;
 pub use policy::forget_keys;
-pub use slots::{NewValue, OldLayout, Slot, SlotValue, all_slots, is_sealed, put, slots};
+pub use put::{NewValue, OldLayout, put};
+pub use slots::{Slot, SlotValue, all_slots, is_sealed, slots};
 pub use write::document;
 
 pub use crate::yaml::commented_secrets;

@@ -113,6 +113,18 @@ fn what_was_encrypted_is_found_again_and_replaced() {
 }
 
 #[test]
+fn a_plain_value_before_a_comment_is_in_quotes() {
+    for entry in ["  - client_secret: \"k3\" #x\n", "  - {client_secret: \"k3\" #x\n    }\n"] {
+        let text = format!("application_credentials:\n{entry}");
+        let sealed = encrypted(&text).unwrap();
+        let found = slots(&sealed).unwrap();
+        let new = Secret::new("k4");
+        let made = put(&sealed, &[(&found[0], NewValue::Plain(&new))]).unwrap();
+        assert_eq!(made, text.replace("k3", "k4"));
+    }
+}
+
+#[test]
 fn what_is_no_manifest_is_refused() {
     assert_eq!(slots("a: [").unwrap_err(), YamlEditError::NotYaml);
     assert_eq!(slots("a: 1\nsops: {}\n").unwrap_err(), YamlEditError::Sops);
