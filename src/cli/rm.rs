@@ -13,6 +13,7 @@ use crate::yaml_edit::remove_entry;
 
 use super::change::{ThenApply, change, entries, in_order};
 use super::exit::ExitStatus;
+use super::gather::load;
 use super::{Global, candidates, console};
 
 /// Remove entries from their manifests
@@ -66,7 +67,19 @@ pub(super) async fn run(
         let all: Vec<Key> = entries.iter().flat_map(|entry| entry.keys()).cloned().collect();
         return verb.then.run(global, &all).await;
     }
-    console::message(what_becomes_of(&entries, &loaded.project.policy));
+    let not_read = load(global).project.not_read;
+    let (held, gone): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|entry| not_read.contains_key(&entry.key.value));
+    for entry in &held {
+        let key = &entry.key.value;
+        let file = not_read[key].visible();
+        console::message(format_args!(
+            "`{file}` has the entry `{key}` as well, and is not read: what targets hold of it is not deleted before that file is gone or has `.disabled` at the end of its name."
+        ));
+    }
+    if !gone.is_empty() {
+        console::message(what_becomes_of(&gone, &loaded.project.policy));
+    }
     Ok(ExitStatus::Success)
 }
 

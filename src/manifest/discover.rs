@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::file::unreadable;
 use super::project::Project;
+use super::strays::{lists_entries, may_list_entries};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, Spot};
-use crate::files::{self, TEXT_LIMIT};
-use crate::model::{CLIENT_SECRET, PROJECT_FILE, Visible, hidden_character};
+use crate::files;
+use crate::model::{PROJECT_FILE, Visible, hidden_character};
 
 /// Where manifests are looked for when the project names none.
 const USUAL: &[&str] =
@@ -235,16 +236,11 @@ impl<'p> Search<'p> {
         ))
     }
 
-    /// A folder below one that was named. Git keeps no empty folder, and nobody calls a folder
-    /// `house.yaml` but what mounts a file that is not there.
+    /// A folder below one that was named. Nobody calls one `house.yaml` but what mounts a file that is not there.
     fn inner_folder(&mut self, path: &Path) {
         let before = self.met;
         self.folder(path);
-        let is_hidden = |(path, _): &(PathBuf, FileType)| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
-        };
-        let is_empty = || entries_of(path).is_ok_and(|entries| entries.iter().all(is_hidden));
-        if self.met == before && (is_yaml(path) || is_empty()) {
+        if self.met == before && is_yaml(path) {
             let problem = self.empty_folder(path);
             self.problems.push(problem);
         }
@@ -324,7 +320,7 @@ impl<'p> Search<'p> {
             self.problems.push(Diagnostic::error(ProblemCode::NotAManifest, message).help(
                 "name it as a manifest is: no dot first, `.yaml` last, and not `secrets`; to disable it, remove it or add `.disabled`",
             ));
-        } else if lists_entries(path) {
+        } else if may_list_entries(path) {
             self.passed_over.push(path.to_owned());
         }
     }
@@ -363,20 +359,6 @@ impl<'p> Search<'p> {
 /// Whether a file or folder of this name is none to be looked into.
 pub(super) fn is_other(name: &str) -> bool {
     name.starts_with('.') || name == PROJECT_FILE || SECRETS.contains(&name)
-}
-
-/// Whether a file has a list of entries, as far as can be seen without reading it as YAML.
-pub(super) fn lists_entries(path: &Path) -> bool {
-    // What cannot be read is no manifest that somebody has renamed.
-    let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
-    let text = String::from_utf8_lossy(&bytes);
-    let begins = |line: &str| {
-        let rest = line.trim_start_matches(['{', ' ']).trim_start_matches('"');
-        let rest =
-            rest.strip_prefix(CLIENT_SECRET.section).map(|rest| rest.trim_start_matches('"'));
-        rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
-    };
-    text.lines().any(begins)
 }
 
 pub(super) fn is_yaml(path: &Path) -> bool {

@@ -91,6 +91,8 @@ pub struct Loaded {
     pub domains_of_broken: Vec<Located<Domain>>,
     /// The manifests and folders of manifests that are empty without saying so.
     pub emptied: BTreeSet<PathBuf>,
+    /// Whether a manifest that is not read has errors, so that it may have any entry.
+    pub is_unclear: bool,
     /// What is wrong with the project file.
     pub project_problems: Diagnostics,
     /// What is wrong, that included. While there is an error, an entry may be missing.
@@ -129,7 +131,7 @@ pub fn entries(path: &Path, text: &str, project: &Project) -> (Vec<Arc<Entry>>, 
 impl Loaded {
     /// Whether the entries are all that the manifests hold.
     pub fn completeness(&self) -> Completeness {
-        if self.problems.has_errors() {
+        if self.problems.has_errors() || self.is_unclear {
             Completeness::Partial
         } else if self.emptied.is_empty() {
             Completeness::Whole
@@ -185,10 +187,12 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
     }
     problems.append(checks::together(&entries));
     project.keep_entries(&entries);
+    let mut is_unclear = false;
     if !problems.has_errors() {
         let declared = entries.iter().flat_map(|entry| entry.keys()).collect();
-        project.not_read =
-            strays::keys_not_read(folder, &project, &declared, passed_over, &mut problems);
+        let found = strays::strays(folder, &project, &declared, passed_over, &mut problems);
+        is_unclear = found.is_unclear;
+        (project.not_read, project.set_aside) = (found.not_read, found.set_aside);
     }
     problems.append(mistyped::check_labels(&project));
     problems.append(project.check_forgotten(&entries));
@@ -199,6 +203,7 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
         files,
         domains_of_broken,
         emptied,
+        is_unclear,
         project_problems,
         problems,
     }

@@ -75,6 +75,8 @@ pub struct Project {
     pub(super) asked: AskedTargets,
     /// The keys of entries in files that are not read and may be meant to be.
     pub not_read: BTreeMap<Key, PathBuf>,
+    /// Where backups have entries that no manifest has.
+    pub set_aside: BTreeMap<Key, Place>,
     /// The entries with a key of one that is protected or suspended.
     pub(super) entries_of_kept_keys: Vec<Arc<Entry>>,
     /// Where it names each target, those with problems too.

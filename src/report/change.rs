@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 
-use crate::model::{Claim, Held, Key, Mark};
+use crate::model::{Claim, Held, Key, Mark, Place};
 use crate::plan::{Action, Adoption, Plan, Reason, Step, Unknown, Wanted, Why, Withheld};
 
 use super::text::{DIM, GREEN, RED, YELLOW};
@@ -89,9 +89,15 @@ impl Change {
 impl Change {
     /// Where the entry is written by which this was made, and which is for other targets.
     fn place_elsewhere(&mut self, target: &TargetReport<'_>, old: &Held) {
-        if let Some(place) = mark_of(old).and_then(|mark| target.elsewhere.get(&mark.key)) {
+        if let Some(place) = target.place_elsewhere(old) {
             self.place(place);
         }
+    }
+}
+
+impl TargetReport<'_> {
+    fn place_elsewhere(&self, old: &Held) -> Option<&Place> {
+        mark_of(old).and_then(|mark| self.elsewhere.get(&mark.key))
     }
 }
 
@@ -112,6 +118,11 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> Change {
             change.credential(old);
             if step.reasons.contains(&Reason::NotForTarget) {
                 change.place_elsewhere(target, old);
+            } else if let Some(place) = target.place_elsewhere(old) {
+                change.note(
+                    DIM,
+                    format!("its entry is only in a backup, which is not read: {place}"),
+                );
             }
             if !remove.is_empty() {
                 change.note(RED, format!("removes {} first", words::accounts(remove)));

@@ -180,7 +180,7 @@ pub struct TargetReport<'a> {
     pub expected_set_ups: &'a [SetUpId],
     /// Where each entry is written.
     pub entries: BTreeMap<Key, EntryPlaces>,
-    /// Where the entries are written that are for other targets alone.
+    /// Where the entries are written that are for other targets alone, or only in backups.
     pub elsewhere: &'a BTreeMap<Key, Place>,
 }
 

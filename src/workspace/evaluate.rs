@@ -359,9 +359,10 @@ impl Observation {
             Comparison { desired, observed, policy, plan }
         });
         let losing = comparison.as_ref().ok().filter(|known| known.plan.loses_entries());
-        let elsewhere = losing.map_or_else(BTreeMap::new, |known| {
+        let mut elsewhere = losing.map_or_else(BTreeMap::new, |known| {
             resolved.places_of(|key| known.desired.elsewhere.contains_key(key))
         });
+        elsewhere.extend(project.set_aside.clone());
         let entries = resolved.entries_of(&name);
         let entries = entries.map(|entry| (entry.key.value.clone(), Arc::clone(entry))).collect();
         let labels = project.labels.get(&name).cloned().unwrap_or_default();

@@ -19,7 +19,10 @@ fn project(more: &str) -> Project {
             "application_credentials:\n  - {domain: spotify, client_id: s1, client_secret: s3cr3t-s}\n",
         )
         .file("credentials/net.yaml", NET)
-        .file("creds/note.md", "")
+        .file("creds/a/note.md", "application_credentials: as in\n\n    - domain: netatmo\n")
+        .file(".old/note", "")
+        .file("credentials/.hidden/note", "")
+        .file("README.md", &format!("# Ours\n```yaml\n{NET}```\n- domain: x\n"))
         .file("other/appcred.yaml", "")
 }
 
@@ -45,6 +48,12 @@ fn nothing_is_deleted_whose_entry_is_in_a_file_that_is_not_read() {
         "credentials/net",
         "creds/net.yaml",
         "creds/net.yaml.txt",
+        "creds/a/net.yaml",
+        ".old/net.yaml",
+        "credentials/.hidden/net.yaml",
+        "credentials/net.yaml.1",
+        "creds/net.yaml.2026-11-27",
+        "creds/net.md",
         "net.yaml",
     ] {
         fs::rename(project.join("credentials/net.yaml"), project.join(file)).unwrap();
@@ -64,18 +73,86 @@ fn nothing_is_deleted_whose_entry_is_in_a_file_that_is_not_read() {
     fs::copy(project.join("credentials/net.yaml"), project.join("creds/net.yaml")).unwrap();
     appcred(&project, "validate --strict").run();
     fs::remove_file(project.join("creds/net.yaml")).unwrap();
-    for file in [
-        "credentials/net.yaml.disabled",
-        "credentials/net.yaml~",
-        "creds/net.yaml.bak",
-        "other/net.yaml",
+    for (file, is_backup) in [
+        ("credentials/net.yaml.disabled", false),
+        ("other/net.yaml", false),
+        ("credentials/net.yaml~", true),
+        ("credentials/net.yaml.save", true),
+        ("creds/net.yml.bak", true),
+        ("creds/net.yaml.old", true),
     ] {
         fs::rename(project.join("credentials/net.yaml"), project.join(file)).unwrap();
         appcred(&project, "validate --strict").run();
         let plan = appcred(&project, "plan").run().stdout;
+        let said = format!("its entry is only in a backup, which is not read: {file}:2:5");
         assert!(plan.contains("1 to delete"), "{file}: {plan}");
+        assert_eq!(plan.contains(&said), is_backup, "{file}: {plan}");
         fs::rename(project.join(file), project.join("credentials/net.yaml")).unwrap();
     }
+}
+
+#[test]
+fn nothing_is_deleted_while_a_manifest_that_is_not_read_has_errors() {
+    let project = project("");
+    appcred(&project, "apply --yes").run();
+    fs::remove_file(project.join("credentials/net.yaml")).unwrap();
+    let utf16 = |text: &str| -> Vec<u8> {
+        "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    };
+    let marked = format!("\u{feff}{NET}").into_bytes();
+    let invalid = format!("{NET}bad: [\n").into_bytes();
+    let conflict = format!("<<<<<<< HEAD\n{NET}=======\n{NET}>>>>>>> b\n").into_bytes();
+    let headless = NET.split_once('\n').unwrap().1.replace('}', "").into_bytes();
+    for (content, is_clear) in [
+        (marked, true),
+        (utf16(NET), true),
+        (utf16(&format!("{NET}bad: [\n")), false),
+        (invalid, false),
+        (conflict, false),
+        (headless, false),
+    ] {
+        let shown = String::from_utf8_lossy(&content).into_owned();
+        for file in
+            ["credentials/net.yaml.txt", "net.yaml", "creds/net.yaml.off", "a.yaml.disabled"]
+        {
+            fs::write(project.join(file), &content).unwrap();
+            let ran = appcred(&project, "validate").run();
+            let plan = appcred(&project, "plan").run().stdout;
+            let is_kept = !file.ends_with(".off") && !file.ends_with(".disabled");
+            let said = match is_clear {
+                true => format!("`{file}` lists the entry `netatmo`, which no manifest has"),
+                false => {
+                    format!("`{file}` is a manifest with errors, so that its entries are not known")
+                }
+            };
+            assert_eq!(ran.stderr.contains(&said), is_kept, "{file}: {shown}: {}", ran.stderr);
+            assert_eq!(plan.contains("1 to delete"), !is_kept, "{file}: {shown}: {plan}");
+            assert_eq!(plan.contains("not done: delete"), is_kept, "{file}: {shown}: {plan}");
+            fs::remove_file(project.join(file)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn rm_names_a_file_that_keeps_what_it_removes() {
+    let project = project("");
+    appcred(&project, "apply --yes").run();
+    fs::copy(project.join("credentials/net.yaml"), project.join("creds/net.yaml")).unwrap();
+    let ran = appcred(&project, "rm netatmo spotify").run();
+    ran.says(
+        "`creds/net.yaml` has the entry `netatmo` as well, and is not read: what targets hold",
+    );
+    ran.says("`appcred apply` deletes what targets hold of it.");
+}
+
+#[test]
+fn an_empty_folder_in_that_of_the_manifests_keeps_nothing() {
+    let project = project("");
+    appcred(&project, "apply --yes").run();
+    fs::create_dir(project.join("credentials/old")).unwrap();
+    fs::remove_file(project.join("credentials/net.yaml")).unwrap();
+    let plan = appcred(&project, "plan").run();
+    assert!(plan.stdout.contains("1 to delete"), "{}{}", plan.stdout, plan.stderr);
 }
 
 #[test]
