@@ -84,7 +84,7 @@ fn nothing_is_deleted_whose_entry_is_in_a_file_that_is_not_read() {
         fs::rename(project.join("credentials/net.yaml"), project.join(file)).unwrap();
         appcred(&project, "validate --strict").run();
         let plan = appcred(&project, "plan").run().stdout;
-        let said = format!("its entry is only in a backup, which is not read: {file}:2:5");
+        let said = format!("its entry is only in a backup, which is not read: {file}:2:6");
         assert!(plan.contains("1 to delete"), "{file}: {plan}");
         assert_eq!(plan.contains(&said), is_backup, "{file}: {plan}");
         fs::rename(project.join(file), project.join("credentials/net.yaml")).unwrap();
