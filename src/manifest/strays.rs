@@ -15,8 +15,10 @@ use crate::model::{CLIENT_SECRET, Key, PROJECT_FILE, Place, Visible};
 use crate::suggest::nearest;
 
 /// What the name of a backup or an example ends with.
-const SET_ASIDE: &[&str] =
-    &["bak", "orig", "old", "save", "copy", "tmp", "off", "example", "sample", "dist", "template"];
+const SET_ASIDE: &[&str] = &[
+    "bak", "orig", "old", "save", "copy", "tmp", "off", "example", "sample", "dist", "template",
+    "j2", "tmpl", "tpl",
+];
 
 /// So deep in the project's folder is looked.
 const DEPTH: usize = 2;
