@@ -80,6 +80,7 @@ fn nothing_is_deleted_whose_entry_is_in_a_file_that_is_not_read() {
         ("credentials/net.yaml.save", true),
         ("creds/net.yml.bak", true),
         ("creds/net.yaml.old", true),
+        ("creds/net.yaml.j2", true),
     ] {
         fs::rename(project.join("credentials/net.yaml"), project.join(file)).unwrap();
         appcred(&project, "validate --strict").run();
