@@ -13,6 +13,7 @@ use crate::git::{
 
 use crate::workspace::fetch_newest;
 
+use super::watch::seconds;
 use super::{VerbArgs, console, environment, fetched_files};
 
 /// Between two attempts to fetch a project that was never fetched.
@@ -63,8 +64,8 @@ pub(super) struct GitArgs {
     /// Use only commits that are signed by a key of GnuPG in this file of public keys
     #[arg(long, value_name = "FILE", requires = "git")]
     git_gpg_keys: Option<PathBuf>,
-    /// How long a fetch may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "git", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    /// How long a fetch may take: seconds, or as in 1m
+    #[arg(long, value_name = "TIME", default_value_t = 60, requires = "git", value_parser = seconds)]
     git_timeout: u64,
     /// Let the project name programs that print secrets, such as `sources`
     ///

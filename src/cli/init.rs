@@ -165,7 +165,7 @@ fn own_recipients(folder: &Path, changes: &mut Vec<MadeChange>) -> anyhow::Resul
     let files: Vec<_> = files.into_iter().filter(|file| file.exists()).collect();
     if files.is_empty() && !is_named {
         let file = usual_file()?;
-        let recipient = generate(&file, folder, false)?;
+        let recipient = generate(&file, Some(folder), false)?;
         changes.push(identity_created(&file, &recipient));
         console::message(format_args!(
             "Created the identity {}. Keep a copy of it safe.",

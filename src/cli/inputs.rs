@@ -7,12 +7,15 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use crate::files::{self, DATA_LIMIT, Stamp};
+use crate::manifest::{self, Loaded, Project};
 use crate::model::{PROJECT_FILE, Visible};
 use crate::plan_file;
+use crate::report::Format;
 use crate::secret::{holds_identity, is_age_file, is_sops_document};
-use crate::target::snapshot;
+use crate::target::config_dir::{ConfigDirEndpoint, STORAGE};
+use crate::target::{Endpoint, snapshot};
 
-use super::gather::{load, non_interactive_resolver, workspace};
+use super::gather::{load, non_interactive_resolver, request, workspace};
 use super::rekey::all_files;
 use super::{Global, environment};
 
@@ -49,23 +52,23 @@ impl OutputKind {
         }
     }
 
-    /// What a file holds, as it says itself; none where it is neither a saved plan nor a snapshot.
+    /// What a file holds, as far as that shows.
     fn of(bytes: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Kind {
             kind: String,
         }
-        let Kind { kind } = serde_json::from_slice(bytes).ok()?;
-        match kind.as_str() {
-            plan_file::KIND => Some(Self::Plan),
-            snapshot::KIND => Some(Self::Snapshot),
-            _ => None,
+        let kind = serde_json::from_slice(bytes).ok().map(|Kind { kind }| kind);
+        match kind.as_deref() {
+            Some(plan_file::KIND) => Some(Self::Plan),
+            Some(snapshot::KIND) => Some(Self::Snapshot),
+            _ => Format::any_wrote(std::str::from_utf8(bytes).ok()?).then_some(Self::Report),
         }
     }
 }
 
-/// Refuses to write over a file that is read, or a plan or snapshot over anything else than an earlier one: such a name
-/// was mistyped. It is called before anything is done.
+/// Refuses to write over a file that is read, where one would be read, or over anything else than an earlier one of
+/// its kind: such a name was mistyped. It is called before anything is done.
 ///
 /// # Errors
 /// Where it is one, or it does not show what it is.
@@ -79,12 +82,16 @@ pub(super) fn refuse_inputs<'f>(
     {
         bail!("{} would be written twice: choose a file for each", twice.visible());
     }
-    let written: Vec<_> = written.into_iter().filter(|(_, file)| holds_something(file)).collect();
     if written.is_empty() {
         return Ok(());
     }
-    let inputs = inputs(global);
+    let loaded = load(global);
+    let inputs = inputs(global, &loaded);
     for (kind, file) in written {
+        if !holds_something(file) {
+            refuse_place(global, &loaded.project, &inputs, file)?;
+            continue;
+        }
         // A file with several names is written in place.
         let identity = |file: &Path| Stamp::of(file).map(|stamp| stamp.identity());
         let written = identity(file);
@@ -101,8 +108,8 @@ pub(super) fn refuse_inputs<'f>(
                 file.visible()
             );
         }
-        let found = OutputKind::of(&bytes).unwrap_or(OutputKind::Report);
-        if found != kind {
+        refuse_place(global, &loaded.project, &inputs, file)?;
+        if OutputKind::of(&bytes) != Some(kind) {
             bail!(
                 "{} does not hold an earlier {}, and was not overwritten: choose another file, or remove it",
                 file.visible(),
@@ -113,21 +120,60 @@ pub(super) fn refuse_inputs<'f>(
     Ok(())
 }
 
+/// Refuses a place that belongs to Git or a Home Assistant, or from which a project reads, whatever is there.
+fn refuse_place(
+    global: &Global,
+    project: &Project,
+    inputs: &[PathBuf],
+    file: &Path,
+) -> anyhow::Result<()> {
+    let (named, real) = (files::absolute(file), files::resolved(file));
+    let folder = files::resolved(&global.folder);
+    let is_of_home_assistant = |config_dir: &Path| {
+        let config_dir = files::resolved(config_dir);
+        // The project may lie in the configuration folder.
+        let is_of_project = folder.starts_with(&config_dir) && real.starts_with(&folder);
+        real.starts_with(config_dir.join(STORAGE))
+            || real.starts_with(&config_dir) && !is_of_project
+    };
+    let mut config_dirs = project.targets.values().filter_map(|target| match target {
+        Endpoint::ConfigDir(ConfigDirEndpoint(folder)) => Some(folder),
+        _ => None,
+    });
+    let why = if [&named, &real].iter().any(|path| path.iter().any(|part| part == ".git")) {
+        "is in a folder of Git's own"
+    } else if config_dirs.any(|config_dir| is_of_home_assistant(config_dir)) {
+        "is in the configuration folder of a target"
+    } else if has_known_name(file)
+        || manifest::would_read(&request(global), project, file)
+        || inputs.iter().any(|input| files::resolved(input) == real)
+    {
+        "would be read as a manifest, settings, secrets or a key"
+    } else {
+        return Ok(());
+    };
+    bail!("{} {why}, and was not written: choose another file", file.visible())
+}
+
+/// Whether it is read wherever it is.
+fn has_known_name(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known))
+}
+
 /// Whether a file is there and not empty. What is no file, as a pipe, is not replaced.
 fn holds_something(file: &Path) -> bool {
     file.metadata().is_ok_and(|found| found.is_file() && found.len() > 0)
 }
 
 /// What a project reads: its own files, manifests, and what these name; and identities.
-fn inputs(global: &Global) -> Vec<PathBuf> {
-    let loaded = load(global);
+fn inputs(global: &Global, loaded: &Loaded) -> Vec<PathBuf> {
     let project = &loaded.project;
     let (resolver, _) = non_interactive_resolver(global, project);
     let environment = environment::read();
     let sessions = environment.sessions();
     let of_targets =
         project.targets.values().flat_map(|target| target.files(&resolver, sessions.as_ref()));
-    let mut inputs = all_files(global, &loaded, &resolver);
+    let mut inputs = all_files(global, loaded, &resolver);
     inputs.extend(of_targets);
     inputs.extend(workspace(global).identity_files(project));
     inputs.extend(environment.identities.all_files().cloned());
@@ -139,7 +185,7 @@ fn is_input(file: &Path, bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_start_matches('\u{feff}');
     let begins = |start: &str| text.lines().any(|line| line.starts_with(start));
-    file.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known))
+    has_known_name(file)
         || is_age_file(bytes)
         || begins("application_credentials:")
         || begins("-----BEGIN ")

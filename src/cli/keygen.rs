@@ -14,6 +14,7 @@ use crate::report::changes::MadeChange;
 use crate::secret::HybridIdentity;
 
 use super::exit::ExitStatus;
+use super::gather::load;
 use super::{ChangesArgs, Global, console, environment};
 
 /// Make an age identity, and print the recipient that belongs to it
@@ -45,7 +46,10 @@ pub(super) fn run(
         Some(file) => file.clone(),
         None => usual_file()?,
     };
-    let recipient = generate(&file, &global.folder, verb.pq)?;
+    let loaded = load(global);
+    let is_project = !loaded.manifests.is_empty() || loaded.project.own_files().next().is_some();
+    let project = is_project.then_some(global.folder.as_path());
+    let recipient = generate(&file, project, verb.pq)?;
     made.push(identity_created(&file, &recipient));
     console::message(format_args!(
         "The identity is in {}. Keep a copy of it safe: without it, what is encrypted to it cannot be decrypted.",
@@ -67,10 +71,14 @@ pub(super) fn usual_file() -> anyhow::Result<PathBuf> {
 }
 
 /// Writes a new identity and answers its recipient.
-pub(super) fn generate(file: &Path, project: &Path, post_quantum: bool) -> anyhow::Result<String> {
+pub(super) fn generate(
+    file: &Path,
+    project: Option<&Path>,
+    post_quantum: bool,
+) -> anyhow::Result<String> {
     if let Some(repository) = repository_of(file, project) {
         bail!(
-            "{} would be in the repository {}: never put an identity into a repository; name a file elsewhere",
+            "{} would be in the repository or project {}: never put an identity into a repository; name a file elsewhere",
             file.visible(),
             repository.visible()
         );
@@ -97,10 +105,10 @@ pub(super) fn generate(file: &Path, project: &Path, post_quantum: bool) -> anyho
 }
 
 /// The repository or project that a file is in, or would be.
-pub(super) fn repository_of(file: &Path, project: &Path) -> Option<PathBuf> {
+fn repository_of(file: &Path, project: Option<&Path>) -> Option<PathBuf> {
     let above = files::folder_of(file);
     let there = above.ancestors().find_map(|folder| files::folder(folder).canonicalize().ok())?;
-    let project = project.canonicalize().ok();
+    let project = project.and_then(|project| project.canonicalize().ok());
     let home = environment::home().and_then(|home| home.canonicalize().ok());
     there
         .ancestors()

@@ -43,6 +43,9 @@ impl FromStr for Destination {
     fn from_str(text: &str) -> Result<Self, String> {
         let (format, file) = match text.split_once('=') {
             Some((_, "")) => return Err("name a file after the `=`".to_owned()),
+            Some((format, "-")) => {
+                return Err(format!("write `{format}` alone to print it: after the `=` is a file"));
+            }
             Some((format, file)) => (format, Some(PathBuf::from(file))),
             None => (text, None),
         };

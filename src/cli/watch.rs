@@ -73,12 +73,12 @@ pub(super) struct WatchArgs {
     #[arg(long, value_name = "TIME", value_parser = interval)]
     verify_every: Option<Duration>,
     /// Keep a snapshot of all targets in this file, as `appcred snapshot` writes it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = snapshot_path)]
     snapshot: Option<PathBuf>,
     #[command(flatten)]
     pub(super) git: GitArgs,
-    /// Fetch the repository this often; also when a Git host or a program asks for a round
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "git", help_heading = "Git", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    /// Fetch the repository this often, in seconds or as in 5m; also when a Git host or a program asks for a round
+    #[arg(long, value_name = "TIME", default_value_t = 300, requires = "git", help_heading = "Git", value_parser = seconds)]
     git_interval: u64,
     #[command(flatten)]
     listen: ListenArgs,
@@ -188,6 +188,14 @@ pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let seconds = seconds.filter(|seconds| (1..=31_536_000).contains(seconds));
     seconds
         .ok_or_else(|| format!("`{text}` is no time from 1 second to a year, as in 300, 30s or 5m"))
+}
+
+/// A file that is written again and again.
+fn snapshot_path(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "-" => Err("a watcher keeps it in a file: `appcred snapshot` prints one".to_owned()),
+        file => Ok(file.into()),
+    }
 }
 
 /// Reads `1d`, `12h` and whatever else is a time of an hour or more.

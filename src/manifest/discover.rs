@@ -110,8 +110,8 @@ fn is_own_project(folder: &Path) -> bool {
     is_own(folder) && is_own(&folder.join(PROJECT_FILE))
 }
 
-/// Whether a file of this path is found, or would be if it were there.
-pub(super) fn would_find(folder: &Path, project: &Project, path: &Path) -> bool {
+/// Whether a file of this path is found in these places, or would be if it were there.
+pub(super) fn would_find(folder: &Path, places: &[PathBuf], path: &Path) -> bool {
     let is_below = |path: &Path, root: &Path| match path.strip_prefix(root) {
         Ok(below) if below.as_os_str().is_empty() => true,
         Ok(below) => {
@@ -121,7 +121,7 @@ pub(super) fn would_find(folder: &Path, project: &Project, path: &Path) -> bool 
         }
         Err(_) => false,
     };
-    let roots: Vec<_> = places(project).iter().map(|place| folder.join(place)).collect();
+    let roots: Vec<_> = places.iter().map(|place| folder.join(place)).collect();
     // A folder below a root may be a link to somewhere else, and is looked into all the same.
     roots.iter().any(|root| {
         is_below(&files::resolved(path), &files::resolved(root))

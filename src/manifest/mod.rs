@@ -117,7 +117,13 @@ pub fn places(project: &Project) -> Vec<PathBuf> {
 /// Whether a file of this path is a manifest of the project, or would be one if it were written.
 pub fn is_manifest(request: &LoadRequest, project: &Project, path: &Path) -> bool {
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
-    discover::would_find(folder, project, path)
+    discover::would_find(folder, &discover::places(project), path)
+}
+
+/// Whether a file of this path would be read as a manifest, the project file or a file of targets.
+pub fn would_read(request: &LoadRequest, project: &Project, path: &Path) -> bool {
+    let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
+    discover::would_find(folder, &places(project), path)
 }
 
 /// The entries of one manifest's text, and what is wrong with it, without the checks over all

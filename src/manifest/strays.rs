@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use secrecy::zeroize::Zeroizing;
 
-use super::discover::{entries_of, is_other, is_yaml, would_find};
+use super::discover::{entries_of, is_other, is_yaml, places, would_find};
 use super::mask::mask;
 use super::{Project, entry};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile};
@@ -133,7 +133,8 @@ fn beside(folder: &Path, project: &Project) -> Vec<PathBuf> {
     }
     let found = folders.iter().flat_map(|folder| listing(folder));
     let found = found.map(|path| path.strip_prefix(".").map(Path::to_owned).unwrap_or(path));
-    found.filter(|path| !would_find(folder, project, path)).collect()
+    let places = places(project);
+    found.filter(|path| !would_find(folder, &places, path)).collect()
 }
 
 /// Looks for entries in files that are not read where no manifest has such an entry, and says so. `passed_over` are

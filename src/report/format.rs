@@ -18,11 +18,18 @@ pub struct Format {
     /// # Errors
     /// None in practice: reports are written to memory.
     pub write: fn(&Report<'_>, Links) -> io::Result<String>,
+    /// Whether a text is a report in this format, as far as it shows that.
+    pub is_report: fn(&str) -> bool,
 }
 
 impl Format {
     /// The format with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         super::FORMATS.iter().find(|format| format.name == name)
+    }
+
+    /// Whether a text is a report in one of the formats.
+    pub fn any_wrote(text: &str) -> bool {
+        super::FORMATS.iter().any(|format| (format.is_report)(text))
     }
 }

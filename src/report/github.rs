@@ -15,6 +15,12 @@ pub(super) const FORMAT: Format = Format {
     name: "github",
     about: "annotations of GitHub Actions",
     write: |report, _| Ok(annotations(report)),
+    is_report: |text| {
+        let is_command = |line: &str| {
+            ["::error", "::warning", "::notice"].iter().any(|command| line.starts_with(command))
+        };
+        text.lines().all(is_command)
+    },
 };
 
 /// All remarks as workflow commands. Where there are more of a level than GitHub shows, the last

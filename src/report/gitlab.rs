@@ -1,6 +1,7 @@
 //! GitLab's code quality report: remarks that a merge request shows on its lines.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::finding::{self, Level};
 use super::{Format, Report};
@@ -31,6 +32,12 @@ pub(super) const FORMAT: Format = Format {
     name: "gitlab",
     about: "GitLab's code quality report",
     write: |report, _| Ok(code_quality(report)?),
+    is_report: |text| {
+        let remarks: Option<Vec<Value>> = serde_json::from_str(text).ok();
+        let is_remark =
+            |one: &Value| ["check_name", "fingerprint"].iter().all(|name| one[name].is_string());
+        remarks.is_some_and(|remarks| remarks.iter().all(is_remark))
+    },
 };
 
 /// All remarks. GitLab needs a place for each: what has none gets the project file.

@@ -36,6 +36,7 @@ pub(super) const FORMAT: Format = Format {
     name: "junit",
     about: "JUnit XML: an entry that is not in sync is a failed test",
     write: |report, _| suites(report),
+    is_report: |text| text.contains("<testsuites name=\"appcred\">"),
 };
 
 /// A suite for the manifests, and one for each target.

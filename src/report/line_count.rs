@@ -7,4 +7,5 @@ pub(super) const FORMAT: Format = Format {
     name: "line-count",
     about: "for tests",
     write: |report, _| Ok(format!("{} manifests\n", report.manifests.len())),
+    is_report: |text| text.ends_with(" manifests\n"),
 };

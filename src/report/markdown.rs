@@ -33,6 +33,7 @@ pub(super) const FORMAT: Format = Format {
     name: "markdown",
     about: "for job summaries and comments",
     write: |report, _| Ok(summary(report)),
+    is_report: |text| text.starts_with("<!-- appcred:"),
 };
 
 /// Verdict, changes and details of each target, once for those that are alike; or what is wrong with the manifests.

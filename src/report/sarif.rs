@@ -21,6 +21,10 @@ pub(super) const FORMAT: Format = Format {
     name: "sarif",
     about: "SARIF 2.1.0, for code scanning and editors",
     write: |report, _| Ok(log(report)?),
+    is_report: |text| {
+        let log: Value = serde_json::from_str(text).unwrap_or_default();
+        log["runs"][0]["tool"]["driver"]["name"] == "appcred"
+    },
 };
 
 /// All remarks as one run of one tool.

@@ -39,7 +39,24 @@ pub(super) const FORMAT: Format = Format {
             Verb::Apply => about(report, outcomes(report.targets, links)),
         })
     },
+    is_report,
 };
+
+/// Whether a text begins and sums up as plans and outcomes do. What quotes one, as a page of documentation, has a
+/// heading first.
+fn is_report(text: &str) -> bool {
+    let begins = |line: &str, starts: &[&str]| starts.iter().any(|start| line.starts_with(start));
+    let first = text.lines().next().unwrap_or_default();
+    let is_sum = |line: &str| {
+        begins(line, &["Valid: ", "Plan: ", "No changes", "  error: "])
+            || [" created, ", ": nothing was done: ", " in all. "]
+                .iter()
+                .any(|of| line.contains(of))
+    };
+    let is_page = begins(first, &["#", "<", "-", "=", "[", "!", "{"])
+        && !begins(first, &["# commit ", "# only what is selected: "]);
+    !is_page && text.lines().any(is_sum)
+}
 
 /// First of which commit it is, and what is selected, so that no summary reads as that of everything.
 fn about(report: &Report<'_>, body: String) -> String {

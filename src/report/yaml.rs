@@ -9,6 +9,7 @@ pub(super) const FORMAT: Format = Format {
     name: "yaml",
     about: "what json has, in YAML",
     write: |report, links| Ok(of_json(&(json::FORMAT.write)(report, links)?)?),
+    is_report: |text| serde_yaml::from_str(text).is_ok_and(|report| json::is_report(&report)),
 };
 
 /// The same in YAML.

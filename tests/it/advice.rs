@@ -130,6 +130,15 @@ fn other_programs_tags_and_times_are_answered_with_what_is_meant() {
     for time in ["5m", "300"] {
         let ran = appcred(&project, &["watch", "--resync", time, "--listen", "nowhere"]);
         assert!(!ran.status(1).run().stderr.contains("--resync"), "{time}");
+        let git = ["--git", "/nowhere", "--git-interval", time, "--git-timeout", time];
+        let watch = [&["watch"], &git[..], &["--listen", "nowhere"]].concat();
+        let ran = appcred(&project, &watch).status(1).run();
+        assert!(ran.stderr.contains("--listen"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("--git-"), "{time}: {}", ran.stderr);
+    }
+    for option in ["--git-interval", "--git-timeout"] {
+        let ran = appcred(&project, &["watch", "--git", "/nowhere", option, "soon"]);
+        says(&ran.status(1).run(), "`soon` is no time from 1 second to a year");
     }
     let ran = appcred(&project, &["plan", "--against", "x", "--max-age", "7"]).status(1).run();
     says(&ran, "`7` is not a duration such as 30m, 24h or 7d\n");

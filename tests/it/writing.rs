@@ -54,6 +54,14 @@ fn keygen_writes_once_and_never_into_a_repository() {
     assert!(ran.stderr.contains("already exists and was not changed"), "{}", ran.stderr);
     assert_eq!(fs::read_to_string(&key).unwrap(), before);
 
+    let keygen = || Appcred::new().in_dir(home.path()).args(["keygen", "-o", "key.txt"]);
+    keygen().run();
+    fs::remove_file(home.join("key.txt")).unwrap();
+    home.write("appcred.yaml", "owner: house\n");
+    let ran = keygen().status(1).run();
+    assert!(ran.stderr.contains("would be in the repository or project"), "{}", ran.stderr);
+    fs::remove_file(home.join("appcred.yaml")).unwrap();
+
     fs::create_dir(home.join(".git")).unwrap();
     let inside = home.join("keys/other.txt");
     let ran = Appcred::new().args(["keygen", "--output", inside.to_str().unwrap()]).status(1).run();

@@ -7,6 +7,7 @@ mod target;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 pub(super) use list::ListReport;
 pub(super) use list::failed_list;
@@ -39,7 +40,16 @@ pub(super) const FORMAT: Format = Format {
             Verb::Plan | Verb::Apply => plan(report, links)?,
         })
     },
+    is_report: |text| serde_json::from_str(text).is_ok_and(|report| is_report(&report)),
 };
+
+/// Whether this is what a verb reports, in JSON or YAML.
+pub(super) fn is_report(report: &Value) -> bool {
+    let has = |name| report.get(name).is_some_and(Value::is_array);
+    report.get("format_version").is_some_and(Value::is_u64)
+        && report.get("kind").is_none()
+        && (has("targets") || has("problems"))
+}
 
 /// What `appcred plan --format json` and `appcred apply --format json` print.
 #[derive(Serialize, JsonSchema)]

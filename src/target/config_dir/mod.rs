@@ -39,7 +39,8 @@ use crate::model::{
     ConfigEntry, Domain, EntryState, KnownDomains, Observed, UnreadAccounts, Visible,
 };
 
-const STORAGE: &str = ".storage";
+/// Where Home Assistant keeps what it stores, in its configuration folder.
+pub const STORAGE: &str = ".storage";
 const CREDENTIALS: &str = "application_credentials";
 const CONFIG_ENTRIES: &str = "core.config_entries";
 
