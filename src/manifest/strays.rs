@@ -17,7 +17,7 @@ use crate::suggest::nearest;
 /// What the name of a backup or an example ends with.
 const SET_ASIDE: &[&str] = &[
     "bak", "orig", "old", "save", "copy", "tmp", "off", "example", "sample", "dist", "template",
-    "tmpl", "tpl", "j2", "j2", "tmpl", "tpl",
+    "tmpl", "tpl", "j2",
 ];
 
 /// So deep in the project's folder is looked.
