@@ -124,12 +124,10 @@ impl<'a> EntryCase<'a> {
         self.index.is_referenced_by_id(self.index.get(at))
     }
 
-    /// The accounts to reload: a new name changes nothing for them, and where Home Assistant does not run, nothing is
-    /// loaded.
+    /// The accounts to reload: a new name changes nothing for them.
     pub(super) fn users_if_changed(&self, name: &str, reasons: &[Reason]) -> Vec<ConfigEntry> {
         match reasons {
             [Reason::NameDiffers] => Vec::new(),
-            _ if self.context.live.is_none() && !self.index.lists_integrations() => Vec::new(),
             _ => self.index.users(&self.entry.domain, name),
         }
     }

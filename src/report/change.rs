@@ -198,8 +198,8 @@ fn notes(change: &mut Change, step: &Step) {
     for old in step.foreign.iter().filter(|_| step.action.created().is_some()) {
         change.note(RED, format!("{}, made by hand, is deleted once this one is there", old.id));
     }
-    if !step.reload.is_empty() {
-        change.note(DIM, format!("reloads {}", words::accounts(&step.reload)));
+    if let Some(reloads) = words::reloads(&step.reload) {
+        change.note(DIM, reloads);
     }
 }
 

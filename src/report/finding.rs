@@ -182,9 +182,7 @@ fn planned(target: &TargetReport<'_>, names: &FileNames, step: &Step) -> Finding
     let message = format!("{}: {}", target.name, step.action.summary());
     let mut more: Vec<String> =
         step.reasons.iter().map(|reason| words::reason(*reason).to_owned()).collect();
-    if !step.reload.is_empty() {
-        more.push(format!("reloads {}", words::accounts(&step.reload)));
-    }
+    more.extend(words::reloads(&step.reload));
     let at = place_of(target, &step.action, &step.reasons).map(|place| point(&place, names));
     let code = FindingCode::Action(step.action.code());
     Finding { at, ..Finding::new(level, code, &message, more) }

@@ -175,9 +175,7 @@ fn rows(target: &TargetReport<'_>, plan: &Plan) -> Vec<String> {
     let steps = plan.steps.iter().map(|step| {
         let mut why: Vec<String> =
             step.reasons.iter().map(|reason| prose(words::reason(*reason))).collect();
-        if !step.reload.is_empty() {
-            why.push(prose(&format!("reloads {}", words::accounts(&step.reload))));
-        }
+        why.extend(words::reloads(&step.reload).as_deref().map(prose));
         let outcome = outcome_of(target.outcomes, step.id);
         match outcome.map(|outcome| words::undone(&outcome.outcome)) {
             Some(Some(undone)) => why.push(prose(&undone.to_string())),

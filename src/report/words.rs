@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::model::{ConfigEntry, EntryState};
 use crate::plan::{Reason, Unknowable};
 use crate::reconcile::Outcome;
 
@@ -51,6 +52,13 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::OnDeleteDiffers => "records `on_delete` of the entry, for when it is removed",
         Reason::LeftOver => "it was started with an entry or a credential that is no longer wanted",
     }
+}
+
+/// Which accounts a step reloads; none where Home Assistant does not run.
+pub(super) fn reloads(of_step: &[ConfigEntry]) -> Option<String> {
+    let is_loaded = |account: &&ConfigEntry| account.state != EntryState::AtRest;
+    let reloaded: Vec<ConfigEntry> = of_step.iter().filter(is_loaded).cloned().collect();
+    (!reloaded.is_empty()).then(|| format!("reloads {}", accounts(&reloaded)))
 }
 
 /// Why a step is not done.
