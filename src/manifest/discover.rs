@@ -236,11 +236,16 @@ impl<'p> Search<'p> {
         ))
     }
 
-    /// A folder below one that was named. Nobody calls one `house.yaml` but what mounts a file that is not there.
+    /// A folder below one that was named. Git keeps no empty folder: one is a submodule or a mount that is not there. Nobody
+    /// calls a folder `house.yaml` but what mounts a file.
     fn inner_folder(&mut self, path: &Path) {
         let before = self.met;
         self.folder(path);
-        if self.met == before && is_yaml(path) {
+        let is_hidden = |(path, _): &(PathBuf, FileType)| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+        };
+        let is_empty = || entries_of(path).is_ok_and(|entries| entries.iter().all(is_hidden));
+        if self.met == before && (is_yaml(path) || is_empty()) {
             let problem = self.empty_folder(path);
             self.problems.push(problem);
         }

@@ -147,13 +147,14 @@ fn rm_names_a_file_that_keeps_what_it_removes() {
 }
 
 #[test]
-fn an_empty_folder_in_that_of_the_manifests_keeps_nothing() {
+fn a_mount_or_submodule_that_is_not_there_deletes_nothing() {
     let project = project("");
     appcred(&project, "apply --yes").run();
-    fs::create_dir(project.join("credentials/old")).unwrap();
+    fs::create_dir(project.join("credentials/house")).unwrap();
     fs::remove_file(project.join("credentials/net.yaml")).unwrap();
     let plan = appcred(&project, "plan").run();
-    assert!(plan.stdout.contains("1 to delete"), "{}{}", plan.stdout, plan.stderr);
+    assert!(plan.stdout.contains("0 to delete"), "{}{}", plan.stdout, plan.stderr);
+    plan.says("nothing is deleted as long as the folder is empty");
 }
 
 #[test]

@@ -65,7 +65,8 @@ fn ha_follows_files_and_mends_what_is_changed_by_hand(release: Release) {
     arrives(&ha, &[("a", "first"), ("b", "second")]);
 
     let project = &house.project;
-    fs::rename(project.join("credentials"), project.join("elsewhere")).unwrap();
+    // By this name, it was not moved by a slip.
+    fs::rename(project.join("credentials"), project.join("elsewhere.disabled")).unwrap();
     eventually("it is missed", || running.stderr().contains("nothing is changed until"));
     fs::create_dir(project.join("credentials")).unwrap();
     let text = format!("application_credentials:\n{}", house.entry("spotify", "A", "a", "third"));

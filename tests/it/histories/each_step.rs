@@ -326,8 +326,8 @@ impl Scenario {
             let running = self.run(world, &proxy.url()).spawn();
             proxy.aim_at(&running);
             let ran = self.finish(world, running, wanted);
-            if proxy.has_killed() {
-                assert_eq!(ran.status, None, "{history}: {}", ran.stderr);
+            // A run may be over before the kill arrives.
+            if proxy.has_killed() && ran.status.is_none() {
                 state = Some(match world.held() {
                     held if held == before => "as before".to_owned(),
                     held if held == *wanted => "as wanted".to_owned(),
