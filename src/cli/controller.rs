@@ -158,7 +158,6 @@ async fn keep(verb: ControllerArgs, mut reader: ClusterReader, channels: Channel
         sessions: None,
         consent_base: verb.listen.consent_base(),
         reached: Default::default(),
-        room: Default::default(),
     };
     let settings = WatchSettings {
         resync: Duration::from_secs(verb.resync),

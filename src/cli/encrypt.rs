@@ -119,10 +119,12 @@ pub(super) fn run(
 
 /// Warns where none of the identities found opens what is encrypted, unless the recipient was named for this run.
 fn warn_of_lockout(global: &Global, project: &Project, verb: &Encrypt, all: &[Encrypted]) {
+    if !verb.recipients.is_empty() {
+        return;
+    }
     let (resolver, _) = non_interactive_resolver(global, project);
     let mut all = all.iter().map(|of_file| &of_file.recipients);
-    let locking = all.find(|of| resolver.is_locked_out_by(&of.names));
-    if let Some(others) = locking.filter(|_| verb.recipients.is_empty()) {
+    if let Some(others) = all.find(|of| resolver.is_locked_out_by(&of.names)) {
         others.warn_of_lockout(&resolver);
     }
 }

@@ -140,7 +140,6 @@ fn connector(reader: &ProjectReader<Terminal>, consent_base: Option<String>) -> 
         sessions: environment::read().sessions(),
         consent_base,
         reached: Default::default(),
-        room: Default::default(),
     }
 }
 

@@ -157,7 +157,7 @@ pub fn shown(recipient: &str) -> String {
 }
 
 /// A recipient as it is compared: an SSH key without its comment.
-pub fn bare(recipient: &str) -> String {
+pub(super) fn bare(recipient: &str) -> String {
     recipient.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }
 

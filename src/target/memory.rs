@@ -209,7 +209,6 @@ mod tests {
             sessions: None,
             consent_base: None,
             reached: Default::default(),
-            room: Default::default(),
         };
         let (_callbacks, callbacks) = mpsc::channel(1);
         let (_wakes, wakes) = mpsc::channel(1);

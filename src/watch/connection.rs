@@ -1,14 +1,11 @@
 //! What the watcher needs of a target, and how it gets there.
 
 use std::collections::BTreeSet;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use smol_str::SmolStr;
-use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::sync::watch;
 
 use crate::callback::Delivery;
 use crate::model::{HandOverError, NotifyAction, Observed};
@@ -103,38 +100,6 @@ pub struct Connector {
     pub consent_base: Option<String>,
     /// The targets that have answered: of those the port is right.
     pub reached: ReachedTargets,
-    /// How many are connected to at once.
-    pub room: ConnectRoom,
-}
-
-/// So many targets are connected to at once: with thousands, none would be answered in time.
-const CONNECTED_AT_ONCE: usize = 128;
-/// How long one that does not answer holds up another one.
-const LONGEST_PLACE: Duration = Duration::from_secs(2);
-
-/// Room for so many connections that are being made.
-#[derive(Debug)]
-pub struct ConnectRoom(Semaphore);
-
-impl Default for ConnectRoom {
-    fn default() -> Self {
-        Self(Semaphore::new(CONNECTED_AT_ONCE))
-    }
-}
-
-impl ConnectRoom {
-    /// Carries it out as soon as there is room.
-    async fn take<T>(&self, work: impl Future<Output = T>) -> T {
-        // It is never closed.
-        let place = self.0.acquire().await.ok();
-        let mut work = pin!(work);
-        let done = timeout(LONGEST_PLACE, &mut work).await;
-        drop(place);
-        match done {
-            Ok(done) => done,
-            Err(_) => work.await,
-        }
-    }
 }
 
 /// The addresses of targets that have answered.
@@ -165,9 +130,7 @@ impl Connect for Connector {
 
     async fn connect(&self, spec: &TargetSpec) -> Result<ConnectedTarget, ConnectError> {
         let resolver = Arc::clone(&self.resolver.borrow());
-        // It is large, and moved.
-        let connecting = Box::pin(spec.endpoint.connect(&resolver, self.sessions.as_ref()));
-        let connecting = self.room.take(connecting).await;
+        let connecting = spec.endpoint.connect(&resolver, self.sessions.as_ref()).await;
         let mut target = connecting.map_err(|error| self.reached.explain(spec, error))?;
         self.reached.addresses().insert(spec.endpoint.address());
         if let Some(base) = &self.consent_base {
@@ -279,33 +242,5 @@ impl<T: WatchedTarget> LiveConnection<T> {
             }
         }
         has_changed
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::pending;
-    use std::pin::pin;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use futures_util::future::join_all;
-    use tokio::time::timeout;
-
-    use super::{CONNECTED_AT_ONCE, ConnectRoom, LONGEST_PLACE};
-
-    #[tokio::test(start_paused = true)]
-    async fn so_many_are_connected_to_at_once_and_who_does_not_answer_leaves_its_place() {
-        let (room, begun) = (ConnectRoom::default(), AtomicUsize::new(0));
-        let connect = || {
-            room.take(async {
-                begun.fetch_add(1, Ordering::SeqCst);
-                pending::<()>().await;
-            })
-        };
-        let mut all = pin!(join_all((0..=CONNECTED_AT_ONCE).map(|_| connect())));
-        timeout(LONGEST_PLACE / 2, &mut all).await.unwrap_err();
-        assert_eq!(begun.load(Ordering::SeqCst), CONNECTED_AT_ONCE);
-        timeout(LONGEST_PLACE, &mut all).await.unwrap_err();
-        assert_eq!(begun.load(Ordering::SeqCst), CONNECTED_AT_ONCE + 1);
     }
 }

@@ -77,7 +77,7 @@ use trigger::Trigger;
 
 pub use administrators::{AdministratorQuery, AdministratorsTask};
 pub use connection::{
-    Connect, ConnectRoom, ConnectedTarget, Connector, ReachedTargets, TargetEvent, WatchedTarget,
+    Connect, ConnectedTarget, Connector, ReachedTargets, TargetEvent, WatchedTarget,
 };
 pub use heartbeat::Heartbeat;
 pub use notice::schema as notice_schema;

@@ -107,6 +107,11 @@ fn a_plan_and_a_snapshot_replace_an_earlier_one_alone() {
             assert!(fs::read(project.join(file)).unwrap() == before, "{verb}: {file}");
         }
     }
+    // One that is too large to be looked at is left alone too.
+    let large = fs::File::create(project.join("large.json")).unwrap();
+    large.set_len(128 * 1024 * 1024 + 1).unwrap();
+    let ran = appcred(&project, "plan --target home --format json=large.json").status(1).run();
+    assert!(ran.stderr.contains("large.json, which was not overwritten"), "{}", ran.stderr);
     let watch = appcred(&project, "watch --target home --snapshot saved-plan.json").status(1).run();
     assert!(watch.stderr.contains("does not hold an earlier snapshot"), "{}", watch.stderr);
 }

@@ -1,8 +1,9 @@
 //! From an address and a token to a running HA that takes commands.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::timeout;
 
 use super::address::Address;
@@ -20,6 +21,36 @@ use crate::target::unreadable::UnreadableLog;
 /// From the first packet to the end of log-in.
 pub(super) const CONNECT_TIMEOUT_SECONDS: u64 = 20;
 
+/// So many targets are connected to at once: with thousands, none would be answered in time.
+const CONNECTED_AT_ONCE: usize = 128;
+/// How long one that does not answer holds up another one.
+const LONGEST_PLACE: Duration = Duration::from_secs(2);
+
+/// Room for so many connections that are being made.
+#[derive(Debug)]
+struct ConnectRoom(Semaphore);
+
+static ROOM: ConnectRoom = ConnectRoom::new();
+
+impl ConnectRoom {
+    const fn new() -> Self {
+        Self(Semaphore::const_new(CONNECTED_AT_ONCE))
+    }
+
+    /// Carries it out as soon as there is room.
+    async fn take<T>(&self, work: impl Future<Output = T>) -> T {
+        // It is never closed.
+        let place = self.0.acquire().await.ok();
+        let mut work = pin!(work);
+        let done = timeout(LONGEST_PLACE, &mut work).await;
+        drop(place);
+        match done {
+            Ok(done) => done,
+            Err(_) => work.await,
+        }
+    }
+}
+
 /// What is needed to reach HA.
 #[derive(Clone, Debug)]
 pub struct ConnectionSettings {
@@ -35,12 +66,16 @@ pub struct ConnectionSettings {
 pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, TargetError> {
     let ConnectionSettings { url, token, network } = settings;
     let address = Address::parse(&url)?;
-    let opening = async {
-        let OpenSocket { socket, .. } = log_in::open(&address, &network).await?;
-        log_in::log_in(socket, &address, &token).await
-    };
-    let logged_in = in_time(&address, opening).await?;
-    begin(address, &network, token, logged_in).await
+    // It is large, and moved.
+    let connecting = Box::pin(async move {
+        let opening = async {
+            let OpenSocket { socket, .. } = log_in::open(&address, &network).await?;
+            log_in::log_in(socket, &address, &token).await
+        };
+        let logged_in = in_time(&address, opening).await?;
+        begin(address, &network, token, logged_in).await
+    });
+    ROOM.take(connecting).await
 }
 
 /// What is done before the first command is soon done.
@@ -93,4 +128,32 @@ pub(super) async fn begin(
         ha.base = flows::DEFAULT_BASE.to_owned();
     }
     Ok(ha)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+    use tokio::time::timeout;
+
+    use super::{CONNECTED_AT_ONCE, ConnectRoom, LONGEST_PLACE};
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_are_connected_to_at_once_and_who_does_not_answer_leaves_its_place() {
+        let (room, begun) = (ConnectRoom::new(), AtomicUsize::new(0));
+        let connect = || {
+            room.take(async {
+                begun.fetch_add(1, Ordering::SeqCst);
+                pending::<()>().await;
+            })
+        };
+        let mut all = pin!(join_all((0..=CONNECTED_AT_ONCE).map(|_| connect())));
+        timeout(LONGEST_PLACE / 2, &mut all).await.unwrap_err();
+        assert_eq!(begun.load(Ordering::SeqCst), CONNECTED_AT_ONCE);
+        timeout(LONGEST_PLACE, &mut all).await.unwrap_err();
+        assert_eq!(begun.load(Ordering::SeqCst), CONNECTED_AT_ONCE + 1);
+    }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::header::DATE;
 use rustls::ClientConfig;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -28,9 +27,6 @@ const MAX_INCOMING_BYTES: usize = 256 * 1024 * 1024;
 
 /// How much is read at a time. Each connection keeps a buffer of this size, 128 KiB by default.
 const READ_BUFFER_BYTES: usize = 8 * 1024;
-
-/// So many connections are being made at a time, of however many targets.
-const MOST_ATTEMPTS: usize = 128;
 
 /// How long what does not answer to HTTP may take to answer to TLS.
 const PROBE_TIMEOUT_SECONDS: u64 = 3;
@@ -87,8 +83,6 @@ pub(super) async fn open(address: &Address, network: &Network) -> Result<OpenSoc
         let failed = FailedHandshake { error: &error, speaks_tls: is_tls, page, network };
         Err(failed.explain(address))
     };
-    static ATTEMPTS: Semaphore = Semaphore::const_new(MOST_ATTEMPTS);
-    let _attempt = ATTEMPTS.acquire().await;
     let opened = timeout(Duration::from_secs(CONNECT_TIMEOUT_SECONDS), opening).await;
     opened.unwrap_or_else(|_| Err(unreachable::no_answer(address, CONNECT_TIMEOUT_SECONDS)))
 }
