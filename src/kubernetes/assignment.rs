@@ -5,12 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::{Selector, SelectorExt};
 use smol_str::{SmolStr, format_smolstr};
 
 use super::declared::{Declarations, Declared, ObjectName, SecretFault};
+use super::departure::{self, Departure, Unsettled};
 use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec, SecretKeyRef};
 use super::wanted;
 use crate::lock::{TargetLock, WriteLock};
@@ -61,6 +60,8 @@ pub(super) struct HouseAssignment {
     pub(super) wanted: BTreeMap<Key, i64>,
     /// The keys of what is to be deleted there, with what becomes of accounts that are linked through it.
     pub(super) gone: BTreeMap<Key, OnDelete>,
+    /// What is not wanted there, or cannot be now, and may be there.
+    pub(super) unsettled: BTreeMap<Key, Unsettled>,
 }
 
 /// For whom a credential is.
@@ -68,6 +69,8 @@ pub(super) struct HouseAssignment {
 pub(super) struct CredentialAssignment {
     /// Why it is nobody's.
     pub(super) fault: Option<Fault>,
+    /// Why labels take it off nobody.
+    pub(super) withheld: Option<String>,
     /// Of which version of the object and its Secret this is.
     pub(super) revision: SmolStr,
     /// Those that it selects.
@@ -87,9 +90,12 @@ struct ReadCredential<'d> {
     name: &'d ObjectName,
     declared: &'d Declared<CredentialSpec>,
     key: Key,
-    selector: Selector,
-    /// Whether it selects any Home Assistant.
-    selects_any: bool,
+    /// Nothing where it cannot be read.
+    selector: Option<Selector>,
+    /// Those that had it and are no longer selected.
+    departure: Option<&'d Departure>,
+    /// Why it is not deleted there; nothing where it is.
+    stays: Option<Unsettled>,
     wanted: Result<DesiredCredential, Fault>,
     revision: SmolStr,
 }
@@ -103,6 +109,7 @@ pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignmen
             Ok(credential) => {
                 let entry = CredentialAssignment {
                     fault: credential.wanted.as_ref().err().cloned(),
+                    withheld: credential.withheld().map(str::to_owned),
                     revision: credential.revision.clone(),
                     houses: BTreeSet::new(),
                 };
@@ -154,47 +161,61 @@ pub(super) fn owner_of(cluster: &Owner, namespace: &str) -> Option<Owner> {
 fn read_credential<'d>(
     name: &'d ObjectName,
     declared: &'d Declared<CredentialSpec>,
-    all: &Declarations,
+    all: &'d Declarations,
 ) -> Result<ReadCredential<'d>, Fault> {
     let key = Key::new(&name.name).ok_or_else(|| {
         Fault::invalid("the name is longer than 100 characters, or has one that no key has".into())
     })?;
-    let selector = match selector(&declared.spec.target_selector) {
-        Ok(selector) => selector,
-        // One that is being deleted goes everywhere, whatever it selects.
-        Err(_) if declared.deleted.is_some() => Selector::default(),
-        Err(why) => return Err(Fault::invalid(format!("targetSelector: {why}"))),
-    };
-    let secret = &declared.spec.client_secret_ref;
+    let spec = &declared.spec;
+    let secret = &spec.client_secret_ref;
     let secret = all.secret(&name.beside(&secret.name), &secret.key);
     let version = secret.as_ref().map(|(_, version)| *version).unwrap_or_default();
     let revision = revision(declared, version);
     let wanted = match secret {
-        Ok((secret, _)) => wanted::desired(name, key.clone(), &declared.spec, secret),
+        Ok((secret, _)) => wanted::desired(name, key.clone(), spec, secret),
         Err(fault) => Err(fault.into()),
     };
-    let selects_any = all
-        .houses_beside(name)
-        .any(|(_, house)| house.deleted.is_none() && selector.matches(&house.labels));
-    Ok(ReadCredential { name, declared, key, selector, selects_any, wanted, revision })
+    let selector = departure::selector(&spec.target_selector);
+    let selector = selector.map_err(|why| Fault::invalid(format!("targetSelector: {why}")));
+    let limit = departure::max_deletes(spec.max_deletes.as_ref()).map_err(Fault::invalid);
+    let departure = all.departures.get(name);
+    let selects_any = |selector: &Selector| {
+        all.houses_beside(name)
+            .any(|(_, house)| house.deleted.is_none() && selector.matches(&house.labels))
+    };
+    let stays = match (&selector, &limit) {
+        _ if spec.suspend => Some(Unsettled::Suspended),
+        _ if spec.protect => Some(Unsettled::Stays("it is protected".to_owned())),
+        (Err(fault), _) | (_, Err(fault)) => Some(Unsettled::InError(fault.message.clone())),
+        // A selector that selects none is more often a mistake than a wish.
+        (Ok(selector), _) if !selects_any(selector) => {
+            Some(Unsettled::Stays("targetSelector selects nothing".to_owned()))
+        }
+        (Ok(_), Ok(limit)) => departure.and_then(|of| of.withheld(*limit)).map(Unsettled::TooMany),
+    };
+    let (selector, wanted) = match (selector, limit) {
+        // It goes everywhere, whatever it says otherwise.
+        _ if declared.deleted.is_some() => (None, wanted),
+        (Ok(selector), Ok(_)) => (Some(selector), wanted),
+        (Ok(selector), Err(fault)) => (Some(selector), Err(fault)),
+        (Err(fault), _) => (None, Err(fault)),
+    };
+    Ok(ReadCredential { name, declared, key, selector, departure, stays, wanted, revision })
 }
 
-/// A selector as Kubernetes takes it: one that selects nothing by mistake would delete everywhere.
-fn selector(of: &LabelSelector) -> Result<Selector, String> {
-    for expression in of.match_expressions.iter().flatten() {
-        let LabelSelectorRequirement { key, operator, values } = expression;
-        let has_values = values.as_ref().is_some_and(|values| !values.is_empty());
-        match (operator.as_str(), has_values) {
-            ("In" | "NotIn", false) => {
-                return Err(format!("`{operator}` for the label `{key}` has no values"));
-            }
-            ("Exists" | "DoesNotExist", true) => {
-                return Err(format!("`{operator}` for the label `{key}` takes no values"));
-            }
-            _ => {}
+impl ReadCredential<'_> {
+    /// Why labels take it off nobody, where that are too many.
+    fn withheld(&self) -> Option<&str> {
+        match &self.stays {
+            Some(Unsettled::TooMany(why)) if self.declared.deleted.is_none() => Some(why),
+            _ => None,
         }
     }
-    Selector::try_from(of.clone()).map_err(|why| why.to_string())
+
+    fn selects(&self, house: &Declared<HouseSpec>) -> bool {
+        let selector = self.selector.as_ref();
+        house.deleted.is_none() && selector.is_some_and(|of| of.matches(&house.labels))
+    }
 }
 
 /// A text that differs wherever a version of an object and of its Secret does.
@@ -229,14 +250,9 @@ fn endpoint(
 
 /// How many credentials may be deleted at once.
 fn max_deletes(house: &Declared<HouseSpec>) -> Result<Option<MaxDeletes>, Fault> {
-    let limit = match &house.spec.max_deletes {
-        // A house that is being deleted is to be emptied.
-        _ if house.deleted.is_some() => return Ok(None),
-        None => return Ok(None),
-        Some(IntOrString::Int(count)) => count.to_string(),
-        Some(IntOrString::String(text)) => text.clone(),
-    };
-    limit.parse().map(Some).map_err(|why| Fault::invalid(format!("maxDeletes: {why}")))
+    // A house that is being deleted is to be emptied.
+    let limit = house.spec.max_deletes.as_ref().filter(|_| house.deleted.is_none());
+    departure::max_deletes(limit).map_err(Fault::invalid)
 }
 
 /// What a Home Assistant is to hold, and what may be done for that.
@@ -255,31 +271,39 @@ fn wanted_by(
     let mut clients: BTreeMap<(&str, &str), &ObjectName> = BTreeMap::new();
     for of in credentials {
         let spec = &of.declared.spec;
-        let is_selected = of.selector.matches(&house.labels) && house.deleted.is_none();
-        let is_kept = spec.suspend || spec.protect || house.is_let_go();
         policy.protected.extend(spec.protect.then(|| of.key.clone()));
-        if of.declared.deleted.is_some() || !is_selected {
-            // A selector that selects none is more often a mistake than a wish.
-            let is_deleted = of.declared.deleted.is_some() || house.deleted.is_some();
-            let is_meant = is_deleted || of.selects_any;
-            if spec.deletion_policy == DeletionPolicy::Delete && !is_kept && is_meant {
-                of_house.gone.insert(of.key.clone(), wanted::on_delete(&spec.integration));
-            }
-            if of.declared.deleted.is_some() {
-                policy.allow_empty = true;
-                of_house.revisions.entries.insert(of.key.clone(), of.revision.clone());
-            }
+        if of.declared.deleted.is_some() || house.deleted.is_some() {
+            delete(of, house, &mut of_house);
+            policy.allow_empty |= of.declared.deleted.is_some();
+            continue;
+        }
+        leave(of, name, &mut of_house);
+        if !of.selects(house) {
             continue;
         }
         let Some(entry) = assignment.credentials.get_mut(of.name) else { continue };
         entry.houses.insert(name.clone());
+        // Where it is held back that others lose it, these do not get it either: that is one change.
+        let has_it = |of: &Departure| of.kept.contains(name);
+        if of.withheld().is_some() && !of.departure.is_some_and(has_it) {
+            continue;
+        }
+        let in_error = |fault: &Fault| Unsettled::InError(fault.message.clone());
         // It keeps its client while it is in error, too.
         let first = *clients.entry((&spec.domain, &spec.client_id)).or_insert(of.name);
         if first != of.name {
-            entry.fault = Some(same_client(first, name));
+            let fault = same_client(first, name);
+            of_house.unsettled.insert(of.key.clone(), in_error(&fault));
+            entry.fault = Some(fault);
             continue;
         }
-        let Ok(wanted) = &of.wanted else { continue };
+        let wanted = match &of.wanted {
+            Ok(wanted) => wanted,
+            Err(fault) => {
+                of_house.unsettled.insert(of.key.clone(), in_error(fault));
+                continue;
+            }
+        };
         // Before that is there, the object could vanish and leave the credential behind.
         if spec.deletion_policy == DeletionPolicy::Delete && !of.declared.has_finalizer {
             continue;
@@ -299,6 +323,30 @@ fn wanted_by(
         completeness: Completeness::Whole,
     };
     (of_house, desired, policy)
+}
+
+/// Deletes a credential since its object is being deleted, or the Home Assistant's.
+fn delete(of: &ReadCredential<'_>, house: &Declared<HouseSpec>, of_house: &mut HouseAssignment) {
+    let spec = &of.declared.spec;
+    let is_kept = spec.suspend || spec.protect || house.is_let_go();
+    if spec.deletion_policy == DeletionPolicy::Delete && !is_kept {
+        of_house.gone.insert(of.key.clone(), wanted::on_delete(&spec.integration));
+    }
+    if of.declared.deleted.is_some() {
+        of_house.revisions.entries.insert(of.key.clone(), of.revision.clone());
+    }
+}
+
+/// Deletes a credential since labels no longer select the Home Assistant, where it is to have it by its status.
+fn leave(of: &ReadCredential<'_>, house: &ObjectName, of_house: &mut HouseAssignment) {
+    if !of.departure.is_some_and(|departure| departure.leaving.contains(house)) {
+        return;
+    }
+    if of.stays.is_none() {
+        let on_delete = wanted::on_delete(&of.declared.spec.integration);
+        of_house.gone.insert(of.key.clone(), on_delete);
+    }
+    of_house.unsettled.insert(of.key.clone(), of.stays.clone().unwrap_or(Unsettled::Leaving));
 }
 
 fn same_client(first: &ObjectName, house: &ObjectName) -> Fault {
@@ -346,6 +394,7 @@ pub(super) mod tests {
 
     use super::{ClusterAssignment, assign};
     use crate::kubernetes::declared::{Declarations, Declared, ObjectName, SecretValues};
+    use crate::kubernetes::departure::{Unsettled, departures};
     use crate::kubernetes::resources::{DeletionPolicy, HouseSpec};
     use crate::model::{Key, MaxDeletes, OnDelete, Owner, Policy, Secret};
 
@@ -423,14 +472,22 @@ pub(super) mod tests {
         ]);
         let other = labelled(&all, &[("ring", "2")]);
         all.houses.insert(name("other"), other);
+        let text = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert!(keys(&all).1.is_empty(), "it never was to have it");
+        list(&mut all, &["elsewhere", "retained", "suspended", "wanted"]);
         for of in ["deleted", "retained", "suspended"] {
             let of = all.credentials.get_mut(&name(of)).unwrap();
             of.deleted = Some(Timestamp::UNIX_EPOCH);
         }
-        let text = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(keys(&all), (text(&["wanted"]), text(&["deleted", "elsewhere"])));
         all.credentials.clear();
         assert_eq!(keys(&all), (text(&[]), text(&[])), "an empty answer deletes nothing");
+    }
+
+    /// Has the status of the house name these.
+    fn list(all: &mut Declarations, names: &[&str]) {
+        let listed = [(&name("cabin"), names.iter().copied().collect())];
+        all.departures = departures(all, listed.into_iter());
     }
 
     /// The house, with these labels.
@@ -451,6 +508,7 @@ pub(super) mod tests {
             all.houses.insert(name(of), house);
         }
         change(&mut all);
+        list(&mut all, &names);
         assigned(&all).specs[&name("cabin").target()].policy.clone()
     }
 
@@ -477,6 +535,49 @@ pub(super) mod tests {
             of.deleted = Some(Timestamp::UNIX_EPOCH);
         });
         assert_eq!((emptied.max_deletes, emptied.allow_empty), (None, true));
+    }
+
+    #[test]
+    fn what_too_many_would_lose_stays_and_comes_nowhere_else() {
+        let mut all =
+            declarations(&[("a", json!({"targetSelector": {"matchLabels": {"ring": "2"}}}))]);
+        let (second, third) = (labelled(&all, &[]), labelled(&all, &[("ring", "2")]));
+        all.houses.extend([(name("second"), second), (name("third"), third)]);
+        let listed = |all: &mut Declarations, houses: &[&str]| {
+            let houses: Vec<_> = houses.iter().map(|house| name(house)).collect();
+            let listed = houses.iter().map(|house| (house, ["a"].into()));
+            all.departures = departures(all, listed);
+        };
+        let limit = |all: &mut Declarations, limit| {
+            all.credentials.get_mut(&name("a")).unwrap().spec.max_deletes = limit;
+        };
+        let found = |all: &Declarations| {
+            let assignment = assigned(all);
+            let houses = ["cabin", "second", "third"].map(|house| {
+                let house = &assignment.houses[&name(house)];
+                (house.gone.len(), house.wanted.len())
+            });
+            (houses, assignment.credentials[&name("a")].withheld.clone())
+        };
+        listed(&mut all, &["cabin", "second"]);
+        let (houses, why) = found(&all);
+        assert_eq!(houses, [(0, 0); 3]);
+        assert!(why.unwrap().starts_with("labels take it off 2 of the 2 HomeAssistants"));
+        let unsettled = &assigned(&all).houses[&name("cabin")].unsettled[&Key::new("a").unwrap()];
+        assert!(matches!(unsettled, Unsettled::TooMany(_)), "{unsettled:?}");
+        listed(&mut all, &["cabin", "second", "third"]);
+        assert_eq!(found(&all).0, [(0, 0), (0, 0), (0, 1)], "who has it keeps it");
+        listed(&mut all, &["cabin", "second"]);
+        for enough in [IntOrString::Int(2), IntOrString::String("100%".to_owned())] {
+            limit(&mut all, Some(enough));
+            assert_eq!(found(&all), ([(1, 0), (1, 0), (0, 1)], None));
+        }
+        limit(&mut all, Some(IntOrString::String("some".to_owned())));
+        assert_eq!(found(&all), ([(0, 0); 3], None));
+        assert_eq!(fault(&all, "a"), Some("InvalidSpec"));
+        limit(&mut all, None);
+        all.credentials.get_mut(&name("a")).unwrap().deleted = timestamp(1);
+        assert_eq!(found(&all), ([(1, 0); 3], None), "who deletes it means that");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use thiserror::Error;
 
+use super::departure::Departure;
 use super::resources::{
     CredentialObject, CredentialSpec, DeletionPolicy, FINALIZER, HouseObject, HouseSpec,
     RECONCILE_AT,
@@ -76,6 +77,8 @@ pub(super) struct Declarations {
     pub(super) credentials: BTreeMap<ObjectName, Declared<CredentialSpec>>,
     /// The Secrets that these name.
     pub(super) secrets: BTreeMap<ObjectName, Result<SecretValues, SecretFault>>,
+    /// Where labels take credentials off.
+    pub(super) departures: BTreeMap<ObjectName, Departure>,
 }
 
 /// What one Secret holds.

@@ -120,7 +120,11 @@ fn alive(is_kept: bool, has_finalizer: bool) -> Finalizer {
 }
 
 /// Whether a Home Assistant was looked at since something was to be deleted there, and holds none of it.
-fn is_gone(key: &Key, assigned: &HouseAssignment, target: Option<&TargetStatus>) -> bool {
+pub(super) fn is_gone(
+    key: &Key,
+    assigned: &HouseAssignment,
+    target: Option<&TargetStatus>,
+) -> bool {
     target.is_some_and(|target| {
         target.is_connected()
             && target.revisions.target == assigned.revisions.target

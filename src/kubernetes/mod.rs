@@ -3,7 +3,7 @@
 //! ```text
 //!  API server ─▶ source.rs ─Declarations─▶ reader.rs ─specs─▶ watch/ ─Status─▶ writer.rs ─▶ API server
 //!                declared.rs               │ assignment.rs (pure)              │ standing.rs, farewell.rs,
-//!                                          ▼ wanted.rs                         ▼ verdict.rs, conditions.rs (pure)
+//!                                          ▼ wanted.rs, departure.rs           ▼ verdict.rs, conditions.rs (pure)
 //!  resources.rs, definitions.rs = the custom resources
 //! ```
 //!
@@ -13,6 +13,7 @@ mod assignment;
 mod conditions;
 mod declared;
 mod definitions;
+mod departure;
 mod error;
 mod farewell;
 mod object_write;

@@ -2,7 +2,7 @@
 //! documentation. What a manifest has as well means the same here.
 #![allow(clippy::duplicated_attributes, reason = "each column of a table has a type")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -128,6 +128,12 @@ pub(super) struct CredentialSpec {
     /// What happens to the credential once this object is deleted, or no longer selects a HomeAssistant.
     #[serde(default = "delete")]
     pub(super) deletion_policy: DeletionPolicy,
+    /// How many of the HomeAssistants that have the credential may lose it at once, since a label or `targetSelector` was
+    /// changed, as in `3` or `20%`. Where it would be more, none does, and no other one gets it. `25%`, rounded up, where
+    /// it is left out. It is no limit once this object is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "number_or_percentage")]
+    pub(super) max_deletes: Option<IntOrString>,
     /// The accounts that are linked through this credential, each by a consent of its own. Where it is left out, one
     /// account is linked, and it may be any.
     #[serde(default)]
@@ -245,10 +251,18 @@ pub(super) struct HouseStatus {
     pub(super) last_handled_reconcile_at: Option<String>,
     /// Home Assistant's version.
     pub(super) version: Option<String>,
-    /// The credentials that are wanted there.
+    /// The credentials that are wanted there, and those that are not and may be there still.
     pub(super) credentials: Vec<HeldStatus>,
     /// Ready, and while it is so: Reconciling, Stalled and ConsentRequired.
     pub(super) conditions: Vec<Condition>,
+}
+
+impl HouseObject {
+    /// The credentials in its status, by name.
+    pub(super) fn listed(&self) -> BTreeSet<&str> {
+        let status = self.status.iter();
+        status.flat_map(|status| &status.credentials).map(|of| of.name.as_str()).collect()
+    }
 }
 
 /// How a credential is in one Home Assistant.
@@ -259,7 +273,7 @@ pub(super) struct HeldStatus {
     pub(super) name: String,
     /// Of which generation of that this is.
     pub(super) observed_generation: Option<i64>,
-    /// `Synced`, `ConsentRequired`, `Pending`, `Suspended`, `Withheld` or `SetUpFailed`.
+    /// `Synced`, `ConsentRequired`, `Pending`, `Deleting`, `Suspended`, `Withheld` or `SetUpFailed`.
     pub(super) state: String,
     /// Why, where there is more to say.
     pub(super) message: Option<String>,

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::declared::{self, Declarations, ObjectName, SecretFault, SecretValues};
+use super::departure::departures;
 use super::resources::{CredentialObject, HouseObject};
 use super::{READ_TIMEOUT, error};
 use crate::model::Secret;
@@ -287,8 +288,11 @@ impl Source {
                 .iter()
                 .map(|of| (declared::name_of(&**of), declared::credential(of)))
                 .collect(),
-            secrets: BTreeMap::new(),
+            ..Declarations::default()
         };
+        let statuses: Vec<_> = houses.iter().map(|of| (declared::name_of(&**of), of)).collect();
+        let statuses = statuses.iter().map(|(name, of)| (name, of.listed()));
+        declared.departures = departures(&declared, statuses);
         let named = declared.named_secrets();
         let (client, objects, known) = (&self.client, &self.objects, &self.known);
         let reading = stream::iter(named).map(|name| async move {

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use super::assignment::{ClusterAssignment, CredentialAssignment, Fault, HouseAssignment};
 use super::declared::ObjectName;
-use super::farewell::Finalizer;
+use super::departure::Unsettled;
+use super::farewell::{self, Finalizer};
 use super::resources::{FINALIZER, HeldStatus, TargetCounts};
 use super::untitled::untitled;
 use crate::model::{Key, counted};
@@ -169,7 +170,34 @@ pub(super) fn held(assigned: &HouseAssignment, target: Option<&TargetStatus>) ->
             message,
         }
     };
-    assigned.wanted.iter().map(one).collect()
+    let wanted = assigned.wanted.iter().map(one);
+    let unsettled = assigned.unsettled.iter().filter_map(|(key, of)| {
+        let (state, message) = unsettled(key, of, assigned, target)?;
+        let name = key.as_str().to_owned();
+        Some(HeldStatus { name, observed_generation: None, state: state.to_owned(), message })
+    });
+    wanted.chain(unsettled).collect()
+}
+
+/// How a credential is that is not wanted, or cannot be now; none where it is known to be gone.
+fn unsettled(
+    key: &Key,
+    of: &Unsettled,
+    assigned: &HouseAssignment,
+    target: Option<&TargetStatus>,
+) -> Option<(&'static str, Option<String>)> {
+    if let Unsettled::InError(why) = of {
+        return Some((PENDING, Some(why.clone())));
+    }
+    if farewell::is_gone(key, assigned, target) {
+        return None;
+    }
+    let fault = assigned.fault.as_ref().map(|fault| fault.message.clone());
+    Some(match of {
+        Unsettled::Suspended => (SUSPENDED, None),
+        Unsettled::Stays(why) | Unsettled::TooMany(why) => (WITHHELD, Some(why.clone())),
+        _ => (DELETING, fault.or_else(|| error_of(target?))),
+    })
 }
 
 const SYNCED: &str = "Synced";
@@ -247,6 +275,9 @@ pub(super) fn of_credential(
         }
     }
     counts.failed = failed.len();
+    if let Some(why) = &assigned.withheld {
+        return (Some(ObjectStanding::open("Withheld", why.clone(), Way::Stalled)), counts);
+    }
     if is_pending && failed.is_empty() {
         return (None, counts);
     }

@@ -259,6 +259,52 @@ fn labels_delete_no_more_than_is_allowed_ha_2026_11() {
 }
 
 #[test]
+fn a_selector_takes_a_credential_off_few_houses_at_once_ha_2026_11() {
+    let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let begin = || controller(&cluster, &["--resync", "1"]);
+    let running = begin();
+    let dead = |name: &str, ring: &str| {
+        let house = house(&ha, "").replace(&ha.url(), &format!("http://127.0.0.1:{}", free_port()));
+        house.replace("cabin", name).replace("ring: canary", &format!("ring: {ring}"))
+    };
+    let houses = house(&ha, "") + &dead("garage", "canary") + &dead("shed", "canary");
+    cluster.apply(&(houses + &dead("attic", "stable")));
+    cluster.apply(&secret("family", "secret", "m4rk3d-first"));
+    cluster.apply(&credential("family", "spotify", "a", LEFT_ALONE));
+    let listed = |house: &str| cluster.get(house)["status"]["credentials"].to_string();
+    eventually("all are to have it", || {
+        ["hass/cabin", "hass/garage", "hass/shed"].iter().all(|of| listed(of).contains("family"))
+    });
+    arrives(&ha, &[("a", "m4rk3d-first")]);
+    let patch = |spec: &str| {
+        let patch = format!(r#"{{"spec": {spec}}}"#);
+        cluster.kubectl(["patch", "acred/family", "--type=merge", "-p", &patch]);
+    };
+    let is_withheld =
+        || condition(&cluster, "acred/family", "Stalled") == is_so("True", "Withheld");
+    patch(r#"{"targetSelector": {"matchLabels": {"ring": "stable"}}}"#);
+    eventually("it is withheld", is_withheld);
+    let status = cluster.get("acred/family")["status"].to_string();
+    assert!(status.contains("labels take it off 3 of the 3 HomeAssistants"), "{status}");
+    assert!(listed("hass/cabin").contains("Withheld") && listed("hass/attic") == "[]");
+    end(running);
+    // Whoever begins knows it too. What is declared after that arrives, so that the delete would have arrived too.
+    let running = begin();
+    cluster.apply(&secret("other", "secret", "m4rk3d-other"));
+    cluster.apply(&credential("other", "twitch", "b", LEFT_ALONE));
+    arrives(&ha, &[("a", "m4rk3d-first"), ("b", "m4rk3d-other")]);
+    assert!(is_withheld());
+    patch(r#"{"targetSelector": {"matchLabels": {"ring": "canary"}}}"#);
+    eventually("it is selected again", || !is_withheld());
+    patch(r#"{"maxDeletes": 3, "targetSelector": {"matchLabels": {"ring": "stable"}}}"#);
+    arrives(&ha, &[("b", "m4rk3d-other")]);
+    eventually("its status forgets it", || !listed("hass/cabin").contains("family"));
+    eventually("the new one is to have it", || listed("hass/attic").contains("family"));
+    assert!(listed("hass/garage").contains("Deleting"), "{}", listed("hass/garage"));
+    end(running);
+}
+
+#[test]
 fn consent_is_no_part_of_ready_and_its_link_is_in_no_object_ha_2026_11() {
     let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
     let provider = Provider::start();
