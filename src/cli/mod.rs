@@ -260,6 +260,8 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
 }
 
 fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitStatus> {
+    // A core dump would hold tokens and secrets. What is started to fetch a repository inherits it.
+    refuse_core_dumps().context("cannot turn off core dumps")?;
     // `init` creates it.
     if !matches!(cli.verb, VerbArgs::Init(_)) {
         let folder = &cli.global.folder;
@@ -272,8 +274,6 @@ fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitSta
             None => manifest::project_folder(folder),
         };
     }
-    // A core dump would hold tokens and secrets.
-    refuse_core_dumps().context("cannot turn off core dumps")?;
     raise_open_files()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {

@@ -25,6 +25,8 @@ pub(crate) struct Answer {
     pub(crate) location: Option<String>,
     /// The first cookie, as it is to be sent back.
     pub(crate) cookie: Option<String>,
+    /// All headers.
+    pub(crate) headers: String,
     pub(crate) text: String,
 }
 
@@ -60,6 +62,7 @@ pub(crate) fn send(
     let header = |name| Some(response.headers().get(name)?.to_str().unwrap().to_owned());
     let location = header("location");
     let cookie = header("set-cookie").and_then(|cookie| Some(cookie.split(';').next()?.to_owned()));
+    let headers = format!("{:?}", response.headers());
     let text = response.body_mut().read_to_string()?;
-    Ok(Answer { status, location, cookie, text })
+    Ok(Answer { status, location, cookie, headers, text })
 }
