@@ -50,6 +50,7 @@
 pub mod callback;
 pub mod cli;
 pub mod codes;
+mod cores;
 pub mod desired;
 pub mod diagnostic;
 pub mod doctor;

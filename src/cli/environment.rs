@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::http::Network;
 use crate::model::{Secret, Visible, day};
@@ -21,7 +20,6 @@ const SUPERVISOR: &str = "http://supervisor/core";
 
 /// All that a workspace needs of the environment.
 pub(super) fn read() -> Environment {
-    let time_zone = TimeZone::try_system().ok();
     Environment {
         folder: folder(),
         today: day(now()),
@@ -30,8 +28,7 @@ pub(super) fn read() -> Environment {
         identity_files: identity_files(),
         identities: env::identities(),
         credentials: env::credentials_directory(),
-        unknown_time_zone: variable("TZ").filter(|_| time_zone.is_none()),
-        time_zone,
+        time_zone: variable("TZ"),
         state_folder: state_folder(),
     }
 }

@@ -214,9 +214,13 @@ pub fn run() -> ExitStatus {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // An argument that is quoted must not begin a line.
-            let error =
-                Cli::try_parse_from(environment::visible_arguments()).err().unwrap_or(error);
+            // An argument that is quoted must not begin a line. Help quotes none.
+            let error = match error.use_stderr() {
+                true => {
+                    Cli::try_parse_from(environment::visible_arguments()).err().unwrap_or(error)
+                }
+                false => error,
+            };
             if let Some(advice) = together::instead(&error) {
                 console::error(advice);
                 return ExitStatus::Failure;

@@ -43,7 +43,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rayon::prelude::*;
 
 pub use crate::diagnostic::Located;
 pub use cache::Cache;
@@ -61,6 +60,7 @@ pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
 pub use trial::{PlainSecrets, check, check_project};
 
+use crate::cores;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile};
 use crate::files::Stamp;
 use crate::model::{Completeness, Domain, PROJECT_FILE, Visible};
@@ -265,7 +265,7 @@ type StampedManifest = (Option<Stamp>, Arc<Decoded>);
 
 /// Reads files on all cores; what comes back is in their order.
 fn read_all(paths: &[PathBuf], project: &Project, cache: &Cache) -> Vec<StampedManifest> {
-    paths.par_iter().map(|path| read_one(path, project, cache)).collect()
+    cores::map(paths, |path| read_one(path, project, cache))
 }
 
 fn read_one(path: &Path, project: &Project, cache: &Cache) -> StampedManifest {

@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::comments;
 use super::decode::{Decoder, Site};
 use super::project::{Paths, Project};
 use super::schema::{ProjectTargetsInput, TargetFileInput};
 use super::target::DecodedTarget;
 use super::{discover, file};
+use crate::cores;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
 use crate::field::{Field, Pairs, Raw, Text};
 use crate::files;
@@ -144,7 +143,7 @@ fn read(names: &[Located<String>], project: &Project, paths: Paths<'_>) -> Targe
     let mut problems = Diagnostics::default();
     let files = discover::target_files(paths.folder, names, &mut problems);
     let mut is_whole = !problems.has_errors();
-    let read: Vec<_> = files.par_iter().map(|path| read_one(path, project, paths)).collect();
+    let read = cores::map(&files, |path| read_one(path, project, paths));
     let mut files = Vec::with_capacity(read.len());
     for file in read {
         match file {

@@ -1,13 +1,11 @@
 //! What is plainly a document. As a value it would be a client secret of many lines.
 
 use std::fmt;
-use std::sync::LazyLock;
 
-use regex::bytes::Regex;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::merge_conflict::has_merge_conflict;
-use super::placeholder::rule;
+use super::value_rule::ValueRule;
 
 const INI: &str = "an INI document";
 const VARIABLES: &str = "a file of environment variables";
@@ -95,14 +93,10 @@ const ERRORS: &[&str] = &[
 
 /// Only a text with a space in it is a message.
 fn is_error(line: &str) -> bool {
-    static RULE: LazyLock<Option<Regex>> = LazyLock::new(|| error_rule().ok());
-    (line.contains(' ') || line.ends_with(':'))
-        && RULE.as_ref().is_some_and(|rule| rule.is_match(line.as_bytes()))
+    (line.contains(' ') || line.ends_with(':')) && ERROR.is_match(line)
 }
 
-fn error_rule() -> Result<Regex, regex::Error> {
-    rule(&format!("(?i){}", ERRORS.join("|")))
-}
+static ERROR: ValueRule = ValueRule::new("", || format!("(?i){}", ERRORS.join("|")));
 
 /// The names that providers give to the halves of a client in what they offer for download.
 const CLIENT_FIELDS: &[&str] = &[
@@ -471,7 +465,7 @@ mod tests {
 
     #[test]
     fn a_document_is_no_secret() {
-        assert!(super::error_rule().is_ok());
+        assert!(super::ERROR.regex().is_some());
         for (text, kind) in DOCUMENTS {
             assert_eq!(document(text).unwrap().to_string(), *kind, "{text}");
         }

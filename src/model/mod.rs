@@ -33,6 +33,7 @@ mod slip;
 pub mod sops;
 mod text;
 mod value_fault;
+mod value_rule;
 mod visible;
 mod webhook_method;
 mod window;

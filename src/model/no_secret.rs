@@ -1,11 +1,8 @@
 //! What is certainly no half of a client: what was copied along with one, what would have led to one, and,
 //! as a secret, words and addresses. A client id may be a word or an address.
 
-use std::sync::LazyLock;
-
-use regex::bytes::Regex;
-
-use super::placeholder::{MISSING, Placeholder, SHORT, parted, rule};
+use super::placeholder::{MISSING, Placeholder, SHORT, parted};
+use super::value_rule::ValueRule;
 
 /// The two halves of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,68 +92,48 @@ const ENTITY: &str = r"&(amp|lt|gt|quot|apos|nbsp|#\d{2,5}|#x[0-9A-Fa-f]{2,4});"
 const NUMBERED: &str =
     "abc|admin|asdf|bar|changeme|foo|letmein|passw[o0]rd|passwort|pass|qwert[yz]|secret|test";
 
-/// The rules, ready for use.
-struct HalfRules {
-    command: Regex,
-    path: Regex,
-    elsewhere: Regex,
-    address: Regex,
-    token: Regex,
-    elided: Regex,
-    entity: Regex,
-    words: Regex,
-    sentence: Regex,
-}
-
-/// A test builds them.
-static RULES: LazyLock<Option<HalfRules>> = LazyLock::new(|| HalfRules::new().ok());
-
-impl HalfRules {
-    fn new() -> Result<Self, regex::Error> {
-        Ok(Self {
-            command: rule(&COMMANDS.join("|"))?,
-            path: rule(&PATHS.join("|"))?,
-            elsewhere: rule(&ELSEWHERE.join("|"))?,
-            address: rule(&ADDRESSES.join("|"))?,
-            token: rule(&TOKENS.join("|"))?,
-            elided: rule(&ELISIONS.join("|"))?,
-            entity: rule(ENTITY)?,
-            words: rule(&format!(
-                "(?i)^[^a-z0-9]*(?:(?:(?:(?:{MISSING}|{WORDS}|{KEEPERS})(?:{SHORT}){{0,2}}|\\b(?:{SHORT})\\b)[^a-z0-9]*)+|(?:{NUMBERED})\\d{{1,6}}[^a-z0-9]*)$"
-            ))?,
-            sentence: rule(&format!(
-                "(?i)^[^a-z0-9]*(?:(?:{BEGINNING}|{POINTING})(?: +{WORD})+|(?:{WORD} +)+(?:{KEEPERS}|{SUBJECTS})(?: +{WORD})*|(?:{KEEPERS}|{SUBJECTS})(?: +{WORD})+)[^a-z0-9]*$"
-            ))?,
-        })
-    }
-}
+static COMMAND: ValueRule = ValueRule::new(" `$(", || COMMANDS.join("|"));
+static PATH: ValueRule = ValueRule::new("/\\.", || PATHS.join("|"));
+static OTHER_PROGRAM: ValueRule = ValueRule::new(":.[(", || ELSEWHERE.join("|"));
+static ADDRESS: ValueRule = ValueRule::new(":.@", || ADDRESSES.join("|"));
+static TOKEN: ValueRule = ValueRule::new("_-.A", || TOKENS.join("|"));
+static ELIDED: ValueRule = ValueRule::new(".*", || ELISIONS.join("|"));
+static LEFT_ENTITY: ValueRule = ValueRule::new("&", || ENTITY.to_owned());
+static ALL_WORDS: ValueRule = ValueRule::new("", || {
+    format!(
+        "(?i)^[^a-z0-9]*(?:(?:(?:(?:{MISSING}|{WORDS}|{KEEPERS})(?:{SHORT}){{0,2}}|\\b(?:{SHORT})\\b)[^a-z0-9]*)+|(?:{NUMBERED})\\d{{1,6}}[^a-z0-9]*)$"
+    )
+});
+static SENTENCE: ValueRule = ValueRule::new(" ", || {
+    format!(
+        "(?i)^[^a-z0-9]*(?:(?:{BEGINNING}|{POINTING})(?: +{WORD})+|(?:{WORD} +)+(?:{KEEPERS}|{SUBJECTS})(?: +{WORD})*|(?:{KEEPERS}|{SUBJECTS})(?: +{WORD})+)[^a-z0-9]*$"
+    )
+});
 
 /// Why a text is most likely no half of a client; `None` where it may be this one.
 pub(super) fn no_half(text: &str, part: ClientPart) -> Option<Placeholder> {
-    let rules = RULES.as_ref()?;
-    let is = |rule: &Regex| rule.is_match(text.as_bytes());
-    if is(&rules.command) {
+    if COMMAND.is_match(text) {
         return Some(Placeholder::Command);
     }
-    if is(&rules.path) {
+    if PATH.is_match(text) {
         return Some(Placeholder::Path);
     }
-    if is(&rules.elsewhere) {
+    if OTHER_PROGRAM.is_match(text) {
         return Some(Placeholder::Elsewhere);
     }
-    if part == ClientPart::Secret && is(&rules.address) {
+    if part == ClientPart::Secret && ADDRESS.is_match(text) {
         return Some(Placeholder::Address);
     }
-    if is(&rules.token) {
+    if TOKEN.is_match(text) {
         return Some(Placeholder::Token);
     }
-    if is(&rules.entity) || has_left_over(text) {
+    if LEFT_ENTITY.is_match(text) || has_left_over(text) {
         return Some(Placeholder::LeftOver);
     }
     let is_word = part == ClientPart::Secret
-        && (is(&rules.elided)
-            || rules.words.is_match(&parted(text))
-            || is(&rules.sentence)
+        && (ELIDED.is_match(text)
+            || ALL_WORDS.is_match(parted(text))
+            || SENTENCE.is_match(text)
             || is_counting(text));
     is_word.then_some(Placeholder::Unfilled)
 }
@@ -217,7 +194,10 @@ fn is_of_entra(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClientPart, HalfRules, half, no_half};
+    use super::{
+        ADDRESS, ALL_WORDS, COMMAND, ClientPart, ELIDED, LEFT_ENTITY, OTHER_PROGRAM, PATH,
+        SENTENCE, TOKEN, half, no_half,
+    };
     use crate::model::placeholder::Placeholder;
 
     /// As providers make them.
@@ -267,7 +247,18 @@ mod tests {
 
     #[test]
     fn what_providers_make_may_be_a_secret() {
-        assert!(HalfRules::new().is_ok());
+        let rules = [
+            &COMMAND,
+            &PATH,
+            &OTHER_PROGRAM,
+            &ADDRESS,
+            &TOKEN,
+            &ELIDED,
+            &LEFT_ENTITY,
+            &ALL_WORDS,
+            &SENTENCE,
+        ];
+        assert!(rules.into_iter().all(|rule| rule.regex().is_some()));
         for secret in SECRETS {
             assert_eq!(no_half(secret, ClientPart::Secret), None, "{secret}");
             assert_ne!(half(secret), Some(ClientPart::Id), "{secret}");

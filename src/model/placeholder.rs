@@ -4,9 +4,8 @@
 //! references to stores of secrets, words about credentials and nothing else, and filling.
 
 use std::fmt;
-use std::sync::LazyLock;
 
-use regex::bytes::{Regex, RegexBuilder};
+use super::value_rule::ValueRule;
 
 /// Why a text is taken for a placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,74 +92,53 @@ pub(super) const SHORT: &str = "an?|me|it|in|by|of|to|or|as|on|is|no|ok|nan?";
 const BEFORE: &[&str] = &["GOCSPX-", "amzn1.application-oa2-client.", "amzn1.oa2-cs.v1."];
 const BEHIND: &str = ".apps.googleusercontent.com";
 
-/// The rules, ready for use.
-struct PlaceholderRules {
-    template: Regex,
-    elsewhere: Regex,
-    tag: Regex,
-    /// Nothing but words of both lists.
-    words: Regex,
-    /// One word of the first list, or what is a name and no value, as in `client_id`.
-    missing: Regex,
-    /// A sentence, or the name of a variable, with words of people's own in it.
-    sentence: Regex,
-}
+const WHAT: &str = "me|this|it|here|id|key|secret|token|value|password";
+const VERB: &str = "your|insert|enter|replace|put|paste|change|fill";
+const OWNER: &str = "client|app|application|consumer|customer|api|oauth2?|access";
 
-/// A rule for ASCII, as values are: what Unicode adds makes it slow to build.
-pub(super) fn rule(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).unicode(false).build()
-}
+static TEMPLATE: ValueRule = ValueRule::new("${<([*", || TEMPLATES.join("|"));
+static OTHER_STORE: ValueRule = ValueRule::new(":/@", || ELSEWHERE.join("|"));
+static TAGGED: ValueRule = ValueRule::new(" \t\n\x0b\x0c\r", || TAG.to_owned());
 
-/// A test builds them.
-static RULES: LazyLock<Option<PlaceholderRules>> = LazyLock::new(|| PlaceholderRules::new().ok());
+/// Nothing but words of both lists.
+static ALL_WORDS: ValueRule = ValueRule::new("", || {
+    format!(
+        "(?i)^[^a-z0-9]*(?:(?:(?:{MISSING}|{NEUTRAL})(?:{SHORT}){{0,2}}|\\b(?:{SHORT})\\b)[^a-z0-9]*)+$"
+    )
+});
 
-impl PlaceholderRules {
-    fn new() -> Result<Self, regex::Error> {
-        let what = "me|this|it|here|id|key|secret|token|value|password";
-        let verb = "your|insert|enter|replace|put|paste|change|fill";
-        let owner = "client|app|application|consumer|customer|api|oauth2?|access";
-        Ok(Self {
-            template: rule(&TEMPLATES.join("|"))?,
-            elsewhere: rule(&ELSEWHERE.join("|"))?,
-            tag: rule(TAG)?,
-            words: rule(&format!(
-                "(?i)^[^a-z0-9]*(?:(?:(?:{MISSING}|{NEUTRAL})(?:{SHORT}){{0,2}}|\\b(?:{SHORT})\\b)[^a-z0-9]*)+$"
-            ))?,
-            missing: rule(&format!(
-                "(?i){MISSING}|(?:{owner}|my)[^a-z0-9]*(?:id|key|secret|token|value|password)"
-            ))?,
-            sentence: rule(&format!(
-                "(?i)^[^a-z0-9]*(?:(?:{verb})(?:[-_. ][a-z0-9]+)*?[-_. ](?:{what})|(?:your|insert|replace)[a-z]*(?:clientid|appid|secret|token|key|here)|(?:[a-z]+[-_. ])*(?:{owner})[-_. ]?(?:id|key|secret|token)|(?:todo|fixme|tbd)\\b[: ].*)[^a-z0-9]*$"
-            ))?,
-        })
-    }
+/// One word of the first list, or what is a name and no value, as in `client_id`.
+static ONE_MISSING: ValueRule = ValueRule::new("", || {
+    format!("(?i){MISSING}|(?:{OWNER}|my)[^a-z0-9]*(?:id|key|secret|token|value|password)")
+});
 
-    fn placeholder(&self, text: &str) -> Option<Placeholder> {
-        let is_elsewhere = self.elsewhere.is_match(text.as_bytes())
-            || text.split_once("://").is_some_and(|(scheme, _)| is_other_scheme(scheme));
-        if is_elsewhere {
-            return Some(Placeholder::Elsewhere);
-        }
-        if self.tag.is_match(text.as_bytes()) {
-            return Some(Placeholder::QuotedTag);
-        }
-        if text.starts_with('<') && text.ends_with('>') && !text.starts_with("<%") {
-            return Some(Placeholder::Brackets);
-        }
-        let text = own_part(text);
-        let own = text.as_bytes();
-        let is_unfilled = is_filling(text)
-            || is_marked(text)
-            || self.template.is_match(own)
-            || self.sentence.is_match(own)
-            || self.words.is_match(&parted(text)) && self.missing.is_match(own);
-        is_unfilled.then_some(Placeholder::Unfilled)
-    }
-}
+/// A sentence, or the name of a variable, with words of people's own in it.
+static SENTENCE: ValueRule = ValueRule::new("", || {
+    format!(
+        "(?i)^[^a-z0-9]*(?:(?:{VERB})(?:[-_. ][a-z0-9]+)*?[-_. ](?:{WHAT})|(?:your|insert|replace)[a-z]*(?:clientid|appid|secret|token|key|here)|(?:[a-z]+[-_. ])*(?:{OWNER})[-_. ]?(?:id|key|secret|token)|(?:todo|fixme|tbd)\\b[: ].*)[^a-z0-9]*$"
+    )
+});
 
 /// What kind of placeholder a text is; `None` where it may be a value.
 pub(super) fn placeholder(text: &str) -> Option<Placeholder> {
-    RULES.as_ref()?.placeholder(text)
+    let is_elsewhere = OTHER_STORE.is_match(text)
+        || text.split_once("://").is_some_and(|(scheme, _)| is_other_scheme(scheme));
+    if is_elsewhere {
+        return Some(Placeholder::Elsewhere);
+    }
+    if TAGGED.is_match(text) {
+        return Some(Placeholder::QuotedTag);
+    }
+    if text.starts_with('<') && text.ends_with('>') && !text.starts_with("<%") {
+        return Some(Placeholder::Brackets);
+    }
+    let text = own_part(text);
+    let is_unfilled = is_filling(text)
+        || is_marked(text)
+        || TEMPLATE.is_match(text)
+        || SENTENCE.is_match(text)
+        || ALL_WORDS.is_match(parted(text)) && ONE_MISSING.is_match(text);
+    is_unfilled.then_some(Placeholder::Unfilled)
 }
 
 /// A text with its words parted where rules look for that: `_` is a part of a word there.
@@ -172,12 +150,8 @@ pub(super) fn parted(text: &str) -> Vec<u8> {
 /// is read in it.
 pub fn is_template(text: &str) -> bool {
     let text = text.trim();
-    let is_tag = |rules: &PlaceholderRules| rules.tag.is_match(text.as_bytes());
     let is_in_brackets = text.len() > 2 && text.starts_with('<') && text.ends_with('>');
-    is_in_brackets
-        || RULES.as_ref().is_some_and(|rules| {
-            rules.template.is_match(text.as_bytes()) || text.starts_with('!') && is_tag(rules)
-        })
+    is_in_brackets || TEMPLATE.is_match(text) || text.starts_with('!') && TAGGED.is_match(text)
 }
 
 /// A value without what its provider puts around it.
@@ -228,7 +202,9 @@ fn is_marked(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Placeholder, PlaceholderRules, placeholder};
+    use super::{
+        ALL_WORDS, ONE_MISSING, OTHER_STORE, Placeholder, SENTENCE, TAGGED, TEMPLATE, placeholder,
+    };
     use crate::model::no_secret::{ClientPart, no_half};
 
     /// Digits of a random number, always the same ones.
@@ -240,7 +216,9 @@ mod tests {
 
     #[test]
     fn what_providers_hand_out_is_taken() {
-        assert!(PlaceholderRules::new().is_ok());
+        for rule in [&TEMPLATE, &OTHER_STORE, &TAGGED, &ALL_WORDS, &ONE_MISSING, &SENTENCE] {
+            assert!(rule.regex().is_some());
+        }
         for text in [
             "4f5c0a8812d04f5c",
             "GOCSPX-a1b2_c3",

@@ -27,10 +27,6 @@ pub trait Visible {
 
 impl Visible for str {
     fn visible(&self) -> Cow<'_, str> {
-        let is_harmless = |byte: u8| (b' '..=b'~').contains(&byte);
-        if self.bytes().all(is_harmless) {
-            return Cow::Borrowed(self);
-        }
         escaped(self, |_| false, |character| character.escape_default().to_string())
     }
 }
@@ -83,9 +79,18 @@ pub fn is_hidden(character: char) -> bool {
 
 /// The first hidden character of a text, and the byte where it begins.
 pub fn hidden(text: &str) -> Option<(usize, char)> {
+    if text.bytes().all(is_plain) {
+        return None;
+    }
     let pattern = HIDDEN.as_ref()?;
     let found = pattern.captures_iter(text).find_map(|found| found.name("hidden"))?;
     Some((found.start(), found.as_str().chars().next()?))
+}
+
+/// Whether a byte is a character that can be seen, whatever is beside it. Most texts have no others, and the pattern
+/// takes longer to build than a small plan to make.
+fn is_plain(byte: u8) -> bool {
+    (b' '..=b'~').contains(&byte)
 }
 
 fn escaped<'t>(
@@ -93,6 +98,10 @@ fn escaped<'t>(
     stays: impl Fn(&str) -> bool,
     escape: impl Fn(char) -> String,
 ) -> Cow<'t, str> {
+    let may_have_lines = stays("\n");
+    if text.bytes().all(|byte| is_plain(byte) || byte == b'\n' && may_have_lines) {
+        return Cow::Borrowed(text);
+    }
     let Some(pattern) = HIDDEN.as_ref() else {
         return Cow::Owned(text.escape_default().to_string());
     };

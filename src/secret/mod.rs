@@ -35,8 +35,7 @@ mod vectors;
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
+use crate::cores;
 use crate::model::{Reference, Seal, Secret, header_fault, value_fault};
 
 pub use ask::{Ask, Nobody};
@@ -199,7 +198,7 @@ pub fn seal(reference: &Reference) -> Option<Seal> {
 
 /// The same for many, on all cores; the answers are in their order.
 pub fn seal_all(references: &[&Reference]) -> Vec<Option<Seal>> {
-    references.par_iter().map(|reference| seal(reference)).collect()
+    cores::map(references, |reference| seal(reference))
 }
 
 /// Reads many references on all cores; each file, once. The answers are in their order.
@@ -208,5 +207,5 @@ pub fn read_all(
     resolver: &SecretResolver,
 ) -> Vec<Result<Secret, Unreadable>> {
     from::ask_all(references, resolver);
-    references.par_iter().map(|reference| read(reference, resolver)).collect()
+    cores::map(references, |reference| read(reference, resolver))
 }

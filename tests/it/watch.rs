@@ -530,3 +530,21 @@ impl Folder {
         storage["data"]["items"].as_array().unwrap().len() == count
     }
 }
+
+#[test]
+fn the_time_zone_of_the_machine_counts_where_a_window_names_none() {
+    let project = Project::new().file("credentials.yaml", "application_credentials: []\n");
+    let watch = |zone: &str, window: &str, said: &str| {
+        let policy = format!("policy: {{windows: [{{from: '01:00', to: '03:00'{window}}}]}}\n");
+        project.write("appcred.yaml", &format!("targets: {{lab: {{config_dir: ha}}}}\n{policy}"));
+        let appcred = Appcred::new().in_dir(project.path()).env("TZ", zone).args(["watch"]);
+        let running = appcred.env("XDG_STATE_HOME", project.path()).spawn();
+        eventually(said, || running.stderr().contains(said));
+        running.signal(Signal::TERM);
+        running.finish().stderr
+    };
+    watch("Europe/Berln", "", "the environment variable TZ is `Europe/Berln`");
+    let said = watch("Europe/Berln", ", time_zone: Europe/Berlin", "in sync");
+    assert!(!said.contains("TZ"), "{said}");
+    watch("Europe/Berlin", "", "in sync");
+}
