@@ -348,7 +348,7 @@ impl ImportPlanner<'_> {
         };
         clients.is_some_and(|clients| clients.iter().any(is_other))
             || of_client.iter().any(is_same_entry)
-            || !self.index.claims(&credential.domain, &text, &credential.client_id).is_empty()
+            || self.index.claims(&credential.domain, &text, &credential.client_id).next().is_some()
             || self.index.implementing(&credential.domain, &text).iter().any(has_other)
     }
 

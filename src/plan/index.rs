@@ -109,19 +109,29 @@ impl<'a> Index<'a> {
         self.owned_by[at] == OwnedBy::Nobody
     }
 
+    /// The claims of an implementation, for whichever client.
+    pub(super) fn all_claims<'s>(
+        &'s self,
+        domain: &'s Domain,
+        implementation: &str,
+    ) -> &'s [usize] {
+        self.claims.get(&(domain, implementation.into())).map_or(&[], Vec::as_slice)
+    }
+
     /// The claims of an implementation for a client.
     pub(super) fn claims<'s>(
         &'s self,
         domain: &'s Domain,
         implementation: &str,
         client_id: &'s ClientId,
-    ) -> &'s [usize] {
-        self.claims.get(&(domain, implementation.into(), client_id)).map_or(&[], Vec::as_slice)
+    ) -> impl Iterator<Item = usize> + Clone + 's {
+        let claims = self.all_claims(domain, implementation).iter().copied();
+        claims.filter(|at| self.get(*at).client_id == *client_id)
     }
 
     /// What is claimed, for whichever client.
     pub(super) fn claimed_names(&self) -> BTreeSet<(&'a Domain, &str)> {
-        self.claims.keys().map(|(domain, name, _)| (*domain, name.as_str())).collect()
+        self.claims.keys().map(|(domain, name)| (*domain, name.as_str())).collect()
     }
 
     /// Whether an account finds it, or names it by its id.

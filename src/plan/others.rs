@@ -15,7 +15,7 @@ impl EntryCase<'_> {
     pub(super) fn claim_of_others(&self, implementation: &str) -> Option<Why> {
         let EntryCase { entry, index, .. } = self;
         let claims = index.claims(&entry.domain, implementation, &entry.client_id);
-        let by = claims.iter().flat_map(|at| index.owned_by(*at).marks());
+        let by = claims.clone().flat_map(|at| index.owned_by(at).marks());
         let marks: BTreeSet<Mark> = by.cloned().collect();
         if let Some(by) = marks.iter().find(|mark| !self.is_ours(mark)).cloned() {
             let is_disputed = marks.iter().any(|mark| self.is_ours(mark));
@@ -25,22 +25,21 @@ impl EntryCase<'_> {
                 Why::OtherOwner { by }
             });
         }
-        let is_given_up = |at: &&usize| {
-            self.context.assignment.client_of(**at).is_some_and(|client| {
+        let is_given_up = |at: usize| {
+            self.context.assignment.client_of(at).is_some_and(|client| {
                 // Where an account names the claim, it is replaced, unless that is another owner's.
-                let text = index.get(**at).implementation();
-                let replaced = index.claims(&entry.domain, text, client).iter();
-                let is_ours = |at: &usize| index.owned_by(*at).marks().all(|of| self.is_ours(of));
-                !self.is_referenced_by_id(**at)
-                    && (!index.is_used(&entry.domain, text)
-                        || replaced.copied().all(|at| is_ours(&at)))
+                let text = index.get(at).implementation();
+                let mut replaced = index.claims(&entry.domain, text, client);
+                let is_ours = |at| index.owned_by(at).marks().all(|of| self.is_ours(of));
+                !self.is_referenced_by_id(at)
+                    && (!index.is_used(&entry.domain, text) || replaced.all(is_ours))
             })
         };
-        if claims.iter().any(|at| self.owned.contains(at)) {
+        if claims.clone().any(|at| self.owned.contains(&at)) {
             return None;
         }
-        let kept = claims.iter().find(|at| !is_given_up(at))?;
-        Some(Why::OtherOwner { by: index.ownership(*kept)?.mark.clone() })
+        let kept = claims.clone().find(|at| !is_given_up(*at))?;
+        Some(Why::OtherOwner { by: index.ownership(kept)?.mark.clone() })
     }
 
     /// A credential of this client that a claim of the implementation would cover, though it is
@@ -116,7 +115,24 @@ impl EntryCase<'_> {
         let in_use = index.implementing(&entry.domain, mark).last();
         let in_use = in_use.filter(|_| index.is_used(&entry.domain, mark));
         let others = in_use.filter(|at| !self.owned.contains(at));
-        self.claim_of_others(mark).or_else(|| Some(self.why_foreign(*others?)))
+        let others = others.copied().or_else(|| self.claim_of_lost_mark(mark));
+        self.claim_of_others(mark).or_else(|| Some(self.why_foreign(others?)))
+    }
+
+    /// Another entry's or owner's claim of a mark that accounts name and no credential has: for that
+    /// one it is created again, and the accounts are of its client.
+    fn claim_of_lost_mark(&self, mark: &str) -> Option<usize> {
+        let EntryCase { entry, index, .. } = self;
+        if !index.is_used(&entry.domain, mark)
+            || !index.implementing(&entry.domain, mark).is_empty()
+        {
+            return None;
+        }
+        let is_of_other = |at: &usize| match self.context.assignment.entry_of(*at) {
+            Some(number) => number != self.number,
+            None => index.owned_by(*at).marks().any(|mark| !self.is_ours(mark)),
+        };
+        index.all_claims(&entry.domain, mark).iter().copied().find(is_of_other)
     }
 
     pub(super) fn why_foreign(&self, at: usize) -> Why {

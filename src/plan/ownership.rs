@@ -59,8 +59,8 @@ pub(super) enum Proof {
 /// The entry of each client: there is one.
 pub(super) type EntriesByClient<'a> = IndexMap<(&'a Domain, &'a ClientId), &'a DesiredCredential>;
 
-/// The claims of each implementation for each client.
-pub(super) type Claims<'a> = IndexMap<(&'a Domain, SmolStr, &'a ClientId), Vec<usize>>;
+/// The claims of each implementation, for whichever clients.
+pub(super) type Claims<'a> = IndexMap<(&'a Domain, SmolStr), Vec<usize>>;
 
 /// Whose each credential is, and the claims that say so. A claim is stronger than a mark: it is
 /// written when an entry or an owner gets another name. But a mark or claim of the entry that wants the
@@ -85,8 +85,9 @@ pub(super) fn read<'a>(
     order.sort_by_key(|at| Reverse(all[*at].implementation().len()));
     for at in order {
         let credential = &all[at];
-        let of = (&credential.domain, credential.implementation().into(), &credential.client_id);
-        let by = claims.get(&of).into_iter().flatten();
+        let (domain, client_id) = (&credential.domain, &credential.client_id);
+        let by = claims.get(&(domain, credential.implementation().into())).into_iter().flatten();
+        let by = by.filter(|by| all[**by].client_id == *client_id);
         let mut marks: BTreeSet<Mark> = by.flat_map(|by| owned_by[*by].marks()).cloned().collect();
         let claim = credential.claim();
         let own_mark = claim.as_ref().map(|claim| claim.mark.clone()).or_else(|| credential.mark());
@@ -98,7 +99,7 @@ pub(super) fn read<'a>(
         if marks.is_empty() {
             marks.extend(own_mark.clone());
         }
-        let entry = entries.get(&(of.0, of.2)).copied();
+        let entry = entries.get(&(domain, client_id)).copied();
         let is_own = |mark: &Mark| {
             mark.owner == desired.owner && entry.is_some_and(|entry| entry.key == mark.key)
         };
@@ -106,7 +107,7 @@ pub(super) fn read<'a>(
         if marks.iter().all(is_present) {
             marks.extend(own_mark.filter(is_own));
         }
-        let key_of = |mark: &Mark| names.get(&(of.0, &mark.key)).copied();
+        let key_of = |mark: &Mark| names.get(&(domain, &mark.key)).copied();
         owned_by[at] = match first_of(&marks, entry, key_of, desired) {
             _ if credential.has_unreadable_mark() => OwnedBy::Unreadable,
             Some(mark) => OwnedBy::One(Ownership { mark, proof }),
@@ -114,7 +115,7 @@ pub(super) fn read<'a>(
             None => OwnedBy::Several(marks),
         };
         if let Some(claim) = claim {
-            claims.entry((of.0, claim.implementation, of.2)).or_default().push(at);
+            claims.entry((domain, claim.implementation)).or_default().push(at);
         }
     }
     (owned_by, claims)
@@ -310,7 +311,7 @@ fn written_keys(
     let mut keys = BTreeSet::new();
     for claim in of_entry.iter().filter_map(|at| index.get(*at).claim()) {
         let beside = index.claims(&entry.domain, &claim.implementation, &entry.client_id);
-        let beside = beside.iter().filter_map(|at| index.get(*at).claim());
+        let beside = beside.filter_map(|at| index.get(at).claim());
         let marks = beside.map(|claim| claim.mark).chain(Mark::of_text(&claim.implementation));
         let of_owner = marks.filter(|mark| mark.owner == desired.owner);
         keys.extend(of_owner.map(|mark| mark.key));

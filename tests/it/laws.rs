@@ -152,8 +152,10 @@ pub(crate) fn held() -> impl Strategy<Value = Shelf> {
     // What is there may have several claims.
     let claims = collection::vec((marks(), any::<Index>(), secrets()), 0..3);
     let all = collection::vec(credential, 0..7);
-    (all, claims, collection::vec(account, 0..2), linked).prop_map(
-        |(credentials, claims, accounts, linked)| {
+    // Somebody deleted what an account uses.
+    let lost = option::weighted(0.2, any::<Index>());
+    (all, claims, collection::vec(account, 0..2), linked, lost).prop_map(
+        |(credentials, claims, accounts, linked, lost)| {
             let mut shelf = Shelf::new(Vec::new(), Vec::new());
             for (domain, client_id, client_secret, name, auth_domain) in credentials {
                 let id = shelf.next_id(&domain, &client_id);
@@ -184,15 +186,20 @@ pub(crate) fn held() -> impl Strategy<Value = Shelf> {
                 });
             }
             let of = |at: &Index| {
-                let credential = at.get(&shelf.credentials);
-                (credential.domain.clone(), credential.implementation().to_owned())
+                let credential =
+                    (!shelf.credentials.is_empty()).then(|| at.get(&shelf.credentials))?;
+                Some((credential.domain.clone(), credential.implementation().to_owned()))
             };
-            let linked: Vec<_> = match shelf.credentials.is_empty() {
-                true => Vec::new(),
-                false => linked.iter().map(of).collect(),
-            };
+            let lost = lost.as_ref().and_then(of);
+            let linked: Vec<_> = linked.iter().filter_map(of).chain(lost.clone()).collect();
             for (domain, implementation) in accounts.into_iter().chain(linked) {
                 shelf.link(&domain, &implementation);
+            }
+            if let Some((domain, implementation)) = lost {
+                let is_lost = |held: &Credential| {
+                    held.domain == domain && held.implementation() == implementation
+                };
+                shelf.credentials.retain(|held| !is_lost(held));
             }
             shelf
         },
