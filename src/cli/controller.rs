@@ -22,7 +22,8 @@ use super::exit::ExitStatus;
 use super::listen::ListenArgs;
 use super::output::names;
 use super::served::Served;
-use super::watch::{all, seconds, snapshots};
+use super::times::seconds;
+use super::watch::{all, snapshots};
 use super::{Global, environment, service};
 
 /// An owner has 100 characters at most, and the namespace takes up to 63 of them, after a dot.

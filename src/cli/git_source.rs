@@ -13,7 +13,7 @@ use crate::git::{
 
 use crate::workspace::fetch_newest;
 
-use super::watch::seconds;
+use super::times::seconds;
 use super::{VerbArgs, console, environment, fetched_files};
 
 /// Between two attempts to fetch a project that was never fetched.

@@ -57,6 +57,7 @@ mod served;
 mod service;
 mod snapshot;
 mod temp_workspace;
+mod times;
 mod tips;
 mod together;
 mod unsaved_copy;

@@ -10,7 +10,7 @@ use crate::model::{Selection, counted};
 use crate::plan::Plan;
 use crate::report::{Format, Report, Verb};
 use crate::target::snapshot::SnapshotLocation;
-use crate::workspace::{Against, TargetView, max_age};
+use crate::workspace::{Against, TargetView};
 
 use super::ask::Terminal;
 use super::exit::ExitStatus;
@@ -21,6 +21,7 @@ use super::inputs::{OutputKind, refuse_inputs};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
+use super::times::duration;
 use super::{GitArgs, Global, console, environment, plan_file};
 
 /// Show what `apply` would do, and change nothing
@@ -67,7 +68,7 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "FILE|URL", value_parser = SnapshotLocation::parse)]
     against: Option<SnapshotLocation>,
     /// Refuse a snapshot that is older, as in 30m, 24h or 7d
-    #[arg(long, value_name = "AGE", requires = "against", value_parser = max_age)]
+    #[arg(long, value_name = "AGE", requires = "against", value_parser = duration)]
     max_age: Option<SignedDuration>,
     /// End with 2 where a target is not in sync, as terraform does
     #[arg(long)]

@@ -74,7 +74,7 @@ pub(super) async fn run(
         let key = &entry.key.value;
         let file = not_read[key].visible();
         console::message(format_args!(
-            "`{file}` has the entry `{key}` as well, and is not read: what targets hold of it is not deleted before that file is gone or has `.disabled` at the end of its name."
+            "`{file}`, which is not read, lists the entry `{key}` too. Its credential is kept at the targets until that file is removed, or renamed to end with `.disabled`."
         ));
     }
     if !gone.is_empty() {

@@ -19,7 +19,7 @@ use crate::watch::{
     SnapshotStore, SourceChannels, SourceTask, StatusStore, WakeRequest, Wakes, WatchSettings,
 };
 
-use crate::workspace::{ProjectReader, ReaderSettings, max_age};
+use crate::workspace::{ProjectReader, ReaderSettings};
 
 use super::ask::Terminal;
 use super::exit::ExitStatus;
@@ -30,6 +30,7 @@ use super::listen::ListenArgs;
 use super::output::names;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
 use super::served::{Served, WAKE_QUEUE};
+use super::times::{hour_or_more, seconds};
 use super::{GitArgs, Global, environment, service};
 
 /// Keep targets as the manifests want them, until stopped
@@ -70,7 +71,7 @@ pub(super) struct WatchArgs {
     ///
     /// Each client is asked about at a moment of its own in that time, also after a restart. A provider that
     /// counts requests is left out, which is logged and shown on the status page; `appcred verify` asks it.
-    #[arg(long, value_name = "TIME", value_parser = interval)]
+    #[arg(long, value_name = "TIME", value_parser = hour_or_more)]
     verify_every: Option<Duration>,
     /// Keep a snapshot of all targets in this file, as `appcred snapshot` writes it
     #[arg(long, value_name = "FILE", value_parser = snapshot_path)]
@@ -181,29 +182,12 @@ fn settings(verb: &WatchArgs) -> WatchSettings {
     WatchSettings { resync, detection, verify_every: verb.verify_every }
 }
 
-/// Reads a number of seconds, or `5m`, `1h` and whatever else is a time of a second or more, up to a year.
-pub(super) fn seconds(text: &str) -> Result<u64, String> {
-    let seconds = text.parse().ok().or_else(|| max_age(text).ok()?.as_secs().try_into().ok());
-    let seconds = seconds.filter(|seconds| (1..=31_536_000).contains(seconds));
-    seconds
-        .ok_or_else(|| format!("`{text}` is no time from 1 second to a year, as in 300, 30s or 5m"))
-}
-
 /// A file that is written again and again.
 fn snapshot_path(text: &str) -> Result<PathBuf, String> {
     match text {
         "-" => Err("a watcher keeps it in a file: `appcred snapshot` prints one".to_owned()),
         file => Ok(file.into()),
     }
-}
-
-/// Reads `1d`, `12h` and whatever else is a time of an hour or more.
-fn interval(text: &str) -> Result<Duration, String> {
-    let hour = Duration::from_secs(3600);
-    let interval =
-        max_age(text).map_err(|_| format!("`{text}` is not a duration such as 12h or 1d"))?;
-    let interval = Duration::try_from(interval).ok().filter(|interval| *interval >= hour);
-    interval.ok_or_else(|| format!("`{text}` is less than an hour, and providers limit requests"))
 }
 
 /// Waits for all tasks. None may crash while others go on: a page that is served says nothing true
@@ -277,16 +261,7 @@ async fn keep_snapshot(file: PathBuf, mut newest: channel::Receiver<Option<Arc<s
 mod tests {
     use tokio::task::JoinSet;
 
-    use super::{all, interval};
-
-    #[test]
-    fn providers_are_asked_once_an_hour_at_most() {
-        assert_eq!(interval("1d").unwrap().as_secs(), 86_400);
-        assert_eq!(interval("1h").unwrap().as_secs(), 3_600);
-        for wrong in ["59m", "0", "-1d", "daily", ""] {
-            assert!(interval(wrong).is_err(), "{wrong}");
-        }
-    }
+    use super::all;
 
     #[tokio::test]
     async fn a_task_that_crashes_ends_the_process_with_an_error_though_others_go_on() {

@@ -14,11 +14,11 @@ use crate::files::{self, TEXT_LIMIT};
 use crate::model::{CLIENT_SECRET, Key, PROJECT_FILE, Place, Visible};
 use crate::suggest::nearest;
 
-/// What the name of a backup or an example ends with.
-const SET_ASIDE: &[&str] = &[
-    "bak", "orig", "old", "save", "copy", "tmp", "off", "example", "sample", "dist", "template",
-    "tmpl", "tpl", "j2",
-];
+/// What the name of a backup or a template ends with.
+const SET_ASIDE: &[&str] =
+    &["bak", "orig", "old", "save", "copy", "tmp", "off", "dist", "tmpl", "tpl", "j2"];
+/// A word in the name of what shows others how to write one.
+const EXAMPLE: &[&str] = &["example", "examples", "sample", "samples", "template", "templates"];
 
 /// So deep in the project's folder is looked.
 const DEPTH: usize = 2;
@@ -50,7 +50,8 @@ fn is_disabled(path: &Path) -> bool {
 }
 
 fn is_set_aside(name: &str) -> bool {
-    name.ends_with('~') || end_of(name).is_some_and(|end| SET_ASIDE.contains(&end))
+    let is_example = name.split(['.', '-', '_']).any(|word| EXAMPLE.contains(&word));
+    name.ends_with('~') || is_example || end_of(name).is_some_and(|end| SET_ASIDE.contains(&end))
 }
 
 /// Whether a name is almost that of a manifest.

@@ -121,7 +121,9 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> Change {
             } else if let Some(place) = target.place_elsewhere(old) {
                 change.note(
                     DIM,
-                    format!("its entry is only in a backup, which is not read: {place}"),
+                    format!(
+                        "its entry is only in a backup or an example, which is not read: {place}"
+                    ),
                 );
             }
             if !remove.is_empty() {

@@ -110,7 +110,7 @@ pub enum Unreadable {
         /// What is wrong.
         why: Box<Self>,
     },
-    /// It is no whole age file.
+    /// It is an age file that was cut short or changed.
     #[error("the age file is damaged: {0}")]
     Damaged(&'static str),
     /// Git has left both versions in it.

@@ -24,7 +24,7 @@ use crate::secret::{
     AllowedPaths, Ask, Identities, IdentityFile, IdentityProblem, Nobody, Plugins, SecretResolver,
 };
 
-pub use against::{Against, StaleSnapshot, max_age};
+pub use against::{Against, StaleSnapshot};
 pub use environment::Environment;
 pub use evaluate::{Comparison, Evaluation, EvaluationError, OnError, Resolution, TargetView};
 pub use fetching::fetch_newest;

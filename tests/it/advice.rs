@@ -77,7 +77,7 @@ fn a_damaged_key_of_a_sops_document_is_named_and_not_its_values() {
     let cut = behind.split_once('\n').unwrap().1;
     project.write(file, &format!("{before}-----BEGIN AGE ENCRYPTED FILE-----\n{cut}"));
     let ran = appcred(&project, &["plan"]).env("SOPS_AGE_KEY", identity).status(1).run();
-    says(&ran, "its `sops` part has an `enc` that is no whole age file");
+    says(&ran, "its `sops` part has an `enc` that is damaged");
     says(&ran, "restore the file as SOPS wrote it");
 }
 
@@ -121,7 +121,8 @@ fn other_programs_tags_and_times_are_answered_with_what_is_meant() {
     let project = project(FOLDER, "!vault x");
     let ran = appcred(&project, &["validate"]).status(1).run();
     says(&ran, "has the unknown tag `!vault`: did you mean `!from`?");
-    for (time, said) in [("5x", "`5x` is no time from 1 second to a year"), ("0", "`0` is no time")]
+    for (time, said) in
+        [("5x", "`5x` is not a time such as 300, 30s or 5m"), ("0", "`0` is not a time")]
     {
         let ran = appcred(&project, &["watch", "--resync", time]).status(1).run();
         says(&ran, said);
@@ -138,7 +139,7 @@ fn other_programs_tags_and_times_are_answered_with_what_is_meant() {
     }
     for option in ["--git-interval", "--git-timeout"] {
         let ran = appcred(&project, &["watch", "--git", "/nowhere", option, "soon"]);
-        says(&ran.status(1).run(), "`soon` is no time from 1 second to a year");
+        says(&ran.status(1).run(), "`soon` is not a time such as 300, 30s or 5m");
     }
     let ran = appcred(&project, &["plan", "--against", "x", "--max-age", "7"]).status(1).run();
     says(&ran, "`7` is not a duration such as 30m, 24h or 7d\n");

@@ -81,11 +81,14 @@ fn nothing_is_deleted_whose_entry_is_in_a_file_that_is_not_read() {
         ("creds/net.yml.bak", true),
         ("creds/net.yaml.old", true),
         ("creds/net.yaml.j2", true),
+        ("creds/example.yaml", true),
+        ("creds/net.sample.yml", true),
     ] {
         fs::rename(project.join("credentials/net.yaml"), project.join(file)).unwrap();
         appcred(&project, "validate --strict").run();
         let plan = appcred(&project, "plan").run().stdout;
-        let said = format!("its entry is only in a backup, which is not read: {file}:2:6");
+        let said =
+            format!("its entry is only in a backup or an example, which is not read: {file}:2:6");
         assert!(plan.contains("1 to delete"), "{file}: {plan}");
         assert_eq!(plan.contains(&said), is_backup, "{file}: {plan}");
         fs::rename(project.join(file), project.join("credentials/net.yaml")).unwrap();
@@ -140,9 +143,7 @@ fn rm_names_a_file_that_keeps_what_it_removes() {
     appcred(&project, "apply --yes").run();
     fs::copy(project.join("credentials/net.yaml"), project.join("creds/net.yaml")).unwrap();
     let ran = appcred(&project, "rm netatmo spotify").run();
-    ran.says(
-        "`creds/net.yaml` has the entry `netatmo` as well, and is not read: what targets hold",
-    );
+    ran.says("`creds/net.yaml`, which is not read, lists the entry `netatmo` too.");
     ran.says("`appcred apply` deletes what targets hold of it.");
 }
 

@@ -160,7 +160,9 @@ fn opened(
                 missing = Some(Unreadable::NotForUs { recipients: recipients.len(), identities });
             }
             Err(Unreadable::Damaged(_)) => {
-                let why = SopsProblem::Metadata("has an `enc` that is no whole age file");
+                let why = SopsProblem::Metadata(
+                    "has an `enc` that is damaged: it is cut short or was changed",
+                );
                 broken = broken.or(Some(why.into()));
             }
             Err(why) => broken = broken.or(Some(why)),
