@@ -223,19 +223,18 @@ impl<'a> Index<'a> {
     }
 
     /// The accounts that find a credential by what they name, would have found it, or may be meant to: a
-    /// claim says whose the account is that names what it claims and finds nothing. The mark of an entry
-    /// says that itself.
-    pub(super) fn may_use(&self, credential: &Credential, desired: &Desired) -> Vec<ConfigEntry> {
+    /// claim says whose the account is that names what it claims and finds nothing. `is_of_entry` says of what is
+    /// lost whether it is an entry's.
+    pub(super) fn may_use(
+        &self,
+        credential: &Credential,
+        is_of_entry: impl Fn(&Domain, &str) -> bool,
+    ) -> Vec<ConfigEntry> {
         let domain = &credential.domain;
         let claimed = credential.claim().map(|claim| claim.implementation);
-        let is_declared = |text: &str| {
-            let mark = Mark::parse(text).filter(|mark| mark.owner == desired.owner);
-            let entry = mark.and_then(|mark| desired.credential(&mark.key));
-            entry.is_some_and(|entry| entry.domain == *domain)
-        };
         let lost = claimed
             .as_deref()
-            .filter(|of| self.implementing(domain, of).is_empty() && !is_declared(of));
+            .filter(|of| self.implementing(domain, of).is_empty() && !is_of_entry(domain, of));
         let names = [credential.implementation(), credential.id.as_str()].into_iter().chain(lost);
         let names: BTreeSet<&str> = names.collect();
         let is_meant = |account: &&ConfigEntry| {

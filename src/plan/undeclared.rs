@@ -135,11 +135,18 @@ fn prune(
     group: Vec<usize>,
     (key, reason): (Option<&Key>, Reason),
     accounts_go: Option<&Live>,
-    PlanContext { desired, index, .. }: &PlanContext<'_>,
+    PlanContext { desired, index, assignment, .. }: &PlanContext<'_>,
     draft: &mut PlanDraft<'_>,
 ) {
+    let is_of_entry = |domain: &Domain, text: &str| {
+        let mark = Mark::parse(text).filter(|mark| mark.owner == desired.owner);
+        let entry = mark.and_then(|mark| desired.credential(&mark.key));
+        let mut claims = index.all_claims(domain, text).iter();
+        entry.is_some_and(|entry| entry.domain == *domain)
+            || claims.any(|at| assignment.is_assigned(*at))
+    };
     let mut by: Vec<ConfigEntry> = Vec::new();
-    for account in group.iter().flat_map(|at| index.may_use(index.get(*at), desired)) {
+    for account in group.iter().flat_map(|at| index.may_use(index.get(*at), is_of_entry)) {
         if by.iter().all(|known| known.id != account.id) {
             by.push(account);
         }
