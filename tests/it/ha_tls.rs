@@ -126,10 +126,12 @@ async fn a_proxy_behind_tls_carries_both_ways() {
         ConnectionSettings { url: url.clone(), token: Secret::new("the-token"), network };
     let mut ha = connect(settings).await.ok().unwrap();
     let mut outcomes = Vec::new();
-    let reload = vec![Operation::Reload(EntryId::new("e"))];
-    ha.execute(reload, &Stop::new(), &mut |_, outcome| outcomes.push(outcome)).await;
-    assert_eq!(outcomes, [Ok(Done::Reloaded(EntryState::Loaded))]);
-    assert!(call.await.unwrap().starts_with("POST /api/config/config_entries/entry/e/reload "));
+    let both = [Operation::Reload, Operation::RemoveAccount].map(|of| of(EntryId::new("e")));
+    for one in both {
+        ha.execute(vec![one], &Stop::new(), &mut |_, outcome| outcomes.push(outcome)).await;
+    }
+    assert_eq!(outcomes, [Ok(Done::Reloaded(EntryState::Loaded)), Ok(Done::Removed)]);
+    assert!(call.await.unwrap().starts_with("DELETE /api/config/config_entries/entry/e "));
     let connect = format!("CONNECT {} HTTP/1.1", url.trim_start_matches("https://"));
     assert_eq!(*lines.lock().unwrap(), [connect.clone(), connect]);
 }
@@ -154,11 +156,13 @@ async fn a_ca_file_opens_both_ways() {
     let (url, file, call) = serve(&folder).await;
     let mut ha = open(url, Some(&file)).await.ok().unwrap();
     let mut outcomes = Vec::new();
-    let reload = vec![Operation::Reload(EntryId::new("e"))];
-    ha.execute(reload, &Stop::new(), &mut |_, outcome| outcomes.push(outcome)).await;
-    assert_eq!(outcomes, [Ok(Done::Reloaded(EntryState::Loaded))]);
+    let both = [Operation::Reload, Operation::RemoveAccount].map(|of| of(EntryId::new("e")));
+    for one in both {
+        ha.execute(vec![one], &Stop::new(), &mut |_, outcome| outcomes.push(outcome)).await;
+    }
+    assert_eq!(outcomes, [Ok(Done::Reloaded(EntryState::Loaded)), Ok(Done::Removed)]);
     let head = call.await.unwrap();
-    assert!(head.starts_with("POST /api/config/config_entries/entry/e/reload "), "{head}");
+    assert!(head.starts_with("DELETE /api/config/config_entries/entry/e "), "{head}");
     assert!(head.contains("authorization: Bearer the-token\r\n"), "{head}");
     ha.close().await;
 }

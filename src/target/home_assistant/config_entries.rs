@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use smol_str::SmolStr;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::{CommandError, Connection};
 use super::flow_notes::UserDataFields;
 use super::flows::reauth_flows;
 use super::json::Accounts;
-use super::messages::{Command, ConfigEntryMessage, CredentialOfEntry, NO_SUCH_ENTRY, SingleEntry};
+use super::messages::{
+    Command, ConfigEntryMessage, CredentialOfEntry, NO_SUCH_ENTRY, REFUSED_BY_INTEGRATION,
+    SingleEntry,
+};
 use super::named_by_id;
 use super::rest::Rest;
 use crate::integrations::Release;
@@ -23,6 +27,8 @@ use crate::target::collapsed::Collapsed;
 
 /// Questions that are open at once.
 const OPEN_QUESTIONS: usize = 256;
+/// A reload waits until the integration is set up, some of which ask their cloud first.
+const RELOAD_TIMEOUT_SECONDS: u64 = 120;
 /// How long an entry may stay in set-up after a reload.
 const SETTLE_TIMEOUT_SECONDS: u64 = 60;
 /// How often it is looked at.
@@ -144,10 +150,16 @@ pub(super) async fn reload(
     for (_, flow) in reauth_flows(connection).await?.iter().filter(|(of, _)| of == entry) {
         rest.abort_flow(&FlowId::new(flow.flow_id.clone())).await?;
     }
-    match rest.reload(entry).await {
+    let reload = connection.ask::<IgnoredAny>(Command::reload(entry));
+    match timeout(Duration::from_secs(RELOAD_TIMEOUT_SECONDS), reload).await {
         // HA goes on with it: the state says more than the time that it takes.
-        Ok(()) | Err(CommandError::TimedOut) => {}
-        Err(fault) => return Err(fault),
+        Ok(Ok(_)) | Err(_) => {}
+        Ok(Err(CommandError::Refused { code, message })) if code == REFUSED_BY_INTEGRATION => {
+            read(connection, entry).await?;
+            let message = format!("the account cannot be reloaded in its present state: {message}");
+            return Err(CommandError::Refused { code, message });
+        }
+        Ok(Err(fault)) => return Err(fault),
     }
     settle(connection, entry, |state| *state != EntryState::SetupInProgress).await
 }

@@ -296,7 +296,7 @@ async fn pack(
         };
         let Some(permit) = permits.split(1) else { continue };
         *last_id = id;
-        in_flight.add(id, asker, listener, permit);
+        in_flight.add(id, asker, listener, command.is_slow(), permit);
         match frames.last_mut() {
             Some(frame) if frame_length + text.len() < MAX_FRAME_BYTES => {
                 frame_length += text.len();

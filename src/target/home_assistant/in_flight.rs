@@ -39,7 +39,8 @@ struct State {
 
 struct AwaitedResult {
     asker: ResultSender,
-    since: Instant,
+    /// None where the caller sets the limit.
+    since: Option<Instant>,
     /// Given back when the answer is there.
     _room: OwnedSemaphorePermit,
 }
@@ -51,13 +52,15 @@ impl InFlight {
         id: u64,
         asker: ResultSender,
         listener: Option<Listener>,
+        is_slow: bool,
         room: OwnedSemaphorePermit,
     ) {
         let mut state = self.lock();
         if let Some(why) = &state.lost {
             deliver(asker, Err(CommandError::Unsent(why.clone())));
         } else {
-            state.waiting.insert(id, AwaitedResult { asker, since: Instant::now(), _room: room });
+            let since = (!is_slow).then(Instant::now);
+            state.waiting.insert(id, AwaitedResult { asker, since, _room: room });
             // Newer releases send the first event before the result.
             state.listening.extend(listener.map(|listener| (id, listener)));
         }
@@ -85,7 +88,8 @@ impl InFlight {
     /// Whether some command has waited too long.
     pub(super) fn is_overdue(&self, patience: Duration) -> bool {
         let state = self.lock();
-        state.waiting.first_key_value().is_some_and(|(_, oldest)| oldest.since.elapsed() > patience)
+        let oldest = state.waiting.values().find_map(|waiting| waiting.since);
+        oldest.is_some_and(|since| since.elapsed() > patience)
     }
 
     /// Informs all who wait or listen that no answer will come. Of several reasons the first is kept.

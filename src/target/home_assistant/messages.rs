@@ -101,6 +101,38 @@ pub(super) enum Command {
     SubscribeFlows,
     #[serde(rename = "call_service")]
     CallService { domain: &'static str, service: String, service_data: Notification },
+    #[serde(rename = "call_service")]
+    ReloadConfigEntry(ReloadService),
+}
+
+/// HA goes on with a reload that was asked for as a service, also when the caller is gone. It ends one that
+/// was asked for by its REST API with the connection, and the account stays unloaded.
+#[derive(Debug, Serialize)]
+pub(super) struct ReloadService {
+    domain: &'static str,
+    service: &'static str,
+    service_data: ReloadedEntry,
+}
+
+#[derive(Debug, Serialize)]
+struct ReloadedEntry {
+    entry_id: EntryId,
+}
+
+impl Command {
+    /// Sets a config entry up afresh. HA answers when that has ended.
+    pub(super) fn reload(entry: &EntryId) -> Self {
+        Self::ReloadConfigEntry(ReloadService {
+            domain: "homeassistant",
+            service: "reload_config_entry",
+            service_data: ReloadedEntry { entry_id: entry.clone() },
+        })
+    }
+
+    /// Whether HA may take its time for the answer, so that the caller sets the limit.
+    pub(super) fn is_slow(&self) -> bool {
+        matches!(self, Self::ReloadConfigEntry(_))
+    }
 }
 
 /// A message that HA shows to people.

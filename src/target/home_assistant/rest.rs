@@ -19,8 +19,8 @@ use crate::model::{Domain, EntryId, FlowId, FlowStep, HandOverError, Secret};
 use crate::target::fence::FenceSlot;
 use crate::target::{Denial, TargetError};
 
-/// A reload waits until the integration is set up, some of which ask their cloud first.
-const RELOAD_TIMEOUT_SECONDS: u64 = 120;
+/// A removal waits until the integration has ended, some of which tell their cloud first.
+const REMOVE_TIMEOUT_SECONDS: u64 = 120;
 /// The start of a flow waits until HA has installed what the integration needs.
 const FLOW_START_TIMEOUT_SECONDS: u64 = 300;
 /// A step of a flow may ask a provider or set an integration up.
@@ -93,25 +93,10 @@ impl Rest {
         Ok(Self { client, address, token, fence })
     }
 
-    /// Sets a config entry up afresh. HA answers when that has ended.
-    pub(super) async fn reload(&self, entry: &EntryId) -> Result<(), CommandError> {
-        let path = ["config", "config_entries", "entry", entry.as_str(), "reload"];
-        let call = self.call(Method::POST, &path, RELOAD_TIMEOUT_SECONDS);
-        match self.answered(call).await?.status {
-            StatusCode::OK => Ok(()),
-            StatusCode::NOT_FOUND => Err(refused(StatusCode::NOT_FOUND, "there is no such entry")),
-            StatusCode::FORBIDDEN => Err(refused(
-                StatusCode::FORBIDDEN,
-                "the entry cannot be reloaded in its present state",
-            )),
-            other => Err(unexpected(other)),
-        }
-    }
-
     /// Removes a linked account; one that is gone is removed.
     pub(super) async fn remove(&self, entry: &EntryId) -> Result<(), CommandError> {
         let path = ["config", "config_entries", "entry", entry.as_str()];
-        let call = self.call(Method::DELETE, &path, RELOAD_TIMEOUT_SECONDS);
+        let call = self.call(Method::DELETE, &path, REMOVE_TIMEOUT_SECONDS);
         match self.answered(call).await?.status {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
             other => Err(unexpected(other)),
@@ -374,9 +359,9 @@ mod tests {
             let mut all = Vec::new();
             stream.read_to_end(&mut all).await.unwrap();
         };
-        let (reloaded, ()) = tokio::join!(rest.reload(&entry), close);
-        assert!(matches!(reloaded, Err(CommandError::Lost(_))), "{reloaded:?}");
-        assert_eq!(rest.reload(&entry).await, Err(CommandError::Stopped));
+        let (removed, ()) = tokio::join!(rest.remove(&entry), close);
+        assert!(matches!(removed, Err(CommandError::Lost(_))), "{removed:?}");
+        assert_eq!(rest.remove(&entry).await, Err(CommandError::Stopped));
     }
 
     #[tokio::test]
@@ -387,7 +372,6 @@ mod tests {
         let (entry, flow, domain) = (EntryId::new("e"), FlowId::new("f"), Domain::new("d"));
         let answers = serde_json::Map::new();
         let said = [
-            rest.reload(&entry).await.map_err(|why| why.to_string()),
             rest.remove(&entry).await.map_err(|why| why.to_string()),
             rest.start_flow(&domain, None, "b").await.map(drop).map_err(|why| why.to_string()),
             rest.look_at_flow(&flow, "b").await.map(drop).map_err(|why| why.to_string()),

@@ -338,10 +338,16 @@ impl Scenario {
             ended_well(&ran, &history);
         }
         world.foreign_is_whole(&history);
+        let is_down = |one: &String| one.starts_with("account") && !one.ends_with("\"loaded\"");
+        // Where accounts are to go, their removal may have begun.
+        if wanted.iter().any(|one| one.starts_with("account")) {
+            eventually(&format!("{history}: accounts run before the next run"), || {
+                !world.held().iter().any(is_down)
+            });
+        }
         (self.arrive)(world);
         let arrived = world.held();
         assert_eq!(arrived, *wanted, "{history}");
-        let is_down = |one: &String| one.starts_with("account") && !one.ends_with("\"loaded\"");
         assert!(!arrived.iter().any(is_down), "{history}: {arrived:?}");
         self.is_in_sync(world);
         let is_struck = state.is_some();
