@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
 use crate::codes::ChangeCode;
-use crate::diagnostic::{Diagnostics, ProblemCode, Severity, SourceFile, Spot};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity, SourceFile, Spot};
 use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest::{
     PlainSecrets, Project, check, check_in_clear, check_names, discover, entries, load_project,
@@ -107,7 +107,12 @@ pub(super) fn run(
     ));
     is_whole &= suspects.is_empty();
     show(&suspects);
-    if encrypted.is_empty() && is_whole {
+    let is_warning = |problem: &Diagnostic| {
+        problem.code == ProblemCode::PlainSecret && problem.severity == Severity::Warning
+    };
+    let in_comments = loaded.problems.only(is_warning);
+    show(&in_comments);
+    if encrypted.is_empty() && is_whole && in_comments.is_empty() {
         console::say("No secret is in plain text.\n")?;
     } else if !encrypted.is_empty() {
         console::message(

@@ -133,6 +133,18 @@ fn encrypt_changes_all_files_or_none() {
 }
 
 #[test]
+fn encrypt_names_the_secrets_in_comments_which_stay() {
+    let kept = Kept::new();
+    let entry = "application_credentials:\n  # client_secret: 9a8B7c6D5e4F\n  - {domain: spotify, client_id: a, client_secret: first-secret}\n";
+    kept.project.write("credentials/all.yaml", entry);
+    for said in ["credentials/all.yaml: 1 secret encrypted\n", ""] {
+        let ran = kept.appcred().args(["encrypt"]).stdout(said).run();
+        let warned = "a comment has a `client_secret` in plain text\n --> credentials/all.yaml:2:3";
+        assert!(ran.stderr.contains(warned) && !ran.stderr.contains("9a8B7c"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn encrypt_refuses_what_validate_refuses_before_it_is_hidden() {
     let kept = Kept::new();
     let wrong = [
