@@ -6,6 +6,7 @@ mod broken_file;
 pub mod env;
 mod file;
 mod file_cache;
+mod files_of_secrets;
 mod from;
 mod hybrid;
 mod identities;

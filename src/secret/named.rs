@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::files_of_secrets::{files_for, misnamed};
 use super::resolver::SecretResolver;
 use super::source::{SecretSource, StoredAt};
 use super::{BrokenFile, Unreadable, age, broken_file, file, sops};
@@ -23,75 +24,43 @@ pub(super) const SOURCE: SecretSource = SecretSource {
     },
 };
 
-/// The file of secrets that comes first.
-pub(super) const FIRST: &str = "secrets.yaml";
-
-/// What a file of secrets is called, in the order in which they are looked at.
-const NAMES: &[&str] = &[FIRST, "secrets.sops.yaml", "secrets.sops.json", "secrets.yaml.age"];
-
-/// How people call it as well; these are named in the error, and not read.
-const MISNAMED: &[&str] = &[
-    "secrets.yml",
-    "secrets.sops.yml",
-    "secrets.enc.yaml",
-    "secrets.enc.yml",
-    "secrets.json",
-    "secret.yaml",
-    "secret.yml",
-    "secret.sops.yaml",
-];
-
 /// What a file of secrets holds.
 pub(super) type SecretsByName = BTreeMap<String, Result<Secret, Unreadable>>;
 
 /// Reads `!secret NAME`, where `base` is the file that says so.
 fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
-    let folder = file::real(files::folder_of(base), resolver)?;
-    let (mut looked, mut misnamed, mut near) = (Vec::new(), Vec::new(), None);
-    for folder in folder.ancestors() {
-        misnamed
-            .extend(MISNAMED.iter().map(|name| folder.join(name)).filter(|path| path.is_file()));
-        for candidate in NAMES {
-            let path = folder.join(candidate);
-            if path.symlink_metadata().is_err() {
-                continue;
-            }
-            let path = file::real(&path, resolver)?;
-            resolver.note(&path);
-            let found = resolver.stores.with(
-                &path,
-                || open(&path, resolver),
-                |names| match names {
-                    Ok(names) => {
-                        let known = names.get(name).cloned();
-                        if known.is_none() && near.is_none() {
-                            near = nearest_name(name, names.keys());
-                        }
-                        Ok(known)
+    let (mut looked, mut near) = (Vec::new(), None);
+    for file in files_for(base, resolver)?.iter() {
+        let path = file.path.clone()?;
+        resolver.note(&path);
+        let found = resolver.stores.with(
+            &path,
+            || open(&path, resolver),
+            |names| match names {
+                Ok(names) => {
+                    let known = names.get(name).cloned();
+                    if known.is_none() && near.is_none() {
+                        near = nearest_name(name, names.keys());
                     }
-                    // Names that can be read without its secrets may show that it is not the file.
-                    Err(why)
-                        if why.is_lacking() && has_name(name, &path, resolver) == Some(false) =>
-                    {
-                        Ok(None)
-                    }
-                    Err(why) => Err(why.clone()),
-                },
-            );
-            let within = |why| Unreadable::within(resolver.shown(&path), why);
-            match found.map_err(within)? {
-                Some(secret) => {
-                    warn_of_others(name, &path, folder, resolver);
-                    return secret.map_err(within);
+                    Ok(known)
                 }
-                None => looked.push(resolver.shown(&path)),
+                // Names that can be read without its secrets may show that it is not the file.
+                Err(why) if why.is_lacking() && has_name(name, &path, resolver) == Some(false) => {
+                    Ok(None)
+                }
+                Err(why) => Err(why.clone()),
+            },
+        );
+        let within = |why| Unreadable::within(resolver.shown(&path), why);
+        match found.map_err(within)? {
+            Some(secret) => {
+                warn_of_others(name, &path, &file.beside, resolver);
+                return secret.map_err(within);
             }
-        }
-        if folder == resolver.allowed.project {
-            break;
+            None => looked.push(resolver.shown(&path)),
         }
     }
-    let misnamed = misnamed.iter().map(|path| resolver.shown(path)).collect();
+    let misnamed = misnamed(base, resolver);
     Err(Unreadable::NoSecret { name: name.to_owned(), looked: looked.into(), misnamed, near })
 }
 
@@ -115,14 +84,10 @@ fn has_name(name: &str, path: &Path, resolver: &SecretResolver) -> Option<bool> 
 
 /// Warns of other files of secrets in the folder that have the name as well, as far as they can be read without
 /// asking anybody: a copy that somebody forgot keeps an old secret in force.
-fn warn_of_others(name: &str, used: &Path, folder: &Path, resolver: &SecretResolver) {
-    for path in NAMES.iter().map(|candidate| folder.join(candidate)) {
-        if path.symlink_metadata().is_err() || files::is_same(&path, used) {
-            continue;
-        }
-        let Ok(path) = file::real(&path, resolver) else { continue };
-        if has_name(name, &path, resolver) == Some(true) {
-            let (used, other) = (resolver.shown(used), resolver.shown(&path));
+fn warn_of_others(name: &str, used: &Path, others: &[PathBuf], resolver: &SecretResolver) {
+    for path in others {
+        if has_name(name, path, resolver) == Some(true) {
+            let (used, other) = (resolver.shown(used), resolver.shown(path));
             let secret = model::named("secret", name);
             let message = format!("{used} and {other} both have the {secret}, and {used} is used");
             resolver.warn_once(
@@ -191,16 +156,9 @@ fn names_without_asking(path: &Path, resolver: &SecretResolver) -> Option<BTreeS
 
 /// The files of secrets inside the project that `!secret` in this file may look into.
 fn inside(base: &Path, resolver: &SecretResolver) -> Vec<PathBuf> {
-    let folder = file::real(files::folder_of(base), resolver);
-    let Ok(folder) = folder else { return Vec::new() };
-    let project = &resolver.allowed.project;
-    folder
-        .ancestors()
-        .take_while(|folder| folder.starts_with(project))
-        .flat_map(|folder| NAMES.iter().map(|name| folder.join(name)))
-        .filter_map(|path| file::real(&path, resolver).ok())
-        .filter(|path| path.starts_with(project))
-        .collect()
+    let Ok(files) = files_for(base, resolver) else { return Vec::new() };
+    let paths = files.iter().filter_map(|file| file.path.clone().ok());
+    paths.filter(|path| path.starts_with(&resolver.allowed.project)).collect()
 }
 
 /// Whether a file of secrets has a value that is not encrypted: under this name, or under any.

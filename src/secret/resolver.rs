@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
 
 use super::file_cache::FileCache;
+use super::files_of_secrets::FileOfSecrets;
 use super::from::{SecretProgram, SecretPrograms};
 use super::named::SecretsByName;
 use super::once_map::OnceMap;
@@ -46,6 +47,8 @@ pub struct SecretResolver {
     pub(super) allowed: AllowedPaths,
     pub(super) stores: FileCache<SecretsByName>,
     pub(super) singles: FileCache<Secret>,
+    /// The files of secrets that are there, by the folder of the file that asks.
+    pub(super) files_of_secrets: OnceMap<PathBuf, Result<Arc<[FileOfSecrets]>, Unreadable>>,
     /// The names in files of secrets that were not opened, where they can be read.
     pub(super) names: OnceMap<PathBuf, Option<BTreeSet<String>>>,
     /// The regular expressions of SOPS documents.

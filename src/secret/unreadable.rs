@@ -4,7 +4,9 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use super::{BrokenFile, IdentityProblem, SopsProblem, SourceProblem, age, named as of_secrets};
+use super::{
+    BrokenFile, IdentityProblem, SopsProblem, SourceProblem, age, files_of_secrets as of_secrets,
+};
 use crate::diagnostic::ProblemCode;
 use crate::files::Replaced;
 use crate::model::{MERGE_CONFLICT_HELP, ValueFault, counted, named};
