@@ -1,0 +1,5 @@
+//! The least that a program does.
+
+fn main() {
+    println!("Hello, world!");
+}
