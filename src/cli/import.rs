@@ -27,11 +27,14 @@ use crate::yaml_edit::new_manifest;
 use super::add::{manifest_for, text_of};
 use super::apply::{agreed, arrived, carry_out};
 use super::exit::ExitStatus;
+#[cfg(feature = "kubernetes")]
+use super::export;
 use super::gather::{gather_loaded, load, reported, request, resolver};
 use super::init::FIRST_MANIFEST;
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
 use super::new_entries::with_entries;
+use super::output_format::ImportFormat;
 use super::recipients::{Recipients, recipients, refuse_name_of_sops};
 use super::selection::TargetArgs;
 use super::{ChangesArgs, Global, OutputFormat, candidates, console, environment};
@@ -72,11 +75,25 @@ pub(super) struct ImportArgs {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
-    #[command(flatten)]
-    pub(super) changes: ChangesArgs,
+    /// How to write what was done; messages for people go to standard error where this is not text
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: ImportFormat,
 }
 
 impl ImportArgs {
+    /// How it is written what was done.
+    pub(super) fn changes(&self) -> ChangesArgs {
+        ChangesArgs { format: self.format.of_changes() }
+    }
+
+    /// Whether resources are printed, and nothing else is done.
+    fn makes_resources(&self) -> bool {
+        #[cfg(feature = "kubernetes")]
+        return self.format == ImportFormat::Crd;
+        #[cfg(not(feature = "kubernetes"))]
+        false
+    }
+
     fn scope(&self, project: &Project) -> Scope {
         Scope {
             domains: self.domains.iter().map(|domain| Domain::new(domain.trim())).collect(),
@@ -94,8 +111,9 @@ pub(super) async fn run(
     changes: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
     let selection = verb.selection.selection();
+    let is_taken_over = !verb.no_adopt && !verb.makes_resources();
     let _targets =
-        if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection).await?.1 };
+        if is_taken_over { lock_targets(global, &selection).await?.1 } else { Vec::new() };
     let _project = lock_project(global)?;
     let mut loaded = load(global);
     loaded.problems = loaded.problems.without(ProblemCode::NoManifest);
@@ -114,16 +132,16 @@ pub(super) async fn run(
     };
     let scope = verb.scope(&project);
     let found = found(&views, &taken, &scope)?;
-    let names = &recipients.names;
+    let names = recipients.as_ref().map(|recipients| recipients.names.as_slice());
     let beside = (&project, entries.as_slice(), sources.as_slice());
     let draft = ImportDraft::new(found, beside, names)?;
-    if !draft.made.is_empty() {
-        recipients.warn_of_lockout(&resolver);
-        recipients.say();
+    say_recipients(recipients.filter(|_| !draft.made.is_empty()), &resolver);
+    let pruned = pruned(&views);
+    #[cfg(feature = "kubernetes")]
+    if verb.makes_resources() {
+        console::print_error(&preview(&[], &draft.left_out, &pruned));
+        return export::print_found(&project, &selection, &draft);
     }
-    let plans = views.iter().filter_map(|view| view.comparison.as_ref().ok());
-    let withheld = plans.flat_map(|comparison| &comparison.plan.withheld);
-    let pruned: Vec<&Held> = withheld.filter_map(Withheld::kept_by_policy).collect();
     if is_printed {
         return print_manifest(&draft, &pruned);
     }
@@ -172,6 +190,20 @@ fn found<'v>(
     }
     refuse_unknown(scope, found.iter().map(|(_, _, observed)| *observed))?;
     Ok(found)
+}
+
+/// What the next run would delete.
+fn pruned(views: &[TargetView]) -> Vec<&Held> {
+    let plans = views.iter().filter_map(|view| view.comparison.as_ref().ok());
+    let withheld = plans.flat_map(|comparison| &comparison.plan.withheld);
+    withheld.filter_map(Withheld::kept_by_policy).collect()
+}
+
+fn say_recipients(recipients: Option<Recipients>, resolver: &SecretResolver) {
+    if let Some(recipients) = recipients {
+        recipients.warn_of_lockout(resolver);
+        recipients.say();
+    }
 }
 
 fn print_manifest(draft: &ImportDraft, pruned: &[&Held]) -> anyhow::Result<ExitStatus> {
@@ -250,8 +282,14 @@ fn refuse(
     project: &Project,
     is_printed: bool,
 ) -> anyhow::Result<()> {
-    if is_printed && verb.changes.format != OutputFormat::Text {
+    if is_printed && verb.changes().format != OutputFormat::Text {
         bail!("with `--output -` the result is a manifest, which has one form: leave out --format");
+    }
+    if verb.makes_resources() {
+        return match verb.output {
+            Some(_) => bail!("with `--format crd` resources are printed: leave out --output"),
+            None => Ok(()),
+        };
     }
     let Some(file) = verb.output.as_deref().filter(|_| !verb.no_adopt) else { return Ok(()) };
     if is_printed {
@@ -296,20 +334,23 @@ fn named_targets(project: &Project, selection: &TargetSelection) -> anyhow::Resu
     Ok(())
 }
 
-/// Those to whom the new entries are encrypted; a SOPS document encrypts them by its own rules.
+/// Those to whom the new entries are encrypted; a SOPS document encrypts them by its own rules. Resources have no secret.
 fn recipients_for(
     global: &Global,
     verb: &ImportArgs,
     project: &Project,
     resolver: &SecretResolver,
-) -> anyhow::Result<Recipients> {
+) -> anyhow::Result<Option<Recipients>> {
+    if verb.makes_resources() {
+        return Ok(None);
+    }
     let named = verb.output.as_deref().map(text_of).transpose()?.flatten();
     if named.is_some_and(|text| is_sops_document(&text)) {
-        return Ok(resolver.recipients().to_vec().into());
+        return Ok(Some(resolver.recipients().to_vec().into()));
     }
     verb.output.as_deref().map_or(Ok(()), refuse_name_of_sops)?;
     let usual = global.folder.join(FIRST_MANIFEST);
-    recipients(global, project, &[], verb.output.as_deref().unwrap_or(&usual))
+    recipients(global, project, &[], verb.output.as_deref().unwrap_or(&usual)).map(Some)
 }
 
 /// All files with their new text, before any of them is written.

@@ -21,6 +21,8 @@ mod encrypt;
 mod environment;
 mod exit;
 mod explain;
+#[cfg(feature = "kubernetes")]
+mod export;
 mod fetched_files;
 mod forget;
 mod gather;
@@ -183,6 +185,8 @@ enum VerbArgs {
     Watch(watch::WatchArgs),
     #[cfg(feature = "kubernetes")]
     Controller(controller::ControllerArgs),
+    #[cfg(feature = "kubernetes")]
+    Export(export::ExportArgs),
     Health(health::Health),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
@@ -307,6 +311,8 @@ fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitSta
             VerbArgs::Watch(verb) => watch::run(cli.global, verb).await,
             #[cfg(feature = "kubernetes")]
             VerbArgs::Controller(verb) => controller::run(&cli.global, verb).await,
+            #[cfg(feature = "kubernetes")]
+            VerbArgs::Export(verb) => export::run(&cli.global, &verb),
             VerbArgs::Health(verb) => health::run(&verb).await,
             VerbArgs::Verify(verb) => verify::run(&cli.global, &verb).await,
             VerbArgs::Doctor(verb) => doctor::run(&cli.global, verb).await,

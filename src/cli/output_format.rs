@@ -55,6 +55,31 @@ impl OutputFormat {
     }
 }
 
+/// In which form `import` prints its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ImportFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// What json has, in YAML.
+    Yaml,
+    /// Write no manifest, take nothing over, and print resources of a Kubernetes cluster, without any secret.
+    #[cfg(feature = "kubernetes")]
+    Crd,
+}
+
+impl ImportFormat {
+    /// How it is written what was done.
+    pub(super) fn of_changes(self) -> OutputFormat {
+        match self {
+            Self::Json => OutputFormat::Json,
+            Self::Yaml => OutputFormat::Yaml,
+            _ => OutputFormat::Text,
+        }
+    }
+}
+
 /// How a verb that changes something writes what it has done.
 #[derive(Args, Debug, Default)]
 pub(super) struct ChangesArgs {
@@ -86,7 +111,7 @@ impl VerbArgs {
             Self::Forget(verb) => changing("forget", &verb.changes),
             Self::Rekey(verb) => changing("rekey", &verb.changes),
             Self::Authorize(verb) => changing("authorize", &verb.changes),
-            Self::Import(verb) => changing("import", &verb.changes),
+            Self::Import(verb) => changing("import", &verb.changes()),
             Self::Login(verb) => changing("login", &verb.changes),
             Self::Logout(verb) => changing("logout", &verb.changes),
             Self::Validate(verb) => ("validate", verb.outputs.printed_format(), false),

@@ -4,13 +4,14 @@
 //!  API server ─▶ source.rs ─Declarations─▶ reader.rs ─specs─▶ watch/ ─Status─▶ writer.rs ─▶ API server
 //!                declared.rs               │ assignment.rs (pure)              │ standing.rs, farewell.rs,
 //!                                          ▼ wanted.rs, departure.rs           ▼ verdict.rs, conditions.rs (pure)
-//!  resources.rs, definitions.rs = the custom resources
+//!  resources.rs, definitions.rs = the custom resources; conversion.rs = those that declare what a project does
 //! ```
 //!
 //! One replica acts at a time: replicas.rs says which.
 
 mod assignment;
 mod conditions;
+mod conversion;
 mod declared;
 mod definitions;
 mod departure;
@@ -20,16 +21,6 @@ mod object_write;
 mod reader;
 mod replicas;
 mod resources;
-#[cfg(test)]
-#[path = "../../tests/it/shelf.rs"]
-#[allow(dead_code, reason = "the integration tests use all of it")]
-mod shelf;
-#[cfg(test)]
-mod simulated_api;
-#[cfg(test)]
-mod simulated_home;
-#[cfg(test)]
-mod simulation;
 mod source;
 mod standing;
 mod untitled;
@@ -53,6 +44,7 @@ use crate::watch::{Clock, StatusStore};
 
 use writer::Writer;
 
+pub use conversion::{ConvertedCredential, ConvertedHouse, ConvertedProject, resources};
 pub use definitions::definitions;
 pub use reader::ClusterReader;
 pub use replicas::{LeaseSettings, Replicas};

@@ -13,7 +13,7 @@ use super::project::Project;
 use super::reference::{id_fault, secret_fault};
 use super::schema::{DateInput, EntryInput, ManifestInput};
 use super::tags;
-use super::targets::{ChosenBy, TargetChoice, Targets};
+use super::targets::{AskedLabels, ChosenBy, TargetChoice, Targets};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
 use crate::field::{Field, FieldRefusal, Raw};
 use crate::integrations;
@@ -117,6 +117,14 @@ struct ManifestReader<'n, 'p> {
 }
 
 impl Entry {
+    /// The values of labels by which it chooses targets, where it does.
+    pub fn asked_labels(&self) -> Option<&AskedLabels> {
+        match &self.chosen_by {
+            ChosenBy::Labels(asked) => Some(asked),
+            ChosenBy::Names | ChosenBy::Patterns(_) => None,
+        }
+    }
+
     /// Whether the key is written, not made of the name.
     pub fn names_key(&self) -> bool {
         self.key.spot.span != self.name.spot.span

@@ -57,7 +57,7 @@ pub use notify::{Notify, WebhookSetting};
 pub use owner::project_name;
 pub use project::{AgeConfig, Project};
 pub use secret_values::{SecretValue, secret_values};
-pub use targets::Targets;
+pub use targets::{AskedLabels, Targets};
 pub use trial::{PlainSecrets, check, check_project};
 
 use crate::cores;

@@ -33,6 +33,13 @@ pub struct Notify {
     pub webhooks: Vec<WebhookSetting>,
 }
 
+impl Notify {
+    /// Whether anything is sent.
+    pub fn is_any(&self) -> bool {
+        self.home_assistant || !self.actions.is_empty() || !self.webhooks.is_empty()
+    }
+}
+
 /// A web address to which notices are posted.
 #[derive(Clone, Debug)]
 pub struct WebhookSetting {

@@ -70,7 +70,7 @@ impl Targets {
 }
 
 /// The values that an entry asks for, by their labels.
-pub(super) type AskedLabels = BTreeMap<SmolStr, BTreeSet<SmolStr>>;
+pub type AskedLabels = BTreeMap<SmolStr, BTreeSet<SmolStr>>;
 
 /// By what an entry chooses targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

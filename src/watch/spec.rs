@@ -73,8 +73,7 @@ impl TargetSpec {
 
     /// Whether a connection that was made for one serves the other.
     pub(super) fn is_reached_the_same_way(&self, other: &Self) -> bool {
-        let is_same_term = self.writing.fence == other.writing.fence;
-        is_same_term && self.endpoint == other.endpoint && self.inputs == other.inputs
+        self.endpoint == other.endpoint && self.inputs == other.inputs
     }
 }
 

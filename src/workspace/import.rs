@@ -87,14 +87,14 @@ pub struct ManifestDraft {
 
 impl ImportDraft {
     /// Makes entries for what each of these targets holds, one for what several hold alike, that do beside those that
-    /// the project has.
+    /// the project has. Where there are no recipients, their secrets are left out.
     ///
     /// # Errors
     /// Where a secret cannot be encrypted.
     pub fn new(
         found: Vec<(TargetName, ImportPlan, &Observed)>,
         (project, others, files): (&Project, &[Arc<Entry>], &[Arc<SourceFile>]),
-        recipients: &[String],
+        recipients: Option<&[String]>,
     ) -> Result<Self, AgeEncryptError> {
         let (together, mut left_out) = together(found);
         let plain: Vec<NewEntry> = together
@@ -115,7 +115,10 @@ impl ImportDraft {
             if let Some(why) = why {
                 left_out.push(LeftOut { of: imported.of, why: WhyLeftOut::Refused(why) });
             } else if let Some(secret) = secret {
-                let client_secret = SlotValue::Age(seal(secret.expose().as_bytes(), recipients)?);
+                let client_secret = match recipients {
+                    Some(all) => SlotValue::Age(seal(secret.expose().as_bytes(), all)?),
+                    None => SlotValue::default(),
+                };
                 made.push((imported, NewEntry { client_secret, ..entry }));
                 secrets.push(secret);
             }
@@ -333,7 +336,7 @@ mod tests {
         let beside = (project, loaded.entries.as_slice(), loaded.files.as_slice());
         let (observed, recipients) = (&comparison.observed, &project.age.recipients);
         let found = vec![(view.name.clone(), found, observed)];
-        let draft = ImportDraft::new(found, beside, recipients).unwrap();
+        let draft = ImportDraft::new(found, beside, Some(recipients)).unwrap();
         let entries: Vec<_> = draft.made.iter().map(|(_, entry)| entry.clone()).collect();
         let file = ManifestDraft {
             path: workspace.folder.join("credentials/found.yaml"),

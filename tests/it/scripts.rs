@@ -5,8 +5,17 @@ use serde_json::{Value, json};
 use crate::shell::{Appcred, Project, age_identity};
 
 /// Verbs whose result is a file of its own, a page, an exit status, or nothing at all.
-const OTHERS: [&str; 8] =
-    ["edit", "snapshot", "explain", "schema", "completion", "watch", "controller", "health"];
+const OTHERS: [&str; 9] = [
+    "edit",
+    "snapshot",
+    "explain",
+    "schema",
+    "completion",
+    "watch",
+    "controller",
+    "export",
+    "health",
+];
 
 /// The verbs of the help, so that none is forgotten.
 fn verbs() -> Vec<String> {

@@ -38,6 +38,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "kubectl ",
         "kubernetes/mod.rs gives the same to a real API server, and the page's YAML too",
     ),
+    ("docs/kubernetes.md", "appcred export ", EXPORTED),
+    ("docs/kubernetes.md", "appcred import ", EXPORTED),
     (
         "docs/kubernetes.md",
         "helm ",
@@ -45,6 +47,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ),
 ];
 
+const EXPORTED: &str = "kubernetes/exported.rs does it with a real API server";
 const NETWORK: &str = "it takes the repository from the network";
 const GIT: &str = "git_source.rs does it with servers on loopback";
 const PACKAGING: &str = "packaging/try does it, as root and for half an hour";

@@ -1,6 +1,7 @@
 //! `controller` with a real API server and real Home Assistants: what is declared there arrives, and comes back as status.
 
 mod disturbed;
+mod exported;
 mod replicas;
 
 use std::collections::BTreeMap;
