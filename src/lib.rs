@@ -47,6 +47,9 @@
     allow(clippy::disallowed_methods, reason = "tests make and read files in their own way")
 )]
 
+#[cfg(test)]
+extern crate self as appcred;
+
 pub mod callback;
 pub mod cli;
 pub mod codes;

@@ -21,6 +21,16 @@ mod object_write;
 mod reader;
 mod replicas;
 mod resources;
+#[cfg(test)]
+#[path = "../../tests/it/shelf.rs"]
+#[allow(dead_code, reason = "the integration tests use all of it")]
+mod shelf;
+#[cfg(test)]
+mod simulated_api;
+#[cfg(test)]
+mod simulated_home;
+#[cfg(test)]
+mod simulation;
 mod source;
 mod standing;
 mod untitled;

@@ -123,7 +123,7 @@ impl Replicas {
         })
     }
 
-    async fn run(mut self, api: &Api<Lease>, end: Stop) {
+    pub(super) async fn run(mut self, api: &Api<Lease>, end: Stop) {
         let Self { settings: LeaseSettings { duration, .. }, .. } = self;
         loop {
             let sent = uptime();

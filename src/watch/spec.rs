@@ -73,7 +73,8 @@ impl TargetSpec {
 
     /// Whether a connection that was made for one serves the other.
     pub(super) fn is_reached_the_same_way(&self, other: &Self) -> bool {
-        self.endpoint == other.endpoint && self.inputs == other.inputs
+        let is_same_term = self.writing.fence == other.writing.fence;
+        is_same_term && self.endpoint == other.endpoint && self.inputs == other.inputs
     }
 }
 

@@ -1,0 +1,479 @@
+//! Replicas of the controller through random faults of an API server, of Home Assistants and of themselves, in simulated hours.
+//! Nobody writes without the Lease, and when all is well again, everything is as declared, written back, and at rest.
+//!
+//! Faults, their order and pauses come from a seed. `APPCRED_HISTORY=7` runs the one of that seed, `APPCRED_HISTORIES=1000`
+//! so many.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::{Api, Config};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::replicas::LeaseSettings;
+use super::simulated_api::{ApiServer, LEASE, NAMESPACE};
+use super::simulated_home::{HomeConnector, SimulatedHome};
+use super::source::ClusterScope;
+use super::{Cluster, ClusterParts, ControllerSettings, begin};
+use crate::model::{ClientId, Credential, CredentialId, Domain, EntryState, Owner, Secret};
+use crate::target::{Stop, uptime};
+use crate::watch::{self, ChangeDetection, Channels, Heartbeat, StatusStore, Wakes, WatchSettings};
+
+const HOUSES: [&str; 2] = ["cabin", "barn"];
+/// The first one's account is linked in both houses.
+const KEYS: [&str; 4] = ["a", "b", "c", "d"];
+const RESYNC: Duration = Duration::from_secs(300);
+/// How long an object that is being deleted waits.
+const PATIENCE: Duration = Duration::from_secs(600);
+const BY_HAND: &str = "by-hand";
+
+fn clock() -> Timestamp {
+    Timestamp::from_millisecond(i64::try_from(uptime().as_millis()).unwrap()).unwrap()
+}
+
+fn address(house: &str) -> String {
+    format!("http://{house}:8123")
+}
+
+/// The replicas, and all around them.
+struct World {
+    seed: u64,
+    server: ApiServer,
+    homes: BTreeMap<String, SimulatedHome>,
+    replicas: BTreeMap<usize, Replica>,
+    begun: usize,
+    /// What was deleted, and when; at once where it was suspended, since nothing of that is changed.
+    deleted: BTreeMap<&'static str, Instant>,
+    /// What labels took off a house whose status did not have it yet: nobody knows then that it may be there.
+    unknown: BTreeSet<&'static str>,
+}
+
+/// A process, as it were.
+struct Replica {
+    /// They end only when they are dropped.
+    _tasks: JoinSet<()>,
+    engine: JoinSet<()>,
+    lease: JoinSet<()>,
+    stop: Stop,
+    end: Stop,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let server = ApiServer::new(seed);
+        let mut homes = BTreeMap::new();
+        server.apply("secrets", "token", |of| of["data"] = json!({"token": "dG9rZW4="}));
+        for house in HOUSES {
+            let token = json!({"name": "token", "key": "token"});
+            server.apply("homeassistants", house, |of| {
+                of["metadata"]["labels"] = json!({"house": house});
+                of["spec"] = json!({"url": address(house), "tokenSecretRef": token});
+            });
+            let home = SimulatedHome::default();
+            let by_hand = Credential {
+                id: CredentialId::new(format!("spotify_{BY_HAND}")),
+                domain: Domain::new("spotify"),
+                client_id: ClientId::new(BY_HAND),
+                client_secret: Secret::new("theirs").into(),
+                name: None,
+                auth_domain: None,
+            };
+            home.state().shelf.credentials.push(by_hand);
+            home.state().shelf.link(&Domain::new("spotify"), &mark("a"));
+            homes.insert(address(house), home);
+        }
+        Self {
+            seed,
+            server,
+            homes,
+            replicas: BTreeMap::new(),
+            begun: 0,
+            deleted: BTreeMap::new(),
+            unknown: BTreeSet::new(),
+        }
+    }
+
+    fn begin(&mut self) {
+        self.begun += 1;
+        let (number, stop, end) = (self.begun, Stop::new(), Stop::new());
+        let client = self.server.client(number);
+        let config = Config::new("http://127.0.0.1:9".parse().unwrap());
+        let cluster = Cluster { client: client.clone(), config, namespace: NAMESPACE.to_owned() };
+        let lease = LeaseSettings {
+            namespace: NAMESPACE.to_owned(),
+            duration: LEASE,
+            host: format!("replica-{number}"),
+        };
+        let settings = ControllerSettings {
+            scope: ClusterScope::Namespace(NAMESPACE.to_owned()),
+            owner: Owner::new("kubernetes").unwrap(),
+            patience: PATIENCE,
+            clock,
+            lease: Some(lease),
+        };
+        let statuses = StatusStore::new(clock);
+        let ClusterParts { mut reader, tasks, replicas } =
+            begin(&cluster, settings, &statuses, &stop);
+        let (mut lease, mut engine) = (JoinSet::new(), JoinSet::new());
+        let (replicas, ended) = (replicas.unwrap(), end.clone());
+        lease.spawn(async move {
+            replicas.run(&Api::namespaced(client, NAMESPACE), ended).await;
+        });
+        let (homes, server) = (self.homes.clone(), self.server.clone());
+        let connector = HomeConnector { homes, server, replica: number };
+        let until = stop.clone();
+        engine.spawn(async move {
+            let settings = WatchSettings {
+                resync: RESYNC,
+                detection: ChangeDetection::Events,
+                verify_every: None,
+            };
+            let (_callbacks, callbacks) = mpsc::channel(1);
+            let (_wakes, wakes) = mpsc::channel(1);
+            let channels = Channels {
+                statuses,
+                snapshots: None,
+                callbacks,
+                wakes: Wakes::new(wakes),
+                reload: Arc::new(Notify::new()),
+                heartbeat: Heartbeat::new(),
+                stop: until.clone(),
+            };
+            until.run_until_cancelled(reader.answered()).await;
+            watch::run(settings, reader, connector, channels).await;
+        });
+        self.replicas.insert(number, Replica { _tasks: tasks, engine, lease, stop, end });
+    }
+
+    fn any_replica(&self, random: &mut fastrand::Rng) -> Option<usize> {
+        random.choice(self.replicas.keys().copied())
+    }
+
+    /// As `kubectl apply` of one credential and its Secret, unless it is just being deleted.
+    fn declare(&mut self, key: &'static str, random: &mut fastrand::Rng) {
+        let before = self.server.get("applicationcredentials", key);
+        if before.is_some_and(|before| !before["metadata"]["deletionTimestamp"].is_null()) {
+            return;
+        }
+        let client = if key == "a" { 0 } else { random.u8(0..2) };
+        let secret = random.u8(0..3);
+        let is_everywhere = key == "a" || random.bool();
+        let is_suspended = key != "a" && random.u8(0..6) == 0;
+        let other = self.server.get("homeassistants", HOUSES[1]).unwrap();
+        let known = other["status"]["credentials"].as_array();
+        if !is_everywhere && !known.is_some_and(|known| known.iter().any(|of| of["name"] == key)) {
+            self.unknown.insert(key);
+        }
+        self.server.apply("secrets", key, |of| of["data"] = json!({"secret": encoded(secret)}));
+        self.server.apply("applicationcredentials", key, |of| {
+            let selector = if is_everywhere { json!({}) } else { json!({"house": HOUSES[0]}) };
+            of["spec"] = json!({
+                "domain": "spotify",
+                "clientId": format!("{key}-{client}"),
+                "clientSecretRef": {"name": key, "key": "secret"},
+                "targetSelector": {"matchLabels": selector},
+                "integration": {"setup": false},
+                "suspend": is_suspended,
+                "maxDeletes": "100%",
+            });
+        });
+    }
+
+    fn delete(&mut self, key: &'static str) {
+        let Some(object) = self.server.get("applicationcredentials", key) else { return };
+        let is_suspended = object["spec"]["suspend"] == true;
+        let since = Instant::now() - if is_suspended { PATIENCE } else { Duration::ZERO };
+        self.deleted.entry(key).or_insert(since);
+        self.server.delete("applicationcredentials", key);
+    }
+
+    /// What was waited for long enough, so that it may have stayed.
+    fn given_up(&self) -> Vec<&'static str> {
+        let given_up = self.deleted.iter().filter(|(_, at)| at.elapsed() >= PATIENCE);
+        given_up.map(|(key, _)| *key).collect()
+    }
+
+    fn strike_home(&self, random: &mut fastrand::Rng) -> String {
+        let (house, home) = random.choice(&self.homes).unwrap();
+        let what = match random.u8(0..8) {
+            0 => {
+                home.state().is_down = true;
+                home.disconnect();
+                "goes down"
+            }
+            1..=2 => {
+                home.state().is_down = false;
+                "comes up"
+            }
+            3 => {
+                home.disconnect();
+                "ends its connections"
+            }
+            4 => {
+                home.state().refuses = true;
+                "refuses everything"
+            }
+            5 => {
+                home.state().refuses = false;
+                "refuses no more"
+            }
+            6 => {
+                home.state().slow = Duration::from_secs(random.u64(0..20));
+                "is slow"
+            }
+            _ => {
+                let lost = format!("{}-0", KEYS[random.usize(1..KEYS.len())]);
+                let mut state = home.state();
+                state.shelf.credentials.retain(|held| held.client_id != ClientId::new(&*lost));
+                drop(state);
+                home.report();
+                "loses a credential"
+            }
+        };
+        format!("{house} {what}")
+    }
+
+    fn strike_server(&self, random: &mut fastrand::Rng) -> String {
+        match random.u8(0..8) {
+            0..=1 => {
+                let faults = [0, 20, 60, 100][random.usize(0..4)];
+                self.server.state().faults = faults;
+                format!("{faults} of 100 requests fail")
+            }
+            2 => {
+                self.server.compact();
+                "watches are too old".to_owned()
+            }
+            3 => {
+                self.server.end_watches();
+                "watches end".to_owned()
+            }
+            4 => {
+                self.server.delete("leases", "appcred");
+                "somebody deletes the Lease".to_owned()
+            }
+            5..=6 => {
+                let Some(number) = self.any_replica(random) else { return "nothing".to_owned() };
+                self.server.state().cut_off.insert(number);
+                format!("replica {number} is cut off")
+            }
+            _ => {
+                self.server.state().cut_off.clear();
+                "nobody is cut off".to_owned()
+            }
+        }
+    }
+
+    async fn strike_replica(&mut self, random: &mut fastrand::Rng) -> String {
+        let number = self.any_replica(random);
+        match (random.u8(0..4), number) {
+            (0, Some(number)) => {
+                self.replicas.remove(&number);
+                format!("replica {number} is killed")
+            }
+            (1, Some(number)) => {
+                let mut replica = self.replicas.remove(&number).unwrap();
+                replica.stop.cancel();
+                while replica.engine.join_next().await.is_some() {}
+                replica.end.cancel();
+                while replica.lease.join_next().await.is_some() {}
+                format!("replica {number} ends")
+            }
+            _ if self.replicas.len() < 3 => {
+                self.begin();
+                format!("replica {} begins", self.begun)
+            }
+            _ => "nothing".to_owned(),
+        }
+    }
+
+    async fn happen(&mut self, random: &mut fastrand::Rng) -> String {
+        let key = KEYS[random.usize(0..KEYS.len())];
+        match random.u8(0..16) {
+            0..=4 => {
+                self.declare(key, random);
+                format!("{key} is declared")
+            }
+            5..=6 if key != "a" => {
+                self.delete(key);
+                format!("{key} is deleted")
+            }
+            5..=9 => self.strike_home(random),
+            10..=12 => self.strike_server(random),
+            _ => self.strike_replica(random).await,
+        }
+    }
+
+    /// All is well from now on.
+    fn heal(&mut self, random: &mut fastrand::Rng) {
+        let mut state = self.server.state();
+        state.faults = 0;
+        state.cut_off.clear();
+        drop(state);
+        for home in self.homes.values() {
+            let mut state = home.state();
+            (state.is_down, state.refuses, state.slow) = (false, false, Duration::ZERO);
+        }
+        if self.replicas.is_empty() {
+            self.begin();
+        }
+        for key in KEYS {
+            self.declare(key, random);
+        }
+    }
+
+    #[track_caller]
+    fn keeps_accounts(&self, history: &str) {
+        for (house, home) in &self.homes {
+            let state = home.state();
+            for account in &state.shelf.config_entries {
+                assert!(state.shelf.in_force(account).is_some(), "{history}: {house} {account:?}");
+            }
+        }
+    }
+
+    /// Each house holds what is declared for it, once, and what was made by hand.
+    #[track_caller]
+    fn is_as_declared(&self, given_up: &[&str], history: &str) {
+        self.keeps_accounts(history);
+        for house in HOUSES {
+            let state = self.homes[&address(house)].state();
+            let mut held: Vec<String> = state.shelf.credentials.iter().map(told).collect();
+            let mut wanted = vec![format!("{BY_HAND} theirs -")];
+            let mut free = Vec::new();
+            for key in KEYS {
+                let object = self.server.get("applicationcredentials", key).unwrap_or_default();
+                let spec = &object["spec"];
+                let label = &spec["targetSelector"]["matchLabels"]["house"];
+                if spec["suspend"] == true {
+                    free.push(mark(key));
+                } else if spec.is_object() && (label.is_null() || *label == house) {
+                    let client = spec["clientId"].as_str().unwrap();
+                    wanted.push(format!("{client} {} {}", self.secret(key), mark(key)));
+                } else if given_up.contains(&key) || self.unknown.contains(key) {
+                    free.push(mark(key));
+                }
+            }
+            // What is suspended may be there in any state, and so may what was given up.
+            held.retain(|held| !free.iter().any(|mark| held.ends_with(mark)));
+            held.sort();
+            wanted.sort();
+            assert_eq!(held, wanted, "{history}: {house}");
+            for account in &state.shelf.config_entries {
+                assert_ne!(account.state, EntryState::SetupError, "{history}: {house}");
+            }
+        }
+    }
+
+    fn secret(&self, key: &str) -> String {
+        let object = self.server.get("secrets", key).unwrap();
+        let texts = (0..3).map(|number| (encoded(number), format!("secret-{number}")));
+        let texts: BTreeMap<String, String> = texts.collect();
+        texts[object["data"]["secret"].as_str().unwrap()].clone()
+    }
+
+    /// Each object says how it is, and none is left that is being deleted.
+    #[track_caller]
+    fn is_written_back(&self, history: &str) {
+        let all = KEYS.iter().map(|key| ("applicationcredentials", *key));
+        for (plural, name) in all.chain(HOUSES.map(|house| ("homeassistants", house))) {
+            let Some(object) = self.server.get(plural, name) else { continue };
+            let (metadata, status) = (&object["metadata"], &object["status"]);
+            assert!(metadata["deletionTimestamp"].is_null(), "{history}: {object:#}");
+            assert_eq!(
+                status["observedGeneration"], metadata["generation"],
+                "{history}: {object:#}"
+            );
+            let is_ready = |one: &Value| one["type"] == "Ready" && one["status"] == "True";
+            let is_suspended = object["spec"]["suspend"] == true;
+            let conditions = status["conditions"].as_array().unwrap();
+            assert!(is_suspended || conditions.iter().any(is_ready), "{history}: {object:#}");
+        }
+    }
+}
+
+fn encoded(secret: u8) -> String {
+    // `secret-0` and so on in Base64.
+    ["c2VjcmV0LTA=", "c2VjcmV0LTE=", "c2VjcmV0LTI="][usize::from(secret)].to_owned()
+}
+
+fn mark(key: &str) -> String {
+    format!("appcred:kubernetes.{NAMESPACE}:{key}")
+}
+
+fn told(held: &Credential) -> String {
+    let secret = held.client_secret.clear().unwrap().expose();
+    format!("{} {secret} {}", held.client_id, held.auth_domain.as_deref().unwrap_or("-"))
+}
+
+async fn simulate(seed: u64) {
+    let mut world = World::new(seed);
+    fastrand::seed(world.seed);
+    let mut random = fastrand::Rng::with_seed(seed);
+    KEYS.iter().for_each(|key| world.declare(key, &mut random));
+    (0..=random.u8(0..2)).for_each(|_| world.begin());
+    sleep(Duration::from_secs(60)).await;
+    let mut history = format!("history {seed}");
+    world.is_as_declared(&[], &history);
+    for _ in 0..6 + random.u8(0..20) {
+        history += &format!(", {}", world.happen(&mut random).await);
+        tracing::info!("{history}");
+        let pause = Duration::from_secs(1 << random.u8(0..9));
+        sleep(pause).await;
+        history += &format!(", {} s", pause.as_secs());
+        world.keeps_accounts(&history);
+        assert_eq!(world.server.state().violations, [""; 0], "{history}");
+    }
+    let given_up = world.given_up();
+    world.heal(&mut random);
+    sleep(PATIENCE * 2 + 4 * RESYNC).await;
+    world.is_as_declared(&given_up, &history);
+    world.is_written_back(&history);
+    is_at_rest(&world, &history).await;
+    assert_eq!(world.server.state().violations, [""; 0], "{history}");
+}
+
+/// Nothing is written any more, and nobody asks without need.
+async fn is_at_rest(world: &World, history: &str) {
+    let writes = || world.server.state().writes;
+    let requests = || world.server.state().requests;
+    let looks = || world.homes.values().map(|home| home.state().looks).collect::<Vec<_>>();
+    let before = (writes(), requests(), looks(), Instant::now());
+    sleep(Duration::from_secs(1200)).await;
+    assert_eq!(writes(), before.0, "{history}: it writes at rest");
+    // A look at the Lease every eighth of its duration or, where it is held, a renewal every third; and three watches.
+    let most = world.replicas.len() * (1200 * 8 / 15 + 3 * 8);
+    let asked = requests() - before.1;
+    assert!(asked <= most, "{history}: {asked} requests, and not {most}");
+    for (now, before) in looks().iter().zip(before.2) {
+        let looked = now - before;
+        assert!((3..=8).contains(&looked), "{history}: {looked} looks");
+    }
+}
+
+#[test]
+fn replicas_arrive_whatever_came_before() {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let seeds = match number("APPCRED_HISTORY") {
+        Some(seed) => {
+            // With --nocapture, that one says what it does.
+            let log = tracing_subscriber::fmt().with_env_filter("appcred=debug").with_test_writer();
+            log.init();
+            seed..seed + 1
+        }
+        None => 0..number("APPCRED_HISTORIES").unwrap_or(10),
+    };
+    for seed in seeds {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(simulate(seed));
+    }
+}
