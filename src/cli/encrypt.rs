@@ -57,20 +57,7 @@ pub(super) fn run(
 ) -> anyhow::Result<ExitStatus> {
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     if verb.files.iter().any(|file| file == Path::new("-")) {
-        if verb.files.len() > 1 {
-            bail!("`-` cannot be combined with files");
-        }
-        if verb.changes.format != OutputFormat::Text {
-            bail!("with `-` the result is an age file, which has one form: leave out --format");
-        }
-        let secret = files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
-            .context("cannot read standard input")?;
-        refuse("standard input", value_fault(secret.trim(), project.allow_placeholders))?;
-        let recipients =
-            recipients(global, &project, &verb.recipients, &global.folder.join(FIRST_MANIFEST))?;
-        console::print(&seal(secret.trim().as_bytes(), &recipients.names)?)?;
-        recipients.say();
-        return Ok(ExitStatus::Success);
+        return encrypt_stdin(global, verb, &project);
     }
     let _lock = lock_project(global)?;
     let files = files(global, &project, &verb.files);
@@ -120,6 +107,24 @@ pub(super) fn run(
         );
     }
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+/// Encrypts one secret from standard input to standard output.
+fn encrypt_stdin(global: &Global, verb: &Encrypt, project: &Project) -> anyhow::Result<ExitStatus> {
+    if verb.files.len() > 1 {
+        bail!("`-` cannot be combined with files");
+    }
+    if verb.changes.format != OutputFormat::Text {
+        bail!("with `-` the result is an age file, which has one form: leave out --format");
+    }
+    let secret = files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
+        .context("cannot read standard input")?;
+    refuse("standard input", value_fault(secret.trim(), project.allow_placeholders))?;
+    let place = global.folder.join(FIRST_MANIFEST);
+    let recipients = recipients(global, project, &verb.recipients, &place)?;
+    console::print(&seal(secret.trim().as_bytes(), &recipients.names)?)?;
+    recipients.say();
+    Ok(ExitStatus::Success)
 }
 
 /// Warns where none of the identities found opens what is encrypted, unless the recipient was named for this run.

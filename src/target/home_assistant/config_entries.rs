@@ -19,6 +19,7 @@ use super::messages::{
 };
 use super::named_by_id;
 use super::rest::Rest;
+use super::services::ReloadService;
 use crate::integrations::Release;
 use crate::model::{
     ConfigEntry, Credential, Domain, EntryId, EntryState, FlowId, UnreadAccounts, Visible,
@@ -150,7 +151,8 @@ pub(super) async fn reload(
     for (_, flow) in reauth_flows(connection).await?.iter().filter(|(of, _)| of == entry) {
         rest.abort_flow(&FlowId::new(flow.flow_id.clone())).await?;
     }
-    let reload = connection.ask::<IgnoredAny>(Command::reload(entry));
+    let reload =
+        connection.ask::<IgnoredAny>(Command::ReloadConfigEntry(ReloadService::new(entry)));
     match timeout(Duration::from_secs(RELOAD_TIMEOUT_SECONDS), reload).await {
         // HA goes on with it: the state says more than the time that it takes.
         Ok(Ok(_)) | Err(_) => {}

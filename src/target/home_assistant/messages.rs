@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
 use super::json::{Lenient, anything, text_or_none};
+use super::services::{Notification, ReloadService};
 use crate::model::{
     ClientId, Credential, CredentialId, Domain, EntryId, EntryState, NewCredential, Secret, Visible,
 };
@@ -105,45 +106,11 @@ pub(super) enum Command {
     ReloadConfigEntry(ReloadService),
 }
 
-/// HA goes on with a reload that was asked for as a service, also when the caller is gone. It ends one that
-/// was asked for by its REST API with the connection, and the account stays unloaded.
-#[derive(Debug, Serialize)]
-pub(super) struct ReloadService {
-    domain: &'static str,
-    service: &'static str,
-    service_data: ReloadedEntry,
-}
-
-#[derive(Debug, Serialize)]
-struct ReloadedEntry {
-    entry_id: EntryId,
-}
-
 impl Command {
-    /// Sets a config entry up afresh. HA answers when that has ended.
-    pub(super) fn reload(entry: &EntryId) -> Self {
-        Self::ReloadConfigEntry(ReloadService {
-            domain: "homeassistant",
-            service: "reload_config_entry",
-            service_data: ReloadedEntry { entry_id: entry.clone() },
-        })
-    }
-
     /// Whether HA may take its time for the answer, so that the caller sets the limit.
     pub(super) fn is_slow(&self) -> bool {
         matches!(self, Self::ReloadConfigEntry(_))
     }
-}
-
-/// A message that HA shows to people.
-#[derive(Debug, Serialize)]
-pub(super) struct Notification {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) notification_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) title: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) message: Option<String>,
 }
 
 /// A command on its way.

@@ -36,6 +36,7 @@ mod network;
 mod notification;
 mod present;
 mod rest;
+mod services;
 mod session;
 mod sign_in;
 mod turns;

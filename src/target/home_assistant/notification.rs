@@ -1,7 +1,8 @@
 //! Messages that HA shows to whoever opens it.
 
 use super::HomeAssistant;
-use super::messages::{Command, Notification};
+use super::messages::Command;
+use super::services::Notification;
 use crate::model::NotifyAction;
 use crate::target::Refusal;
 

@@ -19,7 +19,7 @@ use crate::model::{Domain, EntryId, FlowId, FlowStep, HandOverError, Secret};
 use crate::target::fence::FenceSlot;
 use crate::target::{Denial, TargetError};
 
-/// A removal waits until the integration has ended, some of which tell their cloud first.
+/// A removal waits until the integration has ended, some of which end something in their cloud first.
 const REMOVE_TIMEOUT_SECONDS: u64 = 120;
 /// The start of a flow waits until HA has installed what the integration needs.
 const FLOW_START_TIMEOUT_SECONDS: u64 = 300;
