@@ -65,10 +65,11 @@ fn desired(random: &mut Random) -> Desired {
         if !is_there || credentials.iter().any(same) {
             continue;
         }
+        let formerly = (random.below(5) == 0).then(|| ["k1", "k2", "k3", "k4"][random.below(4)]);
         credentials.push(DesiredCredential {
             key: Key::new(key).unwrap(),
             names_key: true,
-            formerly: Default::default(),
+            formerly: formerly.into_iter().map(|key| Key::new(key).unwrap()).collect(),
             domain,
             client_id,
             client_secret,
@@ -79,7 +80,7 @@ fn desired(random: &mut Random) -> Desired {
         });
     }
     Desired {
-        owner: Owner::new("house").unwrap(),
+        owner: Owner::new(["house", "house", "house", "cabin"][random.below(4)]).unwrap(),
         previous_owners: Default::default(),
         credentials,
         unidentified: Vec::new(),
