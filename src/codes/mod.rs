@@ -73,6 +73,8 @@ codes! {
         IntegrationDiffers = "integration_differs",
         /// A newer one of the same entry exists.
         Superseded = "superseded",
+        /// It is in force over the one that the entry has, as after a change that was taken back.
+        TakenBack = "taken_back",
         /// Its adoption was asked for.
         AdoptionAsked = "adoption_asked",
         /// No linked account uses what it shadowed now.

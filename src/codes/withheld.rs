@@ -19,6 +19,8 @@ codes! {
         UnreadableMark = "unreadable_mark",
         /// Several owners have claimed it, this one too.
         Disputed = "disputed",
+        /// Another entry of this owner has it.
+        OtherEntry = "other_entry",
         /// Another owner manages it.
         OtherOwner = "other_owner",
         /// One of the same key and client is of another owner.

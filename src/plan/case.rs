@@ -187,12 +187,28 @@ impl<'a> EntryCase<'a> {
         after: Option<StepId>,
         draft: &mut PlanDraft<'_>,
     ) -> Option<StepId> {
-        self.clear_away_reloading(group, &[], after, draft)
+        self.clear_away_for(group, Reason::Superseded, &[], after, draft)
     }
 
-    pub(super) fn clear_away_reloading(
+    /// Deletes what is beside the right one: first what is in force over it, so that accounts which do not run get the
+    /// right one, and then what it supersedes.
+    pub(super) fn clear_spare(
+        &self,
+        right: usize,
+        spare: Vec<usize>,
+        users: &[ConfigEntry],
+        after: Option<StepId>,
+        draft: &mut PlanDraft<'_>,
+    ) -> Option<StepId> {
+        let (over, under) = spare.into_iter().partition(|at| *at > right);
+        let last = self.clear_away_for(over, Reason::TakenBack, users, after, draft);
+        self.clear_away_for(under, Reason::Superseded, users, last.or(after), draft).or(last)
+    }
+
+    fn clear_away_for(
         &self,
         group: Vec<usize>,
+        why: Reason,
         users: &[ConfigEntry],
         after: Option<StepId>,
         draft: &mut PlanDraft<'_>,
@@ -203,7 +219,8 @@ impl<'a> EntryCase<'a> {
                 continue;
             }
             draft.set_state(at, CredentialState::Superseded(self.entry.key.clone()));
-            let reason = if self.is_claim(at) { Reason::Unclaimed } else { Reason::Superseded };
+            let is_unclaimed = self.is_claim(at) && why == Reason::Superseded;
+            let reason = if is_unclaimed { Reason::Unclaimed } else { why };
             let action = Action::Delete { old: self.index.get(at).held(), remove: Vec::new() };
             let after = last.or(after);
             last = Some(draft.step_reloading(action, vec![reason], users.to_vec(), after));

@@ -60,7 +60,7 @@ impl EntryCase<'_> {
                     spare.into_iter().partition(|at| self.is_referenced_by_id(*at));
                 self.set_states(&referenced, &CredentialState::Shadowed(key()), draft);
                 let users = self.index.users(&self.entry.domain, name);
-                self.clear_away_reloading(free, &users, after, draft)
+                self.clear_spare(right, free, &users, after, draft)
             }
             Condition::Unknown => {
                 draft.secret_is_unknown(self.entry);
@@ -102,7 +102,12 @@ impl EntryCase<'_> {
         }
         match self.condition(claims) {
             Condition::Missing | Condition::Unknown => after,
-            Condition::Right { spare, .. } => self.clear_away(spare, after, draft).or(after),
+            Condition::Right { right, spare } => {
+                let is_over = spare.iter().any(|at| *at > right);
+                let users = self.index.users(&self.entry.domain, text);
+                let users = if is_over { users } else { Vec::new() };
+                self.clear_spare(right, spare, &users, after, draft).or(after)
+            }
             Condition::Wrong { reasons, free, .. } => {
                 let action = Action::Claim { wanted: self.wanted(text), old: self.held(&free) };
                 let others = self.claim_of_others(text);

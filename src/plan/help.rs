@@ -34,6 +34,9 @@ impl Why {
             Self::Disputed { .. } => {
                 "remove the entry from all projects but one and apply that; or, if the owner was renamed, name the old one under `previous_owners`"
             }
+            Self::OtherEntry { .. } => {
+                "give this entry another `key`; or remove those accounts in Home Assistant, and link them anew after the next run"
+            }
             Self::OtherOwner { .. } => {
                 "only one project can manage it: remove the entry from one of them and apply that; or, if the owner was renamed, name the old one under `previous_owners`"
             }

@@ -39,7 +39,7 @@ impl EntryCase<'_> {
             return None;
         }
         let kept = claims.clone().find(|at| !is_given_up(*at))?;
-        Some(Why::OtherOwner { by: index.ownership(kept)?.mark.clone() })
+        Some(self.why_marked(&index.ownership(kept)?.mark))
     }
 
     /// A credential of this client that a claim of the implementation would cover, though it is
@@ -135,10 +135,17 @@ impl EntryCase<'_> {
         index.all_claims(&entry.domain, mark).iter().copied().find(is_of_other)
     }
 
+    fn why_marked(&self, by: &Mark) -> Why {
+        match by.owner == self.mark.owner {
+            true => Why::OtherEntry { key: by.key.clone() },
+            false => Why::OtherOwner { by: by.clone() },
+        }
+    }
+
     pub(super) fn why_foreign(&self, at: usize) -> Why {
         let held = self.index.get(at).held();
         match self.index.owned_by(at) {
-            OwnedBy::One(ownership) => Why::OtherOwner { by: ownership.mark.clone() },
+            OwnedBy::One(ownership) => self.why_marked(&ownership.mark),
             OwnedBy::Several(by) => Why::Disputed { by: by.clone() },
             OwnedBy::Nobody => Why::Foreign { held },
             OwnedBy::Unreadable => Why::UnreadableMark { held },

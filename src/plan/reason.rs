@@ -25,6 +25,8 @@ pub enum Reason {
     IntegrationDiffers,
     /// A newer one of the same entry is there.
     Superseded,
+    /// It is in force over the one that is right, as after a change that was taken back.
+    TakenBack,
     /// It was made by hand, and taking it over was asked for.
     AdoptionAsked,
     /// No linked account uses what it shadowed any more.

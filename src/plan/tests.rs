@@ -143,6 +143,7 @@ fn why(why: &Why) -> String {
         Why::MayBeCloud { by } => format!("may be cloud {}", by.len()),
         Why::Foreign { held } => format!("foreign {}", held.id),
         Why::OwnerDiffers { held, owner } => format!("of {owner} {}", held.id),
+        Why::OtherEntry { key } => format!("of entry {key}"),
         Why::OtherOwner { by } => format!("claimed by {by}"),
         Why::SeveralByHand { held } => format!("one of {}", ids(held)),
         Why::UnreadAccounts { unread } => format!("unread {}", unread.len()),
@@ -329,7 +330,7 @@ fn a_key_that_a_renamed_entry_still_needs_cannot_be_used_again() {
         let again = DesiredCredential { client_id: ClientId::new("new"), ..wanted("a") };
         desired.credentials.push(again);
     });
-    check(&plan, &["! + a claimed by appcred:house:c"]);
+    check(&plan, &["! + a of entry c"]);
 }
 
 /// The entry of account `a` was renamed, and a new one has its old name.
@@ -543,7 +544,7 @@ fn a_rotation_taken_back_puts_the_old_one_in_force() {
         other.client_secret = Secret::new("s2").into();
         observed.credentials.push(other);
     });
-    check(&plan, &["- spotify_id_a_2 [Superseded]"]);
+    check(&plan, &["- spotify_id_a_2 [TakenBack]"]);
 }
 
 #[test]
@@ -737,7 +738,7 @@ fn a_claim_that_cannot_be_replaced_is_not_given_up() {
         observed.config_entries = vec![linked(text)];
     });
     let replaced = format!("! claim {text} for spotify_id_a claimed by appcred:cabin:x");
-    check(&plan, &["! + a claimed by appcred:house:b", &replaced]);
+    check(&plan, &["! + a of entry b", &replaced]);
 }
 
 /// With the client that the entry has now, the text would claim what somebody made by hand.

@@ -102,7 +102,12 @@ pub enum Why {
         /// These.
         by: BTreeSet<Mark>,
     },
-    /// Another owner or another entry manages it.
+    /// Another entry of this owner has it: linked accounts are its own that name this key.
+    OtherEntry {
+        /// The key of that one, or the last that had it.
+        key: Key,
+    },
+    /// Another owner manages it.
     OtherOwner {
         /// That one.
         by: Mark,
@@ -260,6 +265,10 @@ impl fmt::Display for Why {
                 let by = listed(by.iter().map(entry_of), " and ");
                 write!(f, "{by} have claimed it: none of them changes it")
             }
+            Self::OtherEntry { key } => write!(
+                f,
+                "the entry `{key}` has it: linked accounts are its own that were linked under this key"
+            ),
             Self::OtherOwner { by } => write!(f, "{} manages it", entry_of(by)),
             Self::OwnerDiffers { held, owner } => write!(
                 f,

@@ -273,11 +273,13 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
     }
 
     /// A run that was cut off may have left a new credential with which no account was seen to
-    /// run. The old one beside it goes only after that.
+    /// run. The old one beside it goes only after that; one that is in force itself says nothing of the new one.
     async fn keep_what_is_unproven(&mut self) {
         let mut accounts = Vec::new();
         for (at, task) in self.tasks.iter().enumerate() {
-            if task.is_open() && matches!(task.step.action, Action::Delete { .. }) {
+            let is_in_force = task.step.reasons.contains(&Reason::TakenBack);
+            let is_delete = matches!(task.step.action, Action::Delete { .. });
+            if task.is_open() && is_delete && !is_in_force {
                 let down = task.step.reload.iter().filter(|entry| is_down(&entry.state));
                 accounts.extend(down.map(|entry| (at, entry)));
             }

@@ -554,7 +554,7 @@ proptest! {
         let is_blocked = |why: &Why| {
             matches!(
                 why,
-                Why::OtherOwner { .. } | Why::Foreign { .. } | Why::Disputed { .. }
+                Why::OtherOwner { .. } | Why::OtherEntry { .. } | Why::Foreign { .. } | Why::Disputed { .. }
                     | Why::SeveralByHand { .. } | Why::SeveralRenamed { .. }
             )
         };
@@ -853,7 +853,7 @@ proptest! {
             // With the new entry there are two that an account may have been linked with.
             Why::SeveralEntries { .. } => false,
             // Nor is what would begin one written.
-            Why::Disputed { .. } | Why::OtherOwner { .. } => {
+            Why::Disputed { .. } | Why::OtherOwner { .. } | Why::OtherEntry { .. } => {
                 !withheld.action.for_entry().is_some_and(was_claimed)
             }
             _ => true,
@@ -1194,6 +1194,26 @@ fn a_secret_that_does_not_work_leaves_the_old_one_in_force() {
     assert_eq!(content(&shelf), before);
     let told = plan(&desired("wrong"), &shelf.observed(), &Policy::default());
     assert!(matches!(told.steps[0].action, Action::Replace { .. }));
+}
+
+/// A rotation was not finished since the account did not run, and is taken back: what is in force goes though the
+/// account does not run with it.
+#[test]
+fn a_rotation_that_is_taken_back_leaves_the_first_secret_in_force() {
+    let mut shelf = Shelf::new(Vec::new(), Vec::new());
+    for secret in ["first", "second"] {
+        let mut made = Shelf::new(Vec::new(), Vec::new());
+        run(&mut made, &only("one", secret), &Policy::default());
+        let id = shelf.next_id(&Domain::new("spotify"), &ClientId::new("one"));
+        shelf.credentials.push(Credential { id, ..made.credentials.remove(0) });
+    }
+    shelf.link(&Domain::new("spotify"), "appcred:house:k1");
+    shelf.config_entries[0].state = EntryState::SetupRetry;
+    shelf.wrong = Some("second");
+    let outcomes = run(&mut shelf, &only("one", "first"), &Policy::default());
+    assert!(matches!(outcomes[..], [StepOutcome { outcome: Outcome::Done, .. }]), "{outcomes:?}");
+    let [held] = &shelf.credentials[..] else { panic!("{:?}", content(&shelf)) };
+    assert_eq!(held.client_secret.clear().unwrap().expose(), "first");
 }
 
 /// An account names this entry's claim of what a person made, which is gone; what another key's claim says of it is
