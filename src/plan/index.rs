@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use crate::model::{
-    ClientId, ConfigEntry, Credential, CredentialId, Desired, DesiredCredential, Domain, Held,
-    KnownDomains, Mark, Observed, is_alike,
+    ClientId, ConfigEntry, Credential, CredentialId, Desired, DesiredCredential, Domain,
+    EntryState, Held, KnownDomains, Mark, Observed, is_alike,
 };
 use crate::suggest::nearest;
 
@@ -52,7 +52,47 @@ impl<'a> Index<'a> {
         for entry in &observed.config_entries {
             index.add_user(entry);
         }
+        index.add_users_of_lost(desired);
         index
+    }
+
+    /// HA does not tell what an account names that finds nothing. Where this owner has claimed what is lost, that
+    /// was named by an account: by each that may be it, so that it is created again. One that does not find it then
+    /// named something else, and it goes.
+    fn add_users_of_lost(&mut self, desired: &Desired) {
+        let may_have_lost = |account: &&ConfigEntry| {
+            let is_down = matches!(account.state, EntryState::SetupError | EntryState::SetupRetry);
+            account.implementation.is_none() && is_down
+        };
+        let accounts: Vec<&ConfigEntry> =
+            self.observed.config_entries.iter().filter(may_have_lost).collect();
+        if accounts.is_empty() {
+            return;
+        }
+        for (at, credential) in self.all().iter().enumerate() {
+            let (Some(text), Some(claim)) = (&credential.auth_domain, credential.claim()) else {
+                continue;
+            };
+            let is_ours = |of: &Ownership| *desired.present_name(&of.mark.owner) == desired.owner;
+            let named = text
+                .strip_suffix(claim.implementation.as_str())
+                .map_or("", |before| &text[before.len()..]);
+            let name = (&credential.domain, named);
+            if self.ownership(at).is_none_or(|of| !is_ours(of))
+                || self.by_implementation.contains_key(&name)
+            {
+                continue;
+            }
+            let mut of_domain =
+                accounts.iter().filter(|account| account.domain == credential.domain);
+            let users = self.users.entry(name).or_default();
+            if users.is_empty() {
+                users.extend(&mut of_domain);
+            }
+            if users.is_empty() {
+                self.users.swap_remove(&name);
+            }
+        }
     }
 
     /// HA spells an integration in one way. Where a storage spells it otherwise, the account counts as one

@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::model::{
-    AccountName, ConfigEntry, DesiredCredential, Domain, Implementation, Key, Live, Mark, NoSetUp,
-    OnDelete, OpenFlow, Owner, Policy, Purpose, SetUpId,
+    AccountName, Claim, ConfigEntry, Credential, DesiredCredential, Domain, Implementation, Key,
+    Live, Mark, NoSetUp, OnDelete, OpenFlow, Owner, Policy, Purpose, SetUpId,
 };
 
 use super::action::{Action, Reason, SetupState, StepId, Wanted};
@@ -69,6 +69,8 @@ pub(super) struct SetUpContext<'a> {
     pub(super) live: &'a Live,
     flows: IndexMap<(&'a Purpose, &'a Domain), usize>,
     coming: IndexMap<Key, Coming>,
+    /// Under which texts an entry gets credentials.
+    created: IndexMap<Key, Vec<SmolStr>>,
     /// The credentials that are of an entry.
     held: IndexMap<Key, Vec<usize>>,
 }
@@ -84,11 +86,15 @@ impl<'a> SetUpContext<'a> {
             (wanted.key.clone(), Coming { step: step.id, client_id_differs })
         });
         let coming = coming.collect();
+        let mut created: IndexMap<Key, Vec<SmolStr>> = IndexMap::new();
+        for (_, wanted) in draft.creations() {
+            created.entry(wanted.key.clone()).or_default().push(wanted.auth_domain.clone());
+        }
         let mut held: IndexMap<Key, Vec<usize>> = IndexMap::new();
         for (at, key) in draft.held() {
             held.entry(key.clone()).or_default().push(at);
         }
-        Self { live, flows, coming, held }
+        Self { live, flows, coming, created, held }
     }
 }
 
@@ -152,16 +158,39 @@ impl SetUpCase<'_> {
         }
         let mark = self.mark.to_string();
         let mut implementations = BTreeSet::from([mark.as_str()]);
-        let held = self.context.held.get(&self.entry.key).into_iter().flatten();
-        let held = held.map(|at| self.index.get(*at));
+        implementations.extend(self.created());
+        let held = self.held();
         implementations.extend(
-            held.filter(|credential| credential.domain == *domain)
-                .flat_map(|credential| [credential.implementation(), credential.id.as_str()]),
+            held.flat_map(|credential| [credential.implementation(), credential.id.as_str()]),
         );
         implementations
             .into_iter()
             .flat_map(|implementation| self.index.users(domain, implementation))
             .collect()
+    }
+
+    /// Under which texts the entry gets credentials.
+    fn created(&self) -> impl Iterator<Item = &str> {
+        let created = self.context.created.get(&self.entry.key);
+        created.into_iter().flatten().map(SmolStr::as_str)
+    }
+
+    fn held(&self) -> impl Iterator<Item = &Credential> {
+        let held = self.context.held.get(&self.entry.key).into_iter().flatten();
+        held.map(|at| self.index.get(*at))
+            .filter(|credential| credential.domain == self.entry.domain)
+    }
+
+    /// The text by which a new account is linked: the mark, or what accounts name since the entry had another key
+    /// or took over what was made by hand. None where nothing is there, as the mark may be withheld.
+    fn offered(&self) -> Option<SmolStr> {
+        let mark = self.mark.to_smolstr();
+        let held = self.held().map(Credential::implementation);
+        let all: Vec<&str> = self.created().chain(held).collect();
+        if all.contains(&mark.as_str()) {
+            return Some(mark);
+        }
+        all.into_iter().find(|text| Claim::parse(text).is_none()).map(SmolStr::from)
     }
 
     fn flow_of(&self, purpose: &Purpose) -> Option<(usize, &OpenFlow)> {
@@ -213,11 +242,7 @@ impl SetUpCase<'_> {
         coming: Option<&Coming>,
         draft: &mut PlanDraft<'_>,
     ) -> Option<usize> {
-        let mark = self.mark.to_smolstr();
-        // Its mark may be withheld while other credentials of it are there.
-        if coming.is_none() && self.index.implementing(&self.entry.domain, &mark).is_empty() {
-            return None;
-        }
+        let offered = self.offered()?;
         let (purpose, reason) = match name {
             Some(name) => {
                 (Purpose::Account(self.mark.clone(), name.clone()), Reason::AccountNotLinked)
@@ -226,7 +251,7 @@ impl SetUpCase<'_> {
         };
         let open = self.flow_of(&purpose).filter(|_| coming.is_none());
         let action = Action::SetUp {
-            wanted: self.wanted(mark),
+            wanted: self.wanted(offered),
             name: name.cloned(),
             account: None,
             open: open.map(|(_, flow)| flow.id.clone()),

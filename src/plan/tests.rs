@@ -526,6 +526,26 @@ fn a_credential_that_an_account_names_by_its_id_is_shadowed() {
     assert_eq!(plan.steps[1].action.created().unwrap().auth_domain, "spotify_id_a");
 }
 
+/// A running HA does not tell what an account names that finds nothing.
+#[test]
+fn what_an_entry_has_claimed_and_somebody_deleted_is_created_again_for_an_account_that_finds_nothing()
+ {
+    let plan = |state: EntryState| {
+        planned(|desired, observed, _| {
+            desired.credentials[0].key = Key::new("c").unwrap();
+            let claim = "appcred:house:c:appcred:house:a";
+            observed.credentials[0] = held("claim", &desired.credentials[0], Some(claim));
+            let account = linked("x");
+            let account = ConfigEntry { state: state.clone(), implementation: None, ..account };
+            observed.config_entries.push(account);
+        })
+    };
+    check(&plan(EntryState::SetupError), &["+ c [NotObserved] reload"]);
+    let created = plan(EntryState::SetupRetry);
+    assert_eq!(created.steps[0].action.created().unwrap().auth_domain, "appcred:house:a");
+    check(&plan(EntryState::Loaded), &["+ c [NotObserved]", "- claim [Unclaimed]"]);
+}
+
 #[test]
 fn an_interrupted_rotation_is_finished() {
     let plan = planned(|desired, observed, _| {

@@ -86,6 +86,19 @@ fn ann_and_bob(release: Release) -> Linking {
     linking
 }
 
+each_release!(ha_account_is_linked_by_what_a_renamed_entry_has);
+fn ha_account_is_linked_by_what_a_renamed_entry_has(release: Release) {
+    let linking = ann_and_bob(release);
+    linking.names_and(&["Ann", "Bob", "Cleo"], "    key: other\n    formerly: [family]\n");
+    linking.apply();
+    let links = linking.links();
+    assert_eq!(links.keys().collect::<Vec<_>>(), ["Cleo"]);
+    linking.consent_as(&links["Cleo"], "cleo");
+    linking.apply();
+    linking.is_in_sync();
+    assert_eq!(linking.linked().len(), 3);
+}
+
 each_release!(ha_accounts_of_one_credential_are_each_linked_by_their_own_consent);
 fn ha_accounts_of_one_credential_are_each_linked_by_their_own_consent(release: Release) {
     let linking = Linking::new(release);

@@ -189,10 +189,10 @@ impl Linking {
     }
 
     #[track_caller]
-    fn is_whole_again(&self, account: &str) {
+    fn is_whole_again(&self, account: &str, held: usize) {
         assert_eq!(self.ha.state_of(account), "loaded");
         assert_eq!(self.accounts("linked_account").len(), 1);
-        assert_eq!(self.ha.credentials().len(), 1);
+        assert_eq!(self.ha.credentials().len(), held);
         assert!(self.reauth_flows().is_empty());
         let plan = self.json(&["plan"]);
         assert_eq!(plan["steps"], json!([]), "{plan:#}");
@@ -204,7 +204,21 @@ fn ha_account_whose_credential_was_deleted_by_hand_finds_it_again(release: Relea
     let (linking, account) = linked(release);
     linking.delete_by_hand(&account);
     linking.apply();
-    linking.is_whole_again(&account);
+    linking.is_whole_again(&account, 1);
+}
+
+each_release!(ha_account_of_a_renamed_entry_whose_credential_was_deleted_by_hand_finds_it_again);
+fn ha_account_of_a_renamed_entry_whose_credential_was_deleted_by_hand_finds_it_again(
+    release: Release,
+) {
+    let (linking, account) = linked(release);
+    let renamed = linking.entry("linked_account", "Anna", "anna", "first")
+        + "    key: other\n    formerly: [anna]\n";
+    linking.house.declare(&[renamed]);
+    linking.apply();
+    linking.delete_by_hand(&account);
+    linking.apply();
+    linking.is_whole_again(&account, 2);
 }
 
 each_release!(ha_account_that_a_cut_off_run_left_down_is_reloaded_by_the_next);
@@ -216,7 +230,7 @@ fn ha_account_that_a_cut_off_run_left_down_is_reloaded_by_the_next(release: Rele
     let planned = linking.appcred(&["plan", "--detailed-exitcode"]).status(2).run().stdout;
     assert!(planned.contains("reload linked_account \"Anna\""), "{planned}");
     linking.apply();
-    linking.is_whole_again(&account);
+    linking.is_whole_again(&account, 1);
 }
 
 each_release!(ha_rotation_killed_at_the_reload_is_finished_by_the_next_run);
@@ -234,7 +248,7 @@ fn ha_rotation_killed_at_the_reload_is_finished_by_the_next_run(release: Release
         running.signal(Signal::KILL);
         running.finish();
         linking.apply();
-        linking.is_whole_again(&account);
+        linking.is_whole_again(&account, 1);
         assert_eq!(linking.ha.credentials()[0]["client_secret"], secret);
     }
 }

@@ -59,7 +59,8 @@ impl Shelf {
 
     /// Links an account.
     pub(crate) fn link(&mut self, domain: &Domain, implementation: &str) {
-        let numbers = self.config_entries.iter().filter_map(|of| of.id.as_str().parse::<u32>().ok());
+        let numbers =
+            self.config_entries.iter().filter_map(|of| of.id.as_str().parse::<u32>().ok());
         let next = numbers.max().map_or(0, |last| last + 1);
         self.config_entries.push(ConfigEntry {
             id: EntryId::new(next.to_string()),
