@@ -35,7 +35,8 @@ use super::{GitArgs, Global, console, environment, plan_file};
 ///
 /// With --key, --domain or --exclude everything is planned as ever, and then what is not selected is left out:
 /// it is neither created, changed nor deleted. What no entry declares any more is deleted where its own key and
-/// integration are selected, as `list` shows them; what nobody manages has no key. Limits such as
+/// integration are selected, as `list` shows them; what an entry had for another integration goes with the entry;
+/// what nobody manages has no key. Limits such as
 /// `max_deletes` count all. What must be done after a step that is left out is not done.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:

@@ -80,11 +80,24 @@ fn one_heir_a_former_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
             let others = heirs.entry(former).or_default();
             if let Some(other) = others.iter().find(|other| other.targets.overlap(&entry.targets)) {
                 let both = for_both(entry, other);
-                let message = format!(
-                    "the former key `{former}` also belongs to another entry{both}, or is the entry's own key"
-                );
-                let help =
-                    "a former key belongs to one entry: remove it under `formerly` of all others";
+                let (message, help) = if entry.key.value == *former {
+                    (
+                        format!("`formerly` has the entry's own key `{former}`"),
+                        "remove it there".to_owned(),
+                    )
+                } else if other.key.value == *former {
+                    (
+                        format!("the former key `{former}` is the key of another entry now{both}"),
+                        format!(
+                            "give that one another `key`: without `formerly`, the accounts that were linked under `{former}` would get its client"
+                        ),
+                    )
+                } else {
+                    (
+                        format!("the former key `{former}` also belongs to another entry{both}"),
+                        "a former key belongs to one entry: remove it under `formerly` of all others".to_owned(),
+                    )
+                };
                 let problem =
                     twice(ProblemCode::DuplicateFormerKey, message, &entry.key, &other.key);
                 problems.push(problem.help(help));
