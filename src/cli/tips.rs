@@ -22,6 +22,7 @@ const VERBS: &[(&str, &str)] = &[
     ("link", "authorize"),
     ("auth", "authorize"),
     ("test", "verify"),
+    #[cfg(not(feature = "kubernetes"))]
     ("export", "import"),
     ("config", "edit"),
     ("decrypt", "edit"),
@@ -147,7 +148,6 @@ mod tests {
     fn what_other_tools_call_it_leads_to_what_it_is_called_here() {
         for (arguments, expected) in [
             ("check", "'validate'"),
-            ("export", "'import'"),
             ("get", "'list'"),
             ("up", "'apply'"),
             ("config", "'edit'"),
