@@ -10,7 +10,7 @@ impl Why {
     pub fn help(&self) -> &'static str {
         match self {
             Self::InUse { .. } => {
-                "put the entry back, or remove the integration first: in Home Assistant while it runs, or with --remove-integrations"
+                "have an entry declare it for this target, or remove the integration first: in Home Assistant, or with --remove-integrations while that runs"
             }
             Self::MayBeCloud { .. } => {
                 "remove the integration in Home Assistant if it may go: the credential is deleted by the next run"

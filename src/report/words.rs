@@ -25,7 +25,7 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::Superseded => "a newer one of the same entry exists",
         Reason::TakenBack => "it is in force, and an earlier one is what the entry has now",
         Reason::AdoptionAsked => "made by hand, and to be taken over",
-        Reason::LetGo => "no linked account uses the one made by hand now",
+        Reason::LetGo => "no linked account uses the earlier one now",
         Reason::Unclaimed => "what it claimed is gone or has another claim",
         Reason::Renamed => "the entry had another key, or its owner another name",
         Reason::TakenForRenamed => {
