@@ -56,7 +56,7 @@ impl<'a> Index<'a> {
         index
     }
 
-    /// HA does not tell what an account names that finds nothing. Where this owner has claimed what is lost, that
+    /// HA does not say what an account names that finds nothing. Where this owner has claimed what is lost, that
     /// was named by an account: by each that may be it, so that it is created again. One that does not find it then
     /// named something else, and it goes.
     fn add_users_of_lost(&mut self, desired: &Desired) {

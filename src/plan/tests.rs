@@ -526,7 +526,7 @@ fn a_credential_that_an_account_names_by_its_id_is_shadowed() {
     assert_eq!(plan.steps[1].action.created().unwrap().auth_domain, "spotify_id_a");
 }
 
-/// A running HA does not tell what an account names that finds nothing.
+/// A running HA does not say what an account names that finds nothing.
 #[test]
 fn what_an_entry_has_claimed_and_somebody_deleted_is_created_again_for_an_account_that_finds_nothing()
  {
