@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
-use crate::model::{Claim, DesiredCredential};
+use crate::model::{Claim, DesiredCredential, Mark};
 
 use super::action::{Action, Adoption, CredentialState, Reason, StepId};
 use super::case::EntryCase;
@@ -191,7 +191,9 @@ impl EntryCase<'_> {
         }
         for id in self.context.lost_ids.own(self.entry) {
             let lost = all.entry(id.into()).or_default();
-            lost.reason.get_or_insert(Reason::ReferencedById);
+            let is_mark = Mark::parse(id).is_some();
+            let reason = if is_mark { Reason::Renamed } else { Reason::ReferencedById };
+            lost.reason.get_or_insert(reason);
         }
         for at in self.by_hand.iter().copied() {
             let name = self.index.get(at).implementation();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
-use crate::model::{Adopt, Desired, DesiredCredential, Domain, Key, first_id, first_ids};
+use crate::model::{Adopt, Desired, DesiredCredential, Domain, Key, Mark, first_id, first_ids};
 
 use super::action::Action;
 use super::case::EntryCase;
@@ -13,7 +13,7 @@ use super::index::Index;
 use super::ownership::Assignment;
 use super::withheld::Why;
 
-/// The ids that were lost and that nobody has claimed, each with the entries that may have had it: it is
+/// The ids and earlier marks that were lost and that nobody has claimed, each with the entries that may have had it: it is
 /// the entry's where there is one alone.
 #[derive(Default)]
 pub(super) struct LostIds<'a>(IndexMap<&'a Domain, Vec<(&'a str, BTreeSet<&'a Key>)>>);
@@ -37,7 +37,9 @@ impl<'a> LostIds<'a> {
         for (domain, id) in lost {
             let by_id = first_ids(id).filter_map(|id| by_first_id.get(&(domain, id.to_owned())));
             let holds_it_now = index.of_id(domain, id).and_then(entry_of);
-            let keys = named_or_all(id, by_id.flatten().copied().chain(holds_it_now).collect());
+            let had_mark = with_earlier_mark(desired, domain, id);
+            let all = by_id.flatten().copied().chain(holds_it_now).chain(had_mark);
+            let keys = named_or_all(id, all.collect());
             made.0.entry(domain).or_default().push((id, keys));
         }
         made
@@ -64,6 +66,25 @@ fn by_first_id(desired: &Desired) -> BTreeMap<(&Domain, String), Vec<&DesiredCre
         }
     }
     by_id
+}
+
+/// The entry that had a mark before it or its owner got another name, as manifests say.
+fn with_earlier_mark<'a>(
+    desired: &'a Desired,
+    domain: &Domain,
+    text: &str,
+) -> Option<&'a DesiredCredential> {
+    let mark =
+        Mark::parse(text).filter(|mark| *desired.present_name(&mark.owner) == desired.owner)?;
+    let is_of_owner = mark.owner == desired.owner;
+    let declared = desired.credentials.iter().map(|entry| (&entry.key, &entry.domain));
+    let unidentified = desired.unidentified.iter().map(|entry| (&entry.key, &entry.domain));
+    if is_of_owner && declared.chain(unidentified).any(|of| of == (&mark.key, domain)) {
+        return None;
+    }
+    let mut entries = desired.credentials.iter().filter(|entry| entry.domain == *domain);
+    entries
+        .find(|entry| entry.formerly.contains(&mark.key) || !is_of_owner && entry.key == mark.key)
 }
 
 /// Those of the entries that name an id themselves; all where none does.

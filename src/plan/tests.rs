@@ -526,6 +526,31 @@ fn a_credential_that_an_account_names_by_its_id_is_shadowed() {
     assert_eq!(plan.steps[1].action.created().unwrap().auth_domain, "spotify_id_a");
 }
 
+#[test]
+fn what_an_entry_or_its_owner_was_called_is_created_again_where_all_is_lost_and_an_account_names_it()
+ {
+    for (account, change) in [
+        (
+            "appcred:house:a",
+            (|desired: &mut Desired| {
+                desired.credentials[0].key = Key::new("c").unwrap();
+                desired.credentials[0].formerly = [Key::new("a").unwrap()].into();
+            }) as fn(&mut Desired),
+        ),
+        ("appcred:old:a", |desired| desired.previous_owners = [Owner::new("old").unwrap()].into()),
+    ] {
+        let plan = planned(|desired, observed, _| {
+            change(desired);
+            observed.credentials.remove(0);
+            observed.config_entries = vec![linked(account)];
+        });
+        let key = plan.steps[0].action.created().unwrap().key.clone();
+        let claim = format!("claim appcred:house:{key}:{account} [Renamed]");
+        check(&plan, &[&claim, &format!("+ {key} [NotObserved] reload")]);
+        assert_eq!(plan.steps[1].action.created().unwrap().auth_domain, account);
+    }
+}
+
 /// A running HA does not say what an account names that finds nothing.
 #[test]
 fn what_an_entry_has_claimed_and_somebody_deleted_is_created_again_for_an_account_that_finds_nothing()
