@@ -104,8 +104,8 @@ impl EntryCase<'_> {
             Condition::Missing | Condition::Unknown => after,
             Condition::Right { right, spare } => {
                 let is_over = spare.iter().any(|at| *at > right);
-                let users = self.index.users(&self.entry.domain, text);
-                let users = if is_over { users } else { Vec::new() };
+                let users = is_over.then(|| self.index.users(&self.entry.domain, text));
+                let users = users.unwrap_or_default();
                 self.clear_spare(right, spare, &users, after, draft).or(after)
             }
             Condition::Wrong { reasons, free, .. } => {

@@ -74,23 +74,20 @@ impl<'a> Index<'a> {
                 continue;
             };
             let is_ours = |of: &Ownership| *desired.present_name(&of.mark.owner) == desired.owner;
-            let named = text
-                .strip_suffix(claim.implementation.as_str())
-                .map_or("", |before| &text[before.len()..]);
-            let name = (&credential.domain, named);
-            if self.ownership(at).is_none_or(|of| !is_ours(of))
-                || self.by_implementation.contains_key(&name)
+            // A claim ends with what it claims.
+            let claimed = &text[text.len() - claim.implementation.len()..];
+            let name = (&credential.domain, claimed);
+            let is_lost = !self.by_implementation.contains_key(&name);
+            if !is_lost
+                || self.users.contains_key(&name)
+                || !self.ownership(at).is_some_and(is_ours)
             {
                 continue;
             }
-            let mut of_domain =
-                accounts.iter().filter(|account| account.domain == credential.domain);
-            let users = self.users.entry(name).or_default();
-            if users.is_empty() {
-                users.extend(&mut of_domain);
-            }
-            if users.is_empty() {
-                self.users.swap_remove(&name);
+            let of_domain = accounts.iter().filter(|of| of.domain == credential.domain).copied();
+            let users: Vec<_> = of_domain.collect();
+            if !users.is_empty() {
+                self.users.insert(name, users);
             }
         }
     }

@@ -10,7 +10,7 @@ use super::action::Action;
 use super::case::EntryCase;
 use super::draft::PlanDraft;
 use super::index::Index;
-use super::ownership::Assignment;
+use super::ownership::{Assignment, Heirs};
 use super::withheld::Why;
 
 /// The ids and earlier marks that were lost and that nobody has claimed, each with the entries that may have had it: it is
@@ -33,11 +33,17 @@ impl<'a> LostIds<'a> {
             return made;
         }
         let by_first_id = by_first_id(desired);
+        let heirs = Heirs::new(desired, entries);
         let entry_of = |at: usize| assignment.entry_of(at).map(|entry| entries[entry]);
         for (domain, id) in lost {
             let by_id = first_ids(id).filter_map(|id| by_first_id.get(&(domain, id.to_owned())));
             let holds_it_now = index.of_id(domain, id).and_then(entry_of);
-            let had_mark = with_earlier_mark(desired, domain, id);
+            // A mark that is its own it gets anyway.
+            let had_mark = Mark::parse(id)
+                .filter(|mark| *desired.present_name(&mark.owner) == desired.owner)
+                .and_then(|mark| Some((entries[heirs.of_key(&mark.key, domain)?], mark)))
+                .filter(|(entry, mark)| desired.mark(&entry.key) != *mark)
+                .map(|(entry, _)| entry);
             let all = by_id.flatten().copied().chain(holds_it_now).chain(had_mark);
             let keys = named_or_all(id, all.collect());
             made.0.entry(domain).or_default().push((id, keys));
@@ -66,25 +72,6 @@ fn by_first_id(desired: &Desired) -> BTreeMap<(&Domain, String), Vec<&DesiredCre
         }
     }
     by_id
-}
-
-/// The entry that had a mark before it or its owner got another name, as manifests say.
-fn with_earlier_mark<'a>(
-    desired: &'a Desired,
-    domain: &Domain,
-    text: &str,
-) -> Option<&'a DesiredCredential> {
-    let mark =
-        Mark::parse(text).filter(|mark| *desired.present_name(&mark.owner) == desired.owner)?;
-    let is_of_owner = mark.owner == desired.owner;
-    let declared = desired.credentials.iter().map(|entry| (&entry.key, &entry.domain));
-    let unidentified = desired.unidentified.iter().map(|entry| (&entry.key, &entry.domain));
-    if is_of_owner && declared.chain(unidentified).any(|of| of == (&mark.key, domain)) {
-        return None;
-    }
-    let mut entries = desired.credentials.iter().filter(|entry| entry.domain == *domain);
-    entries
-        .find(|entry| entry.formerly.contains(&mark.key) || !is_of_owner && entry.key == mark.key)
 }
 
 /// Those of the entries that name an id themselves; all where none does.

@@ -329,7 +329,7 @@ enum Heir {
 }
 
 /// The entries by what a credential of them may say.
-struct Heirs<'a> {
+pub(super) struct Heirs<'a> {
     desired: &'a Desired,
     /// Of present and earlier keys; of none where it is not known for which client that is.
     by_key: IndexMap<(&'a Key, &'a Domain), Option<usize>>,
@@ -337,7 +337,7 @@ struct Heirs<'a> {
 }
 
 impl<'a> Heirs<'a> {
-    fn new(desired: &'a Desired, wanted: &[&'a DesiredCredential]) -> Self {
+    pub(super) fn new(desired: &'a Desired, wanted: &[&'a DesiredCredential]) -> Self {
         let (mut by_key, mut by_client) = (IndexMap::new(), IndexMap::new());
         for (entry, credential) in wanted.iter().enumerate().rev() {
             by_client.insert((&credential.domain, &credential.client_id), entry);
@@ -353,6 +353,11 @@ impl<'a> Heirs<'a> {
             by_key.insert((&credential.key, &credential.domain), Some(entry));
         }
         Self { desired, by_key, by_client }
+    }
+
+    /// The entry that has a key, or had it and no other one has it now; none where its client is not known.
+    pub(super) fn of_key(&self, key: &Key, domain: &Domain) -> Option<usize> {
+        self.by_key.get(&(key, domain)).copied().flatten()
     }
 
     fn of(&self, mark: &Mark, credential: &Credential) -> Heir {

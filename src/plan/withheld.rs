@@ -267,7 +267,7 @@ impl fmt::Display for Why {
             }
             Self::OtherEntry { key } => write!(
                 f,
-                "the entry `{key}` has it: linked accounts are its own that were linked under this key"
+                "the entry `{key}` has it: accounts that were linked under this key are now linked through that entry"
             ),
             Self::OtherOwner { by } => write!(f, "{} manages it", entry_of(by)),
             Self::OwnerDiffers { held, owner } => write!(

@@ -23,7 +23,7 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::NotForTarget => "its entry is for other targets",
         Reason::IntegrationDiffers => "its entry is now for another integration",
         Reason::Superseded => "a newer one of the same entry exists",
-        Reason::TakenBack => "it is in force, and an earlier one is what the entry has now",
+        Reason::TakenBack => "it is in force, but the entry wants the earlier one",
         Reason::AdoptionAsked => "made by hand, and to be taken over",
         Reason::LetGo => "no linked account uses the earlier one now",
         Reason::Unclaimed => "what it claimed is gone or has another claim",
