@@ -96,7 +96,7 @@ fn is_error(line: &str) -> bool {
     (line.contains(' ') || line.ends_with(':')) && ERROR.is_match(line)
 }
 
-static ERROR: ValueRule = ValueRule::new("", || format!("(?i){}", ERRORS.join("|")));
+static ERROR: ValueRule = ValueRule::new(|_| true, || format!("(?i){}", ERRORS.join("|")));
 
 /// The names that providers give to the halves of a client in what they offer for download.
 const CLIENT_FIELDS: &[&str] = &[

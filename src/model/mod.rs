@@ -37,6 +37,7 @@ mod value_rule;
 mod visible;
 mod webhook_method;
 mod window;
+mod words;
 
 /// The name of the project file.
 pub const PROJECT_FILE: &str = "appcred.yaml";

@@ -1,8 +1,9 @@
 //! What is certainly no half of a client: what was copied along with one, what would have led to one, and,
 //! as a secret, words and addresses. A client id may be a word or an address.
 
-use super::placeholder::{MISSING, Placeholder, SHORT, parted};
+use super::placeholder::{MISSING, Placeholder, SHORT};
 use super::value_rule::ValueRule;
+use super::words::{Words, begins, is_in, words};
 
 /// The two halves of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +27,10 @@ const PATHS: &[&str] = &[
     r"^(~[\w-]*|\.{1,2}|\$HOME|\$\{HOME\}|%[A-Z]+%)[/\\][\w./\\ -]*$",
     r"^/(app|config|data|dev|etc|home|media|mnt|opt|private|proc|root|run|secrets?|srv|tmp|Users|usr|var|vault|Volumes)/[\w./ -]+$",
     r"^([A-Za-z]:|\\)\\[\w.\\ -]+$",
-    r"(?i)^[\w-]+(\.[\w-]+)*\.(age|asc|conf|csv|enc|gpg|ini|json|kdbx|pem|toml|txt|ya?ml)$",
 ];
+
+/// How the names of files end that people keep secrets in.
+const EXTENSIONS: &str = "age|asc|conf|csv|enc|gpg|ini|json|kdbx|pem|toml|txt|yaml|yml";
 
 /// Addresses of secrets that other programs read, beside those that are placeholders everywhere.
 const ELSEWHERE: &[&str] = &[
@@ -35,6 +38,8 @@ const ELSEWHERE: &[&str] = &[
     r"(?i)^(process\.env|os\.(environ|getenv)|env|secrets|vars?|local|module|config|settings|inputs)([.\[(]['\x22]?[A-Za-z_]+)+['\x22]?[\])]*$",
     r"^([a-z]+\.)?(getenv|lookup|secret|file|env)\(.*\)$",
 ];
+/// What comes before a dot there.
+const READERS: &str = "process|os|env|secrets|var|vars|local|module|config|settings|inputs";
 
 /// Addresses of the web and of persons.
 const ADDRESSES: &[&str] = &[
@@ -53,20 +58,22 @@ const TOKENS: &[&str] = &[
     r"^(hvs|hvb)\.[\w-]{24,}$",
     r"^(ops_ey|dop_v1_|npm_|pypi-|dckr_pat_|tskey-)[\w.-]{20,}$",
 ];
+const TOKEN_BEGINNINGS: &str =
+    "gh|github_pat_|gl|xox|AKIA|ASIA|hvs.|hvb.|ops_ey|dop_v1_|npm_|pypi-|dckr_pat_|tskey-";
 
 /// Words that are no secret, with those that say that something is missing.
 const WORDS: &str = "hidden|masked|removed|sensitive|private|confidential|stripped|omitted|deleted|encrypted|\
-    protected|blank|empty|missing|unknown|unavailable|default|testing|test|demo|foo|bar|baz|qux|qwert[yz]|asdf|\
-    letmein|admin|passwords?|passwd|passphrase|passwort|p[a@]ssw[o0]rd|p[a@]ss|pwd|void|not|available|applicable|set|\
-    later|soon|coming|rotate|renew|update|edit|same|see|above|below|abc|lorem|ipsum|credentials?|some|any|yes|off|unused|required|\
-    optional|provided|generated|issued|geheim|secreto|my|the|this|that|with|from|and|\
-    oauth2?|api|apps?|application|client|customer|consumer|developer|user|id|identifier|key|secrets?|token|\
-    access|value|string|real|actual|own|please|home|assistant|hass";
+    protected|blank|empty|missing|unknown|unavailable|default|testing|test|demo|foo|bar|baz|qux|qwerty|qwertz|asdf|\
+    letmein|admin|password|passwords|passwd|passphrase|passwort|passw0rd|p@ssword|p@ssw0rd|pass|p@ss|pwd|void|not|\
+    available|applicable|set|later|soon|coming|rotate|renew|update|edit|same|see|above|below|abc|lorem|ipsum|credential|\
+    credentials|some|any|yes|off|unused|required|optional|provided|generated|issued|geheim|secreto|my|the|this|that|with|\
+    from|and|oauth|oauth2|api|app|apps|application|client|customer|consumer|developer|user|id|identifier|key|secret|\
+    secrets|token|access|value|string|real|actual|own|please|home|assistant|hass";
 
 /// Programs that keep secrets, by their names, and more words that are no secret.
-const KEEPERS: &str = "1passw[o0]rd|1pw|bitwarden|vaultwarden|lastpass|keepass(?:xc|x|dx)?|dashlane|passbolt|\
-    nordpass|enpass|roboform|proton ?pass|keychain|kwallet|gopass|doppler|infisical|vault|psono|passman|copied|siehe|fake|mock|invalid|pending|tba|s3cr3t|kennwort|geheimnis|\
-    hier|motdepasse|contrasena";
+const KEEPERS: &str = "1password|1passw0rd|1pw|bitwarden|vaultwarden|lastpass|keepass|keepassxc|keepassx|keepassdx|\
+    dashlane|passbolt|nordpass|enpass|roboform|protonpass|proton pass|keychain|kwallet|gopass|doppler|infisical|vault|\
+    psono|passman|copied|siehe|fake|mock|invalid|pending|tba|s3cr3t|kennwort|geheimnis|hier|motdepasse|contrasena";
 
 /// What begins a sentence that says where a secret is, beside what begins any sentence.
 const POINTING: &str = "ask|check|cop(?:y|ied)|find|found|get|go|inside|its|kept|look|open|our|pasted?|request|saved?|siehe|\
@@ -89,33 +96,48 @@ const ELISIONS: &[&str] =
 const ENTITY: &str = r"&(amp|lt|gt|quot|apos|nbsp|#\d{2,5}|#x[0-9A-Fa-f]{2,4});";
 
 /// Words that people make longer by a number.
-const NUMBERED: &str =
-    "abc|admin|asdf|bar|changeme|foo|letmein|passw[o0]rd|passwort|pass|qwert[yz]|secret|test";
+const NUMBERED: &str = "abc|admin|asdf|bar|changeme|foo|letmein|password|passw0rd|passwort|pass|qwerty|qwertz|secret|test";
 
-static COMMAND: ValueRule = ValueRule::new(" `$(", || COMMANDS.join("|"));
-static PATH: ValueRule = ValueRule::new("/\\.", || PATHS.join("|"));
-static OTHER_PROGRAM: ValueRule = ValueRule::new(":.[(", || ELSEWHERE.join("|"));
-static ADDRESS: ValueRule = ValueRule::new(":.@", || ADDRESSES.join("|"));
-static TOKEN: ValueRule = ValueRule::new("_-.A", || TOKENS.join("|"));
-static ELIDED: ValueRule = ValueRule::new(".*", || ELISIONS.join("|"));
-static LEFT_ENTITY: ValueRule = ValueRule::new("&", || ENTITY.to_owned());
-static ALL_WORDS: ValueRule = ValueRule::new("", || {
-    format!(
-        "(?i)^[^a-z0-9]*(?:(?:(?:(?:{MISSING}|{WORDS}|{KEEPERS})(?:{SHORT}){{0,2}}|\\b(?:{SHORT})\\b)[^a-z0-9]*)+|(?:{NUMBERED})\\d{{1,6}}[^a-z0-9]*)$"
-    )
-});
-static SENTENCE: ValueRule = ValueRule::new(" ", || {
-    format!(
-        "(?i)^[^a-z0-9]*(?:(?:{BEGINNING}|{POINTING})(?: +{WORD})+|(?:{WORD} +)+(?:{KEEPERS}|{SUBJECTS})(?: +{WORD})*|(?:{KEEPERS}|{SUBJECTS})(?: +{WORD})+)[^a-z0-9]*$"
-    )
-});
+static COMMAND: ValueRule =
+    ValueRule::new(|text| text.contains([' ', '`', '$', '(']), || COMMANDS.join("|"));
+static PATH: ValueRule = ValueRule::new(
+    |text| text.starts_with(['~', '.', '$', '%', '/', '\\']) || text.contains(":\\"),
+    || PATHS.join("|"),
+);
+static OTHER_PROGRAM: ValueRule = ValueRule::new(
+    |text| {
+        text.contains([':', '[', '('])
+            || text
+                .split_once('.')
+                .is_some_and(|(first, _)| is_in(READERS, &first.to_ascii_lowercase()))
+    },
+    || ELSEWHERE.join("|"),
+);
+static ADDRESS: ValueRule =
+    ValueRule::new(|text| text.contains([':', '.', '@']), || ADDRESSES.join("|"));
+static TOKEN: ValueRule = ValueRule::new(
+    |text| TOKEN_BEGINNINGS.split('|').any(|beginning| text.starts_with(beginning)),
+    || TOKENS.join("|"),
+);
+static ELIDED: ValueRule =
+    ValueRule::new(|text| text.contains("...") || text.contains("***"), || ELISIONS.join("|"));
+static LEFT_ENTITY: ValueRule = ValueRule::new(|text| text.contains('&'), || ENTITY.to_owned());
+static ALL_WORDS: Words = Words::new(|| words(&[MISSING, WORDS, KEEPERS], SHORT));
+static SENTENCE: ValueRule = ValueRule::new(
+    |text| text.contains(' '),
+    || {
+        format!(
+            "(?i)^[^a-z0-9]*(?:(?:{BEGINNING}|{POINTING})(?: +{WORD})+|(?:{WORD} +)+(?:{KEEPERS}|{SUBJECTS})(?: +{WORD})*|(?:{KEEPERS}|{SUBJECTS})(?: +{WORD})+)[^a-z0-9]*$"
+        )
+    },
+);
 
 /// Why a text is most likely no half of a client; `None` where it may be this one.
 pub(super) fn no_half(text: &str, part: ClientPart) -> Option<Placeholder> {
     if COMMAND.is_match(text) {
         return Some(Placeholder::Command);
     }
-    if PATH.is_match(text) {
+    if PATH.is_match(text) || is_file_name(text) {
         return Some(Placeholder::Path);
     }
     if OTHER_PROGRAM.is_match(text) {
@@ -132,10 +154,29 @@ pub(super) fn no_half(text: &str, part: ClientPart) -> Option<Placeholder> {
     }
     let is_word = part == ClientPart::Secret
         && (ELIDED.is_match(text)
-            || ALL_WORDS.is_match(parted(text))
+            || ALL_WORDS.are_all_of(text)
+            || is_numbered(text)
             || SENTENCE.is_match(text)
             || is_counting(text));
     is_word.then_some(Placeholder::Unfilled)
+}
+
+/// Whether a text is the name of a file with an extension.
+fn is_file_name(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    text.rsplit_once('.').is_some_and(|(stem, extension)| {
+        is_in(EXTENSIONS, &extension.to_ascii_lowercase())
+            && stem.split('.').all(|part| !part.is_empty() && part.bytes().all(is_part))
+    })
+}
+
+/// Whether a text is one word with a number of up to six digits.
+fn is_numbered(text: &str) -> bool {
+    let text = text.trim_matches(|character: char| !character.is_ascii_alphanumeric()).as_bytes();
+    NUMBERED.split('|').filter(|word| begins(text, word)).any(|word| {
+        let number = &text[word.len()..];
+        (1..=6).contains(&number.len()) && number.iter().all(u8::is_ascii_digit)
+    })
 }
 
 /// Whether a value has something around it that belongs to the text that it is from, as a line of JSON ends
@@ -194,11 +235,48 @@ fn is_of_entra(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
+    use regex::bytes::Regex;
+
     use super::{
-        ADDRESS, ALL_WORDS, COMMAND, ClientPart, ELIDED, LEFT_ENTITY, OTHER_PROGRAM, PATH,
-        SENTENCE, TOKEN, half, no_half,
+        ADDRESS, ALL_WORDS, COMMAND, ClientPart, ELIDED, EXTENSIONS, KEEPERS, LEFT_ENTITY, MISSING,
+        NUMBERED, OTHER_PROGRAM, PATH, SENTENCE, SHORT, TOKEN, WORDS, half, is_file_name,
+        is_numbered, no_half,
     };
     use crate::model::placeholder::Placeholder;
+    use crate::model::words::tests::{pattern, texts_of};
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn words_are_found_as_a_pattern_finds_them(
+            text in texts_of(&[MISSING, WORDS, KEEPERS, SHORT])
+        ) {
+            static ALL: LazyLock<Regex> = LazyLock::new(|| {
+                let words = format!("(?:{MISSING}|{WORDS}|{KEEPERS})(?:{SHORT}){{0,2}}");
+                pattern(&format!("^[^a-z0-9]*(?:(?:{words}|\\b(?:{SHORT})\\b)[^a-z0-9]*)+$"))
+            });
+            let parted = text.replace('_', "-");
+            prop_assert_eq!(ALL_WORDS.are_all_of(&text), ALL.is_match(parted.as_bytes()));
+        }
+
+        #[test]
+        fn numbered_words_and_names_of_files_are_found_as_patterns_find_them(
+            text in texts_of(&[NUMBERED, EXTENSIONS])
+        ) {
+            static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
+                pattern(&format!("^[^a-z0-9]*(?:{NUMBERED})\\d{{1,6}}[^a-z0-9]*$"))
+            });
+            static FILE: LazyLock<Regex> = LazyLock::new(|| {
+                pattern(&format!("^[\\w-]+(\\.[\\w-]+)*\\.({EXTENSIONS})$"))
+            });
+            prop_assert_eq!(is_numbered(&text), NUMBER.is_match(text.as_bytes()));
+            prop_assert_eq!(is_file_name(&text), FILE.is_match(text.as_bytes()));
+        }
+    }
 
     /// As providers make them.
     const SECRETS: &[&str] = &[
@@ -247,17 +325,8 @@ mod tests {
 
     #[test]
     fn what_providers_make_may_be_a_secret() {
-        let rules = [
-            &COMMAND,
-            &PATH,
-            &OTHER_PROGRAM,
-            &ADDRESS,
-            &TOKEN,
-            &ELIDED,
-            &LEFT_ENTITY,
-            &ALL_WORDS,
-            &SENTENCE,
-        ];
+        let rules =
+            [&COMMAND, &PATH, &OTHER_PROGRAM, &ADDRESS, &TOKEN, &ELIDED, &LEFT_ENTITY, &SENTENCE];
         assert!(rules.into_iter().all(|rule| rule.regex().is_some()));
         for secret in SECRETS {
             assert_eq!(no_half(secret, ClientPart::Secret), None, "{secret}");

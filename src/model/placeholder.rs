@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::value_rule::ValueRule;
+use super::words::{Words, begins, is_in, words};
 
 /// Why a text is taken for a placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,47 +78,42 @@ const TAG: &str = r"^(![A-Za-z][\w./-]*|env_var|file|from|include|secret)\s+\S";
 
 /// Words that say that something is missing.
 pub(super) const MISSING: &str = "your|insert|enter|replace|put|paste|change|fill|goes|here|todo|tbd|fixme|redacted|\
-    placeholder|example|sample|dummy|censored|undefined|null|nil|none|unset|true|false|n/a|x{3,}";
+    placeholder|example|sample|dummy|censored|undefined|null|nil|none|unset|true|false|n/a|xxx|xxxx|xxxxx";
 
-/// Words about credentials, and those between them.
-const NEUTRAL: &str = "my|the|this|that|with|from|and|oauth2?|api|apps?|\
+/// Words about credentials, those between them, and digits.
+const NEUTRAL: &str = "my|the|this|that|with|from|and|oauth|oauth2|api|app|apps|\
     application|client|customer|consumer|developer|user|id|identifier|key|secret|token|access|value|string|\
-    password|real|actual|own|please|\\d{1,3}";
+    password|real|actual|own|please|0|1|2|3|4|5|6|7|8|9";
 
-/// Such words that are short, so that others are made of them, as a name of `an` and `na`: each counts where it
-/// is a word of its own or goes on with a longer one, as in `changeme`.
-pub(super) const SHORT: &str = "an?|me|it|in|by|of|to|or|as|on|is|no|ok|nan?";
+/// Such words that are short, so that others are made of them, as a name of `an` and `na`.
+pub(super) const SHORT: &str = "a|an|me|it|in|by|of|to|or|as|on|is|no|ok|na|nan";
 
 /// What comes before and after a value's own part at providers.
 const BEFORE: &[&str] = &["GOCSPX-", "amzn1.application-oa2-client.", "amzn1.oa2-cs.v1."];
 const BEHIND: &str = ".apps.googleusercontent.com";
 
-const WHAT: &str = "me|this|it|here|id|key|secret|token|value|password";
-const VERB: &str = "your|insert|enter|replace|put|paste|change|fill";
-const OWNER: &str = "client|app|application|consumer|customer|api|oauth2?|access";
+/// What a request for a value begins with, and what it ends with.
+const VERBS: &str = "your|insert|enter|replace|put|paste|change|fill";
+const OBJECTS: &str = "me|this|it|here|id|key|secret|token|value|password";
 
-static TEMPLATE: ValueRule = ValueRule::new("${<([*", || TEMPLATES.join("|"));
-static OTHER_STORE: ValueRule = ValueRule::new(":/@", || ELSEWHERE.join("|"));
-static TAGGED: ValueRule = ValueRule::new(" \t\n\x0b\x0c\r", || TAG.to_owned());
+/// The same where it is one word.
+const JOINED_VERBS: &str = "your|insert|replace";
+const JOINED_OBJECTS: &str = "clientid|appid|secret|token|key|here";
 
-/// Nothing but words of both lists.
-static ALL_WORDS: ValueRule = ValueRule::new("", || {
-    format!(
-        "(?i)^[^a-z0-9]*(?:(?:(?:{MISSING}|{NEUTRAL})(?:{SHORT}){{0,2}}|\\b(?:{SHORT})\\b)[^a-z0-9]*)+$"
-    )
-});
+/// What the name of a value is made of, as `client_id`.
+const OWNERS: &str = "client|app|application|consumer|customer|api|oauth|oauth2|access";
+const OWNED: &str = "id|key|secret|token";
 
-/// One word of the first list, or what is a name and no value, as in `client_id`.
-static ONE_MISSING: ValueRule = ValueRule::new("", || {
-    format!("(?i){MISSING}|(?:{OWNER}|my)[^a-z0-9]*(?:id|key|secret|token|value|password)")
-});
+/// What a note begins with.
+const NOTES: &str = "todo|fixme|tbd";
 
-/// A sentence, or the name of a variable, with words of people's own in it.
-static SENTENCE: ValueRule = ValueRule::new("", || {
-    format!(
-        "(?i)^[^a-z0-9]*(?:(?:{VERB})(?:[-_. ][a-z0-9]+)*?[-_. ](?:{WHAT})|(?:your|insert|replace)[a-z]*(?:clientid|appid|secret|token|key|here)|(?:[a-z]+[-_. ])*(?:{OWNER})[-_. ]?(?:id|key|secret|token)|(?:todo|fixme|tbd)\\b[: ].*)[^a-z0-9]*$"
-    )
-});
+static TEMPLATE: ValueRule =
+    ValueRule::new(|text| text.contains(['$', '{', '<', '(', '[', '*']), || TEMPLATES.join("|"));
+static OTHER_STORE: ValueRule =
+    ValueRule::new(|text| text.contains([':', '/', '@']), || ELSEWHERE.join("|"));
+static TAGGED: ValueRule =
+    ValueRule::new(|text| text.contains(char::is_whitespace), || TAG.to_owned());
+static WORDS: Words = Words::new(|| words(&[MISSING, NEUTRAL], SHORT));
 
 /// What kind of placeholder a text is; `None` where it may be a value.
 pub(super) fn placeholder(text: &str) -> Option<Placeholder> {
@@ -136,14 +132,64 @@ pub(super) fn placeholder(text: &str) -> Option<Placeholder> {
     let is_unfilled = is_filling(text)
         || is_marked(text)
         || TEMPLATE.is_match(text)
-        || SENTENCE.is_match(text)
-        || ALL_WORDS.is_match(parted(text)) && ONE_MISSING.is_match(text);
+        || is_request(text)
+        || WORDS.are_all_of(text) && is_missing(text);
     is_unfilled.then_some(Placeholder::Unfilled)
 }
 
-/// A text with its words parted where rules look for that: `_` is a part of a word there.
-pub(super) fn parted(text: &str) -> Vec<u8> {
-    text.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }).collect()
+/// Whether a word of the first list is in a text, or the name of a value.
+fn is_missing(text: &str) -> bool {
+    let is_name = |text: &[u8], owner: &str| {
+        let name = text.get(owner.len()..).unwrap_or_default();
+        let start = name.iter().position(u8::is_ascii_alphanumeric).unwrap_or_default();
+        begins(text, owner)
+            && OWNED
+                .split('|')
+                .chain(["value", "password"])
+                .any(|owned| begins(&name[start..], owned))
+    };
+    (0..text.len()).map(|at| &text.as_bytes()[at..]).any(|rest| {
+        MISSING.split('|').any(|word| begins(rest, word))
+            || OWNERS.split('|').chain(["my"]).any(|owner| is_name(rest, owner))
+    })
+}
+
+/// Whether a text asks for a value, or is the name of one, with words of people's own in it.
+fn is_request(text: &str) -> bool {
+    const SEPARATORS: [char; 4] = ['-', '_', '.', ' '];
+    let text = text.to_ascii_lowercase();
+    let start = text.trim_start_matches(|character: char| !character.is_ascii_alphanumeric());
+    let text = start.trim_end_matches(|character: char| !character.is_ascii_alphanumeric());
+    let is_word = |word: &str, is_part: fn(&u8) -> bool| {
+        !word.is_empty() && word.as_bytes().iter().all(is_part)
+    };
+    let is_letters = |word: &str| is_word(word, u8::is_ascii_alphabetic);
+
+    let mut words = text.split(SEPARATORS);
+    let asks = words.next().is_some_and(|first| is_in(VERBS, first))
+        && words.next_back().is_some_and(|last| is_in(OBJECTS, last))
+        && words.all(|word| is_word(word, u8::is_ascii_alphanumeric));
+    let asks_in_one = || {
+        JOINED_VERBS.split('|').filter_map(|verb| text.strip_prefix(verb)).any(|rest| {
+            is_letters(rest) && JOINED_OBJECTS.split('|').any(|object| rest.ends_with(object))
+        })
+    };
+    let is_name = || {
+        let before = OWNED.split('|').find_map(|owned| text.strip_suffix(owned));
+        let before = before.map(|before| before.strip_suffix(SEPARATORS).unwrap_or(before));
+        before.is_some_and(|before| {
+            OWNERS.split('|').filter_map(|owner| before.strip_suffix(owner)).any(|before| {
+                let words = before.strip_suffix(SEPARATORS);
+                before.is_empty()
+                    || words.is_some_and(|words| words.split(SEPARATORS).all(is_letters))
+            })
+        })
+    };
+    let is_note = || {
+        let rest = NOTES.split('|').find_map(|note| start.strip_prefix(note));
+        rest.is_some_and(|rest| rest.starts_with([':', ' '])) && !text.contains('\n')
+    };
+    asks || asks_in_one() || is_name() || is_note()
 }
 
 /// Whether a text that may be of any words, as a name or a path, is a template or has a tag in quotes: no such thing
@@ -202,10 +248,50 @@ fn is_marked(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
+    use regex::bytes::Regex;
+
     use super::{
-        ALL_WORDS, ONE_MISSING, OTHER_STORE, Placeholder, SENTENCE, TAGGED, TEMPLATE, placeholder,
+        MISSING, NEUTRAL, NOTES, OBJECTS, OTHER_STORE, OWNERS, Placeholder, SHORT, TAGGED,
+        TEMPLATE, VERBS, WORDS, is_missing, is_request, placeholder,
     };
     use crate::model::no_secret::{ClientPart, no_half};
+    use crate::model::words::tests::{pattern, texts_of};
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn words_are_found_as_patterns_find_them(text in texts_of(&[MISSING, NEUTRAL, SHORT])) {
+            static ALL: LazyLock<Regex> = LazyLock::new(|| {
+                let words = format!("(?:{MISSING}|{NEUTRAL})(?:{SHORT}){{0,2}}");
+                pattern(&format!("^[^a-z0-9]*(?:(?:{words}|\\b(?:{SHORT})\\b)[^a-z0-9]*)+$"))
+            });
+            static ONE: LazyLock<Regex> = LazyLock::new(|| {
+                let name = "[^a-z0-9]*(?:id|key|secret|token|value|password)";
+                pattern(&format!("{MISSING}|(?:{OWNERS}|my){name}"))
+            });
+            let parted = text.replace('_', "-");
+            prop_assert_eq!(WORDS.are_all_of(&text), ALL.is_match(parted.as_bytes()));
+            prop_assert_eq!(is_missing(&text), ONE.is_match(text.as_bytes()));
+        }
+
+        #[test]
+        fn requests_are_found_as_a_pattern_finds_them(
+            text in texts_of(&[VERBS, OBJECTS, OWNERS, NOTES, NOTES, "clientid|appid"])
+        ) {
+            static REQUEST: LazyLock<Regex> = LazyLock::new(|| {
+                let asks = format!("(?:{VERBS})(?:[-_. ][a-z0-9]+)*?[-_. ](?:{OBJECTS})");
+                let in_one = "(?:your|insert|replace)[a-z]*(?:clientid|appid|secret|token|key|here)";
+                let name = format!("(?:[a-z]+[-_. ])*(?:{OWNERS})[-_. ]?(?:id|key|secret|token)");
+                let note = format!("(?:{NOTES})\\b[: ].*");
+                pattern(&format!("^[^a-z0-9]*(?:{asks}|{in_one}|{name}|{note})[^a-z0-9]*$"))
+            });
+            prop_assert_eq!(is_request(&text), REQUEST.is_match(text.as_bytes()));
+        }
+    }
 
     /// Digits of a random number, always the same ones.
     fn random(seed: &mut u64) -> usize {
@@ -216,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_providers_hand_out_is_taken() {
-        for rule in [&TEMPLATE, &OTHER_STORE, &TAGGED, &ALL_WORDS, &ONE_MISSING, &SENTENCE] {
+        for rule in [&TEMPLATE, &OTHER_STORE, &TAGGED] {
             assert!(rule.regex().is_some());
         }
         for text in [

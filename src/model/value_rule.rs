@@ -7,28 +7,26 @@ use regex::bytes::{Regex, RegexBuilder};
 /// A rule of ASCII, as values are: what Unicode adds makes it slow to build. It is built for the first text that it may
 /// fit, since to build all takes longer than a small plan.
 pub(super) struct ValueRule {
-    needs: &'static str,
+    may_fit: fn(&str) -> bool,
     pattern: fn() -> String,
     built: OnceLock<Option<Regex>>,
 }
 
 impl ValueRule {
-    /// Every text that it fits has one of the characters that it needs, if it needs any.
-    pub(super) const fn new(needs: &'static str, pattern: fn() -> String) -> Self {
-        Self { needs, pattern, built: OnceLock::new() }
+    /// `may_fit` holds for every text that the pattern fits.
+    pub(super) const fn new(may_fit: fn(&str) -> bool, pattern: fn() -> String) -> Self {
+        Self { may_fit, pattern, built: OnceLock::new() }
     }
 
-    pub(super) fn is_match(&self, text: impl AsRef<[u8]>) -> bool {
-        let text = text.as_ref();
-        let may_fit = self.needs.is_empty()
-            || text.iter().any(|character| self.needs.as_bytes().contains(character));
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        let may_fit = (self.may_fit)(text);
         // Without the text, which may be a secret.
-        debug_assert!(may_fit || !self.fits(text), "it needs none of {:?}", self.needs);
+        debug_assert!(may_fit || !self.fits(text), "it fits {:?}", (self.pattern)());
         may_fit && self.fits(text)
     }
 
-    fn fits(&self, text: &[u8]) -> bool {
-        self.regex().is_some_and(|regex| regex.is_match(text))
+    fn fits(&self, text: &str) -> bool {
+        self.regex().is_some_and(|regex| regex.is_match(text.as_bytes()))
     }
 
     /// A test builds each.

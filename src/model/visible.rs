@@ -43,6 +43,9 @@ impl Visible for Path {
 /// A text of several lines that is about to be written: its line breaks, tabs and styles stay. Whatever
 /// a part of it did not escape is escaped here.
 pub fn visible_lines(text: &str) -> Cow<'_, str> {
+    if is_plain_layout(text) {
+        return without_commands(text.into(), r"#\u{23}[");
+    }
     let is_layout = |found: &str| found.starts_with("\x1b[") || matches!(found, "\n" | "\t");
     let text = escaped(text, is_layout, |character| character.escape_default().to_string());
     without_commands(text, r"#\u{23}[")
@@ -93,6 +96,17 @@ fn is_plain(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte)
 }
 
+/// Whether a text has nothing but such characters, line breaks, tabs and styles.
+fn is_plain_layout(text: &str) -> bool {
+    let is_plain =
+        |part: &str| part.bytes().all(|byte| is_plain(byte) || matches!(byte, b'\n' | b'\t'));
+    let is_number = |character: char| character.is_ascii_digit() || character == ';';
+    let mut parts = text.split("\x1b[");
+    parts.next().is_some_and(is_plain)
+        && parts
+            .all(|part| part.trim_start_matches(is_number).strip_prefix('m').is_some_and(is_plain))
+}
+
 fn escaped<'t>(
     text: &'t str,
     stays: impl Fn(&str) -> bool,
@@ -119,9 +133,10 @@ fn escaped<'t>(
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
     use std::path::Path;
 
-    use super::{HIDDEN, Visible, hidden, to_json, visible_lines};
+    use super::{HIDDEN, Visible, hidden, is_plain_layout, to_json, visible_lines};
 
     #[test]
     fn a_text_holds_no_command_for_github() {
@@ -158,6 +173,14 @@ mod tests {
         let text = "\u{1b}[31;1ma\u{1b}[0m\n\tb\r\u{1b}]0;t\u{7}\u{202e}\u{1b}[2Jc";
         let written = "\u{1b}[31;1ma\u{1b}[0m\n\tb\\r\\u{1b}]0;t\\u{7}\\u{202e}\\u{1b}[2Jc";
         assert_eq!(visible_lines(text), written);
+        for plain in ["", "a\n\tb", "\u{1b}[31;1ma\u{1b}[0m"] {
+            assert!(is_plain_layout(plain) && matches!(visible_lines(plain), Cow::Borrowed(_)));
+        }
+        for other in
+            ["a\r", "ü", "\u{1b}", "\u{1b}[2J", "\u{1b}[1", "\u{1b}[1\u{1b}[m", "m\u{1b}]m"]
+        {
+            assert!(!is_plain_layout(other), "{other:?}");
+        }
     }
 
     #[test]
