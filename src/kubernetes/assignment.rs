@@ -10,7 +10,7 @@ use smol_str::{SmolStr, format_smolstr};
 
 use super::declared::{Declarations, Declared, ObjectName, SecretFault};
 use super::departure::{self, Departure, Unsettled};
-use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec, SecretKeyRef};
+use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec, ListedAs, SecretKeyRef};
 use super::wanted;
 use crate::lock::{TargetLock, WriteLock};
 use crate::model::{
@@ -58,6 +58,8 @@ pub(super) struct HouseAssignment {
     pub(super) revisions: Revisions,
     /// The credentials that it is to hold, with the generations of their objects.
     pub(super) wanted: BTreeMap<Key, i64>,
+    /// Those of them that its status does not have as wanted yet, and that are not created before.
+    pub(super) unlisted: BTreeSet<Key>,
     /// The keys of what is to be deleted there, with what becomes of accounts that are linked through it.
     pub(super) gone: BTreeMap<Key, OnDelete>,
     /// What is not wanted there, or cannot be now, and may be there.
@@ -103,9 +105,10 @@ struct ReadCredential<'d> {
 /// Assigns what is declared. The owner of what is in a namespace begins with `owner`.
 pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignment {
     let mut assignment = ClusterAssignment::default();
+    let departures = departure::departures(declared);
     let mut read: BTreeMap<&str, Vec<ReadCredential<'_>>> = BTreeMap::new();
     for (name, of) in &declared.credentials {
-        match read_credential(name, of, declared) {
+        match read_credential(name, of, declared, departures.get(name)) {
             Ok(credential) => {
                 let entry = CredentialAssignment {
                     fault: credential.wanted.as_ref().err().cloned(),
@@ -138,7 +141,8 @@ pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignmen
             None => version(token_secret_ref).to_owned(),
             Some(ca) => format!("{}.{}", version(token_secret_ref), version(ca)),
         };
-        let (mut of_house, desired, policy) = wanted_by(name, house, credentials, &mut assignment);
+        let (mut of_house, desired, policy) =
+            wanted_by((name, house), credentials, declared, &mut assignment);
         of_house.revisions.target = revision(house, &version);
         let of_house = HouseAssignment { fault: endpoint.as_ref().err().cloned(), ..of_house };
         if house.is_let_go() {
@@ -162,6 +166,7 @@ fn read_credential<'d>(
     name: &'d ObjectName,
     declared: &'d Declared<CredentialSpec>,
     all: &'d Declarations,
+    departure: Option<&'d Departure>,
 ) -> Result<ReadCredential<'d>, Fault> {
     let key = Key::new(&name.name).ok_or_else(|| {
         Fault::invalid("the name is longer than 100 characters, or has one that no key has".into())
@@ -178,7 +183,6 @@ fn read_credential<'d>(
     let selector = departure::selector(&spec.target_selector);
     let selector = selector.map_err(|why| Fault::invalid(format!("targetSelector: {why}")));
     let limit = departure::max_deletes(spec.max_deletes.as_ref()).map_err(Fault::invalid);
-    let departure = all.departures.get(name);
     let selects_any = |selector: &Selector| {
         all.houses_beside(name)
             .any(|(_, house)| house.deleted.is_none() && selector.matches(&house.labels))
@@ -257,9 +261,9 @@ fn max_deletes(house: &Declared<HouseSpec>) -> Result<Option<MaxDeletes>, Fault>
 
 /// What a Home Assistant is to hold, and what may be done for that.
 fn wanted_by(
-    name: &ObjectName,
-    house: &Declared<HouseSpec>,
+    (name, house): (&ObjectName, &Declared<HouseSpec>),
     credentials: &[ReadCredential<'_>],
+    declared: &Declarations,
     assignment: &mut ClusterAssignment,
 ) -> (HouseAssignment, Desired, Policy) {
     let mut of_house = HouseAssignment::default();
@@ -304,11 +308,14 @@ fn wanted_by(
                 continue;
             }
         };
-        // Before that is there, the object could vanish and leave the credential behind.
-        if spec.deletion_policy == DeletionPolicy::Delete && !of.declared.has_finalizer {
+        of_house.wanted.insert(of.key.clone(), of.declared.generation);
+        // Before both are there, nobody may know that it is there: its object could vanish, or select others.
+        let is_listed = declared.listed_as(name, of.key.as_str()) == Some(ListedAs::Wanted);
+        of_house.unlisted.extend((!is_listed).then(|| of.key.clone()));
+        let is_kept = spec.deletion_policy == DeletionPolicy::Delete;
+        if !is_listed || is_kept && !of.declared.has_finalizer {
             continue;
         }
-        of_house.wanted.insert(of.key.clone(), of.declared.generation);
         of_house.revisions.entries.insert(of.key.clone(), of.revision.clone());
         policy.suspended.extend(spec.suspend.then(|| of.key.clone()));
         desired.push(wanted.clone());
@@ -342,6 +349,8 @@ fn leave(of: &ReadCredential<'_>, house: &ObjectName, of_house: &mut HouseAssign
     if !of.departure.is_some_and(|departure| departure.leaving.contains(house)) {
         return;
     }
+    // Only a round that knew of it says that it is gone: one before may be creating it still.
+    of_house.revisions.entries.insert(of.key.clone(), format_smolstr!("{} leaving", of.revision));
     if of.stays.is_none() {
         let on_delete = wanted::on_delete(&of.declared.spec.integration);
         of_house.gone.insert(of.key.clone(), on_delete);
@@ -394,8 +403,9 @@ pub(super) mod tests {
 
     use super::{ClusterAssignment, assign};
     use crate::kubernetes::declared::{Declarations, Declared, ObjectName, SecretValues};
-    use crate::kubernetes::departure::{Unsettled, departures};
-    use crate::kubernetes::resources::{DeletionPolicy, HouseSpec};
+    use crate::kubernetes::departure::Unsettled;
+    use crate::kubernetes::resources::{DeletionPolicy, HouseSpec, HouseStatus, ListedAs};
+    use crate::kubernetes::standing::announced;
     use crate::model::{Key, MaxDeletes, OnDelete, Owner, Policy, Secret};
 
     pub(in crate::kubernetes) fn name(name: &str) -> ObjectName {
@@ -415,7 +425,7 @@ pub(super) mod tests {
         }
     }
 
-    /// One house, and credentials of these names, each with changes to its spec.
+    /// One house, whose status has credentials of these names, each with changes to its spec.
     pub(in crate::kubernetes) fn declarations(credentials: &[(&str, Json)]) -> Declarations {
         let mut all = Declarations::default();
         let token = json!({"name": "all", "key": "token"});
@@ -437,6 +447,8 @@ pub(super) mod tests {
         let values = values.map(|(key, value)| (key.to_owned(), Secret::new(value)));
         let secret = SecretValues { version: "1".to_owned(), values: values.into() };
         all.secrets.insert(name("all"), Ok(secret));
+        let names: Vec<&str> = credentials.iter().map(|(of, _)| *of).collect();
+        list(&mut all, &name("cabin"), &names);
         all
     }
 
@@ -473,8 +485,9 @@ pub(super) mod tests {
         let other = labelled(&all, &[("ring", "2")]);
         all.houses.insert(name("other"), other);
         let text = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+        list(&mut all, &name("cabin"), &["wanted"]);
         assert!(keys(&all).1.is_empty(), "it never was to have it");
-        list(&mut all, &["elsewhere", "retained", "suspended", "wanted"]);
+        list(&mut all, &name("cabin"), &["elsewhere", "retained", "suspended", "wanted"]);
         for of in ["deleted", "retained", "suspended"] {
             let of = all.credentials.get_mut(&name(of)).unwrap();
             of.deleted = Some(Timestamp::UNIX_EPOCH);
@@ -484,10 +497,10 @@ pub(super) mod tests {
         assert_eq!(keys(&all), (text(&[]), text(&[])), "an empty answer deletes nothing");
     }
 
-    /// Has the status of the house name these.
-    fn list(all: &mut Declarations, names: &[&str]) {
-        let listed = [(&name("cabin"), names.iter().copied().collect())];
-        all.departures = departures(all, listed.into_iter());
+    /// Has the status of a house name these alone, as wanted.
+    pub(in crate::kubernetes) fn list(all: &mut Declarations, house: &ObjectName, names: &[&str]) {
+        let listed = names.iter().map(|name| (name.to_string(), ListedAs::Wanted));
+        all.listed.insert(house.clone(), listed.collect());
     }
 
     /// The house, with these labels.
@@ -508,7 +521,7 @@ pub(super) mod tests {
             all.houses.insert(name(of), house);
         }
         change(&mut all);
-        list(&mut all, &names);
+        list(&mut all, &name("cabin"), &names);
         assigned(&all).specs[&name("cabin").target()].policy.clone()
     }
 
@@ -544,9 +557,8 @@ pub(super) mod tests {
         let (second, third) = (labelled(&all, &[]), labelled(&all, &[("ring", "2")]));
         all.houses.extend([(name("second"), second), (name("third"), third)]);
         let listed = |all: &mut Declarations, houses: &[&str]| {
-            let houses: Vec<_> = houses.iter().map(|house| name(house)).collect();
-            let listed = houses.iter().map(|house| (house, ["a"].into()));
-            all.departures = departures(all, listed);
+            all.listed.clear();
+            houses.iter().for_each(|house| list(all, &name(house), &["a"]));
         };
         let limit = |all: &mut Declarations, limit| {
             all.credentials.get_mut(&name("a")).unwrap().spec.max_deletes = limit;
@@ -651,6 +663,20 @@ pub(super) mod tests {
         assert_eq!(keys(&all), (Vec::new(), vec!["a".to_owned()]));
         house(&mut all, |house| house.has_finalizer = false);
         assert!(assigned(&all).specs.is_empty(), "nobody waits for it");
+    }
+
+    #[test]
+    fn nothing_is_created_before_a_status_says_that_it_is_wanted() {
+        let mut all = declarations(&[("a", json!({})), ("b", json!({}))]);
+        list(&mut all, &name("cabin"), &["a"]);
+        assert_eq!(keys(&all), (vec!["a".to_owned()], Vec::new()));
+        let b = ("b".to_owned(), ListedAs::Unsettled);
+        all.listed.get_mut(&name("cabin")).unwrap().extend([b]);
+        let house = assigned(&all).houses[&name("cabin")].clone();
+        assert_eq!(house.unlisted, [Key::new("b").unwrap()].into());
+        assert_eq!((house.wanted.len(), house.revisions.entries.len()), (2, 1));
+        let announced = announced(&house, &HouseStatus::default()).unwrap().listed();
+        assert_eq!(announced, [("b".to_owned(), ListedAs::Wanted)].into());
     }
 
     #[test]

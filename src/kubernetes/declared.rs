@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use thiserror::Error;
 
-use super::departure::Departure;
 use super::resources::{
-    CredentialObject, CredentialSpec, DeletionPolicy, FINALIZER, HouseObject, HouseSpec,
+    CredentialObject, CredentialSpec, DeletionPolicy, FINALIZER, HouseObject, HouseSpec, ListedAs,
     RECONCILE_AT,
 };
 use crate::model::{Secret, TargetName};
@@ -77,8 +76,8 @@ pub(super) struct Declarations {
     pub(super) credentials: BTreeMap<ObjectName, Declared<CredentialSpec>>,
     /// The Secrets that these name.
     pub(super) secrets: BTreeMap<ObjectName, Result<SecretValues, SecretFault>>,
-    /// Where labels take credentials off.
-    pub(super) departures: BTreeMap<ObjectName, Departure>,
+    /// The credentials that the statuses of HomeAssistants have, by name.
+    pub(super) listed: BTreeMap<ObjectName, BTreeMap<String, ListedAs>>,
 }
 
 /// What one Secret holds.
@@ -104,6 +103,11 @@ pub(super) enum SecretFault {
 }
 
 impl Declarations {
+    /// As what the status of a HomeAssistant has a credential, as it was read last.
+    pub(super) fn listed_as(&self, house: &ObjectName, credential: &str) -> Option<ListedAs> {
+        self.listed.get(house)?.get(credential).copied()
+    }
+
     /// A value of a Secret, and the version of that.
     pub(super) fn secret(
         &self,

@@ -1,7 +1,8 @@
 //! Which Home Assistants labels take a credential off, and whether that many may lose it at once. Pure.
 //!
-//! What a HomeAssistant is to hold is in its status. So it is known at once how many have lost a credential, also after a
-//! restart and where some cannot be reached: whoever counted what is found there would begin with the first one.
+//! What a HomeAssistant is to hold is in its status before it is created there, and until it is seen to be gone. So it is known
+//! at once how many have lost a credential, also after a restart and where some cannot be reached: whoever counted what is
+//! found there would begin with the first one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,22 +64,19 @@ impl Departure {
     }
 }
 
-/// Finds where labels take credentials off, by the names of credentials in the statuses of HomeAssistants.
-pub(super) fn departures<'s>(
-    declared: &Declarations,
-    statuses: impl Iterator<Item = (&'s ObjectName, BTreeSet<&'s str>)>,
-) -> BTreeMap<ObjectName, Departure> {
+/// Finds where labels take credentials off.
+pub(super) fn departures(declared: &Declarations) -> BTreeMap<ObjectName, Departure> {
     let mut all: BTreeMap<ObjectName, Departure> = BTreeMap::new();
     let is_alive = |of: &CredentialSpec| of.deletion_policy == DeletionPolicy::Delete;
     let credentials = declared.credentials.iter();
     let credentials = credentials.filter(|(_, of)| of.deleted.is_none() && is_alive(&of.spec));
     let selectors: BTreeMap<&ObjectName, Option<Selector>> =
         credentials.map(|(name, of)| (name, selector(&of.spec.target_selector).ok())).collect();
-    for (house, names) in statuses {
+    for (house, listed) in &declared.listed {
         let Some(of) = declared.houses.get(house).filter(|of| of.deleted.is_none()) else {
             continue;
         };
-        for name in names {
+        for name in listed.keys() {
             let name = house.beside(name);
             let Some(selector) = selectors.get(&name) else { continue };
             let departure = all.entry(name).or_default();
@@ -126,7 +124,7 @@ mod tests {
     use serde_json::json;
 
     use super::{Departure, departures};
-    use crate::kubernetes::assignment::tests::{declarations, name};
+    use crate::kubernetes::assignment::tests::{declarations, list, name};
     use crate::model::MaxDeletes;
 
     fn departure(leaving: usize, kept: usize) -> Departure {
@@ -161,7 +159,7 @@ mod tests {
         });
         let invalid = json!({"key": "ring", "operator": "In", "values": []});
         let invalid = json!({"targetSelector": {"matchExpressions": [invalid]}});
-        let all = declarations(&[
+        let mut all = declarations(&[
             ("wanted", json!({})),
             ("elsewhere", elsewhere),
             ("retained", retained),
@@ -169,8 +167,10 @@ mod tests {
         ]);
         let (house, unknown) = (name("cabin"), name("gone"));
         let listed = ["wanted", "elsewhere", "retained", "invalid", "vanished"];
-        let found =
-            departures(&all, [(&house, listed.into()), (&unknown, listed.into())].into_iter());
+        for house in [&house, &unknown] {
+            list(&mut all, house, &listed);
+        }
+        let found = departures(&all);
         let names: Vec<&str> = found.keys().map(|name| name.name.as_str()).collect();
         assert_eq!(names, ["elsewhere", "invalid"]);
         assert_eq!(found[&name("elsewhere")].leaving, [house].into());

@@ -53,7 +53,10 @@ impl<K: Reported> ObjectWrite<K> {
         let object = &**object;
         match (finalizer, status) {
             (Finalizer::Stays | Finalizer::Waits(_), Some(status)) => {
-                let patch = json!({"metadata": {"uid": object.uid()}, "status": status});
+                // With the version: what an earlier write has is never put back by one that was long on its way.
+                let (uid, version) = (object.uid(), object.resource_version());
+                let metadata = json!({"uid": uid, "resourceVersion": version});
+                let patch = json!({"metadata": metadata, "status": status});
                 let written = self.patch(true, &patch).await;
                 if matches!(written, Written::Done) {
                     let before = object.status().map(K::conditions).unwrap_or_default();

@@ -2,7 +2,7 @@
 //! documentation. What a manifest has as well means the same here.
 #![allow(clippy::duplicated_attributes, reason = "each column of a table has a type")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -251,17 +251,17 @@ pub(super) struct HouseStatus {
     pub(super) last_handled_reconcile_at: Option<String>,
     /// Home Assistant's version.
     pub(super) version: Option<String>,
-    /// The credentials that are wanted there, and those that are not and may be there still.
+    /// The credentials that are wanted there, and those that are not and may be there still. None is created before it is
+    /// here.
     pub(super) credentials: Vec<HeldStatus>,
     /// Ready, and while it is so: Reconciling, Stalled and ConsentRequired.
     pub(super) conditions: Vec<Condition>,
 }
 
-impl HouseObject {
-    /// The credentials in its status, by name.
-    pub(super) fn listed(&self) -> BTreeSet<&str> {
-        let status = self.status.iter();
-        status.flat_map(|status| &status.credentials).map(|of| of.name.as_str()).collect()
+impl HouseStatus {
+    /// The credentials in it, by name.
+    pub(super) fn listed(&self) -> BTreeMap<String, ListedAs> {
+        self.credentials.iter().map(|of| (of.name.clone(), of.listed_as())).collect()
     }
 }
 
@@ -271,12 +271,30 @@ impl HouseObject {
 pub(super) struct HeldStatus {
     /// The ApplicationCredential.
     pub(super) name: String,
-    /// Of which generation of that this is.
+    /// Of which generation of that this is; nothing where it is not wanted there, or cannot be.
     pub(super) observed_generation: Option<i64>,
     /// `Synced`, `ConsentRequired`, `Pending`, `Deleting`, `Suspended`, `Withheld` or `SetUpFailed`.
     pub(super) state: String,
     /// Why, where there is more to say.
     pub(super) message: Option<String>,
+}
+
+/// As what a HomeAssistant's status has a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListedAs {
+    /// It is wanted there, and may be created.
+    Wanted,
+    /// It is not, or cannot be now, and may be there.
+    Unsettled,
+}
+
+impl HeldStatus {
+    fn listed_as(&self) -> ListedAs {
+        match self.observed_generation {
+            Some(_) => ListedAs::Wanted,
+            None => ListedAs::Unsettled,
+        }
+    }
 }
 
 /// How a credential is in all of its Home Assistants.

@@ -4,7 +4,7 @@
 //! Faults, their order and pauses come from a seed. `APPCRED_HISTORY=7` runs the one of that seed, `APPCRED_HISTORIES=1000`
 //! so many.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,8 +49,6 @@ struct World {
     begun: usize,
     /// What was deleted, and when; at once where it was suspended, since nothing of that is changed.
     deleted: BTreeMap<&'static str, Instant>,
-    /// What labels took off a house whose status did not have it yet: nobody knows then that it may be there.
-    unknown: BTreeSet<&'static str>,
 }
 
 /// A process, as it were.
@@ -87,15 +85,7 @@ impl World {
             home.state().shelf.link(&Domain::new("spotify"), &mark("a"));
             homes.insert(address(house), home);
         }
-        Self {
-            seed,
-            server,
-            homes,
-            replicas: BTreeMap::new(),
-            begun: 0,
-            deleted: BTreeMap::new(),
-            unknown: BTreeSet::new(),
-        }
+        Self { seed, server, homes, replicas: BTreeMap::new(), begun: 0, deleted: BTreeMap::new() }
     }
 
     fn begin(&mut self) {
@@ -160,15 +150,14 @@ impl World {
         if before.is_some_and(|before| !before["metadata"]["deletionTimestamp"].is_null()) {
             return;
         }
+        let is_everywhere = key == "a" || random.bool();
+        self.declare_for(key, is_everywhere, random);
+    }
+
+    fn declare_for(&self, key: &'static str, is_everywhere: bool, random: &mut fastrand::Rng) {
         let client = if key == "a" { 0 } else { random.u8(0..2) };
         let secret = random.u8(0..3);
-        let is_everywhere = key == "a" || random.bool();
         let is_suspended = key != "a" && random.u8(0..6) == 0;
-        let other = self.server.get("homeassistants", HOUSES[1]).unwrap();
-        let known = other["status"]["credentials"].as_array();
-        if !is_everywhere && !known.is_some_and(|known| known.iter().any(|of| of["name"] == key)) {
-            self.unknown.insert(key);
-        }
         self.server.apply("secrets", key, |of| of["data"] = json!({"secret": encoded(secret)}));
         self.server.apply("applicationcredentials", key, |of| {
             let selector = if is_everywhere { json!({}) } else { json!({"house": HOUSES[0]}) };
@@ -182,6 +171,21 @@ impl World {
                 "maxDeletes": "100%",
             });
         });
+    }
+
+    /// As labels that are taken off what has come there just before all replicas were killed.
+    async fn take_off_in_a_crash(&mut self, random: &mut fastrand::Rng) -> String {
+        let key = KEYS[random.usize(1..KEYS.len())];
+        let is_alive = |of: &Value| of["metadata"]["deletionTimestamp"].is_null();
+        if !self.server.get("applicationcredentials", key).is_none_or(|of| is_alive(&of)) {
+            return "nothing".to_owned();
+        }
+        self.declare_for(key, true, random);
+        let pause = Duration::from_millis(random.u64(200..3000));
+        sleep(pause).await;
+        self.replicas.clear();
+        self.declare_for(key, false, random);
+        format!("{key} is taken off {} ms after it came, all are killed", pause.as_millis())
     }
 
     fn delete(&mut self, key: &'static str) {
@@ -294,7 +298,7 @@ impl World {
 
     async fn happen(&mut self, random: &mut fastrand::Rng) -> String {
         let key = KEYS[random.usize(0..KEYS.len())];
-        match random.u8(0..16) {
+        match random.u8(0..17) {
             0..=4 => {
                 self.declare(key, random);
                 format!("{key} is declared")
@@ -305,6 +309,7 @@ impl World {
             }
             5..=9 => self.strike_home(random),
             10..=12 => self.strike_server(random),
+            13 => self.take_off_in_a_crash(random).await,
             _ => self.strike_replica(random).await,
         }
     }
@@ -355,7 +360,7 @@ impl World {
                 } else if spec.is_object() && (label.is_null() || *label == house) {
                     let client = spec["clientId"].as_str().unwrap();
                     wanted.push(format!("{client} {} {}", self.secret(key), mark(key)));
-                } else if given_up.contains(&key) || self.unknown.contains(key) {
+                } else if given_up.contains(&key) {
                     free.push(mark(key));
                 }
             }

@@ -22,7 +22,6 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::declared::{self, Declarations, ObjectName, SecretFault, SecretValues};
-use super::departure::departures;
 use super::resources::{CredentialObject, HouseObject};
 use super::{READ_TIMEOUT, error};
 use crate::model::Secret;
@@ -288,11 +287,12 @@ impl Source {
                 .iter()
                 .map(|of| (declared::name_of(&**of), declared::credential(of)))
                 .collect(),
+            listed: houses
+                .iter()
+                .filter_map(|of| Some((declared::name_of(&**of), of.status.as_ref()?.listed())))
+                .collect(),
             ..Declarations::default()
         };
-        let statuses: Vec<_> = houses.iter().map(|of| (declared::name_of(&**of), of)).collect();
-        let statuses = statuses.iter().map(|(name, of)| (name, of.listed()));
-        declared.departures = departures(&declared, statuses);
         let named = declared.named_secrets();
         let (client, objects, known) = (&self.client, &self.objects, &self.known);
         let reading = stream::iter(named).map(|name| async move {

@@ -10,7 +10,7 @@ use super::assignment::{ClusterAssignment, CredentialAssignment, Fault, HouseAss
 use super::declared::ObjectName;
 use super::departure::Unsettled;
 use super::farewell::{self, Finalizer};
-use super::resources::{FINALIZER, HeldStatus, TargetCounts};
+use super::resources::{FINALIZER, HeldStatus, HouseStatus, ListedAs, TargetCounts};
 use super::untitled::untitled;
 use crate::model::{Key, counted};
 use crate::plan::Why;
@@ -97,7 +97,7 @@ pub(super) fn unless_deleted<'t>(
     Some(ObjectStanding::open(DELETING, message, Way::Reconciling))
 }
 
-/// How a Home Assistant is; none as long as nothing is known of what is declared now.
+/// How a Home Assistant is; none as long as nothing is known of what is declared now, or its status has not all of that yet.
 pub(super) fn of_house(
     assigned: &HouseAssignment,
     target: Option<&TargetStatus>,
@@ -106,6 +106,9 @@ pub(super) fn of_house(
         return Some(fault.into());
     }
     let target = target.filter(|target| target.revisions == assigned.revisions)?;
+    if !assigned.unlisted.is_empty() {
+        return None;
+    }
     let waiting = target.waiting().count();
     let consent = (waiting > 0).then(|| {
         let accounts = counted(waiting, "account");
@@ -138,8 +141,10 @@ fn of_target(assigned: &HouseAssignment, target: &TargetStatus) -> ObjectStandin
     if !failed.is_empty() {
         return ObjectStanding::open("SetUpFailed", failed.join("; "), Way::Reconciling);
     }
-    let number = counted(assigned.wanted.len(), "credential");
-    let are = if assigned.wanted.len() == 1 { "is" } else { "are" };
+    let is_asked_for = |key: &&Key| assigned.revisions.entries.contains_key(*key);
+    let number = assigned.wanted.keys().filter(is_asked_for).count();
+    let are = if number == 1 { "is" } else { "are" };
+    let number = counted(number, "credential");
     ObjectStanding::done("Synced", format!("{number} {are} as wanted"))
 }
 
@@ -159,8 +164,12 @@ fn set_up_error(entry: &crate::status::EntryStatus) -> Option<String> {
     Some(format!("{}: {}", entry.key, untitled(&why)))
 }
 
-/// How the credentials that are wanted at a Home Assistant are there.
-pub(super) fn held(assigned: &HouseAssignment, target: Option<&TargetStatus>) -> Vec<HeldStatus> {
+/// How the credentials that are wanted at a Home Assistant are there, and those that may be there, as `listed` has them now.
+pub(super) fn held(
+    assigned: &HouseAssignment,
+    target: Option<&TargetStatus>,
+    listed: &BTreeMap<String, ListedAs>,
+) -> Vec<HeldStatus> {
     let one = |(key, generation): (&Key, &i64)| {
         let (state, message) = state(key, assigned, target);
         HeldStatus {
@@ -172,32 +181,56 @@ pub(super) fn held(assigned: &HouseAssignment, target: Option<&TargetStatus>) ->
     };
     let wanted = assigned.wanted.iter().map(one);
     let unsettled = assigned.unsettled.iter().filter_map(|(key, of)| {
-        let (state, message) = unsettled(key, of, assigned, target)?;
+        // Of what is wanted it is written first that it is not: whoever read it as wanted may still create it.
+        let is_wanted = listed.get(key.as_str()) == Some(&ListedAs::Wanted);
+        if !is_wanted && is_known_to_be_gone(key, of, assigned, target) {
+            return None;
+        }
+        let (state, message) = unsettled(of, assigned, target);
         let name = key.as_str().to_owned();
         Some(HeldStatus { name, observed_generation: None, state: state.to_owned(), message })
     });
     wanted.chain(unsettled).collect()
 }
 
-/// How a credential is that is not wanted, or cannot be now; none where it is known to be gone.
-fn unsettled(
+/// What a status has before anything else of what is declared is known there: `before`, and what is to be created.
+pub(super) fn announced(assigned: &HouseAssignment, before: &HouseStatus) -> Option<HouseStatus> {
+    if assigned.unlisted.is_empty() {
+        return None;
+    }
+    let is_new = |name: &str| assigned.unlisted.iter().any(|key| key.as_str() == name);
+    let listed = before.credentials.iter().filter(|of| !is_new(&of.name)).cloned();
+    let new = assigned.unlisted.iter().map(|key| HeldStatus {
+        name: key.as_str().to_owned(),
+        observed_generation: assigned.wanted.get(key).copied(),
+        state: PENDING.to_owned(),
+        message: None,
+    });
+    Some(HouseStatus { credentials: listed.chain(new).collect(), ..before.clone() })
+}
+
+fn is_known_to_be_gone(
     key: &Key,
     of: &Unsettled,
     assigned: &HouseAssignment,
     target: Option<&TargetStatus>,
-) -> Option<(&'static str, Option<String>)> {
-    if let Unsettled::InError(why) = of {
-        return Some((PENDING, Some(why.clone())));
-    }
-    if farewell::is_gone(key, assigned, target) {
-        return None;
-    }
+) -> bool {
+    !matches!(of, Unsettled::InError(_)) && farewell::is_gone(key, assigned, target)
+}
+
+/// How a credential is that is not wanted, or cannot be now.
+fn unsettled(
+    of: &Unsettled,
+    assigned: &HouseAssignment,
+    target: Option<&TargetStatus>,
+) -> (&'static str, Option<String>) {
     let fault = assigned.fault.as_ref().map(|fault| fault.message.clone());
-    Some(match of {
+    match of {
+        Unsettled::InError(why) => (PENDING, Some(why.clone())),
         Unsettled::Suspended => (SUSPENDED, None),
         Unsettled::Stays(why) | Unsettled::TooMany(why) => (WITHHELD, Some(why.clone())),
-        _ => (DELETING, fault.or_else(|| error_of(target?))),
-    })
+        Unsettled::Leaving => (DELETING, fault.or_else(|| error_of(target?))),
+    }
 }
 
 const SYNCED: &str = "Synced";
@@ -322,9 +355,15 @@ fn some(lines: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Finalizer, ObjectStanding, unless_deleted};
-    use crate::kubernetes::assignment::tests::name;
-    use crate::status::{Mode, TargetStatus};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::{Finalizer, ObjectStanding, held, unless_deleted};
+    use crate::kubernetes::assignment::tests::{assigned, declarations, name};
+    use crate::kubernetes::resources::ListedAs;
+    use crate::status::{Link, Mode, TargetStatus};
 
     #[test]
     fn an_object_that_is_being_deleted_says_what_it_waits_for() {
@@ -340,5 +379,28 @@ mod tests {
         assert!(message.ends_with("still there: ns/cabin: refused"), "{message}");
         assert_eq!(of(true, Finalizer::Stays), None);
         assert_eq!(of(false, Finalizer::Stays).unwrap().0, "Progressing");
+    }
+
+    #[test]
+    fn what_leaves_is_forgotten_once_its_status_says_so_and_a_round_that_knew_of_it_saw_it_gone() {
+        let elsewhere = json!({"targetSelector": {"matchLabels": {"ring": "2"}}});
+        let mut all = declarations(&[("a", elsewhere)]);
+        let mut other = all.houses[&name("cabin")].clone();
+        other.labels.insert("ring".to_owned(), "2".to_owned());
+        all.houses.insert(name("other"), other);
+        let house = assigned(&all).houses[&name("cabin")].clone();
+        let link = Link::Up { version: None, since: Timestamp::UNIX_EPOCH };
+        let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
+        let target = TargetStatus { link, held: Some(BTreeSet::new()), ..new };
+        let seen = TargetStatus { revisions: house.revisions.clone(), ..target.clone() };
+        let left = |target, listed| {
+            let listed = BTreeMap::from([("a".to_owned(), listed)]);
+            let held = held(&house, Some(target), &listed);
+            held.into_iter().map(|of| (of.state, of.observed_generation)).collect::<Vec<_>>()
+        };
+        let leaves = vec![("Deleting".to_owned(), None)];
+        assert_eq!(left(&seen, ListedAs::Wanted), leaves, "somebody may create it by that");
+        assert_eq!(left(&target, ListedAs::Unsettled), leaves, "the round before may create it");
+        assert_eq!(left(&seen, ListedAs::Unsettled), []);
     }
 }

@@ -90,6 +90,10 @@ pub(super) trait Reported:
         moment: &ClusterMoment<'_>,
         is_over: bool,
     ) -> Option<Finalizer>;
+    /// What its status has besides before it is known how it is, where that must be written first.
+    fn announced(_: &ObjectName, _: &ClusterMoment<'_>, _: &Self::Status) -> Option<Self::Status> {
+        None
+    }
     /// How it is, and its status without what all have.
     fn standing(
         name: &ObjectName,
@@ -125,6 +129,7 @@ pub(super) fn judge<K: Reported>(
             conditions(&standing, of.generation, K::conditions(&before), moment.now);
         status
     });
+    let status = status.or_else(|| K::announced(name, moment, &before));
     Some(ObjectVerdict { finalizer, status: status.filter(|new| object.status() != Some(new)) })
 }
 
@@ -158,6 +163,14 @@ impl Reported for HouseObject {
         Some(farewell::of_house(name, of, assigned, moment.target(name), is_over))
     }
 
+    fn announced(
+        name: &ObjectName,
+        moment: &ClusterMoment<'_>,
+        before: &HouseStatus,
+    ) -> Option<HouseStatus> {
+        standing::announced(moment.assignment.houses.get(name)?, before)
+    }
+
     fn standing(
         name: &ObjectName,
         moment: &ClusterMoment<'_>,
@@ -167,9 +180,10 @@ impl Reported for HouseObject {
             return (None, HouseStatus::default());
         };
         let target = moment.target(name);
+        let listed = before.listed();
         let status = HouseStatus {
             version: version(target).or_else(|| before.version.clone()),
-            credentials: standing::held(assigned, target),
+            credentials: standing::held(assigned, target, &listed),
             ..HouseStatus::default()
         };
         (standing::of_house(assigned, target), status)

@@ -449,6 +449,37 @@ fn an_object_that_cannot_be_written_holds_up_no_other_ha_2026_11() {
 }
 
 #[test]
+fn nothing_is_created_before_a_status_has_it_ha_2026_11() {
+    let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let only = r#"[{"op": "replace", "path": "/rules/1/resources", "value": ["applicationcredentials/status"]}]"#;
+    let may_not_write_it =
+        || cluster.kubectl(["patch", "role/appcred", "--type=json", "-p", only, "-n", NAMESPACE]);
+    may_not_write_it();
+    let running = controller(&cluster, &["--resync", "1"]);
+    let apply = |name: &str, client: &str| {
+        cluster.apply(&secret(name, "secret", "m4rk3d-first"));
+        cluster.apply(&credential(name, "spotify", client, LEFT_ALONE));
+    };
+    cluster.apply(&house(&ha, ""));
+    apply("family", "a");
+    let refused = "cannot write HomeAssistant smart-home/cabin";
+    eventually("its status cannot be written", || running.stderr().contains(refused));
+    cluster.apply(&packaged("rights.yaml"));
+    arrives(&ha, &[("a", "m4rk3d-first")]);
+    wait_ready(&cluster, "hass/cabin");
+    may_not_write_it();
+    apply("other", "b");
+    eventually("it is refused again", || running.stderr().matches(refused).count() == 2);
+    // What it has already is kept as it should be: it is looked at, and the other one is not created.
+    cluster.apply(&secret("family", "secret", "m4rk3d-second"));
+    arrives(&ha, &[("a", "m4rk3d-second")]);
+    cluster.apply(&packaged("rights.yaml"));
+    arrives(&ha, &[("a", "m4rk3d-second"), ("b", "m4rk3d-first")]);
+    wait_ready(&cluster, "hass/cabin");
+    end(running);
+}
+
+#[test]
 fn while_the_api_server_is_down_what_it_said_stays_in_force_ha_2026_11() {
     let (mut cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
     let running = controller(&cluster, &["--resync", "1", "--no-lease"]);
