@@ -42,15 +42,23 @@ impl ClusterReader {
     fn at_rest(&self, read_at: Option<Timestamp>, acting: ActingReplica) -> Reading {
         self.assigned.send_replace(None);
         let mut manifests = ManifestStatus { read_at, ..ManifestStatus::default() };
-        match acting {
-            ActingReplica::Trouble(why) => manifests.blocker = Some(why),
-            ActingReplica::Other(name) => {
-                let message = format!("the replica {name} acts, and its status page has more");
-                let mut problems = Diagnostics::default();
-                problems.push(Diagnostic::warning(ProblemCode::Unreadable, message));
-                manifests.problems = Arc::new(problems);
+        let waits = match acting {
+            ActingReplica::Trouble(why) => {
+                manifests.blocker = Some(why);
+                None
             }
-            ActingReplica::Unknown | ActingReplica::This(_) => {}
+            ActingReplica::Other(name) => {
+                Some(format!("the replica {name} acts, and its status page has more"))
+            }
+            ActingReplica::Missing => {
+                Some("there is no Lease: whoever had one may act still".to_owned())
+            }
+            ActingReplica::Unknown | ActingReplica::This(_) => None,
+        };
+        if let Some(message) = waits {
+            let mut problems = Diagnostics::default();
+            problems.push(Diagnostic::warning(ProblemCode::Unreadable, message));
+            manifests.problems = Arc::new(problems);
         }
         Reading { specs: Some(BTreeMap::new()), manifests, ..Reading::default() }
     }

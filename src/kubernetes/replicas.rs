@@ -2,7 +2,8 @@
 //!
 //! Who holds the Lease sends a renewal every third of its duration. For two thirds of it after a renewal was sent that replica
 //! acts, and no longer, by a clock of its own. Another one takes it over that has seen no renewal for all of the duration,
-//! by its own clock too, so that no two clocks are compared; a Lease that is missing is waited for as long. Of two that write at once, the version decides.
+//! by its own clock too, so that no two clocks are compared; where there is no Lease, who had it is waited for as long,
+//! whether or not this replica knows of one. Of two that write at once, the version decides.
 //! All that is done in a thread of its own, with a connection of its own: however much work there is, the Lease is renewed.
 
 use std::sync::Arc;
@@ -35,6 +36,17 @@ pub struct LeaseSettings {
     pub host: String,
 }
 
+impl LeaseSettings {
+    /// What it means that there is no Lease.
+    pub(super) fn missing(&self) -> String {
+        format!(
+            "there is no Lease {}/{NAME}: whoever had one may act for {} seconds still",
+            self.namespace,
+            self.duration.as_secs()
+        )
+    }
+}
+
 /// Who acts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum ActingReplica {
@@ -45,6 +57,8 @@ pub(super) enum ActingReplica {
     This(Fence),
     /// That one.
     Other(String),
+    /// There is no Lease: somebody may have deleted it, and whoever had it does not know yet.
+    Missing,
     /// It cannot be found out, for this reason.
     Trouble(String),
 }
@@ -163,7 +177,11 @@ impl Replicas {
     }
 
     /// Records what came of an attempt: none where this replica has the Lease, or else who has.
-    fn record(&mut self, taken: kube::Result<Option<String>>, sent: Duration) {
+    fn record(&mut self, taken: kube::Result<Option<ActingReplica>>, sent: Duration) {
+        if let (Err(_), Some(SeenLease { version: None, since, .. })) = (&taken, &mut self.seen) {
+            // There may have been one since it was seen that there is none.
+            *since = uptime();
+        }
         let until = sent + self.settings.duration * 2 / 3;
         // A term that is over stays so, whatever is heard of it later.
         let term = self.fence().filter(Fence::is_open);
@@ -173,7 +191,7 @@ impl Replicas {
                 fence.open_until(until);
                 ActingReplica::This(fence)
             }
-            (Ok(Some(other)), _) => ActingReplica::Other(other),
+            (Ok(Some(other)), _) => other,
             (Err(_), Some(fence)) => ActingReplica::This(fence),
             // Another one was faster; the next look says which.
             (Err(kube::Error::Api(status)), None) if status.code == 409 => ActingReplica::Unknown,
@@ -190,6 +208,7 @@ impl Replicas {
         match &new {
             ActingReplica::This(_) => tracing::info!("this replica acts: {}", self.identity),
             ActingReplica::Other(other) => tracing::info!("the replica {other} acts"),
+            ActingReplica::Missing => tracing::info!("{}", self.settings.missing()),
             ActingReplica::Trouble(why) => tracing::error!("{why}"),
             ActingReplica::Unknown => {}
         }
@@ -209,15 +228,15 @@ impl Replicas {
         format!("nothing is done, since the Lease {at} cannot be taken: {why}{help}")
     }
 
-    /// Takes or renews the Lease. Answers who else has it.
-    async fn take(&mut self, api: &Api<Lease>) -> kube::Result<Option<String>> {
+    /// Takes or renews the Lease. Answers who else acts.
+    async fn take(&mut self, api: &Api<Lease>) -> kube::Result<Option<ActingReplica>> {
         let lease = match self.held.take() {
             Some(lease) => Some(lease),
             None => api.get_opt(NAME).await?,
         };
         let Some(mut lease) = lease else {
-            if let Some(other) = self.missing() {
-                return Ok(Some(other));
+            if self.is_waited_for() {
+                return Ok(Some(ActingReplica::Missing));
             }
             let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
             let lease = Lease { metadata, spec: Some(self.spec(None)) };
@@ -226,7 +245,7 @@ impl Replicas {
             return Ok(None);
         };
         if let Some(other) = self.other(&lease) {
-            return Ok(Some(other));
+            return Ok(Some(ActingReplica::Other(other)));
         }
         lease.spec = Some(self.spec(lease.spec.take()));
         self.held = Some(api.replace(NAME, &PostParams::default(), &lease).await?);
@@ -251,11 +270,18 @@ impl Replicas {
         self.waited_for(holder.clone(), version, lasts)
     }
 
-    /// Who may act still although there is no Lease: somebody may have deleted it, and its holder does not know yet.
-    fn missing(&mut self) -> Option<String> {
-        let SeenLease { holder, lasts, .. } = self.seen.as_ref()?;
-        let (holder, lasts) = (holder.clone(), *lasts);
-        self.waited_for(holder, None, lasts)
+    /// Whether somebody else may act still although there is no Lease. Within a term of this replica nobody does: who
+    /// comes then waits.
+    fn is_waited_for(&mut self) -> bool {
+        if self.fence().is_some_and(|fence| fence.is_open()) {
+            return false;
+        }
+        let seen = self.seen.as_ref();
+        let (holder, lasts) = seen.map_or_else(
+            || (String::new(), self.settings.duration),
+            |of| (of.holder.clone(), of.lasts),
+        );
+        self.waited_for(holder, None, lasts).is_some()
     }
 
     /// That holder, as long as its Lease was not seen unchanged for its duration.
@@ -358,16 +384,32 @@ mod tests {
     #[tokio::test]
     async fn a_lease_that_somebody_deletes_is_taken_once_its_holder_has_stopped() {
         let mut of = replicas(Duration::from_secs(15));
-        assert_eq!(of.missing(), None, "there never was one");
+        let since = |of: &mut Replicas, ago: u64| {
+            of.seen.as_mut().unwrap().since = uptime() - Duration::from_secs(ago);
+        };
+        assert!(of.is_waited_for(), "somebody may have had one whom nobody here has seen");
+        since(&mut of, 14);
+        assert!(of.is_waited_for());
+        since(&mut of, 15);
+        assert!(!of.is_waited_for());
         of.other(&lease("b", "1", 60));
-        of.seen.as_mut().unwrap().since = uptime() - HOUR;
-        assert_eq!(of.missing(), Some("b".to_owned()), "it was renewed just before, maybe");
-        of.seen.as_mut().unwrap().since = uptime() - Duration::from_secs(59);
-        assert_eq!(of.missing(), Some("b".to_owned()));
-        of.seen.as_mut().unwrap().since = uptime() - Duration::from_secs(60);
-        assert_eq!(of.missing(), None);
-        of.other(&lease("", "2", 60));
-        assert_eq!(of.missing(), None, "it was given back before");
+        since(&mut of, 3600);
+        assert!(of.is_waited_for(), "it was renewed just before, maybe");
+        since(&mut of, 59);
+        assert!(of.is_waited_for(), "that one acts for longer");
+        since(&mut of, 60);
+        let answers = [false, true].map(|is_lost| {
+            if is_lost {
+                of.record(Err(kube::Error::LinesCodecMaxLineLengthExceeded), uptime());
+            }
+            of.is_waited_for()
+        });
+        assert_eq!(answers, [false, true], "one may have come and gone while nobody looked");
+        of.seen = None;
+        of.record(Ok(None), uptime());
+        assert!(!of.is_waited_for(), "within a term of its own");
+        of.fence().unwrap().close();
+        assert!(of.is_waited_for(), "another one may have begun since");
     }
 
     #[tokio::test]
@@ -400,7 +442,7 @@ mod tests {
         of.record(Ok(None), uptime());
         let second = of.fence().unwrap();
         assert!(second.is_open() && second != first && !first.is_open());
-        of.record(Ok(Some("b".to_owned())), uptime());
+        of.record(Ok(Some(ActingReplica::Other("b".to_owned()))), uptime());
         assert!(!second.is_open() && of.fence().is_none());
         of.settings.duration = Duration::from_secs(1);
         of.record(Ok(None), Duration::ZERO);

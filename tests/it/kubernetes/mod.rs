@@ -36,6 +36,15 @@ fn cluster() -> Cluster {
     cluster.kubectl(["create", "namespace", NAMESPACE]);
     cluster.apply(&packaged("crds.yaml"));
     cluster.apply(&packaged("rights.yaml"));
+    // As one that was given back: nobody waits for whoever may have had one that is gone.
+    let lease = format!(
+        "---
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {{name: appcred, namespace: {NAMESPACE}}}
+"
+    );
+    cluster.apply(&lease);
     eventually("the definitions are in force", || {
         cluster.try_kubectl(["get", "appcred"], "").is_ok()
     });
