@@ -1,7 +1,7 @@
 //! `init`
 
 use std::fs::ReadDir;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
@@ -17,6 +17,8 @@ use crate::secret::{Identities, IdentityFile, Nobody, env};
 use crate::yaml_edit::{document, new_manifest};
 
 use super::exit::ExitStatus;
+#[cfg(feature = "kubernetes")]
+use super::from_resources;
 use super::gather::{request, show};
 use super::keygen::{generate, identity_created, usual_file};
 use super::locks::lock_project;
@@ -52,6 +54,15 @@ pub(super) struct Init {
     /// Encrypt to this recipient; may be given several times. Else to an identity of your own
     #[arg(long = "recipient", value_name = "RECIPIENT")]
     recipients: Vec<String>,
+    /// Begin with what the resources in this file declare, as `kubectl get hass,acred -o yaml` prints them; `-` is
+    /// standard input
+    ///
+    /// Its owner is `kubernetes.NAMESPACE`, whose credentials they are, so that the project takes over all that
+    /// `appcred controller` has created. No secret is read: which values are to be written into which files is said on
+    /// standard error, as is all that no project can say.
+    #[cfg(feature = "kubernetes")]
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    resources: Option<PathBuf>,
     #[command(flatten)]
     pub(super) changes: ChangesArgs,
 }
@@ -80,19 +91,11 @@ pub(super) fn run(
         );
     }
     warn_of_project_above(folder);
-    let recipients = if !verb.recipients.is_empty() {
-        verb.recipients.clone()
-    } else if let Some(ruled) = recipients::of_new_project(folder)? {
-        ruled
-    } else {
-        own_recipients(folder, changes)?
-    };
-    let owner = match verb.owner.as_deref().and_then(Owner::new) {
-        Some(owner) => owner,
-        None => new_owner(folder),
-    };
-    let url = verb.url.clone().or_else(environment::server);
-    let text = project(&owner, url.as_deref(), &recipients)?;
+    let content = content(verb)?;
+    let recipients = recipients_of(verb, changes, folder)?;
+    let owner = verb.owner.as_deref().and_then(Owner::new).or_else(|| content.owner.clone());
+    let owner = owner.unwrap_or_else(|| new_owner(folder));
+    let text = project(&owner, &content, &recipients)?;
     let problems = manifest::check_project(&request(global), &project_file, &text);
     if problems.has_errors() {
         show(&problems);
@@ -103,25 +106,88 @@ pub(super) fn run(
         before: None,
         after: after.into_bytes(),
     };
-    let (mut made, mut files_made) = (vec![PROJECT_FILE], Vec::new());
-    let is_empty = |mut entries: ReadDir| entries.next().is_none();
-    if folder.join("credentials").read_dir().map_or(true, is_empty) {
-        files_made.push(new(&folder.join(FIRST_MANIFEST), new_manifest(&[])?));
-        made.push(FIRST_MANIFEST);
+    let (mut made, mut files_made) = (vec![PathBuf::from(PROJECT_FILE)], Vec::new());
+    for (path, text) in &content.manifests {
+        if folder.join(path).symlink_metadata().is_ok() {
+            bail!("{} already exists: nothing was written", folder.join(path).visible());
+        }
+        files_made.push(new(&folder.join(path), text.clone()));
+        made.push(path.clone());
     }
-    if let Some(change) = ignore(folder).context("cannot write .gitignore")? {
+    let is_empty = |mut entries: ReadDir| entries.next().is_none();
+    if made.len() == 1 && folder.join("credentials").read_dir().map_or(true, is_empty) {
+        files_made.push(new(&folder.join(FIRST_MANIFEST), new_manifest(&[])?));
+        made.push(FIRST_MANIFEST.into());
+    }
+    if let Some(change) = ignore(folder, content.ignored).context("cannot write .gitignore")? {
         files_made.push(change);
-        made.push(".gitignore");
+        made.push(".gitignore".into());
     }
     // The project file comes last: where something before fails, `init` can be run again.
     files_made.push(new(&project_file, text));
     files::change_all(&files_made)?;
-    console::say(&format!("Created {}.\n", made.join(", ")))?;
+    let names: Vec<_> = made.iter().map(|name| name.visible()).collect();
+    console::say(&format!("Created {}.\n", names.join(", ")))?;
     let written =
         made.iter().map(|name| MadeChange::new(ChangeCode::FileWritten).file(&folder.join(name)));
     changes.extend(written);
-    say_what_is_next(url.as_deref());
-    Ok(ExitStatus::Success)
+    match content.said {
+        Some(said) => said.into_iter().for_each(console::message),
+        None => say_what_is_next(url(verb).as_deref()),
+    }
+    Ok(if content.is_whole { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+/// What a project begins with, beside its recipients.
+pub(super) struct ProjectContent {
+    /// Its owner, unless another one is asked for.
+    pub(super) owner: Option<Owner>,
+    /// Its targets.
+    pub(super) targets: Option<Value>,
+    /// Its policy.
+    pub(super) policy: Option<Value>,
+    /// Its manifests, by their paths in it.
+    pub(super) manifests: Vec<(PathBuf, String)>,
+    /// What Git ignores in it, beside the usual.
+    pub(super) ignored: &'static [&'static str],
+    /// What is said of it, in the place of what is said of others.
+    pub(super) said: Option<Vec<String>>,
+    /// Whether nothing is missing in it that was asked for.
+    pub(super) is_whole: bool,
+}
+
+fn url(verb: &Init) -> Option<String> {
+    verb.url.clone().or_else(environment::server)
+}
+
+fn content(verb: &Init) -> anyhow::Result<ProjectContent> {
+    #[cfg(feature = "kubernetes")]
+    if let Some(file) = &verb.resources {
+        return from_resources::content(file, verb.owner.is_some());
+    }
+    Ok(ProjectContent {
+        owner: None,
+        targets: url(verb).map(|url| home(&url)),
+        policy: None,
+        manifests: Vec::new(),
+        ignored: &[],
+        said: None,
+        is_whole: true,
+    })
+}
+
+fn mapping(pairs: Vec<(&str, Value)>) -> Value {
+    Value::Mapping(pairs.into_iter().map(|(key, value)| (key.into(), value)).collect())
+}
+
+/// The one target with this address.
+fn home(url: &str) -> Value {
+    let token = TaggedValue { tag: Tag::new("env_var"), value: "HASS_TOKEN".into() };
+    let token = ("token", Value::Tagged(Box::new(token)));
+    // Where there is none, a token in the file would be in the way of `login`.
+    let token = environment::has_token().then_some(token);
+    let home = mapping([("url", url.into())].into_iter().chain(token).collect());
+    mapping(vec![("home", home)])
 }
 
 fn say_what_is_next(url: Option<&str>) {
@@ -157,6 +223,21 @@ fn warn_of_project_above(folder: &Path) {
     }
 }
 
+/// The recipients that are named, those of `.sops.yaml`, or the person's own.
+fn recipients_of(
+    verb: &Init,
+    changes: &mut Vec<MadeChange>,
+    folder: &Path,
+) -> anyhow::Result<Vec<String>> {
+    if !verb.recipients.is_empty() {
+        return Ok(verb.recipients.clone());
+    }
+    match recipients::of_new_project(folder)? {
+        Some(ruled) => Ok(ruled),
+        None => own_recipients(folder, changes),
+    }
+}
+
 /// The recipients of the person's own identities, of which one is made where there is none.
 fn own_recipients(folder: &Path, changes: &mut Vec<MadeChange>) -> anyhow::Result<Vec<String>> {
     let named = env::identities();
@@ -185,22 +266,17 @@ fn own_recipients(folder: &Path, changes: &mut Vec<MadeChange>) -> anyhow::Resul
 }
 
 /// The project file.
-fn project(owner: &Owner, url: Option<&str>, recipients: &[String]) -> anyhow::Result<String> {
-    let mapping = |pairs: Vec<(&str, Value)>| {
-        Value::Mapping(pairs.into_iter().map(|(key, value)| (key.into(), value)).collect())
-    };
-    let token = TaggedValue { tag: Tag::new("env_var"), value: "HASS_TOKEN".into() };
-    let token = ("token", Value::Tagged(Box::new(token)));
-    // Where there is none, a token in the file would be in the way of `login`.
-    let token = environment::has_token().then_some(token);
-    let home = |url: &str| mapping([("url", url.into())].into_iter().chain(token).collect());
-    let targets = url.map(|url| ("targets", mapping(vec![("home", home(url))])));
+fn project(
+    owner: &Owner,
+    content: &ProjectContent,
+    recipients: &[String],
+) -> anyhow::Result<String> {
     let mut project =
         vec![("owner", owner.as_str().into()), ("manifests", vec!["credentials"].into())];
-    project.extend(targets);
+    project.extend(content.targets.clone().map(|targets| ("targets", targets)));
+    project.extend(content.policy.clone().map(|policy| ("policy", policy)));
     project.push(("age", mapping(vec![("recipients", recipients.to_vec().into())])));
-    let project = mapping(project);
-    Ok(format!("{SCHEMA}\n{}", document(&project)?))
+    Ok(format!("{SCHEMA}\n{}", document(&mapping(project))?))
 }
 
 /// A name that no other project has: that of the repository or folder, and a few random characters.
@@ -212,12 +288,15 @@ fn new_owner(folder: &Path) -> Owner {
 }
 
 /// What is missing in `.gitignore`, added to it; none where nothing is.
-fn ignore(folder: &Path) -> anyhow::Result<Option<FileChange>> {
+fn ignore(folder: &Path, more: &[&str]) -> anyhow::Result<Option<FileChange>> {
     let file = folder.join(".gitignore");
     let before = files::optional(files::read_text(&file, TEXT_LIMIT))?;
     let text = before.as_ref().map_or("", |text| text.as_str());
-    let missing: Vec<_> =
-        IGNORED.iter().filter(|line| !text.lines().any(|there| there.trim() == **line)).collect();
+    let missing: Vec<_> = IGNORED
+        .iter()
+        .chain(more)
+        .filter(|line| !text.lines().any(|there| there.trim() == **line))
+        .collect();
     if missing.is_empty() {
         return Ok(None);
     }

@@ -25,6 +25,8 @@ mod explain;
 mod export;
 mod fetched_files;
 mod forget;
+#[cfg(feature = "kubernetes")]
+mod from_resources;
 mod gather;
 mod git_source;
 mod health;

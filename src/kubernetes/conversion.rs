@@ -21,12 +21,12 @@ use crate::model::{
 };
 
 /// A label with the name of a target, where credentials choose by names.
-const TARGET_LABEL: &str = "appcred.io/target";
+pub(super) const TARGET_LABEL: &str = "appcred.io/target";
 /// The longest value of a label.
 const LONGEST_LABEL: usize = 63;
 
 /// A target, as far as a HomeAssistant can be it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConvertedHouse {
     /// Its address; none where it does not run.
     pub url: Option<String>,
@@ -43,7 +43,7 @@ pub struct ConvertedHouse {
 }
 
 /// An entry, as far as an ApplicationCredential can be it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConvertedCredential {
     /// Its key.
     pub key: Key,

@@ -4,7 +4,8 @@
 //!  API server ─▶ source.rs ─Declarations─▶ reader.rs ─specs─▶ watch/ ─Status─▶ writer.rs ─▶ API server
 //!                declared.rs               │ assignment.rs (pure)              │ standing.rs, farewell.rs,
 //!                                          ▼ wanted.rs, departure.rs           ▼ verdict.rs, conditions.rs (pure)
-//!  resources.rs, definitions.rs = the custom resources; conversion.rs = those that declare what a project does
+//!  resources.rs, definitions.rs = the custom resources; conversion.rs = those that declare what a project does,
+//!  recovery.rs = the way back
 //! ```
 //!
 //! One replica acts at a time: replicas.rs says which.
@@ -19,6 +20,7 @@ mod error;
 mod farewell;
 mod object_write;
 mod reader;
+mod recovery;
 mod replicas;
 mod resources;
 #[cfg(test)]
@@ -57,6 +59,7 @@ use writer::Writer;
 pub use conversion::{ConvertedCredential, ConvertedHouse, ConvertedProject, resources};
 pub use definitions::definitions;
 pub use reader::ClusterReader;
+pub use recovery::{RecoveredProject, SecretValueName, recovered};
 pub use replicas::{LeaseSettings, Replicas};
 pub use source::ClusterScope;
 

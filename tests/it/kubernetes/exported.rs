@@ -1,10 +1,15 @@
 //! A project that becomes resources: a cluster takes them, and its controller finds nothing to change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::{NAMESPACE, cluster, condition, controller, end, is_so, secret, wait_ready};
+use super::{
+    NAMESPACE, cluster, condition, controller, credential, end, house, is_so, secret, wait_ready,
+};
 use crate::real::{HomeAssistant, Release};
 use crate::shell::{Appcred, Project, Ran};
 use crate::watch::arrives;
@@ -90,4 +95,88 @@ fn what_a_house_holds_becomes_resources_without_its_secrets_ha_2026_11() {
     wait_ready(&cluster, "acred/by-hand");
     arrives(&ha, &[("a", "m4rk3d-first")]);
     end(running);
+}
+
+#[test]
+fn resources_become_a_project_that_has_nothing_to_change_ha_2026_11() {
+    let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let spec = "  name: Family\n  integration: {setup: false}\n  protect: true\n";
+    let objects = house(&ha, "  maxDeletes: 3\n") + &credential("family", "spotify", "a", spec);
+    cluster.apply(&(secret("family", "secret", "m4rk3d-first") + &objects));
+    let running = controller(&cluster, &[]);
+    wait_ready(&cluster, "acred/family");
+    arrives(&ha, &[("a", "m4rk3d-first")]);
+    end(running);
+    let before = held(&ha);
+    let project = Project::new();
+    let resources = cluster.kubectl(["get", "hass,acred", "-o", "yaml"]);
+    let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    let words = ["init", "--recipient", recipient, "--resources", "-"];
+    let begun = Appcred::new().in_dir(project.path()).args(words).stdin(&resources).run();
+    assert_eq!(begun.stdout, "Created appcred.yaml, credentials/spotify.yaml, .gitignore.\n");
+    let written = fs::read_to_string(project.join("appcred.yaml")).unwrap();
+    let expected = format!(
+        "\
+owner: kubernetes.{NAMESPACE}
+manifests:
+- credentials
+targets:
+  cabin:
+    url: {}
+    token: !file secrets/cabin-homeassistant-api-token/token
+    labels:
+      ring: canary
+policy:
+  max_deletes: 3
+age:
+  recipients:
+  - {recipient}
+",
+        ha.url()
+    );
+    assert_eq!(written.split_once('\n').unwrap().1, expected);
+    // What it says to do is done by a shell.
+    let commands = begun.stderr.lines().filter_map(|line| line.strip_prefix("  "));
+    let commands: Vec<&str> = commands.collect();
+    assert_eq!(commands.len(), 2, "{}", begun.stderr);
+    let kubectl = crate::real::program("kubectl");
+    let path =
+        format!("{}:{}", kubectl.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    for command in commands {
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", command]).current_dir(project.path()).env("PATH", &path);
+        assert!(shell.env("KUBECONFIG", cluster.kubeconfig("admin")).status().unwrap().success());
+    }
+    let planned = run(&project, &ha, &["plan", "--detailed-exitcode"], 0);
+    assert!(planned.stdout.contains("No changes"), "{}", planned.stdout);
+    run(&project, &ha, &["apply", "--yes"], 0);
+    assert_eq!(held(&ha), before);
+    // And back again.
+    let exported = run(&project, &ha, &["export", "--namespace", NAMESPACE], 0);
+    let [was, is] = [&resources, &exported.stdout].map(|text| specs(text));
+    assert_eq!(was, is);
+    run(&project, &ha, &["init", "--resources", "none.yaml"], 1);
+}
+
+/// What the objects of a text want, without the names of their Secrets, which are those of the exporter.
+fn specs(text: &str) -> BTreeSet<String> {
+    let documents = serde_yaml::Deserializer::from_str(text);
+    let documents = documents.map(|of| Value::deserialize(of).unwrap());
+    let objects = documents.flat_map(|of| match of["items"].as_array() {
+        Some(items) => items.clone(),
+        None => vec![of],
+    });
+    let without_defaults = |mut object: Value| {
+        let spec = object["spec"].as_object_mut().unwrap();
+        spec.retain(|field, value| {
+            let is_default = value == &json!(false) || value == &json!([]) || value == "Retain";
+            !is_default && value != "Delete" && !field.ends_with("Ref")
+        });
+        if let Some(integration) = spec.get_mut("integration").and_then(Value::as_object_mut) {
+            integration.retain(|field, _| field == "setup");
+        }
+        let spec: BTreeMap<_, _> = object["spec"].as_object().unwrap().iter().collect();
+        format!("{} {} {spec:?}", object["kind"], object["metadata"]["name"])
+    };
+    objects.map(without_defaults).collect()
 }
