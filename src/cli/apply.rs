@@ -16,6 +16,8 @@ use crate::report::{Report, Verb, text};
 use crate::target::Stop;
 use crate::workspace::{Comparison, TargetView, find_entry};
 
+#[cfg(feature = "kubernetes")]
+use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
 use super::gather::{Gathered, ask_about_troubles, gather, load, reported, show_unknown};
 use super::inputs::{OutputKind, refuse_inputs};
@@ -75,6 +77,9 @@ pub(super) struct ApplyArgs {
     pub(super) outputs: Outputs,
     #[command(flatten)]
     pub(super) git: GitArgs,
+    #[cfg(feature = "kubernetes")]
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
     #[command(flatten)]
     links: LinkArgs,
 }

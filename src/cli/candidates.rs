@@ -104,7 +104,7 @@ fn plain(values: impl Iterator<Item = OfferedWord>) -> Vec<CompletionCandidate> 
 /// The project that the command line is about, as far as it is typed.
 fn request() -> LoadRequest {
     let folder = folder_of(environment::arguments()).unwrap_or_else(|| PathBuf::from("."));
-    LoadRequest { folder: project_folder(&folder), home: environment::home() }
+    LoadRequest { folder: project_folder(&folder), home: environment::home(), owner: None }
 }
 
 /// The folder that `-C` names.

@@ -18,8 +18,9 @@ use super::editor::Editor;
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show, variables_with_secrets};
 use super::locks::project_when_free;
+use super::private_folder::{in_memory, remove_abandoned};
 use super::recipients::of_file;
-use super::temp_workspace::{TempWorkspace, asked_to_end, confirm, is_in_memory, remove_abandoned};
+use super::temp_workspace::{PREFIX, TempWorkspace, asked_to_end, confirm};
 use super::unsaved_copy::{newest, rescue};
 use super::{Global, console, environment};
 
@@ -70,7 +71,8 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let unsaved = begun_before(verb, kept.as_deref(), &resolver)?;
     let editor = Editor::find(secrets).await?;
     let base = base(verb)?;
-    remove_abandoned(&base).with_context(|| format!("cannot look through {}", base.visible()))?;
+    remove_abandoned(&base, PREFIX)
+        .with_context(|| format!("cannot look through {}", base.visible()))?;
     let workspace = TempWorkspace::new(&base, file)?;
     let mut session = EditSession {
         global,
@@ -325,8 +327,7 @@ fn with_help(why: &EncryptedFileError) -> String {
 
 /// Where the text is to lie in clear.
 fn base(verb: &Edit) -> anyhow::Result<PathBuf> {
-    let found = environment::private_folders().into_iter().find(|folder| is_in_memory(folder));
-    match found {
+    match in_memory() {
         Some(folder) => Ok(folder),
         None if verb.insecure_temp => Ok(std::env::temp_dir()),
         None => bail!(

@@ -6,19 +6,25 @@ use std::sync::OnceLock;
 
 use crate::model::Visible;
 
-/// The folder of the repository, with a `/`, and what is written in its place.
-static REPOSITORY: OnceLock<(String, String)> = OnceLock::new();
+/// The folders of the repository, each with a `/`, and what is written in their place.
+static REPOSITORY: OnceLock<(Vec<String>, String)> = OnceLock::new();
 
-/// From now on what is below the folder `root` is written as of `repository`.
-pub(super) fn call(root: &Path, repository: &str) {
+/// From now on what is below these folders is written as of `repository`; those that lie in others come first.
+pub(super) fn call(roots: &[&Path], repository: &str) {
+    let roots = roots.iter().map(|root| format!("{}/", root.visible()));
     // A process fetches one repository.
-    let _ = REPOSITORY.set((format!("{}/", root.visible()), format!("{repository}: ")));
+    let _ = REPOSITORY.set((roots.collect(), format!("{repository}: ")));
 }
 
 /// The text, which has no hidden characters any more, with these names of files.
 pub(super) fn named(text: &str) -> Cow<'_, str> {
     match REPOSITORY.get() {
-        Some((root, repository)) if text.contains(root) => text.replace(root, repository).into(),
-        _ => text.into(),
+        Some((roots, repository)) => {
+            roots.iter().fold(text.into(), |text, root| match text.contains(root) {
+                true => text.replace(root, repository).into(),
+                false => text,
+            })
+        }
+        None => text.into(),
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn workspace(global: &Global) -> Workspace {
         environment: environment::read(),
         fetched: global.fetched.as_ref().map(|fetched| fetched.root.clone()),
         no_programs: global.fetched.as_ref().is_some_and(|fetched| !fetched.may_run),
+        owner: global.fetched.as_ref().and_then(|fetched| fetched.owner.clone()),
     }
 }
 

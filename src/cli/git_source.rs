@@ -1,6 +1,8 @@
 //! A project that is in a Git repository elsewhere: which one, and how it is read.
 
 use std::path::{Path, PathBuf};
+#[cfg(feature = "kubernetes")]
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -10,9 +12,13 @@ use clap::{ArgGroup, Args};
 use crate::git::{
     FetchError, FetchedCommit, GitAccess, GitPath, GitRef, GitSource, GitUrl, Signers, Transport,
 };
-
+#[cfg(feature = "kubernetes")]
+use crate::kubernetes::ClusterProject;
+use crate::model::Owner;
 use crate::workspace::fetch_newest;
 
+#[cfg(feature = "kubernetes")]
+use super::private_folder::PrivateFolder;
 use super::times::seconds;
 use super::{VerbArgs, console, environment, fetched_files};
 
@@ -88,8 +94,22 @@ pub(super) struct FetchedProject {
     pub(super) commit: String,
     /// Why no newer one was fetched.
     pub(super) error: Option<String>,
-    /// Kept as long as it is read.
-    _reading: Option<FetchedCommit>,
+    /// Its owner where it names none; that of its folder where there is none.
+    pub(super) owner: Option<Owner>,
+    /// KeptSource as long as it is read.
+    pub(super) kept: KeptSource,
+}
+
+/// What is kept as long as a project is read.
+#[derive(Debug)]
+pub(super) enum KeptSource {
+    /// Nothing: what is in force stays where it is.
+    InForce,
+    /// The commit.
+    Commit(#[expect(dead_code, reason = "it is only kept")] FetchedCommit),
+    /// What reads it from a cluster, and the folder that it is written into.
+    #[cfg(feature = "kubernetes")]
+    Cluster(Arc<ClusterProject>, #[expect(dead_code, reason = "it is only kept")] PrivateFolder),
 }
 
 /// Fetches the project of a verb, where it names a repository. `folder` is that of `--directory`.
@@ -165,14 +185,15 @@ impl GitArgs {
         let (folder, commit) = fetched.map_err(|why| not_fetched(&source, &why))?;
         let short = commit.id.get(..12).unwrap_or(&commit.id);
         console::message(format_args!("Read from {}, commit {short}.", source.url));
-        fetched_files::call(&commit.root, &format!("{}@{short}", source.url));
+        fetched_files::call(&[&commit.root], &format!("{}@{short}", source.url));
         Ok(Some(FetchedProject {
             root: commit.root.clone(),
             folder,
             may_run: self.git_allow_programs,
             commit: commit.id.clone(),
             error: None,
-            _reading: Some(commit),
+            owner: None,
+            kept: KeptSource::Commit(commit),
         }))
     }
 
@@ -200,9 +221,10 @@ impl GitArgs {
             thread::sleep(PAUSE);
         };
         let (root, folder) = (source.root_in_force(), source.folder_in_force());
-        fetched_files::call(&root, &source.url.to_string());
+        fetched_files::call(&[&root], &source.url.to_string());
         let may_run = self.git_allow_programs;
-        Ok(Some(FetchedProject { root, folder, may_run, commit, error, _reading: None }))
+        let (owner, kept) = (None, KeptSource::InForce);
+        Ok(Some(FetchedProject { root, folder, may_run, commit, error, owner, kept }))
     }
 
     /// The source, which is instead of a folder on this machine.

@@ -8,6 +8,8 @@ use crate::report::list::{RowState, Rows};
 use crate::report::{json, list};
 use crate::workspace::OnError;
 
+#[cfg(feature = "kubernetes")]
+use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
 use super::gather::{ask_about_troubles, gather_loaded, load, reported, show_unknown};
 use super::selection::{EntryArgs, TargetArgs, glob};
@@ -42,6 +44,9 @@ pub(super) struct ListArgs {
     pub(super) format: OutputFormat,
     #[command(flatten)]
     pub(super) git: GitArgs,
+    #[cfg(feature = "kubernetes")]
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
 }
 
 /// The states by their codes.

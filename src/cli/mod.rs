@@ -10,6 +10,8 @@ mod change;
 mod chosen_integration;
 mod client_file;
 mod client_secret;
+#[cfg(feature = "kubernetes")]
+mod cluster_source;
 mod completion;
 mod console;
 #[cfg(feature = "kubernetes")]
@@ -49,6 +51,7 @@ mod output_format;
 mod pager;
 mod plan;
 mod plan_file;
+mod private_folder;
 mod questions;
 mod recipients;
 mod rekey;
@@ -81,7 +84,7 @@ use tracing_subscriber::filter::LevelFilter;
 pub use exit::ExitStatus;
 
 use console::Color;
-use git_source::{FetchedProject, GitArgs};
+use git_source::{FetchedProject, GitArgs, KeptSource};
 use output_format::{ChangesArgs, ForProgram, OutputFormat};
 
 use crate::files;
@@ -143,9 +146,14 @@ struct Global {
 }
 
 impl Global {
-    /// The commit that the project was fetched at.
+    /// The commit that the project was fetched at; none where a cluster has it.
     fn commit(&self) -> Option<&str> {
-        self.fetched.as_ref().map(|fetched| &*fetched.commit)
+        let fetched = self.fetched.as_ref()?;
+        match fetched.kept {
+            #[cfg(feature = "kubernetes")]
+            KeptSource::Cluster(..) => None,
+            _ => Some(&fetched.commit),
+        }
     }
 
     /// How much of each change of a plan is shown.
@@ -273,6 +281,8 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
 fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitStatus> {
     // A core dump would hold tokens and secrets. What is started to fetch a repository inherits it.
     refuse_core_dumps().context("cannot turn off core dumps")?;
+    raise_open_files()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // `init` creates it.
     if !matches!(cli.verb, VerbArgs::Init(_)) {
         let folder = &cli.global.folder;
@@ -280,13 +290,15 @@ fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitSta
             bail!("cannot work in {}: {}", folder.visible(), files::reason(folder, &why));
         }
         cli.global.fetched = git_source::fetch(&cli.verb, folder)?;
+        #[cfg(feature = "kubernetes")]
+        if cli.global.fetched.is_none() {
+            cli.global.fetched = runtime.block_on(cluster_source::fetch(&cli.verb, folder))?;
+        }
         cli.global.folder = match &cli.global.fetched {
             Some(fetched) => fetched.folder.clone(),
             None => manifest::project_folder(folder),
         };
     }
-    raise_open_files()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.verb {
             VerbArgs::Init(verb) => init::run(&cli.global, &verb, made),

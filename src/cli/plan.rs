@@ -13,6 +13,8 @@ use crate::target::snapshot::SnapshotLocation;
 use crate::workspace::{Against, TargetView};
 
 use super::ask::Terminal;
+#[cfg(feature = "kubernetes")]
+use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
 use super::gather::{
     Gathered, ask_about_troubles, gather, gather_snapshot, reported, show_unknown, workspace,
@@ -58,6 +60,9 @@ pub(super) struct PlanArgs {
     pub(super) outputs: Outputs,
     #[command(flatten)]
     pub(super) git: GitArgs,
+    #[cfg(feature = "kubernetes")]
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
     /// Save the plan, for an `apply FILE` of exactly that; not possible for secrets that are not encrypted in
     /// the manifest
     #[arg(short, long, value_name = "FILE", conflicts_with = "against", value_parser = plan_path)]

@@ -8,6 +8,8 @@ use crate::report::{Report, Verb};
 use crate::repository;
 use crate::secret::is_from_program;
 
+#[cfg(feature = "kubernetes")]
+use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
 use super::gather::{load, non_interactive_resolver, show};
 use super::inputs::{OutputKind, refuse_inputs};
@@ -46,6 +48,9 @@ pub(super) struct Validate {
     pub(super) outputs: Outputs,
     #[command(flatten)]
     pub(super) git: GitArgs,
+    #[cfg(feature = "kubernetes")]
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
 }
 
 pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {

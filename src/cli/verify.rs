@@ -15,6 +15,8 @@ use crate::workspace::{
     Offered, TargetView, check_selection, find_entry, limit_warnings, selected_names,
 };
 
+#[cfg(feature = "kubernetes")]
+use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
 use super::gather::{load, resolved, show, workspace};
 use super::selection::{EntryArgs, TargetArgs};
@@ -54,6 +56,9 @@ pub(super) struct Verify {
     pub(super) format: OutputFormat,
     #[command(flatten)]
     pub(super) git: GitArgs,
+    #[cfg(feature = "kubernetes")]
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
 }
 
 pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitStatus> {

@@ -15,16 +15,21 @@ use crate::model::Visible;
 use crate::status::SourceStatus;
 use crate::target::Stop;
 use crate::watch::{
-    self, AdministratorsTask, ChangeDetection, Channels, Connector, Heartbeat, ReadSpecs, Reading,
-    SnapshotStore, SourceChannels, SourceTask, StatusStore, WakeRequest, Wakes, WatchSettings,
+    self, AdministratorsTask, ChangeDetection, Channels, Connector, FetchSource, Heartbeat,
+    ReadSpecs, Reading, SnapshotStore, SourceChannels, SourceTask, StatusStore, WakeRequest, Wakes,
+    WatchSettings,
 };
 
 use crate::workspace::{ProjectReader, ReaderSettings};
 
 use super::ask::Terminal;
+#[cfg(feature = "kubernetes")]
+use super::cluster_source::{self, ClusterArgs};
 use super::exit::ExitStatus;
 use super::gather::workspace;
 use super::git_source::FetchedProject;
+#[cfg(feature = "kubernetes")]
+use super::git_source::KeptSource;
 use super::inputs::{OutputKind, refuse_inputs};
 use super::listen::ListenArgs;
 use super::output::names;
@@ -81,6 +86,9 @@ pub(super) struct WatchArgs {
     /// Fetch the repository this often, in seconds or as in 5m; also when a Git host or a program asks for a round
     #[arg(long, value_name = "TIME", default_value_t = 300, requires = "git", help_heading = "Git", value_parser = seconds)]
     git_interval: u64,
+    #[cfg(feature = "kubernetes")]
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
     #[command(flatten)]
     listen: ListenArgs,
 }
@@ -90,7 +98,7 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     refuse_inputs(&global, snapshot.into_iter())?;
     let settings = settings(&verb);
     let names = Arc::new(names(&global));
-    let source = verb.git.source()?.zip(global.fetched.as_ref());
+    let source = verb.git.source()?;
     let settings_of_reader = ReaderSettings {
         workspace: workspace(&global),
         targets: verb.selection.selection(),
@@ -107,7 +115,7 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     let reload = Arc::new(Notify::new());
     let heartbeat = Heartbeat::new();
     // Whoever asks for a round asks for a fetch first.
-    let hang_up = if source.is_some() { Arc::default() } else { Arc::clone(&reload) };
+    let hang_up = if global.fetched.is_some() { Arc::default() } else { Arc::clone(&reload) };
     let over = service::listen(stop.clone(), Arc::clone(&hang_up))?;
     let statuses = StatusStore::new(environment::now);
     // All end when the watcher is to stop.
@@ -116,10 +124,19 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     let (snapshots, snapshot) = snapshots(&mut tasks, verb.snapshot, served.is_some(), &stop);
     let served = Served { at: served, hook, names, snapshot };
     let (callbacks, mut wakes) = served.begin(&mut tasks, (&statuses, &heartbeat, &stop));
-    if let Some(source) = source {
-        let interval = Duration::from_secs(verb.git_interval);
-        let task = fetching(source, interval, statuses.clone(), stop.clone());
-        tasks.spawn(after_fetch(task, &mut wakes, hang_up, Arc::clone(&reload)));
+    let task_of = (statuses.clone(), stop.clone());
+    match (source, &global.fetched) {
+        (Some(source), Some(fetched)) => {
+            let interval = Duration::from_secs(verb.git_interval);
+            let task = fetching((source, fetched), interval, task_of);
+            tasks.spawn(after_fetch(task, &mut wakes, hang_up, Arc::clone(&reload)));
+        }
+        #[cfg(feature = "kubernetes")]
+        (None, Some(FetchedProject { commit, kept: KeptSource::Cluster(project, _), .. })) => {
+            let task = cluster_source::fetching(project, commit, task_of, &mut tasks);
+            tasks.spawn(after_fetch(task, &mut wakes, hang_up, Arc::clone(&reload)));
+        }
+        _ => {}
     }
     if let Some((house, queries)) = house {
         tasks.spawn(AdministratorsTask { house, queries, stop: stop.clone() }.run());
@@ -148,8 +165,7 @@ fn connector(reader: &ProjectReader<Terminal>, consent_base: Option<String>) -> 
 fn fetching(
     (source, fetched): (GitSource, &FetchedProject),
     interval: Duration,
-    statuses: StatusStore,
-    stop: Stop,
+    (statuses, stop): (StatusStore, Stop),
 ) -> SourceTask<GitSource> {
     let begin = SourceStatus {
         url: source.url.to_string(),
@@ -158,16 +174,17 @@ fn fetching(
         fetched_at: fetched.error.is_none().then(environment::now),
         error: fetched.error.clone(),
     };
-    SourceTask { source: Arc::new(source), begin, interval, statuses, stop }
+    let (source, changed) = (Arc::new(source), Arc::default());
+    SourceTask { source, begin, interval, changed, statuses, stop }
 }
 
 /// Whoever asks for a round, or for everything to be read, asks for a fetch first.
-fn after_fetch(
-    task: SourceTask<GitSource>,
+fn after_fetch<F: FetchSource>(
+    task: SourceTask<F>,
     wakes: &mut mpsc::Receiver<WakeRequest>,
     hang_up: Arc<Notify>,
     reload: Arc<Notify>,
-) -> impl Future<Output = ()> + use<> {
+) -> impl Future<Output = ()> + use<F> {
     let (forward, forwarded) = mpsc::channel(WAKE_QUEUE);
     let asked = std::mem::replace(wakes, forwarded);
     task.run(SourceChannels { asked: Wakes::new(asked), wakes: forward, hang_up, reload })

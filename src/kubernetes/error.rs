@@ -46,6 +46,17 @@ pub(super) fn of_watch(what: &str, error: &watcher::Error) -> String {
     format!("cannot watch {what}: {}{help}", in_words(cause))
 }
 
+/// Why objects of a kind cannot be listed.
+pub(super) fn of_list(what: &str, error: &kube::Error) -> String {
+    let help = match error {
+        kube::Error::Api(status) if status.code == 403 => {
+            ": give the service account the rights to list and watch them"
+        }
+        _ => "",
+    };
+    format!("cannot list {what}: {}{help}", in_words(error))
+}
+
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -9,6 +9,8 @@
 //! ```
 //!
 //! One replica acts at a time: replicas.rs says which.
+//!
+//! project.rs needs none of this: it makes ConfigMaps and Secrets the files of a project, which is watched as a folder is.
 
 mod assignment;
 mod conditions;
@@ -19,6 +21,7 @@ mod departure;
 mod error;
 mod farewell;
 mod object_write;
+mod project;
 mod reader;
 mod recovery;
 mod replicas;
@@ -58,6 +61,7 @@ use writer::Writer;
 
 pub use conversion::{ConvertedCredential, ConvertedHouse, ConvertedProject, resources};
 pub use definitions::definitions;
+pub use project::{ClusterProject, PROJECT_LABEL};
 pub use reader::ClusterReader;
 pub use recovery::{RecoveredProject, SecretValueName, recovered};
 pub use replicas::{LeaseSettings, Replicas};

@@ -63,7 +63,7 @@ pub use trial::{PlainSecrets, check, check_project};
 use crate::cores;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile};
 use crate::files::Stamp;
-use crate::model::{Completeness, Domain, PROJECT_FILE, Visible};
+use crate::model::{Completeness, Domain, Owner, PROJECT_FILE, Visible};
 use discover::Discovered;
 use entry::Decoded;
 
@@ -74,6 +74,8 @@ pub struct LoadRequest {
     pub folder: PathBuf,
     /// The home folder, for `~`.
     pub home: Option<PathBuf>,
+    /// The owner of a project that names none; that of its folder where there is none.
+    pub owner: Option<Owner>,
 }
 
 /// What was read.
@@ -156,7 +158,7 @@ impl Loaded {
 pub fn load_project(request: &LoadRequest) -> (Project, Diagnostics) {
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     let mut problems = Diagnostics::default();
-    let (project, _) = read_project(folder, request.home.as_deref(), &mut problems);
+    let (project, _) = read_project(folder, request, &mut problems);
     (project, problems)
 }
 
@@ -171,7 +173,7 @@ pub fn load(request: &LoadRequest) -> Loaded {
 pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> Loaded {
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     let mut problems = Diagnostics::default();
-    let (mut project, file) = read_project(folder, request.home.as_deref(), &mut problems);
+    let (mut project, file) = read_project(folder, request, &mut problems);
     let mut files: Vec<_> = file.into_iter().chain(project.target_files.iter().cloned()).collect();
     cache.renew(&files);
     let project_problems = problems.clone();
@@ -218,14 +220,14 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
 /// The project, as its file says, or as it is without one.
 fn read_project(
     folder: &Path,
-    home: Option<&Path>,
+    request: &LoadRequest,
     problems: &mut Diagnostics,
 ) -> (Project, Option<Arc<SourceFile>>) {
-    let (mut project, file) = read_project_file(folder, home, problems);
+    let (mut project, file) = read_project_file(folder, request.home.as_deref(), problems);
     if !project.names_owner {
         // Before, every such project had the same owner.
         project.previous_owners.insert(std::mem::take(&mut project.owner));
-        project.owner = owner::derived_owner(folder);
+        project.owner = request.owner.clone().unwrap_or_else(|| owner::derived_owner(folder));
     }
     (project, file)
 }

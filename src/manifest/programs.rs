@@ -1,4 +1,4 @@
-//! What a project that was fetched may not do: start programs, and write into the repository.
+//! What a project that was fetched may not do: start programs, and have folders of Home Assistant in it.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::model::Visible;
 use crate::target::Endpoint;
 use crate::target::config_dir::ConfigDirEndpoint;
 
-const HELP: &str = "whoever writes to the repository could run any program on this machine; if they may, pass --git-allow-programs, and else keep what the program prints encrypted in the repository";
+const HELP: &str = "whoever may change the project could run any program on this machine; if they may, pass --git-allow-programs for a Git repository, and else keep what the program prints encrypted in the project";
 
 /// With this begins an identity that a plugin keeps.
 const PLUGIN: &[u8] = b"AGE-PLUGIN-";
@@ -26,7 +26,7 @@ impl Project {
             let starts_plugin = read(file, TEXT_LIMIT).is_ok_and(|text| is_plugin(&text));
             if starts_plugin {
                 let message = format!(
-                    "the identities in {} are for a plugin of age, which is a program, and a project that was fetched from Git may start none here",
+                    "the identities in {} are for a plugin of age, which is a program, and a project that was fetched may start none here",
                     file.visible()
                 );
                 problems.push(Diagnostic::error(ProblemCode::ProgramNotAllowed, message).help(HELP));
@@ -43,15 +43,15 @@ impl Project {
         }
         for Spot { file, span } in std::mem::take(&mut self.program_spots) {
             let message =
-                "this names a program, and a project that was fetched from Git may start none here";
+                "this names a program, and a project that was fetched may start none here";
             let problem = Diagnostic::error(ProblemCode::ProgramNotAllowed, message);
             problems.push(problem.at(&file, span).help(HELP));
         }
         problems
     }
 
-    /// Reports the configuration folders that are in a repository which was fetched: what is written there is gone with
-    /// the next commit.
+    /// Reports the configuration folders that are in a project which was fetched: what is written there is gone with
+    /// its next change.
     pub fn refuse_folders_in(&self, root: &Path) -> Diagnostics {
         let mut problems = Diagnostics::default();
         for (name, target) in &self.targets {
@@ -60,7 +60,7 @@ impl Project {
                 continue;
             }
             let message = format!(
-                "`config_dir` of the target `{name}` is in the repository that was fetched, whose folder is another one with each commit"
+                "`config_dir` of the target `{name}` is in the project that was fetched, whose folder is another one with each change"
             );
             let problem = Diagnostic::error(ProblemCode::UnfitField, message);
             let problem =

@@ -26,7 +26,11 @@ fn project_of(files: &[(&str, &str)]) -> (tempfile::TempDir, Loaded) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let request = LoadRequest { folder: folder.path().to_owned(), home: Some("/home/me".into()) };
+    let request = LoadRequest {
+        folder: folder.path().to_owned(),
+        home: Some("/home/me".into()),
+        owner: None,
+    };
     let loaded = load(&request);
     (folder, loaded)
 }

@@ -1,4 +1,4 @@
-//! The repository that the project is fetched from.
+//! The repository or cluster that the project is fetched from.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,15 +10,15 @@ use super::moment::Moment;
 /// So much of a commit's id is shown to people.
 const SHORT: usize = 12;
 
-/// The repository that the project is fetched from.
+/// The repository or cluster that the project is fetched from.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ReportedSource<'a> {
     /// Its address.
     pub(crate) url: &'a str,
-    /// The branch, tag or commit that is fetched; `HEAD` where it is the default branch.
+    /// The branch, tag or commit that is fetched, `HEAD` where it is the default branch; of a cluster, the label.
     #[serde(rename = "ref")]
     pub(crate) reference: &'a str,
-    /// The whole id of the commit that is used.
+    /// The whole id of the commit that is used; of a cluster, an id that is another one whenever an object is.
     pub(crate) commit: &'a str,
     /// When it was fetched last; null where that has not succeeded since the watcher began.
     pub(crate) fetched_at: Option<Moment>,

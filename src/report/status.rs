@@ -41,7 +41,7 @@ pub(crate) struct StatusReport<'a> {
     pub(crate) since: Moment,
     /// The manifests.
     pub(crate) manifests: ReportedManifests<'a>,
-    /// The repository that they are fetched from; left out where they are files of this machine.
+    /// The repository or cluster that they are fetched from; left out where they are files of this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<super::source::ReportedSource<'a>>,
     /// The targets, by name.

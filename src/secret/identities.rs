@@ -71,7 +71,7 @@ pub enum IdentityProblem {
     },
     /// A program keeps the identity, and whoever wrote the file may start none.
     #[error(
-        "line {line} of {name} needs a plugin of age, which is a program, and a project that was fetched from Git may start none here"
+        "line {line} of {name} needs a plugin of age, which is a program, and a project that was fetched may start none here"
     )]
     PluginRefused {
         /// The file.

@@ -53,6 +53,8 @@ pub struct SourceTask<F> {
     pub begin: SourceStatus,
     /// How often.
     pub interval: Duration,
+    /// Notified where the source is known to be another one, so that it is fetched at once.
+    pub changed: Arc<Notify>,
     /// Where it records how that is.
     pub statuses: StatusStore,
     /// Asks for the end.
@@ -71,6 +73,7 @@ impl<F: FetchSource> SourceTask<F> {
             let mut is_reload = false;
             tokio::select! {
                 () = sleep_until(next) => {}
+                () = self.changed.notified() => {}
                 targets = channels.asked.next() => request = Some(WakeRequest { targets }),
                 () = channels.hang_up.notified() => is_reload = true,
                 () = self.stop.cancelled() => return,

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{self, LoadRequest, Loaded, Project, check_lifetimes};
+use crate::model::Owner;
 use crate::secret::env::IdentitySources;
 use crate::secret::{
     AllowedPaths, Ask, Identities, IdentityFile, IdentityProblem, Nobody, Plugins, SecretResolver,
@@ -48,12 +49,18 @@ pub struct Workspace {
     pub no_programs: bool,
     /// The repository that it was fetched with: its folder is replaced with each commit.
     pub fetched: Option<PathBuf>,
+    /// The owner of the project where it names none; that of its folder where there is none.
+    pub owner: Option<Owner>,
 }
 
 impl Workspace {
     /// What there is to read.
     pub fn request(&self) -> LoadRequest {
-        LoadRequest { folder: self.folder.clone(), home: self.environment.home.clone() }
+        LoadRequest {
+            folder: self.folder.clone(),
+            home: self.environment.home.clone(),
+            owner: self.owner.clone(),
+        }
     }
 
     /// Reads the project and its manifests.

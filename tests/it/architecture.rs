@@ -100,7 +100,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "yaml_edit",
         ],
     ),
-    ("kubernetes", &["model", "diagnostic", "field", "lock", "plan", "status", "target", "watch"]),
+    (
+        "kubernetes",
+        &["model", "diagnostic", "field", "files", "lock", "plan", "status", "target", "watch"],
+    ),
     ("verify", &["model", "codes", "integrations", "http"]),
     ("status", &["model", "codes", "diagnostic", "plan"]),
     (

@@ -599,13 +599,13 @@ fn a_fetched_project_has_no_configuration_folder_in_its_repository() {
         let refused = scene.by_path(verb).status(1).run();
         assert!(
             refused.stderr.contains("appcred.yaml:2:3")
-                && refused.stderr.contains("`config_dir` of the target `lab` is in the repository"),
+                && refused.stderr.contains("`config_dir` of the target `lab` is in the project"),
             "{verb}: {}",
             refused.stderr
         );
     }
     let watched = Watched::start(scene.by_path("watch"));
-    watched.says("is in the repository that was fetched");
+    watched.says("is in the project that was fetched");
     watched.stop();
 }
 

@@ -13,8 +13,11 @@ use appcred::report::problems::render;
 const KNOWN: &[&str] = &["google", "home_connect", "netatmo", "spotify"];
 
 fn problems_in(folder: &Path) -> Diagnostics {
-    let request =
-        LoadRequest { folder: folder.to_owned(), home: Some(PathBuf::from("/home/somebody")) };
+    let request = LoadRequest {
+        folder: folder.to_owned(),
+        home: Some(PathBuf::from("/home/somebody")),
+        owner: None,
+    };
     let loaded = load(&request);
     let known: BTreeSet<_> = KNOWN.iter().copied().map(Domain::new).collect();
     let custom = &loaded.project.policy.custom_integrations;
@@ -217,7 +220,8 @@ fn a_config_map_of_kubernetes_is_read_once() {
     scene.write("credentials/..2026_11_23/a.yaml", ENTRY);
     symlink("..2026_11_23", scene.path("credentials/..data")).unwrap();
     symlink("..data/a.yaml", scene.path("credentials/a.yaml")).unwrap();
-    let loaded = load(&LoadRequest { folder: scene.folder.path().to_owned(), home: None });
+    let loaded =
+        load(&LoadRequest { folder: scene.folder.path().to_owned(), home: None, owner: None });
     assert!(loaded.problems.is_empty(), "{}", render(&loaded.problems, false));
     assert_eq!(loaded.entries.len(), 1);
 }

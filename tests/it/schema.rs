@@ -112,7 +112,8 @@ fn read(name: &str, text: &str) -> Result<(), String> {
         write("more.yaml", "");
     }
     let home = Some(Path::new("/home/somebody").to_owned());
-    let problems = load(&LoadRequest { folder: folder.path().to_owned(), home }).problems;
+    let problems =
+        load(&LoadRequest { folder: folder.path().to_owned(), home, owner: None }).problems;
     if problems.has_errors() { Err(render(&problems, false)) } else { Ok(()) }
 }
 

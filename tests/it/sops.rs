@@ -164,7 +164,8 @@ fn sops_json_is_read_as_a_manifest() {
     scene.project.write("credentials.json", &manifest);
     let text = scene.encrypt("credentials.json", &["--encrypted-regex", "^client_secret$"]);
     scene.project.write("credentials.yaml", &text);
-    let loaded = load(&LoadRequest { folder: scene.project.path().to_owned(), home: None });
+    let loaded =
+        load(&LoadRequest { folder: scene.project.path().to_owned(), home: None, owner: None });
     let secret = &loaded.entries[0].client_secret.value;
     assert_eq!(read(secret, &scene.resolver()), Ok(Secret::new("hunt\"er1")));
 }

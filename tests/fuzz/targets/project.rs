@@ -17,7 +17,7 @@ fuzz_target!(|text: &str| {
         return;
     }
     fs::write(FOLDER.path().join("appcred.yaml"), text).unwrap();
-    let request = LoadRequest { folder: FOLDER.path().to_owned(), home: None };
+    let request = LoadRequest { folder: FOLDER.path().to_owned(), home: None, owner: None };
     let loaded = load(&request);
     let again = load(&request);
     assert_eq!(loaded.problems.has_errors(), again.problems.has_errors());

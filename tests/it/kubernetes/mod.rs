@@ -1,5 +1,6 @@
 //! `controller` with a real API server and real Home Assistants: what is declared there arrives, and comes back as status.
 
+mod configmaps;
 mod disturbed;
 mod exported;
 mod replicas;
@@ -573,6 +574,17 @@ fn a_cluster_takes_all_that_is_packaged() {
     cluster.apply(&cluster.kubectl(["kustomize", folder.to_str().unwrap()]));
     let deployment = cluster.get("deployment/appcred");
     assert_eq!(deployment["spec"]["replicas"], 1);
+    let folder = folder.join("configmaps");
+    cluster.apply(&cluster.kubectl(["kustomize", folder.to_str().unwrap()]));
+    assert_eq!(cluster.get("deployment/appcred-watch")["spec"]["strategy"]["type"], "Recreate");
+    let may = |verb: &str, what: &str| {
+        let who = "--as=system:serviceaccount:smart-home:appcred-watch";
+        cluster
+            .try_kubectl(["auth", "can-i", verb, what, "--namespace", NAMESPACE, who], "")
+            .is_ok()
+    };
+    assert!(may("list", "configmaps") && may("watch", "secrets"));
+    assert!(!may("create", "configmaps") && !may("get", "pods"));
 }
 
 /// What the chart makes, with these values.
