@@ -370,6 +370,8 @@ impl Resolved {
             }
             desired.credentials.push(wanted(entry, client_id.clone(), secret.clone()));
         }
+        // It is kept as long as the target is watched.
+        desired.credentials.shrink_to_fit();
         (desired, problems)
     }
 

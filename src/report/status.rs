@@ -352,7 +352,7 @@ fn of_entry<'a>(
     let place = &entry.place;
     let set_ups = entry.set_ups.iter().filter(|_| !is_suspended).map(|of| {
         let id = SetUpId { key: entry.key.clone(), account: of.account.clone() };
-        let waits_for = of.waits_for.as_ref().filter(|_| target.is_connected());
+        let waits_for = of.waits_for.as_deref().filter(|_| target.is_connected());
         let set_up = SetUp::of(&of.state, waits_for)
             .with(of.trouble.as_ref(), &id)
             .after_failure(of.error.as_deref());

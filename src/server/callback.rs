@@ -95,7 +95,7 @@ fn result(
         .filter(|entry| entry.key == id.key)
         .flat_map(|entry| &entry.set_ups)
         .find(|set_up| set_up.account == id.account)?;
-    if set_up.waits_for.as_ref().is_some_and(|step| has_state(step, state)) {
+    if set_up.waits_for.as_deref().is_some_and(|step| has_state(step, state)) {
         return None;
     }
     set_up.result().map(|result| result.map_err(|why| HandOverError::Refused(why.to_owned())))

@@ -41,8 +41,8 @@ pub struct SetUpStatus {
     pub state: SetupState,
     /// What is wrong with its account.
     pub trouble: Option<Trouble>,
-    /// What it waits for.
-    pub waits_for: Option<FlowStep>,
+    /// What it waits for. On the heap, since most wait for nothing and all are kept.
+    pub waits_for: Option<Box<FlowStep>>,
     /// Why the last attempt failed, until another one is started.
     pub error: Option<String>,
 }
@@ -164,7 +164,7 @@ impl EntryStatus {
         // Without its credential Home Assistant cannot finish a set-up.
         let is_there = self.holding != Holding::Missing;
         self.set_ups.iter().filter(move |_| is_there).filter_map(move |set_up| {
-            let step = set_up.waits_for.as_ref().filter(|step| step.needs_person())?;
+            let step = set_up.waits_for.as_deref().filter(|step| step.needs_person())?;
             Some(Waiting { entry: self, set_up, step })
         })
     }
@@ -212,6 +212,12 @@ pub fn entries(desired: &Desired, plan: &Plan, policy: &Policy) -> Vec<EntryStat
         let set_up = SetUpStatus { account, state, trouble, waits_for: None, error: None };
         set_ups.entry(&id.key).or_default().push(set_up);
     }
+    let mut set_ups_of = |key| {
+        let mut set_ups = set_ups.remove(key).unwrap_or_default();
+        // Nearly all have one, and a list that grew has room for four.
+        set_ups.shrink_to_fit();
+        set_ups
+    };
     let mut entries: Vec<EntryStatus> = desired
         .credentials
         .iter()
@@ -220,7 +226,7 @@ pub fn entries(desired: &Desired, plan: &Plan, policy: &Policy) -> Vec<EntryStat
                 true => Holding::Suspended,
                 false => holdings.remove(&wanted.key).unwrap_or(Holding::Missing),
             };
-            EntryStatus::of(wanted, holding, set_ups.remove(&wanted.key).unwrap_or_default())
+            EntryStatus::of(wanted, holding, set_ups_of(&wanted.key))
         })
         .collect();
     entries.sort_by(|a, b| a.key.cmp(&b.key));
@@ -258,7 +264,10 @@ mod tests {
             account: None,
             state: SetupState::InProgress,
             trouble: None,
-            waits_for: Some(FlowStep::Menu { step: "pick".to_owned(), options: Vec::new() }),
+            waits_for: Some(Box::new(FlowStep::Menu {
+                step: "pick".to_owned(),
+                options: Vec::new(),
+            })),
             error: None,
         };
         let waiting = |holding| {

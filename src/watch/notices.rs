@@ -500,7 +500,7 @@ mod tests {
         let mut step = |states: [SetupState; 3], waits: bool| {
             for (entry, state) in home.entries.iter_mut().zip(states) {
                 let link = ConsentLink::new(Secret::new("https://provider.example"), false);
-                let waits_for = waits.then_some(FlowStep::Consent(link));
+                let waits_for = waits.then(|| Box::new(FlowStep::Consent(link)));
                 entry.set_ups = vec![SetUpStatus {
                     account: None,
                     state,

@@ -131,7 +131,7 @@ impl SetUps {
     pub(super) fn write(&self, entry: &mut EntryStatus) {
         for set_up in &mut entry.set_ups {
             let id = SetUpId { key: entry.key.clone(), account: set_up.account.clone() };
-            set_up.waits_for = self.waiting.get(&id).cloned();
+            set_up.waits_for = self.waiting.get(&id).cloned().map(Box::new);
             let ended = self.ended.get(&id).map(|ended| &ended.why);
             set_up.error = self.refused.get(&id).or(ended).cloned();
         }

@@ -111,7 +111,8 @@ impl<C: Connect> TargetTask<C> {
                 schedule = Schedule::default();
             }
             let begun = Instant::now();
-            let result = reconciler.round(&spec).await;
+            // On the heap, as is all that is not done at rest: each target keeps the size of its task.
+            let result = Box::pin(reconciler.round(&spec)).await;
             // What a stop leaves undone is no failure.
             if result.is_err() && self.stop.is_cancelled() {
                 return;
@@ -132,7 +133,7 @@ impl<C: Connect> TargetTask<C> {
                 reconciler.log.failed(error, pause.next);
             }
             self.waves.ended(&self.name, &spec, self.standing(result.as_ref().err()));
-            reconciler.notify(&spec, result.as_ref().err()).await;
+            Box::pin(reconciler.notify(&spec, result.as_ref().err())).await;
             if self.wait(inbox, &mut reconciler, &mut schedule, pause).await == Next::End {
                 return;
             }
@@ -171,11 +172,11 @@ impl<C: Connect> TargetTask<C> {
                     }
                 },
                 Some(callback) = inbox.callbacks.recv() => {
-                    reconciler.hand_over(callback).await;
+                    Box::pin(reconciler.hand_over(callback)).await;
                     return Next::Round;
                 }
                 () = self.waves.turn(&self.name), if is_held_back => return Next::Round,
-                () = inbox.soon.notified() => reconciler.look_ahead().await,
+                () = inbox.soon.notified() => Box::pin(reconciler.look_ahead()).await,
                 () = self.stop.cancelled() => return Next::End,
             }
         }
@@ -212,7 +213,7 @@ impl<C: Connect> TargetTask<C> {
     fn sooner_for_codes(&self, pause: Pause) -> Pause {
         let waits_for_code = |target: &TargetStatus| {
             let mut set_ups = target.entries.iter().flat_map(|entry| &entry.set_ups);
-            set_ups.any(|set_up| matches!(set_up.waits_for, Some(FlowStep::Progress(_))))
+            set_ups.any(|set_up| matches!(set_up.waits_for.as_deref(), Some(FlowStep::Progress(_))))
         };
         if self.statuses.of(&self.name).is_some_and(|target| waits_for_code(&target)) {
             Pause { next: pause.next.map(|next| next.min(CODE_POLL)), ..pause }

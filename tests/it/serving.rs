@@ -177,7 +177,7 @@ fn end_set_ups(status: &mut Status, failure: &Option<String>) {
     let entries = status.targets.values_mut().flat_map(|target| &mut target.entries);
     let waiting = entries
         .flat_map(|entry| &mut entry.set_ups)
-        .filter(|set_up| matches!(set_up.waits_for, Some(FlowStep::Consent(_))));
+        .filter(|set_up| matches!(set_up.waits_for.as_deref(), Some(FlowStep::Consent(_))));
     for set_up in waiting {
         set_up.waits_for = None;
         set_up.error = failure.clone();
@@ -290,6 +290,7 @@ pub(crate) fn waiting(domain: &str, name: &str, step: FlowStep) -> EntryStatus {
 
 /// The only set-up of an entry.
 pub(crate) fn set_up(state: SetupState, waits_for: Option<FlowStep>) -> SetUpStatus {
+    let waits_for = waits_for.map(Box::new);
     SetUpStatus { account: None, state, trouble: None, waits_for, error: None }
 }
 

@@ -224,11 +224,11 @@ async fn write(
     let sending = async {
         let room = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
         let mut last_id = 0;
-        let mut batch = Vec::with_capacity(MAX_COMMANDS_PER_FRAME);
         let every = Duration::from_secs(PING_SECONDS);
         let mut pings = interval_at(Instant::now() + every, every);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let mut batch = Vec::new(); // Its room is given back: most of the time nothing is sent.
             let count = tokio::select! {
                 count = queue.recv_many(&mut batch, MAX_COMMANDS_PER_FRAME) => count,
                 _ = pings.tick() => {
@@ -241,7 +241,7 @@ async fn write(
             if count == 0 {
                 break;
             }
-            for frame in pack(&mut batch, &room, &mut last_id, &in_flight).await {
+            for frame in pack(batch, &room, &mut last_id, &in_flight).await {
                 if !fence.is_open() {
                     return in_flight.lose("another replica may act by now");
                 }
@@ -263,7 +263,7 @@ async fn write(
 
 /// Waits until there is room for a batch, then makes frames of it, each command with its number.
 async fn pack(
-    batch: &mut Vec<QueuedCommand>,
+    batch: Vec<QueuedCommand>,
     room: &Arc<Semaphore>,
     last_id: &mut u64,
     in_flight: &InFlight,
@@ -274,7 +274,7 @@ async fn pack(
     };
     let mut frames: Vec<Vec<Zeroizing<Vec<u8>>>> = Vec::new();
     let mut frame_length = 0;
-    for QueuedCommand { command, stop, listener, asker } in batch.drain(..) {
+    for QueuedCommand { command, stop, listener, asker } in batch {
         if stop.is_some_and(|stop| stop.is_cancelled()) {
             deliver(asker, Err(CommandError::Stopped));
             continue;
