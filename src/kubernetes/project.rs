@@ -22,8 +22,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, ListParams, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -146,32 +146,12 @@ impl ClusterProject {
     pub async fn follow(self: Arc<Self>, changed: Arc<Notify>, stop: Stop) {
         stop.run_until_cancelled(async {
             loop {
-                self.follow_once(&changed).await;
+                let all = [self.changes::<ConfigMap>(), self.changes::<Secret>()];
+                say_changes(stream::select_all(all), &changed).await;
                 sleep(PAUSE).await;
             }
         })
         .await;
-    }
-
-    /// The same until a watch fails. All is then listed anew, since the version that it would go on from may be too old.
-    async fn follow_once(&self, changed: &Notify) {
-        let all = [self.changes::<ConfigMap>(), self.changes::<Secret>()];
-        let mut changes = pin!(stream::select_all(all));
-        while let Some(change) = changes.next().await {
-            let last = Instant::now() + LONGEST_WAIT;
-            let mut is_failed = change.is_err();
-            while !is_failed
-                && let Ok(Some(next)) =
-                    timeout_at(last.min(Instant::now() + QUIET), changes.next()).await
-            {
-                is_failed = next.is_err();
-            }
-            // Whoever lists them says what is wrong.
-            changed.notify_one();
-            if is_failed {
-                return;
-            }
-        }
     }
 
     fn changes<K>(&self) -> BoxStream<'static, watcher::Result<()>>
@@ -205,6 +185,27 @@ impl FetchSource for ClusterProject {
     fn fetch_newest(&self, stop: &Stop) -> Result<NewestCommit, String> {
         let fetched = Handle::current().block_on(stop.run_until_cancelled(self.fetch()));
         fetched.unwrap_or_else(|| Err("it was asked to stop".to_owned()))
+    }
+}
+
+/// Says whenever something has changed, until a watch fails. All is then listed anew, since the version that it would go on
+/// from may be too old.
+async fn say_changes(changes: impl Stream<Item = watcher::Result<()>>, changed: &Notify) {
+    let mut changes = pin!(changes);
+    while let Some(change) = changes.next().await {
+        let last = Instant::now() + LONGEST_WAIT;
+        let mut is_failed = change.is_err();
+        while !is_failed
+            && let Ok(Some(next)) =
+                timeout_at(last.min(Instant::now() + QUIET), changes.next()).await
+        {
+            is_failed = next.is_err();
+        }
+        // Whoever lists them says what is wrong.
+        changed.notify_one();
+        if is_failed {
+            return;
+        }
     }
 }
 
@@ -304,11 +305,16 @@ fn remove(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
+    use futures_util::{StreamExt, stream};
     use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+    use kube::runtime::watcher;
     use serde_json::json;
+    use tokio::sync::Notify;
+    use tokio::time::{Instant, sleep};
 
-    use super::{id, is_file_name, project_files};
+    use super::{id, is_file_name, project_files, say_changes};
 
     fn configmap(name: &str, data: &serde_json::Value) -> ConfigMap {
         let version = data.to_string().len().to_string();
@@ -346,6 +352,40 @@ mod tests {
         assert_eq!(named, br#"{"spotify":{"client_secret":"m4rk3d: \"yes\""}}"#);
         let file = files[Path::new("credentials/secret/spotify/client_secret")].as_slice();
         assert_eq!(file, b"m4rk3d: \"yes\"\n");
+    }
+
+    /// How many seconds after the first change it is said, where changes follow each other after so many.
+    async fn said_after(pauses: impl IntoIterator<Item = u64>) -> u64 {
+        let begin = Instant::now();
+        let changes = stream::iter(pauses).then(async |seconds| {
+            sleep(Duration::from_secs(seconds)).await;
+            Ok(())
+        });
+        let changes = changes.chain(stream::pending());
+        let changed = Notify::new();
+        tokio::select! {
+            () = say_changes(changes, &changed) => panic!("no watch has failed"),
+            () = changed.notified() => begin.elapsed().as_secs(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_changes_together_is_said_once_and_what_goes_on_changing_in_the_end() {
+        assert_eq!(said_after([0]).await, 2);
+        assert_eq!(said_after([0, 1, 1]).await, 4);
+        assert_eq!(said_after([0, 3]).await, 2);
+        assert_eq!(said_after(std::iter::once(0).chain([1; 90])).await, 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_fails_is_said_at_once_and_begun_anew() {
+        let begin = Instant::now();
+        let failed = Err(watcher::Error::NoResourceVersion);
+        let changes = stream::iter([Ok(()), failed]).chain(stream::pending());
+        let changed = Notify::new();
+        say_changes(changes, &changed).await;
+        changed.notified().await;
+        assert_eq!(begin.elapsed(), Duration::ZERO);
     }
 
     #[test]
