@@ -11,11 +11,11 @@ use crate::files::{self, TEXT_LIMIT};
 use crate::git::{self, GitError, NamedFiles, OldContent, OldVersion, OtherProjects};
 use crate::manifest::{Entry, Project, SecretValue, secret_values};
 use crate::model::{CLIENT_SECRET, PlainText, Visible};
-use crate::secret::{SecretResolver, files_of, is_plain_store, plain_file};
+use crate::secret::{SecretResolver, files_of, is_age_file, is_plain_store, plain_file};
 
 const PLAIN_FILE_HELP: &str = "encrypt it with SOPS or age, or remove it from Git with `git rm --cached` and list it in .gitignore; then replace the secrets at the providers, since everybody with the repository has them";
 
-const TOKEN_HELP: &str = "remove it from Git with `git rm --cached` and list it in .gitignore, or write the token as `token`, which `appcred encrypt` encrypts; then replace the token in Home Assistant, since everybody with the repository has it";
+const TARGET_FILE_HELP: &str = "remove it from Git with `git rm --cached` and list it in .gitignore, or keep it encrypted: a token as `token`, which `appcred encrypt` encrypts, a key in a file of age; then replace it, since everybody with the repository has it";
 
 const STORAGE_HELP: &str = "list its folder `.storage` in .gitignore; if Git tracks it, remove it with `git rm -r --cached` and replace the secrets at the providers, since everybody with the repository has them";
 
@@ -163,7 +163,7 @@ fn plain_files(
     if project.allow_plaintext {
         return Ok(());
     }
-    token_files(project, resolver, problems)?;
+    files_of_targets(project, resolver, problems)?;
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     for SecretValue { field, value } in secret_values(project, entries) {
         if field.plain_text == PlainText::Usual {
@@ -209,27 +209,32 @@ fn plain_files(
     Ok(())
 }
 
-/// Files with access tokens that Git tracks.
-fn token_files(
+/// Files with an access token or the key of a client certificate that Git tracks.
+fn files_of_targets(
     project: &Project,
     resolver: &SecretResolver,
     problems: &mut Diagnostics,
 ) -> Result<(), GitError> {
     for (name, target) in &project.targets {
-        // What cannot be resolved is reported by whoever reads it.
-        let Some(file) = target.token_file().and_then(|file| file.canonicalize().ok()) else {
-            continue;
-        };
-        if file.parent().is_some_and(git::is_repository) && git::stores_as_it_is(&file)? {
-            let message = format!(
-                "the target `{name}` reads its access token from `{}`, which is in plain text, and Git tracks it",
-                resolver.shown(&file)
-            );
-            let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message);
-            problems.push(problem.help(TOKEN_HELP));
+        for (what, file) in target.secret_files() {
+            // What cannot be read is reported by whoever reads it.
+            let Ok(file) = file.canonicalize() else { continue };
+            let is_in_repository = file.parent().is_some_and(git::is_repository);
+            if is_in_repository && !is_encrypted(&file) && git::stores_as_it_is(&file)? {
+                let message = format!(
+                    "the target `{name}` reads its {what} from `{}`, which is in plain text, and Git tracks it",
+                    resolver.shown(&file)
+                );
+                let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message);
+                problems.push(problem.help(TARGET_FILE_HELP));
+            }
         }
     }
     Ok(())
+}
+
+fn is_encrypted(file: &Path) -> bool {
+    files::read(file, TEXT_LIMIT).is_ok_and(|bytes| is_age_file(&bytes))
 }
 
 /// Secrets in plain text that are staged, where the work tree has something else by now.
@@ -256,8 +261,8 @@ fn staged(
                     )
                 }
                 OldContent::PlainFile => format!("the staged version of {file} is in plain text"),
-                // What cannot be searched now is mostly being worked on.
-                OldContent::Invalid => continue,
+                // What cannot be searched now is mostly being worked on; identities are looked for in the work tree.
+                OldContent::Invalid | OldContent::Identity => continue,
             };
             let help = "stage the file as it is now with `git add`: the next commit would contain the secret";
             problems.push(Diagnostic::warning(ProblemCode::PlainSecret, message).help(help));
@@ -274,11 +279,14 @@ fn named_files(
     resolver: &SecretResolver,
 ) -> NamedFiles {
     let secret = |value: &SecretValue<'_>| value.field.plain_text != PlainText::Usual;
+    let of_targets = project.targets.values().flat_map(|target| target.secret_files());
+    // What cannot be resolved is reported by whoever reads it.
+    let of_targets = of_targets.filter_map(|(_, file)| files::real_path(file).ok());
     let files: BTreeSet<PathBuf> = secret_values(project, entries)
         .filter(secret)
         .flat_map(|value| files_of(&value.value.value, resolver))
+        .chain(of_targets)
         .collect();
-    // What cannot be resolved is reported by whoever reads it.
     let folder = files::real_path(folder).unwrap_or_else(|_| folder.to_owned());
     NamedFiles {
         of_secrets: files.into_iter().collect(),
@@ -301,8 +309,11 @@ pub fn check_history(
         some => some,
     };
     for repository in repositories {
-        let found = git::other_projects(repository)
-            .and_then(|others| git::plain_secrets(repository, &others, &files));
+        let found = git::other_projects(repository).and_then(|others| {
+            let mut found = git::plain_secrets(repository, &others, &files)?;
+            found.append(&mut git::old_identities(repository, &others)?);
+            Ok(found)
+        });
         match found {
             Ok(found) => old_versions(found, &mut problems),
             Err(why) => {
@@ -328,6 +339,11 @@ fn old_versions(found: Vec<OldVersion>, problems: &mut Diagnostics) {
                 format!("{file} is in plain text in commit {commit}"),
             )
             .help("replace the secrets at the providers, since everybody with the repository has them"),
+            OldContent::Identity => Diagnostic::warning(
+                ProblemCode::PlainSecretInHistory,
+                format!("{file} contains an age identity in commit {commit}"),
+            )
+            .help("make a new one, encrypt to that, and replace the secrets at the providers: whoever has the repository can decrypt what was encrypted to it"),
             OldContent::Invalid => Diagnostic::warning(
                 ProblemCode::UnreadableHistory,
                 format!("{file} in commit {commit} is not valid YAML, and was not searched"),

@@ -18,7 +18,7 @@ impl Ask for Terminal {
 
     fn choose(&self, question: &str, first: &str, second: &str) -> Option<bool> {
         let answer = self.line(&format!("{question} ({first} / {second})"))?;
-        Some(answer == first || matches!(answer.as_str(), "y" | "yes"))
+        Some(answer == first || console::is_yes(&answer))
     }
 
     fn line(&self, question: &str) -> Option<String> {

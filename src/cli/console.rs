@@ -235,12 +235,17 @@ impl SavedTerminal {
     }
 }
 
-/// Asks a question to which anything but `y` and `yes` is a no.
+/// Asks a question to which anything but `y` and `yes`, in large letters or small ones, is a no.
 ///
 /// # Errors
 /// Where the answer cannot be read.
 pub(super) fn confirm(question: &str) -> io::Result<bool> {
-    Ok(matches!(ask(question)?.trim(), "y" | "yes"))
+    Ok(is_yes(&ask(question)?))
+}
+
+/// Whether an answer agrees.
+pub(super) fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
 }
 
 /// Asks for a line.

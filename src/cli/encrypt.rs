@@ -60,7 +60,7 @@ pub(super) fn run(
         return encrypt_stdin(global, verb, &project);
     }
     let _lock = lock_project(global)?;
-    let files = files(global, &project, &verb.files);
+    let (files, mut is_whole) = files(global, &project, &verb.files);
     if !all_fit(&files, &project) {
         return Ok(ExitStatus::Failure);
     }
@@ -70,7 +70,6 @@ pub(super) fn run(
     let changes: Vec<_> = all.iter_mut().filter_map(|of_file| of_file.change.take()).collect();
     files::change_all(&changes)?;
     let mut encrypted = Vec::new();
-    let mut is_whole = true;
     for (file, Encrypted { mut secrets, left, recipients, .. }) in files.iter().zip(all) {
         if !secrets.is_empty() {
             let count = secrets.len();
@@ -178,9 +177,9 @@ pub(super) fn refuse(name: &str, fault: Option<ValueFault>) -> anyhow::Result<()
 }
 
 /// The files asked for, else those of the project and all manifests.
-pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Vec<PathBuf> {
+pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> (Vec<PathBuf>, bool) {
     if !asked.is_empty() {
-        return distinct(asked.iter().cloned());
+        return (distinct(asked.iter().cloned()), true);
     }
     let (manifests, mut problems) = discover(&request(global), project);
     if project.file.is_some() {
@@ -188,7 +187,8 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
         problems = problems.without(ProblemCode::NoManifest);
     }
     show(&problems);
-    distinct(project.own_files().map(Path::to_owned).chain(manifests))
+    let all = project.own_files().map(Path::to_owned).chain(manifests);
+    (distinct(all), !problems.has_errors())
 }
 
 /// Each file once, whatever it is called.

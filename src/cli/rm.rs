@@ -67,7 +67,8 @@ pub(super) async fn run(
         let all: Vec<Key> = entries.iter().flat_map(|entry| entry.keys()).cloned().collect();
         return verb.then.run(global, &all).await;
     }
-    let not_read = load(global).project.not_read;
+    let left = load(global);
+    let not_read = left.project.not_read;
     let (held, gone): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|entry| not_read.contains_key(&entry.key.value));
     for entry in &held {
@@ -78,12 +79,13 @@ pub(super) async fn run(
         ));
     }
     if !gone.is_empty() {
-        console::message(what_becomes_of(&gone, &loaded.project.policy));
+        let is_last = left.entries.is_empty();
+        console::message(what_becomes_of(&gone, &loaded.project.policy, is_last));
     }
     Ok(ExitStatus::Success)
 }
 
-fn what_becomes_of(entries: &[Arc<Entry>], policy: &Policy) -> String {
+fn what_becomes_of(entries: &[Arc<Entry>], policy: &Policy, are_last: bool) -> String {
     let of = if entries.len() == 1 { "it" } else { "them" };
     let is_forgotten = |entry: &&Arc<Entry>| entry.has_one_of(&policy.forgotten);
     let forgotten: Vec<&str> =
@@ -91,6 +93,10 @@ fn what_becomes_of(entries: &[Arc<Entry>], policy: &Policy) -> String {
     if policy.prune == Prune::Nothing {
         format!(
             "`appcred apply` keeps what targets hold of {of}, since the policy says `prune: none`: pass it --prune managed to delete that."
+        )
+    } else if forgotten.is_empty() && are_last && !policy.allow_empty {
+        format!(
+            "No entry is left: `appcred apply --allow-empty` deletes what targets hold of {of}."
         )
     } else if forgotten.is_empty() {
         format!("`appcred apply` deletes what targets hold of {of}.")

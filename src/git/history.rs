@@ -2,16 +2,14 @@
 //! these were: folders move, and projects too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread;
 
-use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
+use super::blobs::each_text;
 use super::old_version::{NamedFiles, OldContent, OldVersion};
-use super::{GitError, INDEX_FILE, OtherProjects, answer, git, index_of_commit, names, root};
+use super::versions::{SECRETS_FILES, Version, committed, staged};
+use super::{GitError, OtherProjects, answer, git, root};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::{
     CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS, Secret, WEBHOOK, is_of_this_machine,
@@ -19,19 +17,6 @@ use crate::model::{
 use crate::yaml_edit::{
     SlotValue, YamlEditError, all_slots, commented_secrets, files_named, is_empty, is_sealed, slots,
 };
-
-/// So much of a commit's hash is shown.
-const HASH: usize = 12;
-/// No manifest is larger.
-const MAX_BYTES: u64 = 8 * 1024 * 1024;
-/// The files of secrets: those that `!secret` looks into, and where Home Assistant stores its credentials.
-const SECRETS_FILES: [&str; 5] = [
-    "secrets.yaml",
-    "secrets.sops.yaml",
-    "secrets.sops.json",
-    "secrets.yaml.age",
-    ".storage/application_credentials",
-];
 
 /// Searches all versions, on all branches, of all manifests and project files of the repository that
 /// the folder is in; those of other projects are left out. Each secret is found once in each file. A
@@ -49,7 +34,7 @@ pub fn plain_secrets(
     if shallow.trim_ascii() == b"true" {
         return Err(GitError::Shallow);
     }
-    search_versions(folder, others, files, versions, |_| Vec::new())
+    search_versions(folder, others, files, committed, |_| Vec::new())
 }
 
 /// Searches what is staged and differs from the work tree in the same way: the next commit has it, whatever
@@ -169,59 +154,6 @@ fn findings(
     found
 }
 
-struct Version {
-    commit: String,
-    blob: String,
-    file: PathBuf,
-}
-
-/// All versions of YAML files, of Home Assistant's stores and of the files named, the oldest first.
-fn versions(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError> {
-    let mut command = git(folder);
-    command.args(["log", "--all", "--reverse", "--topo-order", "--root", "-z", "--format=%x01%H"]);
-    command.args(["--raw", "--no-abbrev", "--no-renames", "-m"]);
-    // A deleted file has no new blob, and a link is no manifest.
-    listed(&mut command, files, |change| (change[1], change[3]))
-}
-
-/// What the index has of them, where the work tree has something else.
-fn staged(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError> {
-    let mut command = git(folder);
-    if let Some(index) = index_of_commit(folder)? {
-        command.env(INDEX_FILE, index);
-    }
-    command.args(["diff-files", "--raw", "-z", "--no-abbrev", "--no-renames"]);
-    listed(&mut command, files, |change| (change[0], change[2]))
-}
-
-/// The versions that a command lists as raw changes; `of` chooses mode and blob of two of each.
-fn listed(
-    command: &mut Command,
-    files: &BTreeSet<PathBuf>,
-    of: impl for<'c> Fn([&'c str; 4]) -> (&'c str, &'c str),
-) -> Result<Vec<Version>, GitError> {
-    command.args(["--", ":(top)*.yaml", ":(top)*.yml"]);
-    command.args(SECRETS_FILES.map(|file| format!(":(top,glob)**/{file}")));
-    command.args(files.iter().map(|file| format!(":(top,literal){}", file.to_string_lossy())));
-    let output = answer(command)?;
-    let mut versions = Vec::new();
-    let (mut commit, mut blob) = (String::new(), None);
-    for part in names(&output) {
-        let part = part.trim_start_matches('\n');
-        if let Some(hash) = part.strip_prefix('\u{1}') {
-            commit = hash.trim().chars().take(HASH).collect();
-        } else if let Some(change) = part.strip_prefix(':') {
-            let words: Vec<&str> = change.split(' ').take(4).collect();
-            let change = <[&str; 4]>::try_from(words).ok().map(&of);
-            blob =
-                change.filter(|(mode, _)| mode.starts_with("100")).map(|(_, blob)| blob.to_owned());
-        } else if let Some(blob) = blob.take() {
-            versions.push(Version { commit: commit.clone(), blob, file: PathBuf::from(part) });
-        }
-    }
-    Ok(versions)
-}
-
 /// Files as Git names them, from the root of the repository.
 fn from_root(folder: &Path, files: &[PathBuf]) -> BTreeSet<PathBuf> {
     let root = root(folder).unwrap_or_default();
@@ -271,64 +203,14 @@ fn search(
     blobs: &BTreeSet<&str>,
     stores: &BTreeSet<&str>,
 ) -> Result<BTreeMap<String, Blob>, GitError> {
-    let mut child = git(folder)
-        .args(["cat-file", "--batch"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let asked: String = blobs.iter().flat_map(|blob| [blob, "\n"]).collect();
-    // It answers while it is asked, and a full pipe would block both.
-    let asking = thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(asked.as_bytes())));
     let mut searched = BTreeMap::new();
-    if let Some(stdout) = stdout {
-        let mut answers = BufReader::new(stdout);
-        while let Some((blob, text)) = next_text(&mut answers)? {
-            if let Some(text) = text {
-                let is_plain = stores.contains(blob.as_str()) && is_plain(&text);
-                let (found, files) = search_text(&text).unzip();
-                let files = files.unwrap_or_default();
-                searched.insert(blob, Blob { searched: found.flatten(), is_plain, files });
-            }
-        }
-    }
-    let is_asked = matches!(asking.join(), Ok(Some(Ok(()))));
-    if !child.wait()?.success() || !is_asked {
-        return Err(GitError::Refused("it does not show old versions".to_owned()));
-    }
+    each_text(folder, blobs, |blob, text| {
+        let is_plain = stores.contains(blob.as_str()) && is_plain(&text);
+        let (found, files) = search_text(&text).unzip();
+        let files = files.unwrap_or_default();
+        searched.insert(blob, Blob { searched: found.flatten(), is_plain, files });
+    })?;
     Ok(searched)
-}
-
-/// The next blob of `git cat-file --batch`, and its text, where it is one.
-fn next_text(
-    answers: &mut impl BufRead,
-) -> io::Result<Option<(String, Option<Zeroizing<String>>)>> {
-    let mut head = String::new();
-    if answers.read_line(&mut head)? == 0 {
-        return Ok(None);
-    }
-    let mut words = head.trim_end().split(' ');
-    let (blob, size) = (words.next().unwrap_or_default(), words.nth(1));
-    let Some(size) = size.and_then(|size| size.parse::<u64>().ok()) else {
-        return Ok(Some((blob.to_owned(), None)));
-    };
-    if size > MAX_BYTES {
-        io::copy(&mut answers.take(size + 1), &mut io::sink())?;
-        return Ok(Some((blob.to_owned(), None)));
-    }
-    let mut bytes = files::read_bytes(&mut answers.take(size + 1), size + 1, size + 1)?;
-    bytes.pop();
-    Ok(Some((blob.to_owned(), text_of(&bytes))))
-}
-
-/// What bytes say, in whatever encoding an editor wrote them; none where they are no text.
-fn text_of(bytes: &[u8]) -> Option<Zeroizing<String>> {
-    if let Some(text) = files::from_utf16(bytes) {
-        return Some(text);
-    }
-    // As Git itself recognises text.
-    (!bytes.contains(&0)).then(|| Zeroizing::new(String::from_utf8_lossy(bytes).into_owned()))
 }
 
 /// Whether a file of secrets has something that is not encrypted.

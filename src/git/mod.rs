@@ -2,24 +2,24 @@
 //! which reads a repository however that is kept, and reaches a server as its user does.
 
 mod address;
+mod blobs;
 mod checkout;
 mod fetch_error;
 mod history;
+mod identities;
 mod leftovers;
 mod limited;
 mod old_version;
 mod signature;
 mod source;
 mod transport;
+mod versions;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::LazyLock;
-use std::{fs, io};
 
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
-use regex::bytes::Regex;
 use smol_str::SmolStr;
 use thiserror::Error;
 
@@ -29,12 +29,10 @@ use crate::model::{Commit, PROJECT_FILE};
 pub use address::{GitPath, GitRef, GitUrl, Transport};
 pub use fetch_error::FetchError;
 pub use history::{plain_secrets, staged_plain_secrets};
+pub use identities::{identities, old_identities};
 pub use old_version::{NamedFiles, OldContent, OldVersion};
 pub use source::{FetchedCommit, GitSource, Signers};
 pub use transport::GitAccess;
-
-/// A larger file is not searched for an identity: a repository may hold databases.
-const LARGEST_WITH_IDENTITY: u64 = 1024 * 1024;
 
 /// Variables by which hooks and others point Git at another repository, or at none, or change what paths and objects mean.
 const NOT_INHERITED: [&str; 20] = [
@@ -105,6 +103,9 @@ pub enum GitError {
     /// The clone begins in the middle.
     #[error("this clone is shallow, so old versions are missing")]
     Shallow,
+    /// The clone was made without all files of all versions, or has lost some.
+    #[error("this clone does not have all files of old versions")]
+    Incomplete,
     /// Git does not read a repository that belongs to another user.
     #[error("git: the repository belongs to another user")]
     OtherOwner,
@@ -119,17 +120,22 @@ impl GitError {
         match self {
             Self::NotRun(_) => "install git",
             Self::Shallow => "fetch the rest with `git fetch --unshallow`; in CI, `fetch-depth: 0`",
+            Self::Incomplete => {
+                "fetch the rest with `git fetch --refetch --no-filter`, or clone without `--filter`; where it was none, `git fsck` says what is lost"
+            }
             Self::OtherOwner => {
                 "allow it, as is usual in CI containers: `git config --global --add safe.directory FOLDER`, where FOLDER is the whole path of the repository"
             }
-            Self::Refused(_) => "run it in a clone of the repository",
+            Self::Refused(_) => {
+                "run it in a clone of the repository; where its folder was moved, `git worktree repair` may help"
+            }
         }
     }
 }
 
 /// Whether a folder is in a repository, even one that git refuses to read.
 pub fn is_repository(folder: &Path) -> bool {
-    std::path::absolute(folder)
+    std::path::absolute(files::folder(folder))
         .is_ok_and(|folder| folder.ancestors().any(|above| above.join(".git").exists()))
 }
 
@@ -190,34 +196,6 @@ pub fn other_projects(folder: &Path) -> Result<OtherProjects, GitError> {
     Ok(OtherProjects(folders.filter(|other| !own.starts_with(other)).collect()))
 }
 
-/// Files of the folder's work tree that hold an age identity and are not ignored; those of other projects are
-/// left out.
-///
-/// # Errors
-/// Where git cannot be run, or refuses.
-pub fn identities(folder: &Path, others: &OtherProjects) -> Result<Vec<PathBuf>, GitError> {
-    let Some(root) = root(folder) else { return Ok(Vec::new()) };
-    let mut command = git(folder);
-    command.args(["ls-files", "-z", "--full-name", "--cached", "--others", "--exclude-standard"]);
-    let listed = answer(command.args(["--", ":(top)"]))?;
-    let own = names(&listed).filter(|file| !others.have(Path::new(file)));
-    let files = own.map(|file| root.join(file));
-    let files: Vec<PathBuf> = files.collect();
-    Ok(files.into_par_iter().filter(|file| holds_identity(file)).collect())
-}
-
-/// Whether a file holds an identity of age in plain text. What cannot be read, Git cannot take in either.
-fn holds_identity(file: &Path) -> bool {
-    // An identity has 58 characters behind its beginning; who only names that holds no secret.
-    static IDENTITY: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new("AGE-SECRET-KEY-(PQ-)?1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}").ok()
-    });
-    let is_small = fs::symlink_metadata(file)
-        .is_ok_and(|data| data.is_file() && data.len() <= LARGEST_WITH_IDENTITY);
-    let Some(identity) = IDENTITY.as_ref().filter(|_| is_small) else { return false };
-    files::read(file, LARGEST_WITH_IDENTITY).is_ok_and(|text| identity.is_match(&text))
-}
-
 /// The files of this name that Git tracks, in a folder and below it.
 ///
 /// # Errors
@@ -228,22 +206,29 @@ pub fn tracked(folder: &Path, name: &str) -> Result<Vec<PathBuf>, GitError> {
     Ok(names(&tracked).map(|file| folder.join(file)).collect())
 }
 
-/// What editors and merges left of YAML files, where Git tracks it.
+/// How editors, merges and people call what is left of YAML files.
+const LEFTOVERS: [&str; 11] = [
+    "*.y*ml~",
+    "#*.y*ml#",
+    "*/#*.y*ml#",
+    ".*.y*ml.sw?",
+    "*/.*.y*ml.sw?",
+    "*.y*ml.bak",
+    "*.y*ml.old",
+    "*.y*ml.orig",
+    "*.y*ml.rej",
+    "*.y*ml.save",
+    "*.y*ml.disabled",
+];
+
+/// What is left of YAML files under such a name, where Git tracks it.
 ///
 /// # Errors
 /// Where git cannot be run, or refuses.
 pub fn leftovers(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     let mut command = git(folder);
-    command.args([
-        "ls-files",
-        "-z",
-        "--",
-        ":(icase)*.y*ml~",
-        ":(icase)#*.y*ml#",
-        ":(icase)*/#*.y*ml#",
-    ]);
-    command.args([":(icase).*.y*ml.sw?", ":(icase)*/.*.y*ml.sw?"]);
-    command.args(["bak", "old", "orig", "rej", "save"].map(|end| format!(":(icase)*.y*ml.{end}")));
+    command.args(["ls-files", "-z", "--"]);
+    command.args(LEFTOVERS.map(|pattern| format!(":(icase){pattern}")));
     Ok(names(&answer(&mut command)?).map(|file| folder.join(file)).collect())
 }
 
@@ -370,6 +355,10 @@ fn refused(stderr: &[u8]) -> GitError {
     // Before 2.36 it was called so.
     if message.contains("dubious ownership") || message.contains("unsafe repository") {
         return GitError::OtherOwner;
+    }
+    let is_missing = ["unable to read", "bad object", "missing object", "lazy fetching disabled"];
+    if is_missing.iter().any(|text| message.contains(text)) {
+        return GitError::Incomplete;
     }
     let message = message.lines().next().unwrap_or_default();
     GitError::Refused(message.trim_start_matches("fatal: ").to_owned())

@@ -34,6 +34,8 @@ pub enum OldContent {
     },
     /// A whole file of secrets in plain text.
     PlainFile,
+    /// An age identity.
+    Identity,
     /// No valid YAML.
     Invalid,
 }

@@ -277,14 +277,19 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, FieldRefusal
         return Err(FieldRefusal::new(ProblemCode::EmptyValue, "is empty"));
     }
     if text.starts_with(SOPS_HEADER) {
-        return Err(FieldRefusal::new(ProblemCode::SopsValue, "is encrypted by SOPS, but must be readable without a key")
-            .help("let SOPS encrypt secrets only: `encrypted_regex: ^(client_secret|token|headers)$` in .sops.yaml"));
+        return Err(encrypted_by_sops());
     }
     match hidden_character(text) {
         Some(which) => Err(FieldRefusal::new(ProblemCode::HiddenCharacter, format!("has {which}"))
             .help("type the text again instead of copying it")),
         None => Ok(text),
     }
+}
+
+fn encrypted_by_sops() -> FieldRefusal {
+    let why = "is encrypted by SOPS, but must be readable without a key";
+    FieldRefusal::new(ProblemCode::SopsValue, why)
+        .help("let SOPS encrypt secrets only: `encrypted_regex: ^(client_secret|token|headers)$` in .sops.yaml")
 }
 
 /// How many of several.
@@ -315,6 +320,9 @@ pub(super) fn wrong_kind(node: &Node<'_>, wanted: &str) -> FieldRefusal {
         Value::Null | Value::Lost => {
             return FieldRefusal::new(ProblemCode::MissingValue, "has no value")
                 .help("give it a value");
+        }
+        Value::Scalar(scalar) if scalar.text.starts_with(SOPS_HEADER) => {
+            return encrypted_by_sops();
         }
         Value::Scalar(scalar) => (scalar.kind().name(), scalar.kind() != Kind::Text),
         Value::Sequence(_) => ("a list", false),

@@ -59,6 +59,8 @@ pub struct Leaf {
     pub form: ScalarStyle,
     /// Whether it is without quotes, and so may be a number, boolean or time.
     pub is_plain: bool,
+    /// Whether it is in a list, so that others have the same path.
+    pub in_list: bool,
     /// The value.
     pub text: SopsText,
 }

@@ -97,7 +97,7 @@ impl EntryCase<'_> {
             return Some(Why::SeveralByHand { held: self.held(candidates) });
         }
         if let Some(at) = self.by_hand.first().filter(|_| !is_linked && self.owned.is_empty()) {
-            return Some(Why::Foreign { held: self.index.get(*at).held() });
+            return Some(self.why_by_hand(*at));
         }
         let of_client = self.index.of_client(&self.entry.domain, &self.entry.client_id);
         let claimed_by_other = |at: &usize| match self.index.owned_by(*at) {

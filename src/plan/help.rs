@@ -18,6 +18,9 @@ impl Why {
             Self::UnreadAccounts { .. } => {
                 "restore `.storage/core.config_entries` from a backup, or remove that entry; where Home Assistant has no accounts, write `{\"version\": 1, \"data\": {\"entries\": []}}` there"
             }
+            Self::Foreign { asked: Some(_), .. } => {
+                "correct the id under `adopt`, or write `adopt: true` to take this one over"
+            }
             Self::Foreign { .. } => "`adopt: true` in the entry, or --adopt, takes it over",
             Self::SeveralByHand { .. } => {
                 "`adopt` with the id of one of them takes that over; the others stay as they are"

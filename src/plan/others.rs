@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Claim, Mark};
+use crate::model::{Adopt, Claim, Mark};
 
 use super::case::EntryCase;
 use super::guard;
@@ -143,12 +143,21 @@ impl EntryCase<'_> {
     }
 
     pub(super) fn why_foreign(&self, at: usize) -> Why {
-        let held = self.index.get(at).held();
         match self.index.owned_by(at) {
             OwnedBy::One(ownership) => self.why_marked(&ownership.mark),
             OwnedBy::Several(by) => Why::Disputed { by: by.clone() },
-            OwnedBy::Nobody => Why::Foreign { held },
-            OwnedBy::Unreadable => Why::UnreadableMark { held },
+            OwnedBy::Nobody => self.why_by_hand(at),
+            OwnedBy::Unreadable => Why::UnreadableMark { held: self.index.get(at).held() },
         }
+    }
+
+    /// Why what somebody made by hand is left alone.
+    pub(super) fn why_by_hand(&self, at: usize) -> Why {
+        let held = self.index.get(at).held();
+        let asked = match &self.entry.adopt {
+            Adopt::Id(id) if *id != held.id => Some(id.clone()),
+            _ => None,
+        };
+        Why::Foreign { held, asked }
     }
 }

@@ -177,7 +177,7 @@ impl Plan {
         let states = self.credential_states.iter();
         let unmanaged = states.filter(|of| of.state == CredentialState::Foreign);
         let by_hand = self.withheld.iter().flat_map(|withheld| match &withheld.why {
-            Why::Foreign { held } => std::slice::from_ref(held),
+            Why::Foreign { held, .. } => std::slice::from_ref(held),
             Why::SeveralByHand { held } => held,
             _ => &[],
         });

@@ -141,7 +141,7 @@ fn why(why: &Why) -> String {
         Why::InUse { by } => format!("in use by {}", by.len()),
         Why::ReusedName { key, .. } => format!("{key} has its client"),
         Why::MayBeCloud { by } => format!("may be cloud {}", by.len()),
-        Why::Foreign { held } => format!("foreign {}", held.id),
+        Why::Foreign { held, .. } => format!("foreign {}", held.id),
         Why::OwnerDiffers { held, owner } => format!("of {owner} {}", held.id),
         Why::OtherEntry { key } => format!("of entry {key}"),
         Why::OtherOwner { by } => format!("claimed by {by}"),

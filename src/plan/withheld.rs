@@ -8,7 +8,8 @@ use smol_str::SmolStr;
 
 use super::action::Action;
 use crate::model::{
-    ConfigEntry, Domain, Held, Key, Mark, Owner, Slip, UnreadAccounts, Visible, Wave, counted,
+    ConfigEntry, CredentialId, Domain, Held, Key, Mark, Owner, Slip, UnreadAccounts, Visible, Wave,
+    counted,
 };
 
 /// Something that is not done, and why.
@@ -71,6 +72,8 @@ pub enum Why {
     Foreign {
         /// This one.
         held: Held,
+        /// The id of another one that the entry asks to adopt.
+        asked: Option<CredentialId>,
     },
     /// Several credentials of this client were made by hand, and the entry does not say which it takes.
     SeveralByHand {
@@ -238,8 +241,11 @@ impl fmt::Display for Why {
                 let unread: Vec<String> = unread.iter().map(ToString::to_string).collect();
                 write!(f, "an account may use it: {}", unread.join(", "))
             }
-            Self::Foreign { held } => {
-                write!(f, "{} is a credential of this client that was made by hand", held.id)
+            Self::Foreign { held, asked } => {
+                write!(f, "{} is a credential of this client that was made by hand", held.id)?;
+                asked.as_ref().map_or(Ok(()), |asked| {
+                    write!(f, ", and `{}`, which `adopt` names, is none", asked.as_str().visible())
+                })
             }
             Self::SeveralByHand { held } => {
                 let (count, held) = (held.len(), listed(held.iter().map(described), ", "));

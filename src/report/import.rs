@@ -97,7 +97,7 @@ fn reason(why: &WhyLeftOut) -> Option<String> {
         }
         WhyLeftOut::SharedByHand => "another of this client has the same `auth_domain`: delete one of them in Home Assistant".to_owned(),
         WhyLeftOut::Forgotten(key) => format!(
-            "the policy has `{key}` under `forgotten`: remove it there to manage this credential again"
+            "`{key}` has this client, and the policy has that key under `forgotten`: remove it there to manage it again"
         ),
         WhyLeftOut::NoSecret => "it has no client secret".to_owned(),
         WhyLeftOut::Refused(why) => format!("an entry for it would be refused: {}", why.visible()),

@@ -32,7 +32,7 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
             "taken for the same entry under a new key, since the client is the same: `formerly` with the old key, or the old `key`, makes that explicit"
         }
         Reason::OldShadow => {
-            "an older version of appcred shadowed it without recording its owner: this records it"
+            "another credential of this client and secret shadows it, and no claim says whose that is: this records it"
         }
         Reason::ReferencedById => {
             "a linked account names an id of this client, where Home Assistant finds no credential"

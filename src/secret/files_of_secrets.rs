@@ -1,5 +1,7 @@
 //! The files that `!secret` looks into.
 
+use std::cmp::Reverse;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,7 +74,17 @@ pub(super) fn files_for(
 /// Files that were meant to be read, as people name them.
 pub(super) fn misnamed(base: &Path, resolver: &SecretResolver) -> Box<[String]> {
     let Ok(folder) = file::real(files::folder_of(base), resolver) else { return Box::default() };
-    let paths = up_to_project(&folder, resolver)
-        .flat_map(|folder| MISNAMED.iter().map(|name| folder.join(name)));
-    paths.filter(|path| path.is_file()).map(|path| resolver.shown(&path)).collect()
+    let is_misnamed = |name: &str| {
+        let usual = name.to_lowercase();
+        let is_other_case = name != usual && NAMES.contains(&usual.as_str());
+        is_other_case || MISNAMED.contains(&usual.as_str())
+    };
+    let mut found: Vec<PathBuf> = Vec::new();
+    for folder in up_to_project(&folder, resolver) {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let named = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_misnamed));
+        found.extend(named.map(|entry| entry.path()).filter(|path| path.is_file()));
+    }
+    found.sort_by_key(|path| (Reverse(path.components().count()), path.clone()));
+    found.iter().map(|path| resolver.shown(path)).collect()
 }

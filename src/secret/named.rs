@@ -215,7 +215,9 @@ fn in_text(
         return sops::by_name(text, parts, resolver);
     }
     if let [_, second, ..] = parsed.documents.as_slice() {
-        return Err(not_names(second.span));
+        let message = "a second document begins here, and is not read".to_owned();
+        let help = "write all names into one: remove the `---` before it";
+        return Err(wrong_kind(path, text, second.span, (message, help), resolver));
     }
     let pairs = match parsed.documents.into_iter().next() {
         None | Some(Node { value: yaml::Value::Null, .. }) => Vec::new(),
@@ -236,8 +238,7 @@ fn not_names(
     other: Option<&str>,
     resolver: &SecretResolver,
 ) -> Unreadable {
-    let source = broken_file::source(Path::new(&resolver.shown(path)), text);
-    let (message, help) = match (encrypted_file(text.as_bytes()), other) {
+    let said = match (encrypted_file(text.as_bytes()), other) {
         (Some(kind), _) => (
             format!("it is {kind}, and is not read"),
             "decrypt it, and encrypt it with SOPS or age",
@@ -249,6 +250,18 @@ fn not_names(
             (message, "write one `name: secret` a line")
         }
     };
+    wrong_kind(path, text, at, said, resolver)
+}
+
+/// A file that is of another kind than is read: what is wrong at a place of it, and what to do.
+fn wrong_kind(
+    path: &Path,
+    text: &str,
+    at: Span,
+    (message, help): (String, &str),
+    resolver: &SecretResolver,
+) -> Unreadable {
+    let source = broken_file::source(Path::new(&resolver.shown(path)), text);
     let problem = Diagnostic::error(ProblemCode::WrongKind, message).at(&source, at);
     let mut problems = Diagnostics::default();
     problems.push(problem.help(help));

@@ -12,11 +12,11 @@ const REASONS: &[(&str, &str)] = &[
     ("user_rejected_authorize", "consent was refused at the provider"),
     (
         "oauth_unauthorized",
-        "the provider refused the client: client id or secret is wrong; correct the entry and apply",
+        "the provider refused the client or the consent: client id or secret is wrong, then correct the entry; or that consent was used or has expired, then give it once more",
     ),
     (
         "oauth_failed",
-        "the provider gave no token: it may be down, or the redirect URI is not registered there; try again later",
+        "the provider gave no token: it may be down, the redirect URI may not be registered there, or that consent was used or has expired; try again",
     ),
     ("oauth_timeout", "the provider did not answer Home Assistant in time; try again"),
     ("oauth_error", "the provider's answer has no token that Home Assistant can use"),

@@ -95,9 +95,9 @@ pub trait TargetKind: Sized {
         None
     }
 
-    /// The file from which it reads its access token.
-    fn token_file(&self) -> Option<&Path> {
-        None
+    /// The files that hold a secret of it and nothing else, with what that is.
+    fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+        Vec::new()
     }
 
     /// Whether connecting may ask a person for something, as a program for a token may.
@@ -225,9 +225,9 @@ macro_rules! kinds {
                 match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.plain_file(),)+ }
             }
 
-            /// The file from which it reads its access token, which is in plain text.
-            pub fn token_file(&self) -> Option<&Path> {
-                match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.token_file(),)+ }
+            /// The files that hold a secret of it and nothing else, with what that is.
+            pub fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+                match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.secret_files(),)+ }
             }
 
             /// Whether connecting may ask a person for something.

@@ -122,6 +122,17 @@ impl YamlFault {
             return Self::new(ProblemCode::YamlSyntax, span, message)
                 .help("indent each of its lines by two spaces more than the field, and end that one with `|`");
         }
+        if let Some((span, character)) = other_space(text, span.start) {
+            let message =
+                format!("not valid YAML: U+{:04X} is no space to YAML", u32::from(character));
+            return Self::new(ProblemCode::YamlSyntax, span, message).help(
+                "write a space in its place: editors show both alike, and web pages have it",
+            );
+        }
+        if let Some((span, field)) = missing_space(text, span.start) {
+            let message = format!("not valid YAML: a space is missing after `{field}:`");
+            return Self::new(ProblemCode::YamlSyntax, span, message);
+        }
         let (message, mut help) = explain(error.kind());
         // The project that `init` makes has a list without entries.
         let before = text.get(..span.start).unwrap_or_default();
@@ -158,6 +169,53 @@ fn indenting_tab(text: &str, noticed: usize) -> Option<Span> {
         start += line.len();
     }
     None
+}
+
+/// A character that looks like a space where YAML needs one, in the line in which the parser noticed something or the one
+/// before: after the indentation, a `- ` or the name of a field.
+fn other_space(text: &str, noticed: usize) -> Option<(Span, char)> {
+    let is_other = |sign: char| !sign.is_ascii() && (sign.is_whitespace() || sign == '\u{200b}');
+    lines_before(text, noticed).find_map(|(start, line)| {
+        let named = line.match_indices(':').map(|(at, _)| at + 1);
+        let mut places = std::iter::once(content(line)).chain(named);
+        places.find_map(|at| {
+            let sign = line[at..].chars().next().filter(|sign| is_other(*sign))?;
+            Some((Span::of(text, start + at..start + at + sign.len_utf8()), sign))
+        })
+    })
+}
+
+/// The name of a field that its value follows at once, which makes both one text, in the same lines.
+fn missing_space(text: &str, noticed: usize) -> Option<(Span, &str)> {
+    lines_before(text, noticed).find_map(|(start, line)| {
+        let at = content(line);
+        let (field, value) = line[at..].split_once(':')?;
+        let is_field = |sign: char| sign.is_ascii_lowercase() || sign == '_';
+        let is_joined = !field.is_empty()
+            && field.chars().all(is_field)
+            && !value.contains(": ")
+            && value.starts_with(|sign: char| !sign.is_whitespace() && sign != '/');
+        is_joined.then(|| (Span::of(text, start + at..start + at + field.len() + 1), field))
+    })
+}
+
+/// The line in which the parser noticed something and the one before, which begins the text that it goes on with, with
+/// where they begin.
+fn lines_before(text: &str, noticed: usize) -> impl Iterator<Item = (usize, &str)> {
+    let before = text.get(..noticed).unwrap_or_default();
+    let line = before.rfind('\n').unwrap_or(0);
+    let first = before[..line].rfind('\n').map_or(0, |at| at + 1);
+    let lines = text[first..].split_inclusive('\n').take(2);
+    lines.scan(first, |start, line| {
+        let at = *start;
+        *start += line.len();
+        Some((at, line))
+    })
+}
+
+/// Where a line has something behind its indentation and what begins an item of a list.
+fn content(line: &str) -> usize {
+    line.len() - line.trim_start_matches([' ', '-']).len()
 }
 
 fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {

@@ -39,7 +39,7 @@ pub(crate) fn sops_parts(
     if !parsed.whole || !parsed.faults.is_empty() {
         return Err(SopsFault::Syntax);
     }
-    let mut reader = PartsReader { text, parts: Parts::default(), next: 0, note };
+    let mut reader = PartsReader { text, parts: Parts::default(), next: 0, in_list: false, note };
     for document in &parsed.documents {
         reader.document(document)?;
     }
@@ -55,6 +55,7 @@ struct PartsReader<'r, N> {
     parts: Parts,
     /// Where the next key is, if it was met behind the last one before.
     next: usize,
+    in_list: bool,
     note: &'r mut N,
 }
 
@@ -119,16 +120,19 @@ impl<N: FnMut(usize, Path)> PartsReader<'_, N> {
                     path,
                     form,
                     is_plain: scalar.style == Style::Plain,
+                    in_list: self.in_list,
                     text: text(&scalar.text, node.span.start, node.span.end, self.text),
                 });
             }
             Value::Sequence(items) => {
                 let first = self.parts.keys.len();
+                let in_list = std::mem::replace(&mut self.in_list, true);
                 for item in items {
                     (self.note)(item.span.start, path);
                     self.next = first;
                     self.node(item, path, is_flow)?;
                 }
+                self.in_list = in_list;
             }
             Value::Mapping(pairs) => {
                 for pair in pairs {

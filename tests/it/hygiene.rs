@@ -151,23 +151,24 @@ fn an_identity_that_git_takes_in_is_told_and_one_that_it_ignores_is_not() {
     let (identity, ours) = age_identity();
     let ssh = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/keys/ed25519"));
     let text = project_for(&[&ours.to_string()])
-        .replace("age: {", "age: {identities: [keys/own.txt, keys/ssh, ~/away.txt], ");
+        .replace("age: {", "age: {identities: [keys/own.txt, keys/ssh, top, ~/away.txt], ");
     let project = Project::new()
         .file("appcred.yaml", &text)
         .file("keys/own.txt", &identity)
-        .file("keys/ssh", &ssh.unwrap())
+        .file("keys/ssh", ssh.as_ref().unwrap())
+        .file("top", &ssh.unwrap())
         .file("credentials/a.yaml", &manifest(&[sealed("a", "x", &ours)]))
         .file("notes.txt", "an identity begins with AGE-SECRET-KEY-1 and ends elsewhere\n");
     validate(&project).stderr("").run();
     git(project.path(), &["init", "--quiet"]);
     let said = validate(&project).run().stderr;
-    for file in ["keys/own.txt", "keys/ssh"] {
+    for file in ["keys/own.txt", "keys/ssh", "top"] {
         let expected =
             format!("warning: {file} contains an age identity, and Git does not ignore it");
         assert!(said.contains(&expected), "{said}");
     }
-    assert_eq!(said.matches("warning:").count(), 2, "{said}");
-    project.write(".gitignore", "keys/\n");
+    assert_eq!(said.matches("warning:").count(), 3, "{said}");
+    project.write(".gitignore", "keys/\ntop\n");
     validate(&project).stderr("").run();
     git(project.path(), &["add", "--force", "keys/own.txt"]);
     let said = validate(&project).args(["--strict"]).status(1).run().stderr;
@@ -241,6 +242,85 @@ fn secrets_in_old_versions_are_told_once_with_their_commit_and_never_shown() {
         said.contains("error: the history cannot be searched: git: not a git repository"),
         "{said}"
     );
+}
+
+/// What `validate` finds while Git tracks it is in the history once it was removed.
+#[test]
+fn what_was_tracked_once_is_found_in_the_history() {
+    let (identity, ours) = age_identity();
+    let files = "client_certificate: client.pem, client_key: client.key, token_file: token";
+    let text = format!(
+        "targets: {{home: {{url: 'https://127.0.0.1:1', {files}}}}}\nage: {{recipients: [{ours}]}}\n"
+    );
+    let key = "-----BEGIN PRIVATE KEY-----\nm4rk3d\n-----END PRIVATE KEY-----\n";
+    let project = Project::new()
+        .file("appcred.yaml", &text)
+        .file("credentials/a.yaml", &manifest(&[sealed("a", "x", &ours)]))
+        .file("client.key", key)
+        .file("token", "m4rk3d.m4rk3d.m4rk3d\n")
+        .file("notes/key.txt", &identity)
+        .file("credentials/a.yaml.bak", &manifest(&[entry("b", "m4rk3d-backup")]))
+        .file("credentials/c.yaml.disabled", &manifest(&[entry("c", "m4rk3d-disabled")]));
+    git(project.path(), &["init", "--quiet"]);
+    commit(&project, "all");
+    let found = |arguments: &[&str]| {
+        let said = validate(&project).args(arguments).args(["--strict"]).status(1).run().stderr;
+        assert!(!said.contains("m4rk3d") && !said.contains(&identity), "{said}");
+        said
+    };
+    let said = found(&[]);
+    for text in [
+        "reads its access token from `token`, which is in plain text",
+        "reads its client key from `client.key`, which is in plain text",
+        "notes/key.txt contains an age identity",
+        "credentials/a.yaml.bak is a copy of a manifest with a secret in plain text",
+        "credentials/c.yaml.disabled is a copy of a manifest with a secret in plain text",
+    ] {
+        assert!(said.contains(text), "{text}\n{said}");
+    }
+    let gone = ["client.key", "token", "notes/key.txt"];
+    let gone = gone.into_iter().chain(["credentials/a.yaml.bak", "credentials/c.yaml.disabled"]);
+    gone.for_each(|file| fs::remove_file(project.join(file)).unwrap());
+    commit(&project, "removed");
+    let said = found(&["--history"]);
+    for text in [
+        "token is in plain text in commit ",
+        "client.key is in plain text in commit ",
+        "notes/key.txt contains an age identity in commit ",
+        ", credentials/a.yaml.bak:5",
+        ", credentials/c.yaml.disabled:5",
+    ] {
+        assert!(said.contains(text), "{text}\n{said}");
+    }
+}
+
+/// What a clone does not have was looked for in vain, and nobody may take that for clean.
+#[test]
+fn a_clone_without_all_old_files_is_not_searched_by_half() {
+    let project = Project::new().file("credentials/a.yaml", &manifest(&[entry("a", "m4rk3d")]));
+    git(project.path(), &["init", "--quiet"]);
+    git(project.path(), &["config", "uploadpack.allowFilter", "true"]);
+    commit(&project, "in plain text");
+    project.write("credentials/a.yaml", &manifest(&[sealed("a", "x", &age_identity().1)]));
+    commit(&project, "encrypted");
+    let from = format!("file://{}", project.path().display());
+    let clones = Project::new();
+    let search = |clone: &str| {
+        let folder = clones.join(clone);
+        let ran = validate(&project).args(["-C", folder.to_str().unwrap(), "--history"]);
+        let said = ran.status(1).run().stderr;
+        assert!(said.contains("this clone does not have all files of old versions"), "{said}");
+    };
+    for (filter, clone) in [("--filter=blob:none", "blobless"), ("--filter=tree:0", "treeless")] {
+        git(clones.path(), &["clone", "--quiet", filter, &from, clone]);
+        search(clone);
+    }
+    git(clones.path(), &["clone", "--quiet", &from, "damaged"]);
+    let lose = "rm -f .git/objects/pack/*.idx && mv .git/objects/pack/*.pack ../old.pack && git unpack-objects -q <../old.pack \
+        && rm -f \".git/objects/$(git rev-parse HEAD~1:credentials/a.yaml | sed 's|^..|&/|')\"";
+    let lost = Command::new("sh").args(["-c", lose]).current_dir(clones.join("damaged")).status();
+    assert!(lost.unwrap().success());
+    search("damaged");
 }
 
 #[test]

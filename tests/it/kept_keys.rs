@@ -91,7 +91,7 @@ fn what_is_forgotten_is_neither_imported_nor_deleted_without_a_word() {
     let house = House::new(&entry("a"));
     house.appcred("apply --yes").run();
     house.appcred("forget a").run();
-    let forgotten = "the policy has `a` under `forgotten`";
+    let forgotten = "the policy has that key under `forgotten`";
     says(house.appcred("import --yes"), forgotten);
     assert_eq!(house.text("credentials.yaml").trim(), NONE.trim());
 

@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::ha_apply::House;
+use crate::listener::Listener;
 use crate::real::{HomeAssistant, Release, each_release, free_port, send};
 use crate::shell::{Appcred, Project, Running};
 use crate::watch::{arrives, eventually};
@@ -124,6 +125,8 @@ cat \"$(dirname \"$0\")/secret\"
 /// A watched house and what is secret of it.
 struct Scene {
     house: House,
+    /// Gets the notices that go to a webhook.
+    webhook: Listener,
     running: Running,
     url: String,
     secrets: Vec<String>,
@@ -133,7 +136,7 @@ struct Scene {
 
 impl Scene {
     fn start(ha: &HomeAssistant) -> Self {
-        let (house, port) = (House::new(), free_port());
+        let (house, port, webhook) = (House::new(), free_port(), Listener::start(200));
         let program = house.project.join("bin/show").display().to_string();
         house.project.write("bin/secret", FIRST);
         let files = [
@@ -149,8 +152,9 @@ impl Scene {
         }
         let text = format!(
             "owner: default\nage: {{identities: [key]}}\nsources: {{safe: {{command: ['{program}', '{{}}']}}}}\n\
-            targets: {{home: {{url: '{}', token: !file token}}}}\n",
+            targets: {{home: {{url: '{}', token: !file token}}}}\nnotify: [home_assistant, {{webhook: '{}'}}]\n",
             ha.url(),
+            webhook.url(),
         );
         house.project.write("appcred.yaml", &text);
         declare(&house, FIRST);
@@ -171,7 +175,7 @@ impl Scene {
         let secrets = [FIRST, SECOND, BY_HAND, PAGE_TOKEN, ha.token(), &house.identity];
         let secrets = secrets.map(str::to_owned).to_vec();
         let url = format!("http://127.0.0.1:{port}");
-        Self { house, running, url, secrets, temp_changed }
+        Self { house, webhook, running, url, secrets, temp_changed }
     }
 
     fn search_outside(&self) {
@@ -180,14 +184,20 @@ impl Scene {
     }
 }
 
+/// What Home Assistant shows to whoever opens it.
+fn notices(ha: &HomeAssistant) -> String {
+    ha.call(json!({"type": "persistent_notification/get"})).unwrap().to_string()
+}
+
 fn changed(folder: &Path) -> SystemTime {
     fs::metadata(folder).unwrap().modified().unwrap()
 }
 
-/// One entry with this secret, and one whose secret a program gives.
+/// One entry with this secret, which waits for consent, and one whose secret a program gives.
 fn declare(house: &House, secret: &str) {
     let from_program = "  - {domain: twitch, key: b, client_id: b, client_secret: !from safe x, integration: {setup: false}}\n";
-    house.declare(&[house.entry("spotify", "A", "a", secret), from_program.to_owned()]);
+    let waits = house.entry_with_integration("linked_account", "A", "a", secret);
+    house.declare(&[waits, from_program.to_owned()]);
 }
 
 each_release!(ha_watcher_leaves_no_secret_where_others_look);
@@ -213,12 +223,17 @@ fn ha_watcher_leaves_no_secret_where_others_look(release: Release) {
     eventually("it is read", || scene.running.stderr().contains("broken.yaml"));
     scene.search_outside();
 
-    let Scene { house, running, secrets, temp_changed, .. } = scene;
+    eventually("Home Assistant shows a link", || notices(&ha).contains("client_id=a"));
+    search("what Home Assistant shows", &notices(&ha), &scene.secrets);
+    let Scene { house, webhook, running, secrets, temp_changed, .. } = scene;
     running.signal(Signal::TERM);
     let ran = running.finish();
     search("standard error", &ran.stderr, &secrets);
     search("standard output", &ran.stdout, &secrets);
     search("the log of Home Assistant", &ha.log(), &secrets);
+    let posted = webhook.posted();
+    assert!(posted.iter().any(|notice| notice["event"] == "manifests_in_error"), "{posted:?}");
+    search("a notice to a webhook", &format!("{posted:?}"), &secrets);
     search_files(house.project.path(), &secrets);
     let seen = fs::read_to_string(house.project.join("bin/seen")).expect("the program looked");
     let foreign = |line: &&str| line.contains(" -> ") && !line.contains("pipe:[");

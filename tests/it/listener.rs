@@ -66,6 +66,11 @@ impl Listener {
         self.posted.recv_timeout(NEVER).expect("something is posted")
     }
 
+    /// All that was posted until now.
+    pub(crate) fn posted(&self) -> Vec<Value> {
+        self.posted.try_iter().collect()
+    }
+
     /// Waits until this event is posted.
     #[track_caller]
     pub(crate) fn next_of(&self, event: &str) -> Value {

@@ -144,7 +144,7 @@ fn rm_names_a_file_that_keeps_what_it_removes() {
     fs::copy(project.join("credentials/net.yaml"), project.join("creds/net.yaml")).unwrap();
     let ran = appcred(&project, "rm netatmo spotify").run();
     ran.says("`creds/net.yaml`, which is not read, lists the entry `netatmo` too.");
-    ran.says("`appcred apply` deletes what targets hold of it.");
+    ran.says("`appcred apply --allow-empty` deletes what targets hold of it.");
 }
 
 #[test]

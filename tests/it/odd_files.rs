@@ -2,6 +2,7 @@
 //! it, and nothing waits or fills the memory.
 
 use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -218,5 +219,27 @@ fn where_few_files_may_be_open_there_is_an_error_and_no_panic() {
             "{verb:?}: {:?} {said}",
             output.status
         );
+    }
+}
+
+#[test]
+fn a_manifest_whose_name_is_not_utf_8_is_in_documents_too() {
+    let project = Project::new().file("appcred.yaml", "targets: {home: {config_dir: ha}}\n");
+    fs::create_dir(project.join("credentials")).unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"K\xfcche.yaml");
+    let entry =
+        "application_credentials: [{domain: spotify, client_id: a, client_secret: !env_var S}]\n";
+    fs::write(project.join("credentials").join(name), entry).unwrap();
+    for verb in [&["plan"][..], &["apply", "--yes"]] {
+        for format in ["json", "yaml", "sarif", "github", "gitlab", "junit", "markdown"] {
+            let appcred = Appcred::new().in_dir(project.path()).env("S", "Zq7m4rk3dKx2");
+            let ran = appcred.args(verb).args(["--format", format]).run();
+            assert!(!ran.stderr.contains("UTF-8"), "{format}: {}", ran.stderr);
+            if format == "json" {
+                let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+                let text = document.to_string();
+                assert!(!verb.contains(&"plan") || text.contains("K\u{fffd}che.yaml"), "{text}");
+            }
+        }
     }
 }

@@ -463,3 +463,25 @@ fn a_file_of_secrets_with_another_name_is_named_in_the_error() {
         fs::remove_file(scene.project.join(file)).unwrap();
     }
 }
+
+#[test]
+fn a_list_in_a_sops_document_is_no_secret() {
+    let Scene { project, identity, recipient } = Scene::new();
+    let text = "list: [m4rk3d-x1, m4rk3d-y2]\none: [m4rk3d-z3]\nmaps:\n  - in: m4rk3d-w4\nright: Zq7m4rk3dKx2\n";
+    project.write("secrets.sops.yaml", text);
+    let recipient = recipient.to_string();
+    let encrypt = ["--encrypt", "--in-place", "--age", &recipient, "secrets.sops.yaml"];
+    sops(project.path(), &identity, encrypt);
+    let apply = |name: &str| {
+        let entry = format!("{{domain: spotify, client_id: a, client_secret: !secret {name}}}");
+        project.write("credentials.yaml", &format!("application_credentials: [{entry}]\n"));
+        let appcred = Appcred::new().in_dir(project.path()).args(["apply", "--yes"]);
+        appcred.env("APPCRED_AGE_IDENTITY", &identity)
+    };
+    for name in ["list", "one", "maps/in"] {
+        let said = apply(name).status(1).run().stderr;
+        assert!(said.contains("it is in a list, and a secret is text"), "{name}: {said}");
+        assert!(!said.contains("m4rk3d"), "{said}");
+    }
+    apply("right").run();
+}

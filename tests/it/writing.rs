@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::hygiene::git;
 use crate::real::sops;
@@ -417,6 +418,47 @@ fn a_project_is_found_from_below_in_its_repository_and_not_beyond() {
     assert!(said.contains("--> ../credentials/broken.yaml:1:"), "{said}");
 }
 
+/// Who may not change a folder leaves nothing there that keeps out who may.
+#[test]
+fn a_refused_run_leaves_no_lock() {
+    use std::os::unix::fs::chown;
+    let (home_assistants, member) = (65534, 1234);
+    let entry =
+        "application_credentials: [{domain: spotify, client_id: a, client_secret: !env_var S}]\n";
+    let project = Project::new()
+        .file("appcred.yaml", "targets: {home: {config_dir: ha}}\n")
+        .file("credentials.yaml", entry)
+        .file("ha/.storage/core.uuid", "{}");
+    fs::set_permissions(project.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for folder in ["ha", "ha/.storage"] {
+        let folder = project.join(folder);
+        chown(&folder, Some(home_assistants), Some(home_assistants)).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o2770)).unwrap();
+    }
+    for file in ["appcred.yaml", "credentials.yaml", "ha/.storage/core.uuid"] {
+        chown(project.join(file), Some(home_assistants), Some(home_assistants)).unwrap();
+    }
+    let apply = |user: u32| {
+        let appcred = Appcred::new().in_dir(project.path()).env("S", "Zq7m4rk3dKx2");
+        let state = project.join(&format!("state-{user}"));
+        fs::create_dir_all(&state).unwrap();
+        chown(&state, Some(user), None).unwrap();
+        let appcred = appcred.env("XDG_STATE_HOME", state).args(["apply", "--yes"]);
+        let ids = format!("--reuid={user}");
+        appcred.under(Path::new("/usr/bin/setpriv"), &ids)
+    };
+    let said = apply(member).status(1).run().stderr;
+    assert!(said.contains("it must belong to user 65534"), "{said}");
+    let lock = project.join("ha/.storage/.appcred.lock");
+    assert!(!lock.exists());
+    fs::write(&lock, "").unwrap();
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
+    let said = apply(home_assistants).status(1).run().stderr;
+    assert!(said.contains("it belongs to user 0: remove it where no appcred runs"), "{said}");
+    fs::remove_file(lock).unwrap();
+    apply(home_assistants).run();
+}
+
 #[test]
 fn a_key_and_a_client_may_be_on_targets_that_are_not_shared() {
     let project = Project::new();
@@ -455,11 +497,13 @@ fn what_is_wrong_with_a_file_of_secrets_is_reported_once_and_where_it_is() {
     let said = plan(0);
     assert_eq!(said.matches("warning: `a` is given twice").count(), 1, "{said}");
     assert!(said.contains("secrets.yaml:3:1"), "{said}");
-    for (text, at) in [("# ours\na=m4rk3d-a\n", "2:1"), ("a: m4rk3d-a\n---\nb: m4rk3d-b\n", "3:1")]
-    {
+    for (text, what, at) in [
+        ("# ours\na=m4rk3d-a\n", "not a YAML mapping of names", "2:1"),
+        ("a: m4rk3d-a\n---\nb: m4rk3d-b\n", "a second document begins here", "3:1"),
+    ] {
         project.write("secrets.yaml", text);
         let said = plan(1);
-        assert_eq!(said.matches("not a YAML mapping of names").count(), 1, "{said}");
+        assert_eq!(said.matches(what).count(), 1, "{said}");
         assert!(said.contains(&format!("secrets.yaml:{at}")), "{said}");
     }
     fs::rename(project.join("secrets.yaml"), project.join("secrets.yml")).unwrap();

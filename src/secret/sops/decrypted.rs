@@ -6,6 +6,7 @@ use super::SopsProblem;
 use super::by_program;
 use super::plain::{Plain, Plains};
 use super::unlocked::UnlockedDocument;
+use crate::diagnostic::Span;
 use crate::model::sops::{ParsedSops, Tree};
 use crate::model::{Secret, ValueFault};
 use crate::secret::{SecretResolver, Unreadable};
@@ -75,8 +76,8 @@ impl DecryptedDocument {
         }
     }
 
-    /// The values by the keys that lead to them, with a slash between. Of values in a list, which
-    /// share their keys, the first.
+    /// The values by the keys that lead to them, with a slash between. Those in a list, which share their keys, are no
+    /// secrets.
     pub(in crate::secret) fn by_name(
         &self,
         tree: Tree<'_>,
@@ -87,9 +88,19 @@ impl DecryptedDocument {
             let mut keys: Vec<_> = tree.backwards(leaf.path).collect();
             keys.reverse();
             if !keys.is_empty() {
-                named.entry(keys.join("/")).or_insert_with(|| plain.text());
+                let value = || match leaf.in_list {
+                    true => Err(in_list(leaf.at, tree.text)),
+                    false => plain.text(),
+                };
+                named.entry(keys.join("/")).or_insert_with(value);
             }
         }
         named
     }
+}
+
+fn in_list(at: u32, text: &str) -> Unreadable {
+    let line = Span::of(text, at as usize..at as usize).line;
+    let help = "a secret has a name of its own: write it outside of the list";
+    Unreadable::NotText { line, what: "in a list", help }
 }

@@ -1,6 +1,8 @@
 //! Who may change the folder: one appcred at a time, and none while Home Assistant runs there.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -45,12 +47,26 @@ fn wait(folder: &Path, timeout: Duration, stop: &Stop) -> Result<FileLock, Refus
     let path = folder.join(super::STORAGE).join(OURS);
     let failed = |why: io::Error| Refusal::Failed(format!("cannot lock {}: {why}", path.visible()));
     let owner = owner::owner_for(&path).map_err(failed)?;
+    let is_new = !path.exists();
     let holder = format!("another appcred (process {})", std::process::id());
     let taken = wait_for(timeout, || stop.is_cancelled(), || FileLock::file(&path, &holder));
     match taken {
         Ok(lock) => {
-            owner::give(lock.as_file(), &owner).map_err(failed)?;
+            if let Err(why) = owner::give(lock.as_file(), &owner) {
+                // It would keep out who may write here.
+                let removed = if is_new { fs::remove_file(&path) } else { Ok(()) };
+                return Err(failed(removed.err().unwrap_or(why)));
+            }
             Ok(lock)
+        }
+        Err(NotLocked::Io(why)) if why.kind() == io::ErrorKind::PermissionDenied && !is_new => {
+            Err(failed(io::Error::new(
+                why.kind(),
+                format!(
+                    "{why}; it belongs to user {}: remove it where no appcred runs",
+                    owner.uid()
+                ),
+            )))
         }
         Err(NotLocked::Io(why)) => Err(failed(why)),
         Err(NotLocked::Stopped) => Err(Refusal::Stopped),

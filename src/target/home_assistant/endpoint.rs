@@ -125,11 +125,13 @@ impl TargetKind for HomeAssistantEndpoint {
     type Input = HomeAssistantInput;
     type Target = HomeAssistant;
 
-    fn token_file(&self) -> Option<&Path> {
-        match &self.auth {
-            AuthMethod::File(file) => Some(&file.value),
+    fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+        let token = match &self.auth {
+            AuthMethod::File(file) => Some(("access token", file.value.as_path())),
             _ => None,
-        }
+        };
+        let key = self.network.client.as_ref().and_then(|client| client.key_file.as_deref());
+        token.into_iter().chain(key.map(|file| ("client key", file))).collect()
     }
 
     fn new(input: HomeAssistantInput, context: &dyn FieldContext) -> Option<Self> {

@@ -1,0 +1,73 @@
+//! Identities of age that Git has, or would take in.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use regex::bytes::Regex;
+
+use super::blobs::each_text;
+use super::old_version::{OldContent, OldVersion};
+use super::versions::{Version, with_text};
+use super::{GitError, OtherProjects, answer, git, names, root};
+use crate::files;
+
+/// A larger file is not searched for an identity: a repository may hold databases.
+const LARGEST_WITH_IDENTITY: u64 = 1024 * 1024;
+/// An identity of age has 58 characters behind its beginning; who only names that holds no secret.
+const IDENTITY: &str = "AGE-SECRET-KEY-(PQ-)?1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}";
+
+/// Files of the folder's work tree that hold an age identity and are not ignored; those of other projects are
+/// left out.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn identities(folder: &Path, others: &OtherProjects) -> Result<Vec<PathBuf>, GitError> {
+    let Some(root) = root(folder) else { return Ok(Vec::new()) };
+    let mut command = git(folder);
+    command.args(["ls-files", "-z", "--full-name", "--cached", "--others", "--exclude-standard"]);
+    let listed = answer(command.args(["--", ":(top)"]))?;
+    let own = names(&listed).filter(|file| !others.have(Path::new(file)));
+    let files = own.map(|file| root.join(file));
+    let files: Vec<PathBuf> = files.collect();
+    Ok(files.into_par_iter().filter(|file| holds_identity(file)).collect())
+}
+
+/// Whether a text holds an identity of age.
+fn is_identity(text: &[u8]) -> bool {
+    static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(IDENTITY).ok());
+    PATTERN.as_ref().is_some_and(|identity| identity.is_match(text))
+}
+
+/// Whether a file holds an identity of age in plain text. What cannot be read, Git cannot take in either.
+fn holds_identity(file: &Path) -> bool {
+    let is_small = fs::symlink_metadata(file)
+        .is_ok_and(|data| data.is_file() && data.len() <= LARGEST_WITH_IDENTITY);
+    is_small && files::read(file, LARGEST_WITH_IDENTITY).is_ok_and(|text| is_identity(&text))
+}
+
+/// All versions, on all branches, of files that hold an identity of age; those of other projects are left out. Each file
+/// is found once.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn old_identities(folder: &Path, others: &OtherProjects) -> Result<Vec<OldVersion>, GitError> {
+    let mut versions = with_text(folder, IDENTITY)?;
+    versions.retain(|version| !others.have(&version.file));
+    let blobs: BTreeSet<&str> = versions.iter().map(|version| version.blob.as_str()).collect();
+    let mut holding = BTreeSet::new();
+    each_text(folder, &blobs, |blob, text| {
+        if is_identity(text.as_bytes()) {
+            holding.insert(blob);
+        }
+    })?;
+    let mut seen = BTreeSet::new();
+    let found = versions.into_iter().filter(|version| holding.contains(&version.blob));
+    let found = found.filter(|version| seen.insert(version.file.clone()));
+    let content = OldContent::Identity;
+    Ok(found
+        .map(|Version { commit, file, .. }| OldVersion { commit, file, content: content.clone() })
+        .collect())
+}

@@ -1,0 +1,98 @@
+//! Which versions of files a repository has.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{GitError, INDEX_FILE, LEFTOVERS, answer, git, index_of_commit, names};
+
+/// So much of a commit's hash is shown.
+const HASH: usize = 12;
+/// The files of secrets: those that `!secret` looks into, and where Home Assistant stores its credentials.
+pub(super) const SECRETS_FILES: [&str; 5] = [
+    "secrets.yaml",
+    "secrets.sops.yaml",
+    "secrets.sops.json",
+    "secrets.yaml.age",
+    ".storage/application_credentials",
+];
+
+/// A version of a file.
+pub(super) struct Version {
+    /// The first commit that has it.
+    pub(super) commit: String,
+    /// Its content, as Git names that.
+    pub(super) blob: String,
+    /// The file, from the root of the repository.
+    pub(super) file: PathBuf,
+}
+
+/// All versions of YAML files and of what is left of such, of Home Assistant's stores and of the files named, the oldest
+/// first.
+pub(super) fn committed(
+    folder: &Path,
+    files: &BTreeSet<PathBuf>,
+) -> Result<Vec<Version>, GitError> {
+    listed(among(&mut log(folder), files), of_commit)
+}
+
+/// All versions of files in which a line with this pattern came or went, the oldest first.
+pub(super) fn with_text(folder: &Path, pattern: &str) -> Result<Vec<Version>, GitError> {
+    let mut command = log(folder);
+    command.args(["--extended-regexp", "-G", pattern, "--", ":(top)"]);
+    listed(&mut command, of_commit)
+}
+
+fn log(folder: &Path) -> Command {
+    let mut command = git(folder);
+    command.args(["log", "--all", "--reverse", "--topo-order", "--root", "-z", "--format=%x01%H"]);
+    command.args(["--raw", "--no-abbrev", "--no-renames", "-m"]);
+    command
+}
+
+/// A deleted file has no new blob, and a link is no manifest.
+fn of_commit(change: [&str; 4]) -> (&str, &str) {
+    (change[1], change[3])
+}
+
+/// What the index has of them, where the work tree has something else.
+pub(super) fn staged(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError> {
+    let mut command = git(folder);
+    if let Some(index) = index_of_commit(folder)? {
+        command.env(INDEX_FILE, index);
+    }
+    command.args(["diff-files", "--raw", "-z", "--no-abbrev", "--no-renames"]);
+    listed(among(&mut command, files), |change| (change[0], change[2]))
+}
+
+/// Only of YAML files, what is left of such, Home Assistant's stores, and the files named.
+fn among<'c>(command: &'c mut Command, files: &BTreeSet<PathBuf>) -> &'c mut Command {
+    command.args(["--", ":(top)*.yaml", ":(top)*.yml"]);
+    command.args(LEFTOVERS.map(|pattern| format!(":(top,icase){pattern}")));
+    command.args(SECRETS_FILES.map(|file| format!(":(top,glob)**/{file}")));
+    command.args(files.iter().map(|file| format!(":(top,literal){}", file.to_string_lossy())))
+}
+
+/// The versions that a command lists as raw changes; `of` chooses mode and blob of two of each.
+fn listed(
+    command: &mut Command,
+    of: impl for<'c> Fn([&'c str; 4]) -> (&'c str, &'c str),
+) -> Result<Vec<Version>, GitError> {
+    let output = answer(command)?;
+    let mut versions = Vec::new();
+    let (mut commit, mut blob) = (String::new(), None);
+    for part in names(&output) {
+        let part = part.trim_start_matches('\n');
+        if let Some(hash) = part.strip_prefix('\u{1}') {
+            commit = hash.trim().chars().take(HASH).collect();
+        } else if let Some(change) = part.strip_prefix(':') {
+            let words: Vec<&str> = change.split(' ').take(4).collect();
+            let change = <[&str; 4]>::try_from(words).ok().map(&of);
+            blob =
+                change.filter(|(mode, _)| mode.starts_with("100")).map(|(_, blob)| blob.to_owned());
+        } else if let Some(blob) = blob.take() {
+            versions.push(Version { commit: commit.clone(), blob, file: PathBuf::from(part) });
+        }
+    }
+    Ok(versions)
+}
