@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ChildStderr, Stdio};
 use std::thread;
 
 use secrecy::zeroize::Zeroizing;
 
-use super::{GitError, git};
+use super::{GitError, git, refused};
 use crate::files;
 
 /// No manifest is larger.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
+/// So much is kept of what Git complains of.
+const LONGEST_COMPLAINT: u64 = 4096;
+
 /// Gives each blob that is text to `each`, one after the other; what is larger than any manifest is left out.
 ///
 /// # Errors
@@ -26,12 +29,13 @@ pub(super) fn each_text(
         .args(["cat-file", "--batch"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let asked: String = blobs.iter().flat_map(|blob| [blob, "\n"]).collect();
     // It answers while it is asked, and a full pipe would block both.
     let asking = thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(asked.as_bytes())));
+    let complaining = thread::spawn(move || stderr.map(complaint));
     let mut is_whole = true;
     if let Some(stdout) = stdout {
         let mut answers = BufReader::new(stdout);
@@ -44,10 +48,25 @@ pub(super) fn each_text(
         }
     }
     let is_asked = matches!(asking.join(), Ok(Some(Ok(()))));
-    if !child.wait()?.success() || !is_asked {
-        return Err(GitError::Refused("it does not show old versions".to_owned()));
+    let complaint = complaining.join().ok().flatten().unwrap_or_default();
+    match child.wait()?.success() {
+        true if is_asked && is_whole => Ok(()),
+        true if is_asked => Err(GitError::Incomplete),
+        _ if complaint.is_empty() => {
+            Err(GitError::Refused("it does not show old versions".to_owned()))
+        }
+        _ => Err(refused(&complaint)),
     }
-    if is_whole { Ok(()) } else { Err(GitError::Incomplete) }
+}
+
+/// The beginning of what Git says; all of it is read, so that it never waits.
+fn complaint(mut stderr: ChildStderr) -> Vec<u8> {
+    let mut begin = Vec::new();
+    let read = io::copy(&mut stderr.by_ref().take(LONGEST_COMPLAINT), &mut begin);
+    match read.and_then(|_| io::copy(&mut stderr, &mut io::sink())) {
+        Ok(_) => begin,
+        Err(why) => why.to_string().into_bytes(),
+    }
 }
 
 /// What Git says of a blob.

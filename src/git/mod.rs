@@ -356,7 +356,7 @@ fn refused(stderr: &[u8]) -> GitError {
     if message.contains("dubious ownership") || message.contains("unsafe repository") {
         return GitError::OtherOwner;
     }
-    let is_missing = ["unable to read", "bad object", "missing object", "lazy fetching disabled"];
+    let is_missing = ["unable to read", "bad object", "missing object", "could not fetch"];
     if is_missing.iter().any(|text| message.contains(text)) {
         return GitError::Incomplete;
     }

@@ -433,7 +433,7 @@ fn a_refused_run_leaves_no_lock() {
     for folder in ["ha", "ha/.storage"] {
         let folder = project.join(folder);
         chown(&folder, Some(home_assistants), Some(home_assistants)).unwrap();
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o2770)).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o2777)).unwrap();
     }
     for file in ["appcred.yaml", "credentials.yaml", "ha/.storage/core.uuid"] {
         chown(project.join(file), Some(home_assistants), Some(home_assistants)).unwrap();
@@ -447,13 +447,13 @@ fn a_refused_run_leaves_no_lock() {
         let ids = format!("--reuid={user}");
         appcred.under(Path::new("/usr/bin/setpriv"), &ids)
     };
-    let said = apply(member).status(1).run().stderr;
+    let said = apply(member).status(1).run().stdout;
     assert!(said.contains("it must belong to user 65534"), "{said}");
     let lock = project.join("ha/.storage/.appcred.lock");
     assert!(!lock.exists());
     fs::write(&lock, "").unwrap();
     fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
-    let said = apply(home_assistants).status(1).run().stderr;
+    let said = apply(home_assistants).status(1).run().stdout;
     assert!(said.contains("it belongs to user 0: remove it where no appcred runs"), "{said}");
     fs::remove_file(lock).unwrap();
     apply(home_assistants).run();
