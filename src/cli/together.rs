@@ -67,6 +67,16 @@ const EXCLUSIVE: &[(&str, &str, &str)] = &[
         "--all-namespaces is about every namespace: leave it or --namespace out",
     ),
     (
+        "--resources",
+        "--url",
+        "the addresses are those of the resources: leave --url out, or begin a project without --resources",
+    ),
+    (
+        "--kubernetes",
+        "--git",
+        "the manifests are in a cluster or in a repository: leave --kubernetes or --git out",
+    ),
+    (
         "--no-lease",
         "--lease-duration",
         "--no-lease keeps no Lease: leave it or --lease-duration out",

@@ -144,6 +144,14 @@ fn nothing_there(folder: &Path) -> Diagnostic {
         format!("no manifests in `{}`", named.visible()),
     );
     let usual = "`credentials/`, `credentials.yaml`, `application_credentials/` or `application_credentials.yaml`";
+    let above = files::absolute(files::folder(folder));
+    let above = above.ancestors().skip(1).find(|above| above.join(PROJECT_FILE).is_file());
+    if let Some(above) = above {
+        return problem.help(format!(
+            "a project begins in `{}`: run it there, or with `-C`",
+            above.visible()
+        ));
+    }
     problem.help(match moved_to(folder, &[]) {
         Some(there) => {
             let there = there.visible();
@@ -216,7 +224,10 @@ impl<'p> Search<'p> {
                 let is_gone = is_gone && self.what == MANIFEST;
                 let moved =
                     is_gone.then(|| moved_to(path.parent().unwrap_or(path), &self.named)).flatten();
+                let is_pattern =
+                    path.iter().any(|part| part == "~") || path.to_string_lossy().contains('*');
                 self.problems.push(match moved {
+                    _ if is_gone && is_pattern => problem.help("name a file or a folder, of which all manifests are read: `*` and `~` are part of a name here"),
                     Some(there) => problem.help(format!(
                         "`{}` lists entries: if this was renamed, name that under `manifests`",
                         there.visible()

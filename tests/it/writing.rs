@@ -394,7 +394,9 @@ fn a_project_is_found_from_below_in_its_repository_and_not_beyond() {
         appcred.status(status).run()
     };
     // Without a repository the folder is the project.
-    validate("house/deeper", &[], 1);
+    let said = validate("house/deeper", &[], 1).stderr;
+    let project = above.join("house").canonicalize().unwrap();
+    assert!(said.contains(&format!("a project begins in `{}`", project.display())), "{said}");
     for repository in ["house", "alone"] {
         git(&above.join(repository), &["init", "--quiet"]);
     }
