@@ -61,7 +61,8 @@ pub(super) fn staged(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<Vec<Ver
     if let Some(index) = index_of_commit(folder)? {
         command.env(INDEX_FILE, index);
     }
-    command.args(["diff-files", "--raw", "-z", "--no-abbrev", "--no-renames"]);
+    // Unlike `diff-files` it looks into files that were only touched or copied.
+    command.args(["diff", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff"]);
     listed(among(&mut command, files), |change| (change[0], change[2]))
 }
 

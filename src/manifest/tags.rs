@@ -72,14 +72,12 @@ pub(super) fn unknown(tag: &Tag) -> FieldRefusal {
             format!("has `!{name}`, which appcred does not read"),
             format!("`!file FILE` reads a secret from a file; the tags are {known}"),
         ),
-        _ if name == "vault" => (
-            "has `!vault`, a value of Ansible Vault, which appcred does not read".to_owned(),
-            "decrypt it with `ansible-vault`, write it in plain text, and run `appcred encrypt`"
-                .to_owned(),
-        ),
         Some(near) => (
             format!("has the unknown tag `!{name}`: did you mean `!{near}`?"),
-            format!("the tags are {known}; text that begins with `!` needs quotes"),
+            match name {
+                "vault" => "`!from NAME` reads what a program such as HashiCorp's prints, which `sources` in appcred.yaml names; decrypt a value of Ansible Vault with `ansible-vault`, and run `appcred encrypt`".to_owned(),
+                _ => format!("the tags are {known}; text that begins with `!` needs quotes"),
+            },
         ),
         None => (
             match is_shown(name) {

@@ -244,6 +244,38 @@ fn secrets_in_old_versions_are_told_once_with_their_commit_and_never_shown() {
     );
 }
 
+/// As a copy of a repository or a restored cache is.
+#[test]
+fn what_was_only_touched_is_not_staged() {
+    let (_, ours) = age_identity();
+    let plain = manifest(&[entry("a", "m4rk3d")]);
+    let project = Project::new().file("ha/.storage/application_credentials", "{}");
+    project.write("appcred.yaml", &project_for(&[&ours.to_string()]));
+    project.write("credentials/a.yaml", &manifest(&[sealed("a", "x", &ours)]));
+    git(project.path(), &["init", "--quiet"]);
+    commit(&project, "all");
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(100);
+    for file in ["ha/.storage/application_credentials", "credentials/a.yaml"] {
+        fs::File::options()
+            .append(true)
+            .open(project.join(file))
+            .unwrap()
+            .set_modified(later)
+            .unwrap();
+    }
+    let said = validate(&project).run().stderr;
+    assert!(!said.contains("the staged version"), "{said}");
+    // Where it differs, it is.
+    project.write("credentials/a.yaml", &plain);
+    git(project.path(), &["add", "--all"]);
+    project.write("credentials/a.yaml", &manifest(&[sealed("a", "x", &ours)]));
+    let said = validate(&project).run().stderr;
+    assert!(
+        said.contains("the staged version of credentials/a.yaml has a `client_secret`"),
+        "{said}"
+    );
+}
+
 /// What `validate` finds while Git tracks it is in the history once it was removed.
 #[test]
 fn what_was_tracked_once_is_found_in_the_history() {
