@@ -36,6 +36,11 @@ pub(super) fn content(file: &Path, has_owner: bool) -> anyhow::Result<ProjectCon
     };
     let named = file.visible();
     let project = recovered(&text).map_err(|why| anyhow!("{named} is no YAML: {why}"))?;
+    if project.houses.is_empty() && project.credentials.is_empty() {
+        bail!(
+            "{named} has no HomeAssistant and no ApplicationCredential that can be read: `kubectl get hass,acred -o yaml` prints those of a namespace"
+        );
+    }
     let namespaces: Vec<&str> = project.namespaces.iter().map(String::as_str).collect();
     let owner = match namespaces.as_slice() {
         [namespace] => Owner::new(&format!("kubernetes.{namespace}")),
@@ -49,11 +54,6 @@ pub(super) fn content(file: &Path, has_owner: bool) -> anyhow::Result<ProjectCon
             several[0]
         ),
     };
-    if project.houses.is_empty() && project.credentials.is_empty() {
-        bail!(
-            "there is no HomeAssistant and no ApplicationCredential: `kubectl get hass,acred -o yaml` prints those of a namespace"
-        );
-    }
     let targets = project.houses.iter().map(|(name, of)| (name.as_str().into(), target(of)));
     let targets = Value::Mapping(targets.collect());
     let (policy, lost) = policy(&project);
@@ -239,6 +239,6 @@ fn said(project: &RecoveredProject, lost: Vec<String>) -> Vec<String> {
 fn written(name: impl Display, key: impl Display, namespace: &str) -> String {
     let folder = format!("{SECRETS}/{name}");
     format!(
-        "mkdir -p {folder} && kubectl get secret {name}{namespace} -o go-template='{{{{index .data \"{key}\" | base64decode}}}}' >{folder}/{key}"
+        "mkdir -p -m 700 {folder} && kubectl get secret {name}{namespace} -o go-template='{{{{index .data \"{key}\" | base64decode}}}}' >{folder}/{key}"
     )
 }
