@@ -84,7 +84,7 @@ use tracing_subscriber::filter::LevelFilter;
 pub use exit::ExitStatus;
 
 use console::Color;
-use git_source::{FetchedProject, GitArgs, KeptSource};
+use git_source::{FetchedProject, GitArgs};
 use output_format::{ChangesArgs, ForProgram, OutputFormat};
 
 use crate::files;
@@ -151,7 +151,7 @@ impl Global {
         let fetched = self.fetched.as_ref()?;
         match fetched.kept {
             #[cfg(feature = "kubernetes")]
-            KeptSource::Cluster(..) => None,
+            git_source::KeptSource::Cluster(..) => None,
             _ => Some(&fetched.commit),
         }
     }
