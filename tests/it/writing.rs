@@ -420,6 +420,33 @@ fn a_project_is_found_from_below_in_its_repository_and_not_beyond() {
     assert!(said.contains("--> ../credentials/broken.yaml:1:"), "{said}");
 }
 
+#[test]
+fn encrypt_ends_with_an_error_beside_a_file_that_it_does_not_read() {
+    let project = Project::new()
+        .file("appcred.yaml", "targets: {home: {config_dir: ha}}\n")
+        .file("credentials/a.yaml", "application_credentials: []\n")
+        .file("credentials/b.json", "{\"application_credentials\": [{\"domain\": \"spotify\", \"client_id\": \"a\", \"client_secret\": \"m4rk3d-one\"}]}\n");
+    let ran = Appcred::new().in_dir(project.path()).args(["encrypt"]).status(1).run();
+    assert!(
+        ran.stderr.contains("credentials/b.json` lists entries, and is not read"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!ran.stdout.contains("No secret is in plain text"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_file_of_secrets_with_capital_letters_is_named() {
+    let entry =
+        "application_credentials: [{domain: spotify, client_id: a, client_secret: !secret n}]\n";
+    let project = Project::new()
+        .file("appcred.yaml", "targets: {home: {config_dir: ha}}\n")
+        .file("credentials.yaml", entry)
+        .file("Secrets.yaml", "n: m4rk3d-one\n");
+    let ran = Appcred::new().in_dir(project.path()).args(["plan"]).status(1).run();
+    assert!(ran.stderr.contains("Secrets.yaml"), "{}", ran.stderr);
+}
+
 /// Who may not change a folder leaves nothing there that keeps out who may.
 #[test]
 fn a_refused_run_leaves_no_lock() {
