@@ -13,11 +13,13 @@ pub(super) struct Word {
     is_short: bool,
 }
 
-/// The words of lists, and short ones.
+/// The words of lists, and short ones, by their first letters.
 pub(super) fn words(long: &[&'static str], short: &'static str) -> Vec<Word> {
     let long = long.iter().flat_map(|list| list.split('|')).map(|text| (text, false));
     let all = long.chain(short.split('|').map(|text| (text, true)));
-    all.map(|(text, is_short)| Word { text, is_short }).collect()
+    let mut all: Vec<Word> = all.map(|(text, is_short)| Word { text, is_short }).collect();
+    all.sort_by_key(|word| word.first());
+    all
 }
 
 impl Words {
@@ -58,9 +60,15 @@ impl Words {
     /// The words that a text begins with.
     fn beginning<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = &'t Word> {
         let first = text.first().map(u8::to_ascii_lowercase);
-        // Of nearly all words, the first letter is another one.
-        let may_begin = move |word: &&Word| word.text.as_bytes().first().copied() == first;
-        self.0.iter().filter(may_begin).filter(|word| begins(text, word.text))
+        let from = self.0.partition_point(|word| word.first() < first);
+        let may_begin = self.0[from..].iter().take_while(move |word| word.first() == first);
+        may_begin.filter(|word| begins(text, word.text))
+    }
+}
+
+impl Word {
+    fn first(&self) -> Option<u8> {
+        self.text.as_bytes().first().copied()
     }
 }
 
