@@ -22,8 +22,6 @@ pub enum SopsFault {
     Syntax,
     /// It has aliases.
     Alias,
-    /// It has mappings merged by `<<`.
-    Merge,
     /// What SOPS says of it is of other kinds than SOPS writes.
     Metadata,
 }

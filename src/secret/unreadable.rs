@@ -65,6 +65,12 @@ pub enum Unreadable {
         /// What to do about it.
         help: &'static str,
     },
+    /// Two values of one name, of which SOPS itself takes now this one and now the other.
+    #[error("it is there twice, on lines {} and {}", lines[0], lines[1])]
+    Twice {
+        /// Their lines.
+        lines: [u32; 2],
+    },
     /// A file of secrets that is not valid YAML, or no mapping.
     #[error(transparent)]
     Broken(#[from] BrokenFile),
@@ -196,6 +202,7 @@ impl Unreadable {
             | Self::Sops(_)
             | Self::WrongKind
             | Self::NotText { .. }
+            | Self::Twice { .. }
             | Self::Broken(_)
             | Self::Outside(_)
             | Self::Damaged(_)
@@ -273,6 +280,9 @@ impl Unreadable {
             Self::Sops(problem) => problem.help(),
             Self::Source(problem) => problem.help(),
             Self::NotText { help, .. } => help,
+            Self::Twice { .. } => {
+                "remove one of the two with `sops edit FILE`: some commands of SOPS take the first, and others the last"
+            }
             Self::WrongKind => "quote it; in a SOPS document with `sops edit FILE`",
             Self::Broken(_) => "correct the file",
             Self::Replaced { found, .. } => found.help(),

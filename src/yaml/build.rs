@@ -8,8 +8,8 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
 use super::conflict::conflicts;
 use super::scalar::Kind;
 use super::{
-    MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, MappingKey, Node, Pair, Parsed, Scalar, Style, Tag, Value,
-    YamlFault,
+    MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, MERGE, MappingKey, Node, Pair, Parsed, Scalar, Style, Tag,
+    Value, YamlFault,
 };
 use crate::diagnostic::Span;
 
@@ -18,19 +18,25 @@ const FEW_KEYS: usize = 16;
 
 /// Reads all documents of a text. After a syntax problem it goes on at the next document.
 pub(crate) fn parse(text: &str) -> Parsed<'_> {
-    let conflicts = conflicts(text);
-    if !conflicts.is_empty() {
-        return Parsed { documents: Vec::new(), faults: conflicts, whole: false };
+    parse_as(text, true)
+}
+
+/// The same, where `<<` is a key as any other.
+pub(crate) fn parse_unmerged(text: &str) -> Parsed<'_> {
+    parse_as(text, false)
+}
+
+fn parse_as(text: &str, merging: bool) -> Parsed<'_> {
+    let faults = conflicts(text);
+    if !faults.is_empty() {
+        return Parsed { faults, ..Parsed::default() };
     }
-    let mut options = granit_parser::options! {
-        emit_unresolved_aliases: true,
-        flow_nesting_limit: MAX_DEPTH,
-        block_nesting_limit: MAX_DEPTH,
+    let mut parser = parser(text, false);
+    let mut builder = Builder {
+        parsed: Parsed { whole: true, ..Parsed::default() },
+        merging,
+        ..Builder::default()
     };
-    options.set_emit_comments(false);
-    let mut parser = Parser::new_from_str_with_options(text, options);
-    let mut builder =
-        Builder { parsed: Parsed { whole: true, ..Parsed::default() }, ..Builder::default() };
     loop {
         let broken = match parser.next_event() {
             None | Some(Ok((Event::StreamEnd, _))) => break,
@@ -49,14 +55,8 @@ pub(crate) fn parse(text: &str) -> Parsed<'_> {
 
 /// The places of the comments of a text, each from its `#` to the end of its line.
 pub(crate) fn comments(text: &str) -> Vec<Span> {
-    let mut options = granit_parser::options! {
-        emit_unresolved_aliases: true,
-        flow_nesting_limit: MAX_DEPTH,
-        block_nesting_limit: MAX_DEPTH,
-    };
-    options.set_emit_comments(true);
     let mut found = Vec::new();
-    let mut parser = Parser::new_from_str_with_options(text, options);
+    let mut parser = parser(text, true);
     while let Some(Ok((event, span))) = parser.next_event() {
         match event {
             Event::StreamEnd => break,
@@ -67,6 +67,16 @@ pub(crate) fn comments(text: &str) -> Vec<Span> {
     found
 }
 
+fn parser(text: &str, with_comments: bool) -> Parser<'_, granit_parser::StrInput<'_>> {
+    let mut options = granit_parser::options! {
+        emit_unresolved_aliases: true,
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+    };
+    options.set_emit_comments(with_comments);
+    Parser::new_from_str_with_options(text, options)
+}
+
 #[derive(Default)]
 struct Builder<'t> {
     parsed: Parsed<'t>,
@@ -75,6 +85,8 @@ struct Builder<'t> {
     /// Nodes so far, in this and earlier documents.
     spent: usize,
     documents: usize,
+    /// Whether `<<` merges what is under it.
+    merging: bool,
 }
 
 /// A collection whose end has not been seen.
@@ -204,10 +216,11 @@ impl<'t> Builder<'t> {
             OpenItems::Mapping { pairs, key, merged } => match key.take() {
                 None => *key = Some(self.parsed.key(node)),
                 Some(key) if key.lost => {}
-                Some(key) if key.text == "<<" => {
+                Some(key) if self.merging && key.text == MERGE => {
+                    self.parsed.merges = true;
                     if let Some((first, _)) = merged {
                         let first = *first;
-                        self.parsed.faults.push(YamlFault::duplicate_key("<<", key.span, first));
+                        self.parsed.faults.push(YamlFault::duplicate_key(MERGE, key.span, first));
                     } else {
                         *merged = Some((key.span, node));
                     }

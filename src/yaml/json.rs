@@ -1,49 +1,101 @@
 //! YAML values as JSON, for answers that are handed on to HA as they are, and JSON as a tree.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value as Json};
 
 use super::scalar::{self, Kind};
-use super::{MappingKey, Node, Pair, Parsed, Scalar, Style, Value, YamlFault};
+use super::{MAX_DEPTH, Node, Pair, Parsed, Scalar, Style, Value, YamlFault};
 use crate::diagnostic::{ProblemCode, Span};
 
-/// JSON as if it had been read from YAML, but for the places: none is known. All its numbers are
-/// floating ones.
-pub(crate) fn from_json(json: &Json) -> Parsed<'_> {
-    Parsed { documents: vec![node(json)], faults: Vec::new(), whole: true }
+/// JSON as if it had been read from YAML, with all pairs of a key that is there twice; nothing where it is not
+/// whole. Of a place its bytes alone are known. All its numbers are floating ones.
+pub(crate) fn parse_json(text: &str) -> Option<Parsed<'_>> {
+    let whole: &RawValue = serde_json::from_str(text).ok()?;
+    let document = JsonText(text).node(whole, MAX_DEPTH)?;
+    Some(Parsed { documents: vec![document], whole: true, ..Parsed::default() })
 }
 
-fn node(json: &Json) -> Node<'_> {
+/// JSON without places.
+pub(super) fn from_json(json: Json) -> Node<'static> {
     let plain = |text| Value::Scalar(Scalar { text, style: Style::Plain });
     let value = match json {
         Json::Null => Value::Null,
-        Json::Bool(value) => plain(Cow::Borrowed(if *value { "true" } else { "false" })),
+        Json::Bool(value) => plain(Cow::Borrowed(if value { "true" } else { "false" })),
         Json::Number(number) => plain(Cow::Owned(match number.as_f64() {
             // Never without a point or an exponent.
             Some(value) => format!("{value:?}"),
             None => number.to_string(),
         })),
         Json::String(text) => {
-            Value::Scalar(Scalar { text: Cow::Borrowed(text), style: Style::Quoted })
+            Value::Scalar(Scalar { text: Cow::Owned(text), style: Style::Quoted })
         }
-        Json::Array(items) => Value::Sequence(items.iter().map(node).collect()),
-        Json::Object(fields) => Value::Mapping(
-            fields
-                .iter()
-                .map(|(key, value)| Pair {
-                    key: MappingKey {
-                        text: Cow::Borrowed(key),
-                        span: Span::default(),
-                        lost: false,
-                    },
-                    value: node(value),
-                    merged: false,
-                })
-                .collect(),
-        ),
+        Json::Array(items) => Value::Sequence(items.into_iter().map(from_json).collect()),
+        Json::Object(fields) => {
+            let fields = fields.into_iter();
+            Value::Mapping(fields.map(|(key, value)| Pair::of_json(key, value)).collect())
+        }
     };
     Node { value, tag: None, span: Span::default(), alias: false }
+}
+
+/// A text of which each value of JSON is a stretch.
+struct JsonText<'t>(&'t str);
+
+impl<'t> JsonText<'t> {
+    fn node(&self, raw: &'t RawValue, depth: usize) -> Option<Node<'t>> {
+        let (text, deeper) = (raw.get(), depth.checked_sub(1)?);
+        let value = match text.as_bytes().first()? {
+            b'{' => {
+                let JsonFields(fields) = serde_json::from_str(text).ok()?;
+                let pair = |(key, value): (&'t RawValue, &'t RawValue)| {
+                    let name: String = serde_json::from_str(key.get()).ok()?;
+                    Some(Pair::new(name.into(), self.span(key), self.node(value, deeper)?))
+                };
+                Value::Mapping(fields.into_iter().map(pair).collect::<Option<_>>()?)
+            }
+            b'[' => {
+                let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+                let items = items.into_iter().map(|item| self.node(item, deeper));
+                Value::Sequence(items.collect::<Option<_>>()?)
+            }
+            _ => from_json(serde_json::from_str(text).ok()?).value,
+        };
+        Some(Node { value, tag: None, span: self.span(raw), alias: false })
+    }
+
+    fn span(&self, raw: &RawValue) -> Span {
+        let start = (raw.get().as_ptr() as usize).saturating_sub(self.0.as_ptr() as usize);
+        Span { start, end: start + raw.get().len(), ..Span::default() }
+    }
+}
+
+/// All pairs of an object.
+struct JsonFields<'t>(Vec<(&'t RawValue, &'t RawValue)>);
+
+impl<'t> Deserialize<'t> for JsonFields<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AllPairs;
+        impl<'t> Visitor<'t> for AllPairs {
+            type Value = JsonFields<'t>;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<JsonFields<'t>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    fields.push(pair);
+                }
+                Ok(JsonFields(fields))
+            }
+        }
+        deserializer.deserialize_map(AllPairs)
+    }
 }
 
 /// The node as JSON, as HA's own reader would understand it.

@@ -19,11 +19,12 @@ use std::borrow::Cow;
 pub(crate) use build::{comments, parse};
 pub use commented::commented_secrets;
 pub(crate) use fault::YamlFault;
-pub(crate) use json::{from_json, to_json};
+pub(crate) use json::{parse_json, to_json};
 pub(crate) use scalar::Kind;
 pub(crate) use sops::{SOPS, is_sops, sops_document, sops_parts};
 
 use secrecy::zeroize::Zeroize;
+use serde_json::Value as Json;
 
 use crate::diagnostic::Span;
 
@@ -71,6 +72,8 @@ pub(crate) fn may_go_on(behind: &str) -> bool {
     })
 }
 
+/// The key whose value is merged into its mapping.
+pub(crate) const MERGE: &str = "<<";
 /// How deep collections may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
 /// How large a file may grow once its aliases are expanded: nodes, and 64 bytes of text count as one.
@@ -87,9 +90,18 @@ pub(crate) struct Parsed<'t> {
     pub(crate) faults: Vec<YamlFault>,
     /// Whether every document could be parsed.
     pub(crate) whole: bool,
+    /// Whether mappings have others merged into them by `<<`.
+    pub(crate) merges: bool,
 }
 
-impl Parsed<'_> {
+impl<'t> Parsed<'t> {
+    /// One mapping of these pairs.
+    pub(crate) fn of_pairs(pairs: Vec<Pair<'t>>) -> Self {
+        let value = Value::Mapping(pairs);
+        let document = Node { value, tag: None, span: Span::default(), alias: false };
+        Self { documents: vec![document], whole: true, ..Self::default() }
+    }
+
     /// Whether the text says nothing ([`is_empty`]).
     pub(crate) fn is_empty(&self) -> bool {
         self.whole && self.faults.is_empty() && self.documents.iter().all(Node::is_null)
@@ -171,6 +183,23 @@ pub(crate) struct Pair<'t> {
     pub(crate) value: Node<'t>,
     /// Whether it comes from `<<`, so that it is elsewhere in the file.
     pub(crate) merged: bool,
+}
+
+impl<'t> Pair<'t> {
+    fn new(text: Cow<'t, str>, span: Span, value: Node<'t>) -> Self {
+        Self { key: MappingKey { text, span, lost: false }, value, merged: false }
+    }
+
+    /// A pair of a file that is not YAML: a key and a text, each with its place.
+    pub(crate) fn of_text(key: (&'t str, Span), (text, span): (String, Span)) -> Self {
+        let value = Value::Scalar(Scalar { text: Cow::Owned(text), style: Style::Quoted });
+        Self::new(Cow::Borrowed(key.0), key.1, Node { value, tag: None, span, alias: false })
+    }
+
+    /// A pair without a place.
+    pub(crate) fn of_json(key: String, value: Json) -> Self {
+        Self::new(Cow::Owned(key), Span::default(), json::from_json(value))
+    }
 }
 
 /// The key of a pair.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use secrecy::zeroize::Zeroizing;
 
+use super::build::parse_unmerged;
 use super::{Node, Pair, Parsed, Style, Value};
 use crate::model::sops::{
     Leaf, Metadata, ParsedSops, Parts, Path, Rule, ScalarStyle, SopsFault, SopsKey, SopsRecipient,
@@ -38,6 +39,10 @@ pub(crate) fn sops_parts(
 ) -> Result<Parts, SopsFault> {
     if !parsed.whole || !parsed.faults.is_empty() {
         return Err(SopsFault::Syntax);
+    }
+    if parsed.merges {
+        // SOPS takes `<<` for a key as any other, and binds what is under it to it.
+        return sops_parts(text, &parse_unmerged(text), note);
     }
     let mut reader = PartsReader { text, parts: Parts::default(), next: 0, in_list: false, note };
     for document in &parsed.documents {
@@ -77,9 +82,6 @@ impl<N: FnMut(usize, Path)> PartsReader<'_, N> {
     }
 
     fn pair(&mut self, pair: &Pair<'_>, under: Path, is_flow: bool) -> Result<(), SopsFault> {
-        if pair.merged {
-            return Err(SopsFault::Merge);
-        }
         (self.note)(pair.key.span.start, under);
         let path = self.key(pair, under);
         self.node(&pair.value, path, is_flow)

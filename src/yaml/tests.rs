@@ -122,7 +122,7 @@ fn limits_are_where_they_are_said_to_be() {
 
 #[test]
 fn a_broken_document_does_not_hide_the_others() {
-    let Parsed { documents, faults, whole } = parse("a: [1\n---\nb: 2\n---\n'c\n---\nd: *e\n");
+    let Parsed { documents, faults, whole, .. } = parse("a: [1\n---\nb: 2\n---\n'c\n---\nd: *e\n");
     assert_eq!((documents.len(), faults.len(), whole), (2, 3, false));
 }
 

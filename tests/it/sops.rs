@@ -170,6 +170,58 @@ fn sops_json_is_read_as_a_manifest() {
     assert_eq!(read(secret, &scene.resolver()), Ok(Secret::new("hunt\"er1")));
 }
 
+/// SOPS keeps all pairs of a key that is there twice, and its MAC is that of all.
+#[test]
+fn a_key_that_is_there_twice_keeps_no_other_secret_from_being_read() {
+    let scene = Scene::new();
+    let deep = r#"{"x": {"A": "hunter1"}, "B": "hunter2", "x": {"A": "hunter3"}}"#;
+    for (file, text, name, lines) in [
+        ("a.env", "A=hunter1\nB=hunter2\nA=hunter3\n", "A", [1, 3]),
+        ("a.json", r#"{"A": "hunter1", "B": "hunter2", "A": "hunter3"}"#, "A", [2, 4]),
+        ("deep.json", deep, "x/A", [3, 7]),
+    ] {
+        scene.project.write(file, text);
+        scene.encrypt(file, &[]);
+        let read = |name: &str| {
+            let reference = Reference::Tagged {
+                tag: "file".to_owned(),
+                argument: format!("{file}#{name}"),
+                base: scene.project.join("manifest.yaml").into(),
+            };
+            read(&reference, &scene.resolver())
+        };
+        assert_eq!(read("B"), Ok(Secret::new("hunter2")), "{file}");
+        let twice = Unreadable::Twice { lines };
+        let within = Unreadable::Within { file: file.to_owned(), why: Box::new(twice) };
+        assert_eq!(read(name), Err(within), "{file}");
+    }
+}
+
+/// SOPS encrypts what `<<` merges as if that were a key, each alias for itself.
+#[test]
+fn mappings_that_are_merged_are_read_as_sops_wrote_them() {
+    let scene = Scene::new();
+    let text = "base: &base {one: hunter1, two: hunter2}\nhouse:\n  <<: *base\n  two: hunter3\nalias: *base\n";
+    scene.project.write("secrets.yaml", text);
+    let text = scene.encrypt("secrets.yaml", &[]);
+    assert!(text.contains("!!merge <<:"), "{text}");
+    for (name, secret) in [
+        ("base/two", "hunter2"),
+        ("house/one", "hunter1"),
+        ("house/two", "hunter3"),
+        ("alias/one", "hunter1"),
+    ] {
+        assert_eq!(scene.read(name), Ok(Secret::new(secret)), "{name}");
+    }
+    let manifest = "base: &base {domain: spotify, client_id: c, client_secret: hunter4}\napplication_credentials:\n  - <<: *base\n    name: Family\n";
+    scene.project.write("credentials.yaml", manifest);
+    scene.encrypt("credentials.yaml", &["--encrypted-regex", "^client_secret$"]);
+    let loaded =
+        load(&LoadRequest { folder: scene.project.path().to_owned(), home: None, owner: None });
+    let secret = &loaded.entries[0].client_secret.value;
+    assert_eq!(read(secret, &scene.resolver()), Ok(Secret::new("hunter4")));
+}
+
 #[test]
 fn sops_file_of_any_other_kind_is_read() {
     let scene = Scene::new();

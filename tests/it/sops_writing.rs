@@ -72,6 +72,21 @@ fn sops_reads_what_was_written_with_every_option() {
 }
 
 #[test]
+fn sops_reads_what_was_written_into_mappings_that_are_merged() {
+    let scene = Scene::new();
+    scene
+        .project
+        .write("a.yaml", "base: &base {one: hunter1}\nhouse:\n  <<: *base\n  two: hunter2\n");
+    let before = scene.encrypt("a.yaml", &[]);
+    let resolver = scene.resolver();
+    let document = opened(&before, &resolver);
+    let clear = document.clear().unwrap();
+    let changed = clear.replace("hunter1", "hunter8").replace("hunter2", "hunter9");
+    scene.project.write("a.yaml", &document.seal(&changed, NOW).unwrap());
+    assert_eq!(decrypted(&scene, "a.yaml"), *changed);
+}
+
+#[test]
 fn sops_reads_comments_of_one_text_in_several_places() {
     let scene = Scene::new();
     let plain = "\

@@ -1,15 +1,17 @@
 //! What a document holds: every value in clear, and found right by the document's MAC.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::SopsProblem;
 use super::by_program;
 use super::plain::{Plain, Plains};
 use super::unlocked::UnlockedDocument;
 use crate::diagnostic::Span;
-use crate::model::sops::{ParsedSops, Tree};
+use crate::model::sops::{Leaf, ParsedSops, Tree};
 use crate::model::{Secret, ValueFault};
 use crate::secret::{SecretResolver, Unreadable};
+use crate::yaml::MERGE;
 
 /// The values of a document.
 pub(in crate::secret) struct DecryptedDocument {
@@ -77,30 +79,61 @@ impl DecryptedDocument {
     }
 
     /// The values by the keys that lead to them, with a slash between. Those in a list, which share their keys, are no
-    /// secrets.
+    /// secrets, and neither is one of two that have the same name: each command of SOPS takes another of them. What a
+    /// mapping has itself goes before what `<<` merges into it.
     pub(in crate::secret) fn by_name(
         &self,
         tree: Tree<'_>,
     ) -> BTreeMap<String, Result<Secret, Unreadable>> {
-        let mut named = BTreeMap::new();
+        let mut named: BTreeMap<String, NamedLeaf<'_>> = BTreeMap::new();
         for (known, plain) in self.values() {
             let Some(leaf) = tree.parts.leaves.get(known.leaf) else { continue };
             let mut keys: Vec<_> = tree.backwards(leaf.path).collect();
             keys.reverse();
-            if !keys.is_empty() {
-                let value = || match leaf.in_list {
-                    true => Err(in_list(leaf.at, tree.text)),
-                    false => plain.text(),
-                };
-                named.entry(keys.join("/")).or_insert_with(value);
+            let all = keys.len();
+            keys.retain(|key| *key != MERGE);
+            if keys.is_empty() {
+                continue;
+            }
+            let value = match leaf.in_list {
+                true => Err(in_list(leaf.at, tree.text)),
+                false => plain.text(),
+            };
+            let found = NamedLeaf { leaf, merges: all - keys.len(), value };
+            match named.entry(keys.join("/")) {
+                Entry::Vacant(entry) => drop(entry.insert(found)),
+                Entry::Occupied(mut entry) => entry.get_mut().meets(found, tree.text),
             }
         }
-        named
+        named.into_iter().map(|(name, found)| (name, found.value)).collect()
     }
 }
 
+/// A value with a name.
+struct NamedLeaf<'d> {
+    leaf: &'d Leaf,
+    /// How many `<<` lead to it.
+    merges: usize,
+    value: Result<Secret, Unreadable>,
+}
+
+impl NamedLeaf<'_> {
+    /// Another one has the same name.
+    fn meets(&mut self, other: Self, text: &str) {
+        if other.merges < self.merges {
+            *self = other;
+        } else if other.merges == self.merges && !other.leaf.in_list {
+            let line = |leaf: &Leaf| line(leaf.at, text);
+            self.value = Err(Unreadable::Twice { lines: [line(self.leaf), line(other.leaf)] });
+        }
+    }
+}
+
+fn line(at: u32, text: &str) -> u32 {
+    Span::of(text, at as usize..at as usize).line
+}
+
 fn in_list(at: u32, text: &str) -> Unreadable {
-    let line = Span::of(text, at as usize..at as usize).line;
     let help = "a secret has a name of its own: write it outside of the list";
-    Unreadable::NotText { line, what: "in a list", help }
+    Unreadable::NotText { line: line(at, text), what: "in a list", help }
 }

@@ -1,7 +1,5 @@
 //! Texts that may be documents of SOPS, and what their values mean.
 
-use serde_json::Value as Json;
-
 use super::SopsProblem;
 use super::cipher::SEALED;
 use super::layout::Layout;
@@ -44,12 +42,12 @@ pub(super) enum OtherForm {
 
 impl OtherForm {
     /// The form of a text, and the text as a tree; nothing where SOPS says nothing of it.
-    fn of(text: &str) -> Option<(Self, Json)> {
+    fn of(text: &str) -> Option<(Self, Parsed<'_>)> {
         if !text.contains(yaml::SOPS) {
             return None;
         }
         if text.trim_start().starts_with('{') {
-            return Some((Self::Json, serde_json::from_str(text).ok()?));
+            return Some((Self::Json, yaml::parse_json(text)?));
         }
         let dotenv = || Some((Self::Dotenv, lines::dotenv(text)?));
         dotenv().or_else(|| Some((Self::Ini, lines::ini(text)?)))
@@ -76,14 +74,14 @@ impl OtherForm {
 
 /// The form of a document that is not YAML.
 pub(super) fn other_form(text: &str) -> Option<OtherForm> {
-    let (form, tree) = OtherForm::of(text)?;
-    yaml::is_sops(&yaml::from_json(&tree).documents).then_some(form)
+    let (form, parsed) = OtherForm::of(text)?;
+    yaml::is_sops(&parsed.documents).then_some(form)
 }
 
 /// The parts of a document that is not YAML; nothing where the text is none.
 pub(in crate::secret) fn in_other_form(text: &str) -> Option<Result<Parts, SopsFault>> {
-    let (_, tree) = OtherForm::of(text)?;
-    in_yaml(text, &yaml::from_json(&tree))
+    let (_, parsed) = OtherForm::of(text)?;
+    in_yaml(text, &parsed)
 }
 
 /// The parts of a document in YAML; nothing where SOPS says nothing of it.
@@ -102,11 +100,7 @@ pub(in crate::secret) fn in_text(text: &str) -> Option<Result<Parts, SopsFault>>
 
 /// The parts of a text of which SOPS says nothing; `None` where it is not complete.
 pub(super) fn parts_of(text: &str, is_json: bool) -> Option<Parts> {
-    let tree: Option<Json> = if is_json { Some(serde_json::from_str(text).ok()?) } else { None };
-    let mut parsed = match &tree {
-        Some(tree) => yaml::from_json(tree),
-        None => yaml::parse(text),
-    };
+    let mut parsed = if is_json { yaml::parse_json(text)? } else { yaml::parse(text) };
     let parts = yaml::sops_parts(text, &parsed, &mut |_, _| {}).ok();
     parsed.documents.drain(..).for_each(yaml::wipe);
     parts
@@ -133,9 +127,6 @@ impl From<SopsFault> for SopsProblem {
             SopsFault::Syntax => Self::Syntax,
             SopsFault::Alias => {
                 Self::Metadata("cannot be in a file with aliases, which SOPS never writes")
-            }
-            SopsFault::Merge => {
-                Self::Metadata("cannot be in a file with `<<`, which SOPS never writes")
             }
             SopsFault::Metadata => Self::Metadata("is damaged"),
         }

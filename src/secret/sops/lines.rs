@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::yaml::SOPS;
+use crate::diagnostic::Span;
+use crate::yaml::{Pair, Parsed, SOPS};
 
 /// The section of INI that keys before all sections are in.
 const DEFAULT: &str = "DEFAULT";
@@ -14,27 +15,39 @@ const MOST_ITEMS: usize = 10_000;
 const MOST_PARTS: usize = 8;
 
 /// A document in dotenv form; nothing where SOPS says nothing of it.
-pub(super) fn dotenv(text: &str) -> Option<Json> {
+pub(super) fn dotenv(text: &str) -> Option<Parsed<'_>> {
     const OWN: &str = "sops_";
     if !text.lines().any(|line| line.starts_with("sops_version=") || line.starts_with("sops_mac="))
     {
         return None;
     }
-    let (mut tree, mut said, mut room) = (Map::new(), Json::Null, MOST_ITEMS);
-    for line in text.split('\n').filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let (key, value) = line.split_once('=')?;
-        let value = value.replace("\\n", "\n");
+    let (mut pairs, mut said, mut room) = (Vec::new(), Json::Null, MOST_ITEMS);
+    let mut at = 0;
+    for line in text.split('\n') {
+        let start = at;
+        at += line.len() + 1;
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, written) = line.split_once('=')?;
+        let value = written.replace("\\n", "\n");
         match key.strip_prefix(OWN) {
             Some(name) => put(&mut said, &mut room, name, value)?,
-            None => drop(tree.insert(key.to_owned(), value.into())),
+            // A key that is there twice has two values to SOPS.
+            None => {
+                let span = |start, end| Span { start, end, ..Span::default() };
+                let (parting, end) = (start + key.len(), start + line.len());
+                let key = (key, span(start, parting));
+                pairs.push(Pair::of_text(key, (value, span(parting + 1, end))));
+            }
         }
     }
-    tree.insert(SOPS.to_owned(), said);
-    Some(tree.into())
+    pairs.push(Pair::of_json(SOPS.to_owned(), said));
+    Some(Parsed::of_pairs(pairs))
 }
 
 /// A document in INI form; nothing where SOPS says nothing of it.
-pub(super) fn ini(text: &str) -> Option<Json> {
+pub(super) fn ini(text: &str) -> Option<Parsed<'_>> {
     let lines = || text.lines().map(str::trim);
     if !lines().any(|line| line == "[sops]") {
         return None;
@@ -56,7 +69,8 @@ pub(super) fn ini(text: &str) -> Option<Json> {
         values.as_object_mut()?.insert(key.to_owned(), value.into());
     }
     tree.insert(SOPS.to_owned(), said);
-    Some(tree.into())
+    let pairs = tree.into_iter().map(|(section, values)| Pair::of_json(section, values));
+    Some(Parsed::of_pairs(pairs.collect()))
 }
 
 /// A key or value of INI without what is around it.
@@ -104,6 +118,11 @@ mod tests {
     use serde_json::json;
 
     use super::{dotenv, ini};
+    use crate::yaml::{Parsed, to_json};
+
+    fn tree(parsed: Option<Parsed<'_>>) -> Option<serde_json::Value> {
+        parsed.map(|parsed| to_json(&parsed.documents[0]).unwrap())
+    }
 
     #[test]
     fn what_sops_says_is_neither_deep_nor_huge() {
@@ -111,9 +130,9 @@ mod tests {
         let wide = "a__list_999".to_owned() + &"__list_999".repeat(6);
         let many: String = (0..20).map(|at| format!("sops_l{at}__list_999=x\n")).collect();
         for line in [format!("sops_{deep}=x\n"), format!("sops_{wide}__list_999=x\n"), many] {
-            assert_eq!(dotenv(&format!("A=x\nsops_version=3.8.0\n{line}")), None);
+            assert_eq!(tree(dotenv(&format!("A=x\nsops_version=3.8.0\n{line}"))), None);
         }
-        assert_eq!(ini(&format!("[a]\nb = c\n[sops]\n{deep} = x\n")), None);
+        assert_eq!(tree(ini(&format!("[a]\nb = c\n[sops]\n{deep} = x\n"))), None);
     }
 
     #[test]
@@ -130,11 +149,11 @@ mod tests {
         ];
         let lines = [&lines[..], &["mac_only_encrypted=true", "version=3.11.0"]].concat();
         let own: String = lines.iter().map(|line| format!("sops_{line}\n")).collect();
-        let tree = dotenv(&format!("#ENC[x]\nA=1=2\n B =\n{own}")).unwrap();
-        assert_eq!(tree, json!({"A": "1=2", " B ": "", "sops": said}));
+        let text = format!("#ENC[x]\nA=1=2\n B =\n{own}");
+        assert_eq!(tree(dotenv(&text)).unwrap(), json!({"A": "1=2", " B ": "", "sops": said}));
         let text = format!("t = `#`\n[s]\n; c\na  = b\n\n[sops]\n{}\n", lines.join("\n"));
-        let tree = json!({"DEFAULT": {"t": "#"}, "s": {"a": "b"}, "sops": said});
-        assert_eq!(ini(&text).unwrap(), tree);
+        let expected = json!({"DEFAULT": {"t": "#"}, "s": {"a": "b"}, "sops": said});
+        assert_eq!(tree(ini(&text)).unwrap(), expected);
     }
 
     #[test]
