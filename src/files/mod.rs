@@ -22,8 +22,8 @@ pub use inherited::inherited;
 pub use link::{put_link, sync_file_system};
 pub use lock::{FileLock, NotLocked, wait_for, when_free};
 pub use read::{
-    Replaced, from_utf16, open_folder, optional, read, read_bytes, read_stream, read_text,
-    read_unchecked, reason,
+    Replaced, from_utf16, is_no_text, open_folder, optional, read, read_bytes, read_stream,
+    read_text, read_unchecked, reason,
 };
 pub use stamp::{Stamp, is_nameless};
 pub use write::{

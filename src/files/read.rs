@@ -193,7 +193,7 @@ pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
             Ok((file, metadata))
         }
         // A socket, or a device that is not there.
-        Err(Errno::NXIO | Errno::NODEV) => Err(io::Error::other("it is not a regular file")),
+        Err(Errno::NXIO | Errno::NODEV) => Err(no_regular_file()),
         Err(error) => Err(error.into()),
     }
 }
@@ -229,8 +229,20 @@ pub(super) fn not_regular(metadata: &Metadata) -> io::Error {
     if metadata.is_dir() {
         io::Error::new(ErrorKind::IsADirectory, "it is a folder, not a file")
     } else {
-        io::Error::other("it is not a regular file")
+        no_regular_file()
     }
+}
+
+fn no_regular_file() -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")
+}
+
+/// Whether an error of reading says that nobody could read a text there: it is no regular file, or far too large.
+pub fn is_no_text(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::IsADirectory | ErrorKind::InvalidInput | ErrorKind::FileTooLarge
+    )
 }
 
 fn too_large(limit: u64) -> io::Error {

@@ -7,7 +7,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::resolver::SecretResolver;
 use super::source::{SecretSource, StoredAt, is_argument};
-use super::{Unreadable, age, named, sops};
+use super::{FileFault, Unreadable, age, named, sops};
 use crate::files::{self, Replaced, TEXT_LIMIT};
 use crate::model::{self, Secret, Visible};
 
@@ -48,9 +48,9 @@ fn found<'a>(
 ) -> Result<(PathBuf, Option<&'a str>), Unreadable> {
     let (path, name) = parts(argument, base, resolver)?;
     let path = real(&path, resolver).map_err(|why| match why {
-        Unreadable::File { why, is_missing, .. } if !is_argument(argument) => {
+        Unreadable::File { why, fault, .. } if !is_argument(argument) => {
             let file = model::named("the file", argument).to_string();
-            Unreadable::File { file, why, is_missing }
+            Unreadable::File { file, why, fault }
         }
         other => other,
     })?;
@@ -164,9 +164,13 @@ fn cannot_read(path: &Path, error: &io::Error, resolver: &SecretResolver) -> Unr
     match Replaced::of_error(error) {
         Some(found) => Unreadable::Replaced { file, found },
         None => {
-            let is_missing = error.kind() == io::ErrorKind::NotFound
-                && files::resolved(path).starts_with(&resolver.allowed.project);
-            Unreadable::File { file, why: files::reason(path, error), is_missing }
+            let in_project = || files::resolved(path).starts_with(&resolver.allowed.project);
+            let fault = match error.kind() {
+                io::ErrorKind::NotFound if in_project() => FileFault::Missing,
+                _ if files::is_no_text(error) => FileFault::NoText,
+                _ => FileFault::Elsewhere,
+            };
+            Unreadable::File { file, why: files::reason(path, error), fault }
         }
     }
 }

@@ -53,7 +53,7 @@ pub use sops::{
     is_changed_by_sops_alone, rule_recipients, rules_for,
 };
 pub use source::{StoredAt, is_argument, tags};
-pub use unreadable::Unreadable;
+pub use unreadable::{FileFault, Unreadable};
 
 /// Whether reading a reference runs a program: that of a source, or SOPS for a document that no age identity can open.
 pub fn asks_program(reference: &Reference) -> bool {

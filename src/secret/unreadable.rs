@@ -81,8 +81,8 @@ pub enum Unreadable {
         file: String,
         /// The reason.
         why: String,
-        /// Whether it is not there, and would be in the project.
-        is_missing: bool,
+        /// What that says of the project.
+        fault: FileFault,
     },
     /// A file in whose place is something else.
     #[error("cannot read {file}: {}", found.what())]
@@ -147,6 +147,17 @@ pub enum Unreadable {
     UnknownTag(String),
 }
 
+/// What it says of a project that a file cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileFault {
+    /// It is not there, and would be in the project.
+    Missing,
+    /// Another machine or user may read it.
+    Elsewhere,
+    /// Nobody can: it is a folder, a pipe, a socket or a device, or far too large.
+    NoText,
+}
+
 impl From<SopsProblem> for Unreadable {
     fn from(problem: SopsProblem) -> Self {
         Self::Sops(problem)
@@ -186,7 +197,7 @@ impl Unreadable {
             | Self::Identity(_)
             | Self::WrongPassphrase
             | Self::Plugin(_)
-            | Self::File { .. }
+            | Self::File { fault: FileFault::Missing | FileFault::Elsewhere, .. }
             | Self::NotSet(_) => true,
             // It comes first, and is what is most often elsewhere: where it is here, it is what is meant.
             Self::NoSecret { looked, .. } => {
@@ -199,6 +210,7 @@ impl Unreadable {
             Self::Source(_) => self.is_not_asked(),
             Self::TooMuchWork
             | Self::TooManyRecipients
+            | Self::File { fault: FileFault::NoText, .. }
             | Self::Sops(_)
             | Self::WrongKind
             | Self::NotText { .. }
@@ -232,7 +244,7 @@ impl Unreadable {
             Self::Replaced { found: Replaced::LfsPointer, .. } => ProblemCode::LfsPointer,
             Self::Replaced { found: Replaced::AnnexPointer, .. } => ProblemCode::AnnexPointer,
             Self::Replaced { found: Replaced::Utf16, .. } => ProblemCode::NotUtf8,
-            Self::NoSecret { .. } | Self::File { is_missing: true, .. } => {
+            Self::NoSecret { .. } | Self::File { fault: FileFault::Missing, .. } => {
                 ProblemCode::MissingSecret
             }
             _ => ProblemCode::UnreadableSecret,
@@ -286,6 +298,9 @@ impl Unreadable {
             Self::WrongKind => "quote it; in a SOPS document with `sops edit FILE`",
             Self::Broken(_) => "correct the file",
             Self::Replaced { found, .. } => found.help(),
+            Self::File { fault: FileFault::NoText, .. } => {
+                "write a file with the secret in its place, or name another one"
+            }
             Self::File { .. } => "check that the file exists and can be read",
             Self::Outside(_) => {
                 "move it into the project, use ${CREDENTIALS_DIRECTORY}, or set `allow_outside_files: true` in appcred.yaml"

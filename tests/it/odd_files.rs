@@ -112,9 +112,23 @@ fn readers() -> Vec<Reader> {
         Reader { secret: "!secret s".to_owned(), ..new("secrets.yaml", &["plan"]) },
         Reader { secret: "!secret s".to_owned(), ..new("secrets.sops.yaml", &["plan"]) },
         Reader { secret: "!file s.txt".to_owned(), ..new("credentials/s.txt", &["plan"]) },
+        Reader { secret: "!secret s".to_owned(), ..new("secrets.yaml", &["validate"]) },
+        Reader { secret: "!secret s".to_owned(), ..new("secrets.sops.yaml", &["validate"]) },
+        Reader { secret: "!secret s".to_owned(), ..new("secrets.yaml.age", &["validate"]) },
+        Reader { secret: "!file s.txt".to_owned(), ..new("credentials/s.txt", &["validate"]) },
+        Reader { secret: "!file s.txt#a".to_owned(), ..new("credentials/s.txt", &["validate"]) },
         new("appcred.yaml", &["validate"]),
         new("credentials/b.yaml", &["validate"]),
         Reader { project: running("token_file: token"), ..new("token", &["plan"]) },
+        Reader { project: running("token_file: token"), ..new("token", &["validate", "--strict"]) },
+        Reader {
+            project: running("token: !file token.txt"),
+            ..new("token.txt", &["validate", "--strict"])
+        },
+        Reader {
+            project: running("token: !env_var S, ca_file: ca.pem"),
+            ..new("ca.pem", &["validate", "--strict"])
+        },
         Reader {
             project: running("token: !env_var S, ca_file: ca.pem"),
             ..new("ca.pem", &["plan"])
