@@ -22,13 +22,24 @@ pub enum Replaced {
     AnnexPointer,
     /// Text as some Windows programs save it.
     Utf16,
+    /// Text with four bytes for each character.
+    Utf32,
+    /// Anything that gzip packed.
+    Gzip,
+    /// An archive of ZIP.
+    Zip,
 }
 
 impl Replaced {
-    const BEGINNINGS: [(&'static [u8], Self); 5] = [
+    const BEGINNINGS: [(&'static [u8], Self); 9] = [
         (b"\0GITCRYPT\0", Self::GitCrypt),
         (b"version https://git-lfs.github.com/spec/", Self::LfsPointer),
         (b"/annex/objects/", Self::AnnexPointer),
+        // Before UTF-16, whose mark is the beginning of this one.
+        (&[0xff, 0xfe, 0, 0], Self::Utf32),
+        (&[0, 0, 0xfe, 0xff], Self::Utf32),
+        (&[0x1f, 0x8b], Self::Gzip),
+        (b"PK\x03\x04", Self::Zip),
         (&[0xff, 0xfe], Self::Utf16),
         (&[0xfe, 0xff], Self::Utf16),
     ];
@@ -49,6 +60,9 @@ impl Replaced {
             Self::LfsPointer => "it is a Git LFS pointer",
             Self::AnnexPointer => "it is a git-annex pointer",
             Self::Utf16 => "it is UTF-16",
+            Self::Utf32 => "it is UTF-32",
+            Self::Gzip => "it is compressed by gzip",
+            Self::Zip => "it is a ZIP archive",
         }
     }
 
@@ -58,8 +72,15 @@ impl Replaced {
             Self::GitCrypt => "unlock the repository with `git-crypt unlock`",
             Self::LfsPointer => "fetch the file itself with `git lfs pull`",
             Self::AnnexPointer => "fetch the file itself with `git annex get`",
-            Self::Utf16 => "save it as UTF-8",
+            Self::Utf16 | Self::Utf32 => "save it as UTF-8",
+            Self::Gzip => "unpack it with `gunzip`",
+            Self::Zip => "unpack it with `unzip`",
         }
+    }
+
+    /// Whether another clone of the repository may have the file itself.
+    pub fn is_of_clone(self) -> bool {
+        matches!(self, Self::GitCrypt | Self::LfsPointer | Self::AnnexPointer)
     }
 
     /// The one that an error of reading is about.
@@ -294,6 +315,10 @@ mod tests {
             (b"\xfe\xff\0a", Replaced::Utf16),
             (b"A\0G\0E\0", Replaced::Utf16),
             (b"\0A\0G\0E", Replaced::Utf16),
+            (b"\xff\xfe\0\0a\0\0\0", Replaced::Utf32),
+            (b"\0\0\xfe\xff\0\0\0a", Replaced::Utf32),
+            (b"\x1f\x8b\x08\0", Replaced::Gzip),
+            (b"PK\x03\x04\x14", Replaced::Zip),
         ] {
             fs::write(&file, bytes).unwrap();
             let refused = read(&file, 1024).unwrap_err();

@@ -216,7 +216,9 @@ fn of_lines(text: &str) -> &'static str {
         "a SOPS document in INI form"
     } else if lines().any(|line| line == "sops:") {
         "a SOPS document"
-    } else if lines().next().is_some_and(|line| line.starts_with('[') && line.ends_with(']')) {
+    } else if lines().next().is_some_and(|line| line.starts_with('[') && line.ends_with(']'))
+        && serde_json::from_str::<IgnoredAny>(text).is_err()
+    {
         INI
     } else if text.starts_with('<') {
         "a page of HTML or XML"

@@ -48,6 +48,9 @@ fn found<'a>(
 ) -> Result<(PathBuf, Option<&'a str>), Unreadable> {
     let (path, name) = parts(argument, base, resolver)?;
     let path = real(&path, resolver).map_err(|why| match why {
+        Unreadable::File { file, why, .. } if argument.starts_with("~/") => {
+            Unreadable::File { file, why, fault: FileFault::Tilde }
+        }
         Unreadable::File { why, fault, .. } if !is_argument(argument) => {
             let file = model::named("the file", argument).to_string();
             Unreadable::File { file, why, fault }

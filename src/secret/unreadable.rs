@@ -154,6 +154,8 @@ pub enum FileFault {
     Missing,
     /// Another machine or user may read it.
     Elsewhere,
+    /// The path begins with `~`, which is the home folder to shells alone.
+    Tilde,
     /// Nobody can: it is a folder, a pipe, a socket or a device, or far too large.
     NoText,
 }
@@ -204,13 +206,13 @@ impl Unreadable {
                 !looked.iter().any(|file| Path::new(file).ends_with(of_secrets::FIRST))
             }
             // Another clone has the file itself.
-            Self::Replaced { found, .. } => *found != Replaced::Utf16,
+            Self::Replaced { found, .. } => found.is_of_clone(),
             Self::Within { why, .. } => why.is_lacking(),
             Self::Sops(SopsProblem::OtherKeys { has_age, .. }) => *has_age,
             Self::Source(_) => self.is_not_asked(),
             Self::TooMuchWork
             | Self::TooManyRecipients
-            | Self::File { fault: FileFault::NoText, .. }
+            | Self::File { fault: FileFault::NoText | FileFault::Tilde, .. }
             | Self::Sops(_)
             | Self::WrongKind
             | Self::NotText { .. }
@@ -243,7 +245,10 @@ impl Unreadable {
             Self::Replaced { found: Replaced::GitCrypt, .. } => ProblemCode::GitCrypt,
             Self::Replaced { found: Replaced::LfsPointer, .. } => ProblemCode::LfsPointer,
             Self::Replaced { found: Replaced::AnnexPointer, .. } => ProblemCode::AnnexPointer,
-            Self::Replaced { found: Replaced::Utf16, .. } => ProblemCode::NotUtf8,
+            Self::Replaced {
+                found: Replaced::Utf16 | Replaced::Utf32 | Replaced::Gzip | Replaced::Zip,
+                ..
+            } => ProblemCode::NotUtf8,
             Self::NoSecret { .. } | Self::File { fault: FileFault::Missing, .. } => {
                 ProblemCode::MissingSecret
             }
@@ -298,6 +303,9 @@ impl Unreadable {
             Self::WrongKind => "quote it; in a SOPS document with `sops edit FILE`",
             Self::Broken(_) => "correct the file",
             Self::Replaced { found, .. } => found.help(),
+            Self::File { fault: FileFault::Tilde, .. } => {
+                "write the path from the folder of this file on: only a shell takes `~` for your home folder"
+            }
             Self::File { fault: FileFault::NoText, .. } => {
                 "write a file with the secret in its place, or name another one"
             }

@@ -360,8 +360,9 @@ impl NodeTag {
             return Self::Core;
         }
         let span = at.tag_span().as_ref().map_or_else(|| span_of(at), span_of);
-        let written = tag.original();
-        Self::Custom(Box::new(Tag { name: written.trim_start_matches('!').to_owned(), span }))
+        let mut name = tag.original();
+        name.drain(..usize::from(name.starts_with('!')));
+        Self::Custom(Box::new(Tag { name, span }))
     }
 }
 

@@ -603,6 +603,8 @@ fn a_locked_file_of_secrets_is_reported_where_it_is_named() {
             "`git lfs pull`",
         ),
         (b"\xff\xfes\0:\0 \0x\0", 1, "it is UTF-16", "save it as UTF-8"),
+        (b"\xff\xfe\0\0s\0\0\0", 1, "it is UTF-32", "save it as UTF-8"),
+        (b"\x1f\x8b\x08\0", 1, "it is compressed by gzip", "unpack it with `gunzip`"),
     ] {
         fs::write(project.join("secrets.yaml"), bytes).unwrap();
         let said = format!("cannot read secrets.yaml: {why}\n");
@@ -610,6 +612,28 @@ fn a_locked_file_of_secrets_is_reported_where_it_is_named() {
         assert!(ran.stderr.contains(help), "{}", ran.stderr);
         assert!(!ran.stderr.contains("check that the file exists"), "{}", ran.stderr);
         appcred(&project, &["validate", "--strict"]).status(1).run();
+    }
+}
+
+#[test]
+fn what_is_almost_a_source_of_secrets_is_named() {
+    let project = Project::new().file("appcred.yaml", PROJECT);
+    project.write("credentials/names.json", "[\"a\"]\n");
+    for (secret, why, help) in [
+        ("!!secret sp", "has the unknown tag `!!secret`: did you mean `!secret`?", "the tags are"),
+        ("!file ~/token", "cannot read credentials/~/token", "only a shell takes `~`"),
+        (
+            "!file names.json#a",
+            "not a YAML mapping of names to secrets\n",
+            "write one `name: secret`",
+        ),
+    ] {
+        project.write(
+            "credentials/a.yaml",
+            &manifest(&format!("client_id: a, client_secret: {secret}")),
+        );
+        let ran = check(appcred(&project, &["validate"]), 1, why);
+        assert!(ran.stderr.contains(help), "{}", ran.stderr);
     }
 }
 

@@ -193,6 +193,9 @@ fn what_another_program_put_in_place_of_a_file_is_named_wherever_a_text_is_read(
         (b"\0GITCRYPT\0x".as_slice(), "it is locked by git-crypt"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4f\nsize 1\n", "Git LFS"),
         (b"\xff\xfes\0:\0 \0x\0", "it is UTF-16"),
+        (b"\0\0\xfe\xff\0\0\0s", "it is UTF-32"),
+        (b"\x1f\x8b\x08\0", "it is compressed by gzip"),
+        (b"PK\x03\x04\x14\0", "it is a ZIP archive"),
     ] {
         let read = |file: &str, secret: &str, project_file: &str| {
             let project = Project::new()
