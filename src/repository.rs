@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, TEXT_LIMIT};
 use crate::git::{self, GitError, NamedFiles, OldContent, OldVersion, OtherProjects};
 use crate::manifest::{Entry, Project, SecretValue, secret_values};
-use crate::model::{CLIENT_SECRET, PlainText, Visible};
+use crate::model::{CLIENT_SECRET, PlainText, Visible, value_fault};
 use crate::secret::{SecretResolver, files_of, is_age_file, is_plain_store, plain_file};
 
 const PLAIN_FILE_HELP: &str = "encrypt it with SOPS or age, or remove it from Git with `git rm --cached` and list it in .gitignore; then replace the secrets at the providers, since everybody with the repository has them";
@@ -139,7 +139,13 @@ fn names_plain_secret(file: &Path) -> bool {
     text.split(&format!("{}:", CLIENT_SECRET.name)).skip(1).any(|rest| {
         let value =
             rest.lines().next().unwrap_or_default().trim_start().trim_start_matches(['"', '\'']);
-        !value.is_empty() && !value.starts_with(['!', '|', '>', '#']) && !value.starts_with("ENC[")
+        // A template has a variable or a word for the secret.
+        let is_secret =
+            || value_fault(value.trim_end().trim_end_matches(['"', '\'']), false).is_none();
+        !value.is_empty()
+            && !value.starts_with(['!', '|', '>', '#', '{'])
+            && !value.starts_with("ENC[")
+            && is_secret()
     })
 }
 

@@ -206,8 +206,8 @@ pub fn tracked(folder: &Path, name: &str) -> Result<Vec<PathBuf>, GitError> {
     Ok(names(&tracked).map(|file| folder.join(file)).collect())
 }
 
-/// How editors, merges and people call what is left of YAML files.
-const LEFTOVERS: [&str; 11] = [
+/// How editors, merges and people call what is left of YAML files, and what such are made of.
+const LEFTOVERS: [&str; 19] = [
     "*.y*ml~",
     "#*.y*ml#",
     "*/#*.y*ml#",
@@ -219,6 +219,14 @@ const LEFTOVERS: [&str; 11] = [
     "*.y*ml.rej",
     "*.y*ml.save",
     "*.y*ml.disabled",
+    "*.y*ml.copy",
+    "*.y*ml.dist",
+    "*.y*ml.j2",
+    "*.y*ml.off",
+    "*.y*ml.tmp",
+    "*.y*ml.tmpl",
+    "*.y*ml.tpl",
+    "*.y*ml.txt",
 ];
 
 /// What is left of YAML files under such a name, where Git tracks it.

@@ -292,7 +292,11 @@ fn what_was_tracked_once_is_found_in_the_history() {
         .file("token", "m4rk3d.m4rk3d.m4rk3d\n")
         .file("notes/key.txt", &identity)
         .file("credentials/a.yaml.bak", &manifest(&[entry("b", "m4rk3d-backup")]))
-        .file("credentials/c.yaml.disabled", &manifest(&[entry("c", "m4rk3d-disabled")]));
+        .file("credentials/c.yaml.disabled", &manifest(&[entry("c", "m4rk3d-disabled")]))
+        .file("credentials/d.yaml.tmpl", &manifest(&[entry("d", "m4rk3d-template")]))
+        .file("credentials/e.yaml.tmpl", &manifest(&[entry("e", "'{{ secret }}'")]))
+        .file("credentials/f.yaml.j2", &manifest(&[entry("f", "$SPOTIFY_SECRET")]))
+        .file("credentials/g.yaml.txt", &manifest(&[entry("g", "your-client-secret")]));
     git(project.path(), &["init", "--quiet"]);
     commit(&project, "all");
     let found = |arguments: &[&str]| {
@@ -307,11 +311,20 @@ fn what_was_tracked_once_is_found_in_the_history() {
         "notes/key.txt contains an age identity",
         "credentials/a.yaml.bak is a copy of a manifest with a secret in plain text",
         "credentials/c.yaml.disabled is a copy of a manifest with a secret in plain text",
+        "credentials/d.yaml.tmpl is a copy of a manifest with a secret in plain text",
     ] {
         assert!(said.contains(text), "{text}\n{said}");
     }
+    for template in ["e.yaml.tmpl", "f.yaml.j2", "g.yaml.txt"] {
+        let of_file = |line: &str| line.contains(template) && line.contains("plain text");
+        assert!(!said.lines().any(of_file), "{template}\n{said}");
+    }
     let gone = ["client.key", "token", "notes/key.txt"];
-    let gone = gone.into_iter().chain(["credentials/a.yaml.bak", "credentials/c.yaml.disabled"]);
+    let gone = gone.into_iter().chain([
+        "credentials/a.yaml.bak",
+        "credentials/c.yaml.disabled",
+        "credentials/d.yaml.tmpl",
+    ]);
     gone.for_each(|file| fs::remove_file(project.join(file)).unwrap());
     commit(&project, "removed");
     let said = found(&["--history"]);
@@ -321,6 +334,7 @@ fn what_was_tracked_once_is_found_in_the_history() {
         "notes/key.txt contains an age identity in commit ",
         ", credentials/a.yaml.bak:5",
         ", credentials/c.yaml.disabled:5",
+        ", credentials/d.yaml.tmpl:5",
     ] {
         assert!(said.contains(text), "{text}\n{said}");
     }
