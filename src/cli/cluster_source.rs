@@ -136,5 +136,13 @@ pub(super) fn fetching(
     };
     let changed = Arc::new(Notify::new());
     tasks.spawn(Arc::clone(project).follow(Arc::clone(&changed), stop.clone()));
-    SourceTask { source: Arc::clone(project), begin, interval: INTERVAL, changed, statuses, stop }
+    SourceTask {
+        source: Arc::clone(project),
+        noun: "version",
+        begin,
+        interval: INTERVAL,
+        changed,
+        statuses,
+        stop,
+    }
 }

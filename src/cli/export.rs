@@ -187,8 +187,8 @@ pub(super) fn print(made: &ConvertedProject) -> anyhow::Result<ExitStatus> {
         let head = (!lines.is_empty()).then(|| head.to_owned());
         head.into_iter().chain(lines).for_each(console::message);
     };
-    list("Became no resource:", &mut made.left_out.iter().cloned());
-    list("No resource says this:", &mut made.lost.iter().cloned());
+    list("No resource was made of these:", &mut made.left_out.iter().cloned());
+    list("These fields are not in the resources:", &mut made.lost.iter().cloned());
     let secrets = made.secrets.iter().map(|(name, key)| format!("{name}, with the key {key}"));
     list("Make these Secrets in the same namespace:", &mut secrets.into_iter());
     Ok(if made.left_out.is_empty() { ExitStatus::Success } else { ExitStatus::Failure })

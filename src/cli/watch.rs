@@ -175,7 +175,7 @@ fn fetching(
         error: fetched.error.clone(),
     };
     let (source, changed) = (Arc::new(source), Arc::default());
-    SourceTask { source, begin, interval, changed, statuses, stop }
+    SourceTask { source, noun: "commit", begin, interval, changed, statuses, stop }
 }
 
 /// Whoever asks for a round, or for everything to be read, asks for a fetch first.

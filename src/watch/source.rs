@@ -49,6 +49,8 @@ pub struct SourceChannels {
 pub struct SourceTask<F> {
     /// What is fetched.
     pub source: Arc<F>,
+    /// What a state of the source is called.
+    pub noun: &'static str,
     /// How it is before the first fetch.
     pub begin: SourceStatus,
     /// How often.
@@ -111,7 +113,7 @@ impl<F: FetchSource> SourceTask<F> {
     }
 
     fn record(&self, status: &mut SourceStatus, fetched: Result<NewestCommit, String>) {
-        let (url, reference) = (&status.url, named(&status.reference));
+        let (url, reference, noun) = (&status.url, named(&status.reference), self.noun);
         match fetched {
             Ok(NewestCommit { id, rewritten_from }) => {
                 if let Some(before) = rewritten_from {
@@ -125,7 +127,7 @@ impl<F: FetchSource> SourceTask<F> {
                     tracing::info!("{url} can be fetched again");
                 }
                 if status.commit != id {
-                    tracing::info!("commit {} of {reference} of {url} was fetched", short(&id));
+                    tracing::info!("{noun} {} of {reference} of {url} was fetched", short(&id));
                 }
                 status.commit = id;
                 status.fetched_at = Some(self.statuses.now());
@@ -134,7 +136,7 @@ impl<F: FetchSource> SourceTask<F> {
             Err(why) => {
                 if status.error.as_ref() != Some(&why) {
                     let commit = short(&status.commit);
-                    tracing::error!("cannot fetch {url}: {why}; commit {commit} stays in force");
+                    tracing::error!("cannot fetch {url}: {why}; {noun} {commit} stays in force");
                 }
                 status.error = Some(why);
             }

@@ -124,7 +124,7 @@ impl YamlFault {
         }
         if let Some((span, character)) = other_space(text, span.start) {
             let message =
-                format!("not valid YAML: U+{:04X} is no space to YAML", u32::from(character));
+                format!("not valid YAML: U+{:04X} is not a space in YAML", u32::from(character));
             return Self::new(ProblemCode::YamlSyntax, span, message).help(
                 "write a space in its place: editors show both alike, and web pages have it",
             );

@@ -45,7 +45,7 @@ fn a_project_becomes_resources_and_nothing_changes_in_the_house_ha_2026_11() {
     run(&project, &ha, &["apply", "--yes"], 0);
     let exported = run(&project, &ha, &["export", "--namespace", NAMESPACE], 0);
     let said = "\
-No resource says this:
+These fields are not in the resources:
   entry family: expires
   the project file: previous_owners
 Make these Secrets in the same namespace:
