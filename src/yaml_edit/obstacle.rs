@@ -5,6 +5,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 use super::YamlEditError;
+use super::reread::is_readable;
 
 /// What is in the way of a change.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -19,6 +20,9 @@ pub enum Obstacle {
         "has it from elsewhere in the file, by an alias (`*`) or `<<`: change it there by hand"
     )]
     Alias,
+    /// It is a tab alone, which other readers of YAML refuse.
+    #[error("has nothing but a tab, and other readers of YAML refuse the file for it: remove it")]
+    Tab,
     /// How it is written.
     #[error("is written in a way that cannot be changed in place: change it by hand")]
     Form,
@@ -37,18 +41,24 @@ impl YamlEditError {
         let line = u32::try_from(text[..first].matches('\n').count() + 1).unwrap_or(u32::MAX);
         let lines = &text[from..to];
         let is_used = |name: &str| names(text, '*').any(|used| used == name);
+        let tab = || Some(Self::Line(line_of_tabs(text)?, Obstacle::Tab));
         let has_alias = names(lines, '*').next().is_some() || lines.contains("<<");
-        Self::Line(
-            line,
-            if names(lines, '&').any(is_used) {
-                Obstacle::Anchor
-            } else if has_alias {
-                Obstacle::Alias
-            } else {
-                Obstacle::Form
-            },
-        )
+        if names(lines, '&').any(is_used) {
+            Self::Line(line, Obstacle::Anchor)
+        } else if has_alias {
+            Self::Line(line, Obstacle::Alias)
+        } else {
+            tab().unwrap_or(Self::Line(line, Obstacle::Form))
+        }
     }
+}
+
+/// The first line that has nothing but a tab, where that keeps another reader of YAML from reading the text.
+fn line_of_tabs(text: &str) -> Option<u32> {
+    let is_of_tabs = |line: &str| line.trim().is_empty() && line.contains('\t');
+    let at = text.lines().position(is_of_tabs)?;
+    let line = u32::try_from(at + 1).unwrap_or(u32::MAX);
+    (!is_readable(text)).then_some(line)
 }
 
 /// The names behind this character, of anchors or of aliases.

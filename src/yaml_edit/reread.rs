@@ -18,6 +18,11 @@ pub(super) fn agrees(text: &str, parsed: &Parsed<'_>) -> bool {
         && others.all(|other| is_empty && Other::deserialize(other).is_ok_and(|it| it.is_null()))
 }
 
+/// Whether serde_yaml can read a text at all.
+pub(super) fn is_readable(text: &str) -> bool {
+    serde_yaml::Deserializer::from_str(text).all(|document| Other::deserialize(document).is_ok())
+}
+
 /// Whether our reader and serde_yaml, or the intended value, are the same.
 pub(super) fn same(node: &Node<'_>, other: &Other) -> bool {
     let other = match (&node.tag, other) {

@@ -133,6 +133,21 @@ fn what_is_no_manifest_is_refused() {
     assert_eq!(append(tagged, &[entry()]).unwrap_err(), YamlEditError::Line(1, Obstacle::Form));
 }
 
+/// Our reader takes a line of white space alone for an empty one, whatever that is; others do not.
+#[test]
+fn a_line_with_a_tab_alone_is_named_where_it_is_in_the_way() {
+    let text = "application_credentials:\n  - {domain: a, client_secret: b}\n\t\n";
+    let in_the_way = YamlEditError::Line(3, Obstacle::Tab);
+    assert_eq!(append(text, &[entry()]).unwrap_err(), in_the_way);
+    let found = slots(text).unwrap();
+    let new = Secret::new("k4");
+    assert_eq!(put(text, &[(&found[0], NewValue::Plain(&new))]).unwrap_err(), in_the_way);
+    // Spaces are nothing to any reader, and a tab in a block of text is a part of it.
+    append(&text.replace('\t', "  "), &[entry()]).unwrap();
+    let block = "a: |\n  b\n  \t\napplication_credentials: !x []\n";
+    assert_eq!(append(block, &[entry()]).unwrap_err(), YamlEditError::Line(4, Obstacle::Form));
+}
+
 #[test]
 fn an_entry_goes_into_a_list_in_brackets() {
     let added = format!(
