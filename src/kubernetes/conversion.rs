@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 
+use super::declared::is_object_name;
 use super::resources::{
     AccountFate, CredentialObject, CredentialSpec, DeletionPolicy, HouseObject, HouseSpec,
     IntegrationSpec, LinkedThrough, SecretKeyRef,
@@ -202,14 +203,7 @@ fn is_label(text: &str) -> bool {
 
 /// Refuses what cannot be the name of an object.
 fn object_name(name: &str, how: &str) -> Result<(), String> {
-    let is_part = |part: &str| {
-        let is_of = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'-';
-        !part.is_empty()
-            && !part.starts_with('-')
-            && !part.ends_with('-')
-            && part.bytes().all(is_of)
-    };
-    if name.len() <= LONGEST_LABEL && name.split('.').all(is_part) {
+    if name.len() <= LONGEST_LABEL && is_object_name(name) {
         return Ok(());
     }
     Err(format!(

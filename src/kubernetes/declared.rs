@@ -13,6 +13,9 @@ use super::resources::{
 };
 use crate::model::{Secret, TargetName};
 
+/// The longest name of an object.
+const LONGEST_NAME: usize = 253;
+
 /// An object of a kind that is known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ObjectName {
@@ -184,6 +187,18 @@ impl Declarations {
 fn house_secrets(name: &ObjectName, of: &Declared<HouseSpec>) -> impl Iterator<Item = ObjectName> {
     let named = std::iter::once(&of.spec.token_secret_ref).chain(&of.spec.ca_secret_ref);
     named.map(|of| name.beside(&of.name))
+}
+
+/// Whether an object can have this name. In a request, any other one may lead to something else.
+pub(super) fn is_object_name(name: &str) -> bool {
+    let is_part = |part: &str| {
+        let is_of = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'-';
+        !part.is_empty()
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+            && part.bytes().all(is_of)
+    };
+    name.len() <= LONGEST_NAME && name.split('.').all(is_part)
 }
 
 /// An object's name.

@@ -22,6 +22,9 @@ use crate::model::{Key, Labels, Secret, TargetName};
 /// What is taken for a secret while an entry is checked.
 const SOME_SECRET: &str = "b7c1f09e5d2a4836";
 
+/// Why one of two is left out.
+const SAME_NAME: &str = "there is one of this name before it";
+
 /// A value of a Secret: its name, and the key.
 pub type SecretValueName = (String, String);
 
@@ -46,7 +49,7 @@ pub struct RecoveredProject {
 /// Where the text is neither.
 pub fn recovered(text: &str) -> Result<RecoveredProject, String> {
     let mut project = RecoveredProject::default();
-    let (mut houses, mut credentials) = (Vec::new(), Vec::new());
+    let (mut houses, mut credentials) = (Vec::new(), Vec::<CredentialObject>::new());
     for object in objects(text)? {
         let kind = object["kind"].as_str().unwrap_or("an object without kind").to_owned();
         let name = object["metadata"]["name"].as_str().unwrap_or("without a name");
@@ -65,11 +68,26 @@ pub fn recovered(text: &str) -> Result<RecoveredProject, String> {
             project.left_out.push(format!("{what}: {why}"));
         }
     }
-    for house in &houses {
-        project.add_house(house);
+    // What became no target is chosen by no entry.
+    let mut chosen_from = Vec::new();
+    for house in houses {
+        match project.add_house(&house) {
+            Ok(()) => chosen_from.push(house),
+            Err(why) => {
+                project.left_out.push(format!("HomeAssistant {}: {why}", house.name_any()));
+            }
+        }
     }
+    let mut keys = BTreeSet::new();
     for credential in &credentials {
-        project.add_credential(credential, &houses);
+        let name = credential.name_any();
+        let added = match keys.insert(name.clone()) {
+            true => project.add_credential(credential, &chosen_from),
+            false => Err(SAME_NAME.to_owned()),
+        };
+        if let Err(why) = added {
+            project.left_out.push(format!("ApplicationCredential {name}: {why}"));
+        }
     }
     Ok(project)
 }
@@ -116,9 +134,13 @@ fn is_label(text: &str) -> bool {
 }
 
 impl RecoveredProject {
-    fn add_house(&mut self, object: &HouseObject) {
+    fn add_house(&mut self, object: &HouseObject) -> Result<(), String> {
         self.namespaces.extend(object.namespace());
         let (name, spec) = (target_of(object), &object.spec);
+        if self.houses.contains_key(&name) {
+            return Err(SAME_NAME.to_owned());
+        }
+        let max_deletes = max_deletes(spec.max_deletes.as_ref())?;
         let of =
             |label: &str, value: &str| format!("HomeAssistant {name}: the label {label}={value}");
         let mut labels = Labels::new();
@@ -132,43 +154,32 @@ impl RecoveredProject {
         if spec.deletion_policy == DeletionPolicy::Delete {
             self.lost.push(format!("HomeAssistant {name}: deletionPolicy: Delete"));
         }
-        let limit = match max_deletes(spec.max_deletes.as_ref()) {
-            Ok(limit) => limit,
-            Err(why) => return self.left_out.push(format!("HomeAssistant {name}: {why}")),
-        };
         let house = ConvertedHouse {
             url: Some(spec.url.clone()),
             labels,
             suspend: spec.suspend,
             has_authority: spec.ca_secret_ref.is_some(),
-            max_deletes: limit,
+            max_deletes,
             lost: Vec::new(),
         };
         let authority = spec.ca_secret_ref.as_ref().map(value_name);
-        if self
-            .houses
-            .insert(name.clone(), (house, value_name(&spec.token_secret_ref), authority))
-            .is_some()
-        {
-            self.left_out.push(format!("HomeAssistant {name}: there are two of this name"));
-        }
+        self.houses.insert(name, (house, value_name(&spec.token_secret_ref), authority));
+        Ok(())
     }
 
-    fn add_credential(&mut self, object: &CredentialObject, houses: &[HouseObject]) {
+    fn add_credential(
+        &mut self,
+        object: &CredentialObject,
+        houses: &[HouseObject],
+    ) -> Result<(), String> {
         self.namespaces.extend(object.namespace());
         let (name, spec) = (object.name_any(), &object.spec);
         let what = format!("ApplicationCredential {name}");
         let place = ObjectName { namespace: object.namespace().unwrap_or_default(), name };
-        let key = Key::new(&place.name).ok_or_else(|| "its name is no key of an entry".to_owned());
-        let wanted = key.and_then(|key| {
-            let secret = Secret::new(SOME_SECRET);
-            wanted::desired(&place, key, spec, &secret).map_err(|fault| fault.message)
-        });
-        let chosen = wanted.and_then(|wanted| Ok((wanted, chosen(&spec.target_selector, houses)?)));
-        let (wanted, Chosen { labels, targets, is_said }) = match chosen {
-            Ok(chosen) => chosen,
-            Err(why) => return self.left_out.push(format!("{what}: {why}")),
-        };
+        let key = Key::new(&place.name).ok_or("its name is no key of an entry")?;
+        let secret = Secret::new(SOME_SECRET);
+        let wanted = wanted::desired(&place, key, spec, &secret).map_err(|fault| fault.message)?;
+        let Chosen { labels, targets, is_said } = chosen(&spec.target_selector, houses)?;
         if !is_said {
             self.lost.push(format!(
                 "{what}: its targetSelector; the targets that it selects now are named"
@@ -192,6 +203,7 @@ impl RecoveredProject {
             lost: Vec::new(),
         };
         self.credentials.push((credential, value_name(&spec.client_secret_ref)));
+        Ok(())
     }
 }
 
@@ -379,6 +391,43 @@ mod tests {
     fn left_and_lost(text: &str) -> (Vec<String>, Vec<String>) {
         let RecoveredProject { left_out, lost, .. } = recovered(text).unwrap();
         (left_out, lost)
+    }
+
+    #[test]
+    fn entries_choose_from_what_became_targets() {
+        let house = |name: &str, ring: &str, more: &str| {
+            object(
+                "HomeAssistant",
+                name,
+                &format!("labels: {{ring: {ring}}}"),
+                &format!("{HOUSE}{more}"),
+            )
+        };
+        let of = |name: &str, ring: &str| {
+            let spec = format!("{CREDENTIAL}{{matchLabels: {{ring: {ring}}}}}");
+            object("ApplicationCredential", name, "", &spec)
+        };
+        let all = [
+            house("cabin", "one", ""),
+            house("cabin", "two", ""),
+            house("barn", "three", ", maxDeletes: many"),
+            of("a", "one"),
+            of("b", "two"),
+            of("c", "three"),
+            of("a", "one"),
+        ];
+        let found = recovered(&all.concat()).unwrap();
+        assert_eq!(found.houses[&TargetName::new("cabin")].0.labels["ring"], "one");
+        let keys: Vec<&str> = found.credentials.iter().map(|(of, _)| of.key.as_str()).collect();
+        assert_eq!(keys, ["a"]);
+        let expected = [
+            "HomeAssistant cabin: there is one of this name before it",
+            "HomeAssistant barn: maxDeletes: `many` is neither a number nor a percentage such as 20%",
+            "ApplicationCredential b: its targetSelector selects none of these HomeAssistants",
+            "ApplicationCredential c: its targetSelector selects none of these HomeAssistants",
+            "ApplicationCredential a: there is one of this name before it",
+        ];
+        assert_eq!(found.left_out, expected);
     }
 
     #[test]

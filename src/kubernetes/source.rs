@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::declared::{self, Declarations, ObjectName, SecretFault, SecretValues};
+use super::declared::{self, Declarations, ObjectName, SecretFault, SecretValues, is_object_name};
 use super::resources::{CredentialObject, HouseObject};
 use super::{READ_TIMEOUT, error};
 use crate::model::Secret;
@@ -333,6 +333,9 @@ async fn read_secret(
     name: &ObjectName,
     last: Option<&SecretValues>,
 ) -> (Result<SecretValues, SecretFault>, bool) {
+    if !is_object_name(&name.name) {
+        return (Err(SecretFault::Missing(name.clone())), false);
+    }
     let api: Api<SecretObject> = Api::namespaced(client.clone(), &name.namespace);
     let unreadable = |why: String| SecretFault::Unreadable(name.clone(), why);
     let why = match error::within(error::REQUEST_TIMEOUT, api.get_opt(&name.name)).await {
@@ -371,15 +374,20 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use axum::Router;
+    use axum::http::StatusCode;
     use futures_util::{StreamExt, stream};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use kube::Client;
     use kube::core::Status;
     use kube::runtime::reflector::store;
     use kube::runtime::watcher;
     use serde_json::json;
     use tokio::sync::watch;
 
-    use super::{Declaring, QUIET, Watched, keep_version};
+    use super::{Declaring, QUIET, Watched, keep_version, read_secret};
+    use crate::kubernetes::assignment::tests::name;
+    use crate::kubernetes::declared::SecretFault;
     use crate::kubernetes::resources::HouseObject;
 
     fn failed(why: kube::Error) -> watcher::Result<watcher::Event<HouseObject>> {
@@ -430,6 +438,25 @@ mod tests {
         assert_eq!(begun.load(Ordering::SeqCst), count + 1);
         assert!(seen.borrow().troubles.is_empty());
         following.abort();
+    }
+
+    #[tokio::test]
+    async fn a_secret_of_a_name_that_none_can_have_is_not_asked_for() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&asked);
+        let answer = move || {
+            counting.fetch_add(1, Ordering::SeqCst);
+            async { (StatusCode::NOT_FOUND, "{}") }
+        };
+        let client = Client::new(Router::new().fallback(answer), "ns");
+        for of in ["../../other/secrets/token", "token/..", "token?watch=true", "Token", "-a", ""] {
+            let (read, is_asked_again) = read_secret(&client, &name(of), None).await;
+            assert_eq!(read, Err(SecretFault::Missing(name(of))));
+            assert!(!is_asked_again, "{of}");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        drop(read_secret(&client, &name("token.of-1"), None).await);
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
     }
 
     #[test]
