@@ -101,6 +101,7 @@ mod snapshots;
 mod soak;
 mod sops;
 mod sops_program;
+mod sops_random;
 mod sops_rules;
 mod sops_writing;
 mod source_code;
