@@ -197,7 +197,9 @@ fn no_plugin(name: &str, recipients: &[plugin::Recipient]) -> AgeEncryptError {
 mod tests {
     use std::path::PathBuf;
 
-    use super::{AgeEncryptError, seal};
+    use bech32::{Bech32, Hrp};
+
+    use super::{AgeEncryptError, bare, is_recipient, mixture, seal, shown};
     use crate::model::{Reference, Secret};
     use crate::secret::env::IdentitySources;
     use crate::secret::{AllowedPaths, Identities, Nobody, SecretResolver, read};
@@ -237,5 +239,58 @@ mod tests {
             seal(b"x", &["age1nobody".to_owned()]),
             Err(AgeEncryptError::Recipient(_))
         ));
+    }
+
+    fn of(kind: &str) -> String {
+        bech32::encode::<Bech32>(Hrp::parse_unchecked(kind), b"whatever it is").unwrap()
+    }
+
+    fn own() -> String {
+        age::x25519::Identity::generate().to_public().to_string()
+    }
+
+    #[test]
+    fn a_recipient_is_of_age_of_ssh_or_of_a_plugin() {
+        let ssh = include_str!("../../tests/cases/keys/ed25519.pub");
+        for text in [&own(), ssh, &of("age1aaa")] {
+            assert!(is_recipient(text), "{text}");
+        }
+        for text in [&of("age1tag"), &of("age1tagpq"), &of("age1pq"), "age1aaa1", "ssh-rsa AAAA"] {
+            assert!(!is_recipient(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_post_quantum_recipient_is_combined_with_its_kind_and_with_plugins() {
+        let (own, of_plugin) = (own(), of("age1aaa"));
+        let mixture = |all: &[&str]| {
+            let all: Vec<String> = all.iter().map(|&text| text.to_owned()).collect();
+            mixture(&all).map(|(safe, other)| (safe.to_owned(), other.to_owned()))
+        };
+        for safe in ["age1pq1a", "age1tagpq1a"] {
+            let both = Some((safe.to_owned(), own.clone()));
+            assert_eq!(mixture(&[safe, &of_plugin, &own]), both);
+            assert_eq!(mixture(&[&own, safe]), both);
+            assert_eq!(mixture(&[safe, "age1pq1b", "age1tagpq1b", &of_plugin]), None);
+        }
+        assert_eq!(mixture(&[&own, &of_plugin]), None);
+    }
+
+    #[test]
+    fn a_recipient_is_shown_by_its_beginning_and_compared_without_its_comment() {
+        assert_eq!(shown("age1short"), "`age1short`");
+        assert_eq!(shown(&format!("{}x", "a".repeat(24))), format!("`{}…`", "a".repeat(24)));
+        assert_eq!(bare("ssh-ed25519  AAAA ann@house"), "ssh-ed25519 AAAA");
+    }
+
+    #[test]
+    fn a_plugin_that_is_missing_is_named_with_its_recipient() {
+        let recipients = [of("age1zzz"), own(), of("age1aaa")];
+        let Err(AgeEncryptError::NoPlugin { recipient, program }) = seal(b"x", &recipients) else {
+            panic!("there is no such plugin")
+        };
+        assert_eq!((recipient, program.as_str()), (recipients[2].clone(), "age-plugin-aaa"));
+        let identity = format!("AGE-SECRET-KEY-1{}", "Q".repeat(58));
+        assert!(matches!(seal(b"x", &[identity]), Err(AgeEncryptError::Identity)));
     }
 }
