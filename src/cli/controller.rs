@@ -59,8 +59,11 @@ pub(super) struct ControllerArgs {
     /// Have another replica act once this one has not renewed the Lease for so long; this one stops after two thirds
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(3..=3600))]
     lease_duration: u64,
+    /// Share the resources between the replicas, in so many shards with a Lease each; the same number for all replicas
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    shards: u16,
     /// Act without a Lease, also while the cluster does not answer: there is no other replica
-    #[arg(long, conflicts_with = "lease_duration")]
+    #[arg(long, conflicts_with_all = ["lease_duration", "shards"])]
     no_lease: bool,
     /// Find the cluster in this file, and not as kubectl does
     #[arg(long, value_name = "FILE")]
@@ -142,7 +145,8 @@ fn settings(verb: &ControllerArgs, cluster: &Cluster) -> ControllerSettings {
     };
     let duration = Duration::from_secs(verb.lease_duration);
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let lease = LeaseSettings { namespace, duration, host };
+    let shards = usize::from(verb.shards);
+    let lease = LeaseSettings { namespace, duration, host, shards };
     ControllerSettings {
         lease: (!verb.no_lease).then_some(lease),
         scope,

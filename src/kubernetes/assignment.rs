@@ -8,19 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::core::{Selector, SelectorExt};
 use smol_str::{SmolStr, format_smolstr};
 
-use super::declared::{Declarations, Declared, ObjectName, SecretFault};
+use super::declared::{Declarations, Declared, Listing, ObjectName, SecretFault};
 use super::departure::{self, Departure, Unsettled};
-use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec, ListedAs, SecretKeyRef};
-use super::wanted;
-use crate::lock::{TargetLock, WriteLock};
+use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec, SecretKeyRef};
+use super::{house_target, wanted};
 use crate::model::{
-    Completeness, Desired, DesiredCredential, Key, Labels, MaxDeletes, OnDelete, Owner, Policy,
-    TargetName,
+    Completeness, Desired, DesiredCredential, Key, MaxDeletes, OnDelete, Owner, Policy, TargetName,
 };
-use crate::status::{Mode, Revisions};
-use crate::target::Endpoint;
-use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
-use crate::watch::{Notices, TargetSpec};
+use crate::status::Revisions;
+use crate::watch::TargetSpec;
 
 /// What is wrong with an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,14 +52,24 @@ pub(super) struct HouseAssignment {
     pub(super) fault: Option<Fault>,
     /// Of which versions of objects this is.
     pub(super) revisions: Revisions,
-    /// The credentials that it is to hold, with the generations of their objects.
-    pub(super) wanted: BTreeMap<Key, i64>,
+    /// The credentials that it is to hold, with the versions of their objects.
+    pub(super) wanted: BTreeMap<Key, WantedVersion>,
     /// Those of them that its status does not have as wanted yet, and that are not created before.
     pub(super) unlisted: BTreeSet<Key>,
+    /// Those that it has, and that are not created before it was looked whether their objects are there still.
+    pub(super) announced: BTreeSet<Key>,
     /// The keys of what is to be deleted there, with what becomes of accounts that are linked through it.
     pub(super) gone: BTreeMap<Key, OnDelete>,
     /// What is not wanted there, or cannot be now, and may be there.
     pub(super) unsettled: BTreeMap<Key, Unsettled>,
+}
+
+/// Which version of an object is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct WantedVersion {
+    pub(super) generation: i64,
+    /// The value by which somebody asks for a look at once.
+    pub(super) reconcile_at: Option<String>,
 }
 
 /// For whom a credential is.
@@ -129,9 +135,20 @@ pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignmen
     // Of two that are for the same client, the one that was there first has it. Within one second, as where a cluster is
     // rebuilt, the name decides, which is the order already.
     read.values_mut().for_each(|all| all.sort_by_key(|of| of.declared.created));
+    let mut addresses: BTreeMap<String, &ObjectName> = BTreeMap::new();
     for (name, house) in &declared.houses {
         let credentials = read.get(name.namespace.as_str()).map_or(&[][..], Vec::as_slice);
-        let endpoint = max_deletes(house).and_then(|_| endpoint(name, house, declared));
+        let endpoint =
+            max_deletes(house).and_then(|_| house_target::endpoint(name, house, declared));
+        let endpoint = endpoint.and_then(|endpoint| {
+            // Two tasks, maybe of two replicas, would undo each other's work.
+            let is_idle = house.spec.suspend || house.is_let_go();
+            let first = (!is_idle).then(|| addresses.entry(endpoint.place()).or_insert(name));
+            match first.filter(|first| **first != name) {
+                Some(first) => Err(same_address(first)),
+                None => Ok(endpoint),
+            }
+        });
         let version = |of: &SecretKeyRef| {
             let secret = declared.secret(&name.beside(&of.name), &of.key);
             secret.map(|(_, version)| version).unwrap_or_default()
@@ -149,7 +166,8 @@ pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignmen
             // Nothing is to be done there.
         } else if let (Ok(endpoint), Some(owner)) = (endpoint, owner_of(owner, &name.namespace)) {
             let desired = Desired { owner, ..desired };
-            let spec = spec(house, endpoint, desired, policy, of_house.revisions.clone());
+            let spec =
+                house_target::spec(house, endpoint, desired, policy, of_house.revisions.clone());
             assignment.specs.insert(name.target(), spec);
         }
         assignment.houses.insert(name.clone(), of_house);
@@ -229,29 +247,6 @@ fn revision<S>(of: &Declared<S>, secret: &str) -> SmolStr {
     format_smolstr!("{uid} {generation} {secret} {} {asked}", deleted.is_some())
 }
 
-fn endpoint(
-    name: &ObjectName,
-    house: &Declared<HouseSpec>,
-    all: &Declarations,
-) -> Result<HomeAssistantEndpoint, Fault> {
-    let of = &house.spec.token_secret_ref;
-    let secret = name.beside(&of.name);
-    let (token, _) = all.secret(&secret, &of.key)?;
-    let from = format!("the key `{}` of the Secret {secret}", of.key);
-    let auth = AuthMethod::Token { token: token.clone(), from };
-    let endpoint = HomeAssistantEndpoint::unwritten(&house.spec.url, auth)
-        .map_err(|why| Fault::invalid(format!("url {why}")))?;
-    let Some(of) = &house.spec.ca_secret_ref else { return Ok(endpoint) };
-    let secret = name.beside(&of.name);
-    let (pem, _) = all.secret(&secret, &of.key)?;
-    // It becomes right when the Secret does.
-    endpoint.trusting(pem.expose()).map_err(|why| Fault {
-        reason: "SecretInvalid",
-        message: format!("the key `{}` of the Secret {secret}: {why}", of.key),
-        is_final: false,
-    })
-}
-
 /// How many credentials may be deleted at once.
 fn max_deletes(house: &Declared<HouseSpec>) -> Result<Option<MaxDeletes>, Fault> {
     // A house that is being deleted is to be emptied.
@@ -308,10 +303,18 @@ fn wanted_by(
                 continue;
             }
         };
-        of_house.wanted.insert(of.key.clone(), of.declared.generation);
+        let Declared { generation, reconcile_at, .. } = of.declared;
+        let version = WantedVersion { generation: *generation, reconcile_at: reconcile_at.clone() };
+        of_house.wanted.insert(of.key.clone(), version);
         // Before both are there, nobody may know that it is there: its object could vanish, or select others.
-        let is_listed = declared.listed_as(name, of.key.as_str()) == Some(ListedAs::Wanted);
-        of_house.unlisted.extend((!is_listed).then(|| of.key.clone()));
+        let listing = declared.listed_as(name, of.key.as_str());
+        let before = match listing {
+            Some(Listing::Wanted) => None,
+            Some(Listing::Announced) => Some(&mut of_house.announced),
+            Some(Listing::Unsettled) | None => Some(&mut of_house.unlisted),
+        };
+        let is_listed = before.is_none();
+        before.into_iter().for_each(|keys| keys.extend([of.key.clone()]));
         let is_kept = spec.deletion_policy == DeletionPolicy::Delete;
         if !is_listed || is_kept && !of.declared.has_finalizer {
             continue;
@@ -336,11 +339,15 @@ fn wanted_by(
 fn delete(of: &ReadCredential<'_>, house: &Declared<HouseSpec>, of_house: &mut HouseAssignment) {
     let spec = &of.declared.spec;
     let is_kept = spec.suspend || spec.protect || house.is_let_go();
-    if spec.deletion_policy == DeletionPolicy::Delete && !is_kept {
+    let is_gone = spec.deletion_policy == DeletionPolicy::Delete && !is_kept;
+    if is_gone {
         of_house.gone.insert(of.key.clone(), wanted::on_delete(&spec.integration));
     }
     if of.declared.deleted.is_some() {
         of_house.revisions.entries.insert(of.key.clone(), of.revision.clone());
+        if is_gone {
+            of_house.unsettled.insert(of.key.clone(), Unsettled::Deleted);
+        }
     }
 }
 
@@ -358,39 +365,17 @@ fn leave(of: &ReadCredential<'_>, house: &ObjectName, of_house: &mut HouseAssign
     of_house.unsettled.insert(of.key.clone(), of.stays.clone().unwrap_or(Unsettled::Leaving));
 }
 
+fn same_address(first: &ObjectName) -> Fault {
+    let message =
+        format!("the HomeAssistant {first} has the same address: keep one of the two objects");
+    Fault { reason: "SameAddress", message, is_final: true }
+}
+
 fn same_client(first: &ObjectName, house: &ObjectName) -> Fault {
     let message = format!(
         "the ApplicationCredential {first} is for the same client on {house}: keep one of the two, or have them select others"
     );
     Fault { reason: "SameClient", message, is_final: true }
-}
-
-fn spec(
-    house: &Declared<HouseSpec>,
-    endpoint: HomeAssistantEndpoint,
-    desired: Desired,
-    policy: Policy,
-    revisions: Revisions,
-) -> TargetSpec {
-    let endpoint = Endpoint::HomeAssistant(endpoint);
-    let labels = house.labels.iter().map(|(name, value)| (name.into(), value.into()));
-    TargetSpec {
-        writing: WriteLock::of(&endpoint, None),
-        // Other replicas are kept away by a fence, and what is on other machines by no file.
-        lock: TargetLock { file: None, holder: String::new() },
-        endpoint,
-        labels: labels.collect::<Labels>(),
-        inputs: BTreeMap::new(),
-        revisions,
-        desired,
-        seals: BTreeMap::default(),
-        lifetimes: BTreeMap::new(),
-        domains: BTreeMap::new(),
-        policy,
-        is_suspended: house.spec.suspend,
-        mode: Mode::Repair,
-        notices: Notices::default(),
-    }
 }
 
 #[cfg(test)]
@@ -402,7 +387,7 @@ pub(super) mod tests {
     use serde_json::{Value as Json, json};
 
     use super::{ClusterAssignment, assign};
-    use crate::kubernetes::declared::{Declarations, Declared, ObjectName, SecretValues};
+    use crate::kubernetes::declared::{Declarations, Declared, Listing, ObjectName, SecretValues};
     use crate::kubernetes::departure::Unsettled;
     use crate::kubernetes::resources::{DeletionPolicy, HouseSpec, HouseStatus, ListedAs};
     use crate::kubernetes::standing::announced;
@@ -499,7 +484,7 @@ pub(super) mod tests {
 
     /// Has the status of a house name these alone, as wanted.
     pub(in crate::kubernetes) fn list(all: &mut Declarations, house: &ObjectName, names: &[&str]) {
-        let listed = names.iter().map(|name| (name.to_string(), ListedAs::Wanted));
+        let listed = names.iter().map(|name| (name.to_string(), Listing::Wanted));
         all.listed.insert(house.clone(), listed.collect());
     }
 
@@ -670,13 +655,31 @@ pub(super) mod tests {
         let mut all = declarations(&[("a", json!({})), ("b", json!({}))]);
         list(&mut all, &name("cabin"), &["a"]);
         assert_eq!(keys(&all), (vec!["a".to_owned()], Vec::new()));
-        let b = ("b".to_owned(), ListedAs::Unsettled);
+        let b = ("b".to_owned(), Listing::Unsettled);
         all.listed.get_mut(&name("cabin")).unwrap().extend([b]);
         let house = assigned(&all).houses[&name("cabin")].clone();
         assert_eq!(house.unlisted, [Key::new("b").unwrap()].into());
         assert_eq!((house.wanted.len(), house.revisions.entries.len()), (2, 1));
         let announced = announced(&house, &HouseStatus::default()).unwrap().listed();
         assert_eq!(announced, [("b".to_owned(), ListedAs::Wanted)].into());
+        let b = ("b".to_owned(), Listing::Announced);
+        all.listed.get_mut(&name("cabin")).unwrap().extend([b]);
+        assert_eq!(keys(&all), (vec!["a".to_owned()], Vec::new()), "its object may be gone");
+        let house = &assigned(&all).houses[&name("cabin")];
+        assert_eq!((house.unlisted.len(), house.announced.len()), (0, 1));
+    }
+
+    #[test]
+    fn of_two_houses_at_one_address_the_first_by_name_has_it() {
+        let mut all = declarations(&[("a", json!({}))]);
+        all.houses.insert(name("barn"), all.houses[&name("cabin")].clone());
+        let fault = |all: &Declarations, of: &str| {
+            assigned(all).houses[&name(of)].fault.as_ref().map(|fault| fault.reason)
+        };
+        assert_eq!((fault(&all, "barn"), fault(&all, "cabin")), (None, Some("SameAddress")));
+        assert_eq!(assigned(&all).specs.len(), 1);
+        all.houses.get_mut(&name("barn")).unwrap().spec.suspend = true;
+        assert_eq!((fault(&all, "barn"), fault(&all, "cabin")), (None, None));
     }
 
     #[test]

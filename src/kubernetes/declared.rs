@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use thiserror::Error;
 
 use super::resources::{
-    CredentialObject, CredentialSpec, DeletionPolicy, FINALIZER, HouseObject, HouseSpec, ListedAs,
+    CredentialObject, CredentialSpec, DeletionPolicy, FINALIZER, HouseObject, HouseSpec,
     RECONCILE_AT,
 };
 use crate::model::{Secret, TargetName};
@@ -80,7 +80,22 @@ pub(super) struct Declarations {
     /// The Secrets that these name.
     pub(super) secrets: BTreeMap<ObjectName, Result<SecretValues, SecretFault>>,
     /// The credentials that the statuses of HomeAssistants have, by name.
-    pub(super) listed: BTreeMap<ObjectName, BTreeMap<String, ListedAs>>,
+    pub(super) listed: BTreeMap<ObjectName, BTreeMap<String, Listing>>,
+    /// The ApplicationCredentials that are being deleted, and of which it is not known yet where they are.
+    pub(super) sought: BTreeSet<ObjectName>,
+    /// As of which version the HomeAssistants are known.
+    pub(super) as_of: u64,
+}
+
+/// As what the status of a HomeAssistant has a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// It is wanted there, and its object may be gone since that was written.
+    Announced,
+    /// It is wanted there, and may be created.
+    Wanted,
+    /// It is not, or cannot be now, and may be there.
+    Unsettled,
 }
 
 /// What one Secret holds.
@@ -107,7 +122,7 @@ pub(super) enum SecretFault {
 
 impl Declarations {
     /// As what the status of a HomeAssistant has a credential, as it was read last.
-    pub(super) fn listed_as(&self, house: &ObjectName, credential: &str) -> Option<ListedAs> {
+    pub(super) fn listed_as(&self, house: &ObjectName, credential: &str) -> Option<Listing> {
         self.listed.get(house)?.get(credential).copied()
     }
 

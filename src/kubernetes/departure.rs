@@ -34,6 +34,8 @@ pub(super) struct Departure {
 pub(super) enum Unsettled {
     /// Its object is in error.
     InError(String),
+    /// Its object is being deleted, and it is deleted there.
+    Deleted,
     /// Labels no longer select the Home Assistant, and it is deleted there.
     Leaving,
     /// The same, and nothing is changed for now.

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kube::core::{Selector, SelectorExt};
 use tokio::time::Instant;
 
-use super::assignment::{ClusterAssignment, HouseAssignment};
+use super::assignment::HouseAssignment;
 use super::declared::{Declarations, Declared, ObjectName};
 use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec};
+use super::standing::StoredHouses;
 use crate::model::Key;
 use crate::status::TargetStatus;
 
@@ -69,12 +69,13 @@ pub(super) fn of_house(
     ended(is_left.then(|| name.clone()).into_iter().collect(), is_over)
 }
 
-/// What becomes of the mark of an ApplicationCredential.
-pub(super) fn of_credential<'t>(
+/// What becomes of the mark of an ApplicationCredential, by the statuses of all Home Assistants, since each may be another
+/// replica's.
+pub(super) fn of_credential(
     name: &ObjectName,
     declared: &Declared<CredentialSpec>,
-    (all, assignment): (&Declarations, &ClusterAssignment),
-    target: impl Fn(&ObjectName) -> Option<&'t TargetStatus>,
+    all: &Declarations,
+    stored: &StoredHouses,
     is_over: bool,
 ) -> Finalizer {
     let spec = &declared.spec;
@@ -87,18 +88,18 @@ pub(super) fn of_credential<'t>(
     }
     // Of a suspended one nothing is changed, and a protected one is not deleted.
     let is_deleted = is_kept && !spec.suspend && !spec.protect;
-    let Some(key) = Key::new(&name.name).filter(|_| is_deleted) else {
+    if !is_deleted {
         return Finalizer::Remove;
-    };
-    let houses = all.houses.iter();
-    let houses = houses.filter(|(house, of)| house.namespace == name.namespace && !of.is_let_go());
+    }
+    if all.sought.contains(name) && !is_over {
+        return Finalizer::Waits(Vec::new());
+    }
+    let houses = all.houses_beside(name).filter(|(_, of)| !of.is_let_go());
     let left = houses.map(|(house, _)| house).filter(|house| {
-        let Some(assigned) = assignment.houses.get(*house) else { return false };
-        let target = target(house);
+        let Some(house) = stored.get(*house) else { return false };
         // One that never held it is not waited for; of one that nobody has looked at yet, nobody knows.
-        let held = target.and_then(|target| target.held.as_ref());
-        let may_hold = held.is_none_or(|held| held.contains(&key));
-        (may_hold || selects(declared, all, house)) && !is_gone(&key, assigned, target)
+        let status = house.status.as_ref().filter(|status| status.is_written());
+        status.is_none_or(|status| status.of(&name.name).is_some())
     });
     ended(left.cloned().collect(), is_over)
 }
@@ -133,15 +134,10 @@ pub(super) fn is_gone(
     })
 }
 
-fn selects(declared: &Declared<CredentialSpec>, all: &Declarations, house: &ObjectName) -> bool {
-    let selector = Selector::try_from(declared.spec.target_selector.clone());
-    let labels = all.houses.get(house).map(|house| &house.labels);
-    selector.ok().zip(labels).is_some_and(|(selector, labels)| selector.matches(labels))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use jiff::Timestamp;
@@ -149,9 +145,9 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{DeletionWaits, Finalizer, of_credential};
-    use crate::kubernetes::assignment::tests::{assigned, declarations, name};
+    use crate::kubernetes::assignment::tests::{declarations, name};
     use crate::kubernetes::declared::Declarations;
-    use crate::status::{Mode, TargetStatus};
+    use crate::kubernetes::resources::HouseObject;
 
     fn deleted(changes: Json) -> Declarations {
         let mut all = declarations(&[("a", changes)]);
@@ -159,9 +155,24 @@ mod tests {
         all
     }
 
+    /// What becomes of the mark where the house has this status.
+    fn verdict_by(all: &Declarations, status: Json, is_over: bool) -> Finalizer {
+        let house: HouseObject = serde_json::from_value(json!({
+            "apiVersion": "appcred.io/v1alpha1",
+            "kind": "HomeAssistant",
+            "metadata": {"name": "cabin", "namespace": "ns"},
+            "spec": {"url": "http://cabin:8123", "tokenSecretRef": {"name": "t", "key": "t"}},
+            "status": status,
+        }))
+        .unwrap();
+        let stored = BTreeMap::from([(name("cabin"), Arc::new(house))]);
+        of_credential(&name("a"), &all.credentials[&name("a")], all, &stored, is_over)
+    }
+
+    /// The same, where it has the credential.
     fn verdict(all: &Declarations, is_over: bool) -> Finalizer {
-        let of = &all.credentials[&name("a")];
-        of_credential(&name("a"), of, (all, &assigned(all)), |_| None, is_over)
+        let listed = json!([{"name": "a", "state": "Deleting"}]);
+        verdict_by(all, json!({"observedGeneration": 1, "credentials": listed}), is_over)
     }
 
     #[test]
@@ -192,16 +203,17 @@ mod tests {
     }
 
     #[test]
-    fn a_house_that_nobody_has_looked_at_yet_may_hold_what_it_does_not_select() {
-        let all = deleted(json!({"targetSelector": {"matchLabels": {"ring": "2"}}}));
-        let (of, assignment) = (&all.credentials[&name("a")], assigned(&all));
-        let verdict =
-            |target| of_credential(&name("a"), of, (&all, &assignment), |_| target, false);
+    fn a_house_whose_status_nobody_has_written_may_hold_what_it_does_not_select() {
+        let mut all = deleted(json!({"targetSelector": {"matchLabels": {"ring": "2"}}}));
         let waits = Finalizer::Waits(vec![name("cabin")]);
-        assert_eq!(verdict(None), waits, "as after a restart");
-        let new = TargetStatus::new("http://cabin:8123".to_owned(), Mode::Repair);
-        assert_eq!(verdict(Some(&new)), waits);
-        let seen = TargetStatus { held: Some(BTreeSet::new()), ..new.clone() };
-        assert_eq!(verdict(Some(&seen)), Finalizer::Remove, "it was seen not to hold it");
+        for status in [json!(null), json!({}), json!({"credentials": []})] {
+            assert_eq!(verdict_by(&all, status, false), waits);
+        }
+        let none = json!({"observedGeneration": 1, "credentials": []});
+        assert_eq!(verdict_by(&all, none.clone(), false), Finalizer::Remove);
+        all.sought.insert(name("a"));
+        let is_sought = Finalizer::Waits(Vec::new());
+        assert_eq!(verdict_by(&all, none.clone(), false), is_sought, "it may be an earlier status");
+        assert_eq!(verdict_by(&all, none, true), Finalizer::Remove);
     }
 }

@@ -8,7 +8,8 @@
 //!  recovery.rs = the way back
 //! ```
 //!
-//! One replica acts at a time: replicas.rs says which.
+//! Each object is in a shard (shards.rs), and one replica acts for each of these: election.rs (pure) decides which,
+//! replicas.rs asks and writes the Leases for it, and freshness.rs sees that none acts by what was so before.
 //!
 //! project.rs needs none of this: it makes ConfigMaps and Secrets the files of a project, which is watched as a folder is.
 
@@ -18,14 +19,19 @@ mod conversion;
 mod declared;
 mod definitions;
 mod departure;
+mod election;
 mod error;
 mod farewell;
+mod freshness;
+mod house_target;
+mod object_watch;
 mod object_write;
 mod project;
 mod reader;
 mod recovery;
 mod replicas;
 mod resources;
+mod shards;
 #[cfg(test)]
 #[path = "../../tests/it/shelf.rs"]
 #[allow(dead_code, reason = "the integration tests use all of it")]
@@ -138,7 +144,7 @@ pub struct ControllerSettings {
     pub patience: Duration,
     /// The clock.
     pub clock: Clock,
-    /// Which Lease decides who acts; this process does where there is none.
+    /// Which Leases decide who acts; this process does where there are none.
     pub lease: Option<LeaseSettings>,
 }
 
@@ -162,12 +168,13 @@ pub fn begin(
     let ControllerSettings { scope, owner, patience, clock, lease } = settings;
     let client = &cluster.client;
     let news = Arc::new(Notify::new());
-    let (source, objects, declaring, mut tasks) = source::begin(client, &scope, Arc::clone(&news));
-    let (assigned, assigned_in) = watch::channel(None);
     let config = cluster.config.clone();
     let replicas = lease.map(|lease| Replicas::new(config, lease, clock, Arc::clone(&news)));
-    let acting = replicas.as_ref().map(Replicas::subscribe);
-    let reader = ClusterReader { owner, declaring, news, assigned, clock, acting };
+    let holders = replicas.as_ref().map(Replicas::subscribe);
+    let (source, objects, declaring, mut tasks) =
+        source::begin(client, &scope, holders.clone(), Arc::clone(&news));
+    let (assigned, assigned_in) = watch::channel(None);
+    let reader = ClusterReader { owner, declaring, news, assigned, clock, holders };
     let status = statuses.subscribe();
     let writer = Writer::new((client, objects), assigned_in, status, patience, clock);
     tasks.spawn(source.run(stop.clone()));

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::assignment::{ClusterAssignment, assign};
-use super::replicas::ActingReplica;
+use super::shards::{Acting, ShardHolder, ShardHolders};
 use super::source::Declaring;
 use super::writer::ClusterReading;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
-use crate::model::Owner;
+use crate::model::{Owner, counted};
 use crate::status::ManifestStatus;
 use crate::watch::{Clock, ReadSpecs, Reading};
 
@@ -22,8 +21,8 @@ pub struct ClusterReader {
     pub(super) news: Arc<Notify>,
     pub(super) assigned: watch::Sender<Option<Arc<ClusterReading>>>,
     pub(super) clock: Clock,
-    /// Who acts; this process where there is nobody else.
-    pub(super) acting: Option<watch::Receiver<ActingReplica>>,
+    /// Who acts for which shard; this process for all where there is nobody else.
+    pub(super) holders: Option<watch::Receiver<ShardHolders>>,
 }
 
 impl ClusterReader {
@@ -31,36 +30,9 @@ impl ClusterReader {
     pub async fn answered(&mut self) {
         // An error means that nobody will answer, which the first reading reports.
         drop(self.declaring.wait_for(Declaring::is_answer).await);
-        if let Some(acting) = &mut self.acting {
-            drop(acting.wait_for(|acting| *acting != ActingReplica::Unknown).await);
+        if let Some(holders) = &mut self.holders {
+            drop(holders.wait_for(ShardHolders::are_known).await);
         }
-    }
-}
-
-impl ClusterReader {
-    /// While another replica acts, nothing is done here, and nothing written.
-    fn at_rest(&self, read_at: Option<Timestamp>, acting: ActingReplica) -> Reading {
-        self.assigned.send_replace(None);
-        let mut manifests = ManifestStatus { read_at, ..ManifestStatus::default() };
-        let waits = match acting {
-            ActingReplica::Trouble(why) => {
-                manifests.blocker = Some(why);
-                None
-            }
-            ActingReplica::Other(name) => {
-                Some(format!("the replica {name} acts, and its status page has more"))
-            }
-            ActingReplica::Missing => {
-                Some("there is no Lease: whoever had one may act still".to_owned())
-            }
-            ActingReplica::Unknown | ActingReplica::This(_) => None,
-        };
-        if let Some(message) = waits {
-            let mut problems = Diagnostics::default();
-            problems.push(Diagnostic::warning(ProblemCode::Unreadable, message));
-            manifests.problems = Arc::new(problems);
-        }
-        Reading { specs: Some(BTreeMap::new()), manifests, ..Reading::default() }
     }
 }
 
@@ -78,24 +50,38 @@ impl ReadSpecs for ClusterReader {
                 ManifestStatus { read_at, blocker: Some(why), ..ManifestStatus::default() };
             return Reading { manifests, ..Reading::default() };
         };
-        let fence = match self.acting.as_ref().map(|acting| acting.borrow().clone()) {
-            None => None,
-            Some(ActingReplica::This(fence)) => Some(fence),
-            Some(other) => return self.at_rest(read_at, other),
-        };
+        let holders = self.holders.as_ref().map(|holders| holders.borrow().clone());
+        let of = |holders| Acting::of(holders, declared.as_of);
+        let acting = holders.as_ref().map_or(Acting::Alone, of);
+        let mut manifests = ManifestStatus { read_at, ..ManifestStatus::default() };
+        let mut problems = Diagnostics::default();
+        holders.iter().flat_map(whys).for_each(|why| problems.push(why));
+        if acting.is_nothing() {
+            // While only others act, nothing is done here, and nothing written.
+            self.assigned.send_replace(None);
+            manifests.blocker = holders.as_ref().and_then(trouble).map(str::to_owned);
+            manifests.problems = Arc::new(problems);
+            return Reading { specs: Some(BTreeMap::new()), manifests, ..Reading::default() };
+        }
         let mut assignment = assign(&declared, &self.owner);
-        assignment.specs.values_mut().for_each(|spec| spec.writing.fence.clone_from(&fence));
-        let manifests = ManifestStatus {
-            read_at,
-            files: declared.houses.len() + declared.credentials.len(),
-            entries: declared.credentials.len(),
-            problems: Arc::new(problems(&assignment, troubles)),
-            ..ManifestStatus::default()
-        };
-        let specs = std::mem::take(&mut assignment.specs);
-        let reading = ClusterReading { declared, assignment, fence };
+        let mut specs = std::mem::take(&mut assignment.specs);
+        let mut shared = BTreeMap::new();
+        for (name, house) in &declared.houses {
+            let (Some(fence), Some(mut spec)) =
+                (acting.for_object(&house.uid), specs.remove(&name.target()))
+            else {
+                continue;
+            };
+            spec.writing.fence = fence;
+            shared.insert(name.target(), spec);
+        }
+        add_problems(&assignment, troubles, &mut problems);
+        manifests.files = declared.houses.len() + declared.credentials.len();
+        manifests.entries = declared.credentials.len();
+        manifests.problems = Arc::new(problems);
+        let reading = ClusterReading { declared, assignment, acting };
         self.assigned.send_replace(Some(Arc::new(reading)));
-        Reading { specs: Some(specs), manifests, ..Reading::default() }
+        Reading { specs: Some(shared), manifests, ..Reading::default() }
     }
 
     fn changes(&self) -> Option<Arc<Notify>> {
@@ -107,14 +93,14 @@ impl ReadSpecs for ClusterReader {
 
 /// Objects in error: no other is held up by them, so they are warnings here. So is what keeps changes from being seen:
 /// what was declared before stays in force.
-fn problems(
+fn add_problems(
     assignment: &ClusterAssignment,
     troubles: BTreeMap<&'static str, String>,
-) -> Diagnostics {
+    problems: &mut Diagnostics,
+) {
     let houses = assignment.houses.iter().map(|(name, of)| ("HomeAssistant", name, &of.fault));
     let credentials = assignment.credentials.iter();
     let credentials = credentials.map(|(name, of)| ("ApplicationCredential", name, &of.fault));
-    let mut problems = Diagnostics::default();
     for why in troubles.into_values() {
         let message = format!("{why}; what was read before stays in force");
         problems.push(Diagnostic::warning(ProblemCode::Unreadable, message));
@@ -127,5 +113,33 @@ fn problems(
             problems.push(Diagnostic::warning(code, message));
         }
     }
-    problems
+}
+
+/// Why it cannot be found out who acts, where that is so for some shard.
+fn trouble(holders: &ShardHolders) -> Option<&str> {
+    holders.0.iter().find_map(|holder| match holder {
+        ShardHolder::Trouble(why) => Some(why.as_str()),
+        _ => None,
+    })
+}
+
+/// Why this replica does not act for all shards.
+fn whys(holders: &ShardHolders) -> Vec<Diagnostic> {
+    let mut whys: BTreeMap<String, usize> = BTreeMap::new();
+    for holder in &holders.0 {
+        let why = match holder {
+            ShardHolder::Trouble(why) | ShardHolder::Nobody(why) => why.clone(),
+            ShardHolder::Other(name) => {
+                format!("the replica {name} acts, and its status page has more")
+            }
+            ShardHolder::Unknown | ShardHolder::This(_) | ShardHolder::Leaving(_) => continue,
+        };
+        *whys.entry(why).or_default() += 1;
+    }
+    let of = |(why, count)| match holders.0.len() {
+        1 => why,
+        all => format!("for {count} of {}: {why}", counted(all, "shard")),
+    };
+    let problem = |why| Diagnostic::warning(ProblemCode::Unreadable, of(why));
+    whys.into_iter().map(problem).collect()
 }

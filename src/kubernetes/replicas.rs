@@ -1,66 +1,70 @@
-//! One replica acts at a time: the one that a Lease of the cluster names.
+//! One replica acts for each shard: the one that a Lease of the cluster names.
 //!
-//! Who holds the Lease sends a renewal every third of its duration. For two thirds of it after a renewal was sent that replica
-//! acts, and no longer, by a clock of its own. Another one takes it over that has seen no renewal for all of the duration,
-//! by its own clock too, so that no two clocks are compared; where there is no Lease, who had it is waited for as long,
-//! whether or not this replica knows of one. Of two that write at once, the version decides.
-//! All that is done in a thread of its own, with a connection of its own: however much work there is, the Lease is renewed.
+//! Who holds a Lease sends a renewal every third of its duration. For two thirds of it after the Leases were asked for and a
+//! renewal was sent that replica acts, and no longer, by a clock of its own. Another one takes it over that has seen no
+//! renewal for all of the duration, by its own clock too, so that no two clocks are compared; where there is no Lease, who
+//! had it is waited for as long, whether or not this replica knows of one. Of two that write at once, the version decides.
+//! All that is done in a thread of its own, with a connection of its own: however much work there is, Leases are renewed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::api::{Api, PostParams};
+use futures_util::{StreamExt, stream};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, Config, ResourceExt};
 use tokio::runtime::Builder;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::sleep;
 
+use super::election::{Election, Held, Leases, Step};
+use super::freshness::version;
+use super::shards::{ShardHolder, ShardHolders, Term};
 use super::{ClusterError, error};
+use crate::model::counted;
 use crate::target::{Fence, Stop, uptime};
 use crate::watch::Clock;
 
-/// What the Lease is called.
+/// What the first Lease is called, and all others before a number.
 const NAME: &str = "appcred";
+/// How often Leases are looked at while one lasts.
+const LOOKS: u32 = 9;
+/// So many Leases are written at once.
+const WRITTEN_AT_ONCE: usize = 8;
 
-/// Which Lease decides who acts.
+/// Which Leases decide who acts.
 #[derive(Clone, Debug)]
 pub struct LeaseSettings {
-    /// Where it is.
+    /// Where they are.
     pub namespace: String,
-    /// How long it lasts after a renewal.
+    /// How long one lasts after a renewal.
     pub duration: Duration,
     /// What this machine is called; in a pod, the pod.
     pub host: String,
+    /// How many shards there are, each with a Lease; one at least.
+    pub shards: usize,
 }
 
 impl LeaseSettings {
-    /// What it means that there is no Lease.
-    pub(super) fn missing(&self) -> String {
-        format!(
-            "there is no Lease {}/{NAME}: whoever had one may act for {} seconds still",
-            self.namespace,
-            self.duration.as_secs()
-        )
+    /// What the Lease of a shard is called.
+    pub(super) fn name(&self, shard: usize) -> String {
+        match shard {
+            0 => NAME.to_owned(),
+            _ => format!("{NAME}-{shard}"),
+        }
     }
-}
 
-/// Who acts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum ActingReplica {
-    /// Nobody knows yet.
-    #[default]
-    Unknown,
-    /// This one, as long as the fence is open. Each term has a fence of its own, which is never opened again.
-    This(Fence),
-    /// That one.
-    Other(String),
-    /// There is no Lease: somebody may have deleted it, and whoever had it does not know yet.
-    Missing,
-    /// It cannot be found out, for this reason.
-    Trouble(String),
+    /// What it means that there is no Lease of a shard.
+    pub(super) fn missing(&self) -> String {
+        let (namespace, seconds) = (&self.namespace, self.duration.as_secs());
+        let lease = match self.shards {
+            1 => format!("no Lease {namespace}/{NAME}"),
+            _ => format!("none of its Leases in {namespace}"),
+        };
+        format!("there is {lease}: whoever had one may act for {seconds} seconds still")
+    }
 }
 
 /// Takes part in who acts.
@@ -68,25 +72,12 @@ pub struct Replicas {
     config: Config,
     settings: LeaseSettings,
     clock: Clock,
-    /// What no other replica is called.
-    identity: String,
-    acting: watch::Sender<ActingReplica>,
-    /// Notified whenever another replica acts.
+    election: Election,
+    holders: watch::Sender<ShardHolders>,
+    /// Notified whenever another replica acts for a shard.
     news: Arc<Notify>,
-    /// The Lease as this replica wrote it last.
-    held: Option<Lease>,
-    /// The Lease of another one, as it was seen last.
-    seen: Option<SeenLease>,
-}
-
-/// The Lease of another replica.
-struct SeenLease {
-    holder: String,
-    /// None where it is not there any more.
-    version: Option<String>,
-    /// Since when it is so.
-    since: Duration,
-    lasts: Duration,
+    /// When the Lease of each shard was renewed last.
+    renewed: Vec<Duration>,
 }
 
 impl Replicas {
@@ -96,23 +87,23 @@ impl Replicas {
         clock: Clock,
         news: Arc<Notify>,
     ) -> Self {
+        let holders = ShardHolders(vec![ShardHolder::Unknown; settings.shards]);
         Self {
             config,
-            identity: format!("{}_{:016x}", settings.host, fastrand::u64(..)),
+            renewed: vec![Duration::ZERO; settings.shards],
+            election: Election::new(settings.clone()),
             settings,
             clock,
-            acting: watch::Sender::new(ActingReplica::Unknown),
+            holders: watch::Sender::new(holders),
             news,
-            held: None,
-            seen: None,
         }
     }
 
-    pub(super) fn subscribe(&self) -> watch::Receiver<ActingReplica> {
-        self.acting.subscribe()
+    pub(super) fn subscribe(&self) -> watch::Receiver<ShardHolders> {
+        self.holders.subscribe()
     }
 
-    /// Takes part in a thread of its own until it is to end, and gives the Lease back then: nothing may be in flight
+    /// Takes part in a thread of its own until it is to end, and gives the Leases back then: nothing may be in flight
     /// any more. Answers when it has ended; there is no answer where it has crashed.
     pub fn start(self, end: Stop) -> oneshot::Receiver<Result<(), ClusterError>> {
         let (answer, ended) = oneshot::channel();
@@ -120,7 +111,7 @@ impl Replicas {
         // Without a thread there is no answer either.
         let spawned = thread.spawn(move || drop(answer.send(self.run_alone(end))));
         if let Err(why) = spawned {
-            tracing::error!("cannot start a thread for the Lease: {why}");
+            tracing::error!("cannot start a thread for the Leases: {why}");
         }
         ended
     }
@@ -138,192 +129,287 @@ impl Replicas {
     }
 
     pub(super) async fn run(mut self, api: &Api<Lease>, end: Stop) {
-        let Self { settings: LeaseSettings { duration, .. }, .. } = self;
         loop {
-            let sent = uptime();
-            // An attempt that gets no answer leaves time for another one before the term is over.
-            let taken = error::within(duration / 6, self.take(api)).await;
-            self.record(taken, sent);
-            let pause = self.pause(sent, uptime());
+            let asked = uptime();
+            let is_done = self.round(api, asked).await;
+            let pause = self.pause(is_done, asked, uptime());
             if end.run_until_cancelled(sleep(pause)).await.is_none() {
                 break;
             }
         }
-        if let Some(fence) = self.fence() {
-            fence.close();
-            if let Err(why) = error::within(duration / 3, self.give_back(api)).await {
-                tracing::debug!("cannot give the Lease back: {}", error::in_words(&why));
+        self.give_back(api).await;
+    }
+
+    /// Looks at all Leases, and writes those that are to be written. Answers whether all of that was done.
+    async fn round(&mut self, api: &Api<Lease>, asked: Duration) -> bool {
+        // An attempt that gets no answer leaves time for another one before a term is over.
+        let limit = self.settings.duration / 6;
+        let leases = match error::within(limit, self.read(api)).await {
+            Ok(leases) => leases,
+            Err(why) => {
+                self.election.not_read(uptime());
+                let holders = (0..self.settings.shards).map(|shard| self.failed(shard, &why));
+                let holders = ShardHolders(holders.collect());
+                self.record(holders);
+                return false;
             }
-        }
+        };
+        let now = uptime();
+        let held: Vec<Held> =
+            (0..self.settings.shards).map(|shard| self.held(shard, now)).collect();
+        let steps = self.election.steps(&leases, &held, (now, (self.clock)()));
+        let writes: Vec<(usize, Option<Lease>)> =
+            steps.iter().map(|step| step.lease().cloned()).enumerate().collect();
+        let written = stream::iter(writes).map(|(shard, lease)| async move {
+            let lease = lease?;
+            Some((shard, error::within(limit, write(api, &lease)).await))
+        });
+        let written: Vec<_> = written.buffer_unordered(WRITTEN_AT_ONCE).collect().await;
+        let mut written: BTreeMap<usize, kube::Result<Lease>> =
+            written.into_iter().flatten().collect();
+        let is_done = written.values().all(Result::is_ok);
+        let steps = steps.into_iter().enumerate();
+        let holders =
+            steps.map(|(shard, step)| self.ended(shard, step, written.remove(&shard), asked));
+        let holders = ShardHolders(holders.collect());
+        self.record(holders);
+        is_done
     }
 
-    /// How long to wait after an attempt that was sent then: a renewal follows the one before it, not the answer to that.
-    fn pause(&self, sent: Duration, now: Duration) -> Duration {
-        let Self { settings: LeaseSettings { duration, .. }, .. } = self;
-        match (self.fence(), &self.held) {
-            (Some(_), Some(_)) => (sent + *duration / 3).saturating_sub(now),
-            // A renewal has failed, and there is little time.
-            (Some(_), None) => *duration / 15,
-            (None, _) => *duration / 8,
-        }
+    /// What there is of the Leases.
+    async fn read(&self, api: &Api<Lease>) -> kube::Result<Leases> {
+        let number = |lease: &Lease| {
+            (0..self.settings.shards).find(|shard| self.settings.name(*shard) == lease.name_any())
+        };
+        let all = match self.settings.shards {
+            1 => api.get_opt(NAME).await?.into_iter().collect(),
+            _ => api.list(&ListParams::default()).await?.items,
+        };
+        Ok(all.into_iter().filter_map(|lease| Some((number(&lease)?, lease))).collect())
     }
 
-    /// The fence of this replica's term, where that is on.
-    fn fence(&self) -> Option<Fence> {
-        match &*self.acting.borrow() {
-            ActingReplica::This(fence) => Some(fence.clone()),
+    fn holder(&self, shard: usize) -> ShardHolder {
+        self.holders.borrow().0[shard].clone()
+    }
+
+    /// The term of this replica, where that is on.
+    fn term(&self, shard: usize) -> Option<Term> {
+        match self.holder(shard) {
+            // One that is over stays so, whatever is heard of it later.
+            ShardHolder::This(term) | ShardHolder::Leaving(term) => {
+                Some(term).filter(|term| term.fence.is_open())
+            }
             _ => None,
         }
     }
 
-    /// Records what came of an attempt: none where this replica has the Lease, or else who has.
-    fn record(&mut self, taken: kube::Result<Option<ActingReplica>>, sent: Duration) {
-        if let (Err(_), Some(SeenLease { version: None, since, .. })) = (&taken, &mut self.seen) {
-            // There may have been one since it was seen that there is none.
-            *since = uptime();
+    fn held(&self, shard: usize, now: Duration) -> Held {
+        let duration = self.settings.duration;
+        Held {
+            is_on: self.term(shard).is_some(),
+            is_due: now + duration / LOOKS / 2 >= self.renewed[shard] + duration / 3,
+            is_leaving: matches!(self.holder(shard), ShardHolder::Leaving(_)),
         }
-        let until = sent + self.settings.duration * 2 / 3;
-        // A term that is over stays so, whatever is heard of it later.
-        let term = self.fence().filter(Fence::is_open);
-        let new = match (taken, term) {
-            (Ok(None), term) => {
-                let fence = term.unwrap_or_default();
-                fence.open_until(until);
-                ActingReplica::This(fence)
-            }
-            (Ok(Some(other)), _) => other,
-            (Err(_), Some(fence)) => ActingReplica::This(fence),
-            // Another one was faster; the next look says which.
-            (Err(kube::Error::Api(status)), None) if status.code == 409 => ActingReplica::Unknown,
-            (Err(why), None) => ActingReplica::Trouble(self.trouble(&why)),
+    }
+
+    /// Whose a shard is after a step.
+    fn ended(
+        &mut self,
+        shard: usize,
+        step: Step,
+        written: Option<kube::Result<Lease>>,
+        asked: Duration,
+    ) -> ShardHolder {
+        let lease = match written {
+            Some(Err(why)) => return self.failed(shard, &why),
+            Some(Ok(lease)) => Some(lease),
+            None => None,
         };
-        let before = self.acting.borrow().clone();
-        if before == new {
-            return;
+        let term = self.term(shard);
+        match step {
+            Step::Take(_) => {
+                let of = lease.and_then(|lease| lease.metadata.resource_version);
+                let new = || Term { fence: Fence::default(), begun: version(of.as_deref()) };
+                let term = term.unwrap_or_else(new);
+                self.renewed[shard] = asked;
+                term.fence.open_until(asked + self.settings.duration * 2 / 3);
+                ShardHolder::This(term)
+            }
+            Step::Reserve(_, why) => {
+                self.election.reserved(uptime());
+                ShardHolder::Nobody(why)
+            }
+            Step::Keep => term.map_or(ShardHolder::Unknown, ShardHolder::This),
+            Step::Leave => term.map_or(ShardHolder::Unknown, ShardHolder::Leaving),
+            Step::HandOver(_, other) | Step::Other(other) | Step::Ask(_, other) => {
+                ShardHolder::Other(other)
+            }
+            Step::Nobody(why) => ShardHolder::Nobody(why),
         }
-        if let ActingReplica::This(fence) = &before {
-            fence.close();
-            tracing::warn!("this replica no longer acts");
+    }
+
+    /// Whose a shard is after an attempt that failed.
+    fn failed(&self, shard: usize, why: &kube::Error) -> ShardHolder {
+        match (why, self.holder(shard)) {
+            (_, ShardHolder::This(term)) if term.fence.is_open() => ShardHolder::This(term),
+            (_, ShardHolder::Leaving(term)) if term.fence.is_open() => ShardHolder::Leaving(term),
+            // Another one was faster; the next look says which.
+            (kube::Error::Api(status), _) if status.code == 409 => ShardHolder::Unknown,
+            _ => ShardHolder::Trouble(self.trouble(why)),
         }
-        match &new {
-            ActingReplica::This(_) => tracing::info!("this replica acts: {}", self.identity),
-            ActingReplica::Other(other) => tracing::info!("the replica {other} acts"),
-            ActingReplica::Missing => tracing::info!("{}", self.settings.missing()),
-            ActingReplica::Trouble(why) => tracing::error!("{why}"),
-            ActingReplica::Unknown => {}
-        }
-        self.acting.send_replace(new);
-        self.news.notify_one();
     }
 
     fn trouble(&self, why: &kube::Error) -> String {
+        let verbs = match self.settings.shards {
+            1 => "get, create and update it",
+            _ => "list, create and update Leases",
+        };
         let help = match why {
             kube::Error::Api(status) if status.code == 403 => {
-                ": give the service account the rights to get, create and update it, or run one replica with --no-lease"
+                format!(
+                    ": give the service account the rights to {verbs}, or run one replica with --no-lease"
+                )
             }
-            _ => "",
+            _ => String::new(),
         };
         let at = format!("{}/{NAME}", self.settings.namespace);
         let why = error::in_words(why);
         format!("nothing is done, since the Lease {at} cannot be taken: {why}{help}")
     }
 
-    /// Takes or renews the Lease. Answers who else acts.
-    async fn take(&mut self, api: &Api<Lease>) -> kube::Result<Option<ActingReplica>> {
-        let lease = match self.held.take() {
-            Some(lease) => Some(lease),
-            None => api.get_opt(NAME).await?,
-        };
-        let Some(mut lease) = lease else {
-            if self.is_waited_for() {
-                return Ok(Some(ActingReplica::Missing));
+    /// How long to wait after a round that asked then: a renewal follows the one before it, not the answer to that.
+    fn pause(&self, is_done: bool, asked: Duration, now: Duration) -> Duration {
+        let LeaseSettings { duration, shards, .. } = self.settings;
+        let is_on = |shard| self.term(shard).is_some();
+        let on = (0..shards).filter(|shard| is_on(*shard)).count();
+        match is_done {
+            // There is little time.
+            false if on > 0 => duration / 15,
+            // Nobody else can do anything meanwhile.
+            true if shards == 1 && on == 1 => (asked + duration / 3).saturating_sub(now),
+            _ => duration / LOOKS,
+        }
+    }
+
+    /// Records who acts, and ends the terms that are over.
+    fn record(&self, new: ShardHolders) {
+        let before = self.holders.borrow().clone();
+        if before == new {
+            return;
+        }
+        for (before, new) in before.0.iter().zip(&new.0) {
+            if let (ShardHolder::This(term) | ShardHolder::Leaving(term), now) = (before, new)
+                && !matches!(now, ShardHolder::This(new) | ShardHolder::Leaving(new) if new == term)
+            {
+                term.fence.close();
             }
-            let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
-            let lease = Lease { metadata, spec: Some(self.spec(None)) };
-            self.held = Some(api.create(&PostParams::default(), &lease).await?);
-            self.seen = None;
-            return Ok(None);
-        };
-        if let Some(other) = self.other(&lease) {
-            return Ok(Some(ActingReplica::Other(other)));
         }
-        lease.spec = Some(self.spec(lease.spec.take()));
-        self.held = Some(api.replace(NAME, &PostParams::default(), &lease).await?);
-        self.seen = None;
-        Ok(None)
+        self.log(&before, &new);
+        self.holders.send_replace(new);
+        self.news.notify_one();
     }
 
-    /// Who else has a Lease; nobody where it was given back, or not renewed for its duration.
-    fn other(&mut self, lease: &Lease) -> Option<String> {
-        let spec = lease.spec.as_ref();
-        let holder = spec.and_then(|spec| spec.holder_identity.as_ref());
-        let holder = holder.filter(|holder| !holder.is_empty() && **holder != self.identity);
-        let Some((spec, holder)) = spec.zip(holder) else {
-            self.seen = None;
-            return None;
-        };
-        let lasts = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        let lasts = lasts.map_or(self.settings.duration, Duration::from_secs);
-        // Who is to act for longer than this one is waited for.
-        let lasts = lasts.max(self.settings.duration);
-        let version = Some(lease.resource_version().unwrap_or_default());
-        self.waited_for(holder.clone(), version, lasts)
-    }
-
-    /// Whether somebody else may act still although there is no Lease. Within a term of this replica nobody does: who
-    /// comes then waits.
-    fn is_waited_for(&mut self) -> bool {
-        if self.fence().is_some_and(|fence| fence.is_open()) {
-            return false;
+    /// Logs what differs, in a line for each kind of it.
+    fn log(&self, before: &ShardHolders, new: &ShardHolders) {
+        let mut lines: BTreeMap<(LogLine, String), Vec<usize>> = BTreeMap::new();
+        for (shard, (before, new)) in before.0.iter().zip(&new.0).enumerate() {
+            if before == new {
+                continue;
+            }
+            let mut add = |line, text: &str| {
+                lines.entry((line, text.to_owned())).or_default().push(shard);
+            };
+            if let (ShardHolder::This(_), true) = (before, !matches!(new, ShardHolder::Leaving(_)))
+            {
+                add(LogLine::Ends, "");
+            }
+            match new {
+                ShardHolder::This(_) => add(LogLine::Acts, self.election.identity()),
+                ShardHolder::Leaving(_) => add(LogLine::HandsOver, ""),
+                ShardHolder::Other(other) => add(LogLine::Other, other),
+                ShardHolder::Nobody(why) => add(LogLine::Nobody, why),
+                ShardHolder::Trouble(why) => add(LogLine::Trouble, why),
+                ShardHolder::Unknown => {}
+            }
         }
-        let seen = self.seen.as_ref();
-        let (holder, lasts) = seen.map_or_else(
-            || (String::new(), self.settings.duration),
-            |of| (of.holder.clone(), of.lasts),
-        );
-        self.waited_for(holder, None, lasts).is_some()
-    }
-
-    /// That holder, as long as its Lease was not seen unchanged for its duration.
-    fn waited_for(
-        &mut self,
-        holder: String,
-        version: Option<String>,
-        lasts: Duration,
-    ) -> Option<String> {
-        let now = uptime();
-        let since = match &self.seen {
-            Some(seen) if seen.version == version => seen.since,
-            _ => now,
-        };
-        let is_over = now.saturating_sub(since) >= lasts;
-        self.seen = Some(SeenLease { holder: holder.clone(), version, since, lasts });
-        (!is_over).then_some(holder)
-    }
-
-    /// The Lease of this replica, after that of another one or an earlier one of its own.
-    fn spec(&self, before: Option<LeaseSpec>) -> LeaseSpec {
-        let now = MicroTime((self.clock)());
-        let before = before.unwrap_or_default();
-        let is_ours = before.holder_identity.as_ref() == Some(&self.identity);
-        let transitions = before.lease_transitions.unwrap_or_default();
-        LeaseSpec {
-            holder_identity: Some(self.identity.clone()),
-            lease_duration_seconds: i32::try_from(self.settings.duration.as_secs()).ok(),
-            acquire_time: before.acquire_time.filter(|_| is_ours).or_else(|| Some(now.clone())),
-            renew_time: Some(now),
-            lease_transitions: Some(transitions.saturating_add(i32::from(!is_ours))),
-            ..before
+        for ((line, text), shards) in lines {
+            let shards = self.in_words(&shards);
+            match line {
+                LogLine::Ends => tracing::warn!("this replica no longer acts{shards}"),
+                LogLine::HandsOver => {
+                    tracing::info!("this replica hands over what it acts{shards}")
+                }
+                LogLine::Acts => tracing::info!("this replica acts{shards}: {text}"),
+                LogLine::Other => tracing::info!("the replica {text} acts{shards}"),
+                LogLine::Nobody if shards.is_empty() => tracing::info!("{text}"),
+                LogLine::Nobody => tracing::info!("nobody here acts{shards}: {text}"),
+                LogLine::Trouble => tracing::error!("{text}"),
+            }
         }
     }
 
-    async fn give_back(&mut self, api: &Api<Lease>) -> kube::Result<()> {
-        let Some(mut lease) = self.held.take() else { return Ok(()) };
-        let spec = lease.spec.get_or_insert_default();
-        spec.holder_identity = Some(String::new());
-        api.replace(NAME, &PostParams::default(), &lease).await?;
-        tracing::info!("the Lease is given back");
-        Ok(())
+    /// For which shards; nothing where there is only one.
+    fn in_words(&self, shards: &[usize]) -> String {
+        match (self.settings.shards, shards) {
+            (1, _) => String::new(),
+            (all, [one]) => format!(" for the shard {one} of {all}"),
+            (all, _) => {
+                let shards: Vec<String> = shards.iter().map(ToString::to_string).collect();
+                format!(" for the shards {} of {all}", shards.join(", "))
+            }
+        }
+    }
+
+    async fn give_back(&self, api: &Api<Lease>) {
+        let holders = self.holders.borrow().0.clone();
+        let terms = holders.iter().map(|holder| match holder {
+            ShardHolder::This(term) | ShardHolder::Leaving(term) => Some(term),
+            _ => None,
+        });
+        let terms: Vec<Option<&Term>> = terms.collect();
+        terms.iter().flatten().for_each(|term| term.fence.close());
+        if terms.iter().all(Option::is_none) {
+            return;
+        }
+        let given_back = async {
+            let mut leases = self.read(api).await?;
+            let mut count = 0;
+            for (shard, lease) in &mut leases {
+                let Some(spec) = lease.spec.as_mut().filter(|_| terms[*shard].is_some()) else {
+                    continue;
+                };
+                if spec.holder_identity.as_deref() == Some(self.election.identity()) {
+                    spec.holder_identity = Some(String::new());
+                    write(api, lease).await?;
+                    count += 1;
+                }
+            }
+            kube::Result::Ok(count)
+        };
+        match error::within(self.settings.duration / 3, given_back).await {
+            Ok(1) => tracing::info!("the Lease is given back"),
+            Ok(count) => tracing::info!("{} are given back", counted(count, "Lease")),
+            Err(why) => tracing::debug!("cannot give back a Lease: {}", error::in_words(&why)),
+        }
+    }
+}
+
+/// What is logged of a shard.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum LogLine {
+    Ends,
+    HandsOver,
+    Acts,
+    Other,
+    Nobody,
+    Trouble,
+}
+
+async fn write(api: &Api<Lease>, lease: &Lease) -> kube::Result<Lease> {
+    let parameters = PostParams::default();
+    match lease.metadata.resource_version {
+        None => api.create(&parameters, lease).await,
+        Some(_) => api.replace(&lease.name_any(), &parameters, lease).await,
     }
 }
 
@@ -333,119 +419,73 @@ mod tests {
     use std::time::Duration;
 
     use jiff::Timestamp;
-    use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+    use k8s_openapi::api::coordination::v1::Lease;
     use kube::Config;
     use tokio::sync::Notify;
 
-    use super::{ActingReplica, LeaseSettings, Replicas};
+    use super::{LeaseSettings, Replicas};
+    use crate::kubernetes::election::Step;
+    use crate::kubernetes::shards::{ShardHolder, ShardHolders};
     use crate::target::{Fence, uptime};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn replicas(duration: Duration) -> Replicas {
         let api = "http://127.0.0.1:9".parse().unwrap();
-        let settings = LeaseSettings { namespace: "ns".into(), duration, host: "pod".into() };
+        let settings =
+            LeaseSettings { namespace: "ns".into(), duration, host: "pod".into(), shards: 1 };
         Replicas::new(Config::new(api), settings, || Timestamp::UNIX_EPOCH, Arc::new(Notify::new()))
     }
 
-    fn lease(holder: &str, version: &str, seconds: i32) -> Lease {
-        let mut lease = Lease::default();
-        lease.metadata.resource_version = Some(version.to_owned());
-        lease.spec = Some(LeaseSpec {
-            holder_identity: Some(holder.to_owned()),
-            lease_duration_seconds: Some(seconds),
-            ..LeaseSpec::default()
-        });
-        lease
+    fn lost() -> kube::Error {
+        kube::Error::LinesCodecMaxLineLengthExceeded
     }
 
-    #[tokio::test]
-    async fn a_lease_is_over_once_it_was_seen_unchanged_for_its_duration() {
-        let mut of = replicas(Duration::from_secs(15));
-        let mut other = |holder, version, ago: Option<u64>| {
-            if let (Some(seen), Some(ago)) = (&mut of.seen, ago) {
-                seen.since = uptime() - Duration::from_secs(ago);
-            }
-            of.other(&lease(holder, version, 15))
+    /// What is recorded after its only Lease was written, or that has failed.
+    fn record(of: &mut Replicas, written: kube::Result<Lease>, asked: Duration) {
+        let holder = match written {
+            Ok(lease) => of.ended(0, Step::Take(Box::default()), Some(Ok(lease)), asked),
+            Err(why) => of.failed(0, &why),
         };
-        let somebody = Some("b".to_owned());
-        assert_eq!(other("b", "1", None), somebody, "however long ago it says it was renewed");
-        assert_eq!(other("b", "1", Some(14)), somebody);
-        assert_eq!(other("b", "2", Some(16)), somebody, "it was renewed");
-        assert_eq!(other("b", "2", Some(16)), None);
-        assert_eq!(other("", "3", None), None, "it was given back");
-        let own = of.identity.clone();
-        assert_eq!(of.other(&lease(&own, "4", 15)), None);
-        of.other(&lease("b", "5", 60));
-        of.seen.as_mut().unwrap().since = uptime() - Duration::from_secs(30);
-        assert_eq!(of.other(&lease("b", "5", 60)), Some("b".to_owned()), "it acts for longer");
+        of.record(ShardHolders(vec![holder]));
     }
 
-    #[tokio::test]
-    async fn a_lease_that_somebody_deletes_is_taken_once_its_holder_has_stopped() {
-        let mut of = replicas(Duration::from_secs(15));
-        let since = |of: &mut Replicas, ago: u64| {
-            of.seen.as_mut().unwrap().since = uptime() - Duration::from_secs(ago);
-        };
-        assert!(of.is_waited_for(), "somebody may have had one whom nobody here has seen");
-        since(&mut of, 14);
-        assert!(of.is_waited_for());
-        since(&mut of, 15);
-        assert!(!of.is_waited_for());
-        of.other(&lease("b", "1", 60));
-        since(&mut of, 3600);
-        assert!(of.is_waited_for(), "it was renewed just before, maybe");
-        since(&mut of, 59);
-        assert!(of.is_waited_for(), "that one acts for longer");
-        since(&mut of, 60);
-        let answers = [false, true].map(|is_lost| {
-            if is_lost {
-                of.record(Err(kube::Error::LinesCodecMaxLineLengthExceeded), uptime());
-            }
-            of.is_waited_for()
-        });
-        assert_eq!(answers, [false, true], "one may have come and gone while nobody looked");
-        of.seen = None;
-        of.record(Ok(None), uptime());
-        assert!(!of.is_waited_for(), "within a term of its own");
-        of.fence().unwrap().close();
-        assert!(of.is_waited_for(), "another one may have begun since");
+    fn fence(of: &Replicas) -> Option<Fence> {
+        of.term(0).map(|term| term.fence)
     }
 
     #[tokio::test]
     async fn a_renewal_is_sent_a_third_after_the_one_before_however_late_the_answer_was() {
         let mut of = replicas(Duration::from_secs(15));
-        let sent = uptime();
-        of.record(Ok(None), sent);
-        of.held = Some(Lease::default());
-        let pause = |of: &Replicas, answered| of.pause(sent, sent + Duration::from_secs(answered));
-        assert_eq!(pause(&of, 0), Duration::from_secs(5));
-        assert_eq!(pause(&of, 2), Duration::from_secs(3));
-        assert_eq!(pause(&of, 6), Duration::ZERO);
-        of.held = None;
-        assert_eq!(pause(&of, 2), Duration::from_secs(1), "it has failed");
+        let asked = uptime();
+        record(&mut of, Ok(Lease::default()), asked);
+        let pause =
+            |is_done, answered| of.pause(is_done, asked, asked + Duration::from_secs(answered));
+        assert_eq!(pause(true, 0), Duration::from_secs(5));
+        assert_eq!(pause(true, 2), Duration::from_secs(3));
+        assert_eq!(pause(true, 6), Duration::ZERO);
+        assert_eq!(pause(false, 2), Duration::from_secs(1), "it has failed");
     }
 
     #[tokio::test]
     async fn a_term_that_is_over_is_never_opened_again() {
         let mut of = replicas(HOUR);
-        let lost = || Err(kube::Error::LinesCodecMaxLineLengthExceeded);
-        of.record(Ok(None), uptime());
-        let first = of.fence().unwrap();
+        record(&mut of, Ok(Lease::default()), uptime());
+        let first = fence(&of).unwrap();
         assert!(first.is_open());
-        of.record(lost(), uptime());
-        assert_eq!(of.fence().as_ref(), Some(&first), "there is time left");
+        record(&mut of, Err(lost()), uptime());
+        assert_eq!(fence(&of).as_ref(), Some(&first), "there is time left");
         // As after a long stop of the process: the renewal was sent before.
         first.open_until(uptime());
-        of.record(lost(), uptime());
-        assert!(matches!(&*of.acting.borrow(), ActingReplica::Trouble(_)));
-        of.record(Ok(None), uptime());
-        let second = of.fence().unwrap();
+        record(&mut of, Err(lost()), uptime());
+        assert!(matches!(of.holder(0), ShardHolder::Trouble(_)));
+        record(&mut of, Ok(Lease::default()), uptime());
+        let second = fence(&of).unwrap();
         assert!(second.is_open() && second != first && !first.is_open());
-        of.record(Ok(Some(ActingReplica::Other("b".to_owned()))), uptime());
-        assert!(!second.is_open() && of.fence().is_none());
+        of.record(ShardHolders(vec![ShardHolder::Other("b".to_owned())]));
+        assert!(!second.is_open() && fence(&of).is_none());
         of.settings.duration = Duration::from_secs(1);
-        of.record(Ok(None), Duration::ZERO);
-        assert!(!of.fence().as_ref().is_some_and(Fence::is_open), "it was sent long ago");
+        record(&mut of, Ok(Lease::default()), Duration::ZERO);
+        assert!(fence(&of).is_none(), "it was sent long ago");
     }
 }

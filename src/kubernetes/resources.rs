@@ -263,6 +263,16 @@ impl HouseStatus {
     pub(super) fn listed(&self) -> BTreeMap<String, ListedAs> {
         self.credentials.iter().map(|of| (of.name.clone(), of.listed_as())).collect()
     }
+
+    /// What it has of the credential of this name.
+    pub(super) fn of(&self, credential: &str) -> Option<&HeldStatus> {
+        self.credentials.iter().find(|of| of.name == credential)
+    }
+
+    /// Whether it says how the Home Assistant is; one that was lost, or never written, does not.
+    pub(super) fn is_written(&self) -> bool {
+        self.observed_generation.is_some()
+    }
 }
 
 /// How a credential is in one Home Assistant.
@@ -273,6 +283,9 @@ pub(super) struct HeldStatus {
     pub(super) name: String,
     /// Of which generation of that this is; nothing where it is not wanted there, or cannot be.
     pub(super) observed_generation: Option<i64>,
+    /// The annotation `appcred.io/reconcile-at` of that of which this is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) last_handled_reconcile_at: Option<String>,
     /// `Synced`, `ConsentRequired`, `Pending`, `Deleting`, `Suspended`, `Withheld` or `SetUpFailed`.
     pub(super) state: String,
     /// Why, where there is more to say.

@@ -1,5 +1,5 @@
 //! An API server of a simulated cluster, in this process: lists, watches and writes as Kubernetes means them, and what goes
-//! wrong between it and who asks. It knows who has the Lease, and notes each write of a replica that must not write.
+//! wrong between it and who asks. It knows who has which Lease, and notes each write of a replica that must not write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,9 +17,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::READ_TIMEOUT;
+use super::replicas::LeaseSettings;
+use super::shards::shard_of;
 
 pub(super) const NAMESPACE: &str = "ns";
-/// How long the Lease lasts.
+/// How long a Lease lasts.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
 /// A watch ends by itself after this.
 const WATCHED: Duration = Duration::from_secs(290);
@@ -40,8 +42,12 @@ pub(super) struct ApiState {
     pub(super) faults: u32,
     /// Replicas of which nothing arrives, and who hear nothing.
     pub(super) cut_off: BTreeSet<usize>,
-    /// Who wrote the Lease last, and when.
-    term: Option<(usize, Instant)>,
+    /// Who wrote each Lease last for itself, and when.
+    terms: BTreeMap<String, (usize, Instant)>,
+    /// How many shards there are by the first Lease, and since when.
+    shards: (String, Instant),
+    /// How many shards there are by each replica.
+    pub(super) shards_of: BTreeMap<usize, usize>,
     pub(super) requests: usize,
     /// Of all but Leases.
     pub(super) writes: usize,
@@ -136,7 +142,9 @@ impl ApiServer {
             known_from: 0,
             faults: 0,
             cut_off: BTreeSet::new(),
-            term: None,
+            terms: BTreeMap::new(),
+            shards: (String::new(), Instant::now()),
+            shards_of: BTreeMap::new(),
             requests: 0,
             writes: 0,
             violations: Vec::new(),
@@ -168,7 +176,15 @@ impl ApiServer {
             state.requests += 1;
             if asked.is_write() && asked.plural != "leases" {
                 state.writes += 1;
-                state.check(replica, &format!("{} {:?}", asked.method, asked.key()));
+                let uid = asked.body["metadata"]["uid"].as_str().map(str::to_owned);
+                // Of an event, the object is what counts.
+                let about = asked.body["regarding"]["uid"].as_str().map(str::to_owned);
+                let what = format!("{} {:?}", asked.method, asked.key());
+                match about.or(uid) {
+                    Some(uid) => state.check(replica, &what, &uid),
+                    // One that goes on has no more in it than that.
+                    None => assert_eq!(asked.plural, "events", "{what}"),
+                }
             }
             state.fate(replica)
         };
@@ -278,11 +294,16 @@ impl ApiServer {
 
 impl ApiState {
     /// Notes a write of a replica that must know that it may not write any more.
-    pub(super) fn check(&mut self, replica: usize, what: &str) {
+    pub(super) fn check(&mut self, replica: usize, what: &str, uid: &str) {
         let latest = LEASE * 2 / 3;
-        match self.term {
-            Some((acting, at)) if acting == replica && at.elapsed() <= latest => {}
-            term => self.violations.push(format!("replica {replica} {what} in the term {term:?}")),
+        let shards = self.shards_of[&replica];
+        let term = self.terms.get(&lease_name(shard_of(uid, shards)));
+        let is_on = term.is_some_and(|(acting, at)| *acting == replica && at.elapsed() <= latest);
+        let (number, since) = &self.shards;
+        if !is_on || *number != shards.to_string() && since.elapsed() > latest {
+            let state =
+                format!("{term:?} of {shards} shards, {number} since {:?}", since.elapsed());
+            self.violations.push(format!("replica {replica} {what} in the term {state}"));
         }
     }
 
@@ -364,7 +385,10 @@ impl ApiState {
         }
         let mut new = held.clone();
         match (asked.method == Method::PUT, asked.is_status) {
-            (true, _) => new["spec"] = asked.body["spec"].clone(),
+            (true, _) => {
+                new["spec"] = asked.body["spec"].clone();
+                new["metadata"]["annotations"] = asked.body["metadata"]["annotations"].clone();
+            }
             (_, true) => merge(&mut new["status"], &asked.body["status"]),
             (_, false) => merge(&mut new, &asked.body),
         }
@@ -383,11 +407,30 @@ impl ApiState {
     }
 
     fn written(&mut self, replica: usize, key: &(String, String)) {
-        if key.0 == "leases" {
-            let is_given_back = self.objects[key]["spec"]["holderIdentity"] == "";
-            self.term = (!is_given_back).then(|| (replica, Instant::now()));
+        if key.0 != "leases" {
+            return;
+        }
+        let lease = &self.objects[key];
+        let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
+        let is_its_own = holder.starts_with(&format!("replica-{replica}_"));
+        if is_its_own {
+            self.terms.insert(key.1.clone(), (replica, Instant::now()));
+        } else if self.terms.get(&key.1).is_some_and(|(acting, _)| *acting == replica) {
+            // It is given back, or handed over.
+            self.terms.remove(&key.1);
+        }
+        let number = lease["metadata"]["annotations"]["appcred.io/shards"].as_str();
+        let number = number.unwrap_or_default();
+        if key.1 == lease_name(0) && self.shards.0 != number {
+            self.shards = (number.to_owned(), Instant::now());
         }
     }
+}
+
+/// What the Lease of a shard is called.
+pub(super) fn lease_name(shard: usize) -> String {
+    let (namespace, host) = (String::new(), String::new());
+    LeaseSettings { namespace, host, duration: LEASE, shards: 1 }.name(shard)
 }
 
 /// As JSON Merge Patch (RFC 7386) has it.

@@ -83,7 +83,10 @@ impl Connect for HomeConnector {
         drop(state);
         let fence = spec.writing.fence.clone().expect("there are several replicas");
         let (server, replica) = (self.server.clone(), self.replica);
-        Ok(ConnectedHome { home, server, replica, fence, events, connection, number })
+        let name = spec.endpoint.address().replace("http://", "").replace(":8123", "");
+        let object = server.get("homeassistants", &name).unwrap_or_default();
+        let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        Ok(ConnectedHome { home, server, replica, uid, fence, events, connection, number })
     }
 }
 
@@ -97,6 +100,8 @@ pub(super) struct ConnectedHome {
     home: SimulatedHome,
     server: ApiServer,
     replica: usize,
+    /// That of its HomeAssistant.
+    uid: String,
     fence: Fence,
     events: watch::Receiver<u64>,
     connection: watch::Receiver<u64>,
@@ -126,7 +131,7 @@ impl Execute for ConnectedHome {
                 done(at, Err(Refusal::Stopped));
                 continue;
             }
-            self.server.state().check(self.replica, "changes a Home Assistant");
+            self.server.state().check(self.replica, "changes a Home Assistant", &self.uid);
             let (slow, refuses) = {
                 let state = self.home.state();
                 (state.slow, state.refuses)

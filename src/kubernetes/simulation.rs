@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::replicas::LeaseSettings;
-use super::simulated_api::{ApiServer, LEASE, NAMESPACE};
+use super::simulated_api::{ApiServer, LEASE, NAMESPACE, lease_name};
 use super::simulated_home::{HomeConnector, SimulatedHome};
 use super::source::ClusterScope;
 use super::{Cluster, ClusterParts, ControllerSettings, begin};
@@ -47,12 +47,15 @@ struct World {
     homes: BTreeMap<String, SimulatedHome>,
     replicas: BTreeMap<usize, Replica>,
     begun: usize,
+    /// How many shards there are for who begins.
+    shards: usize,
     /// What was deleted, and when; at once where it was suspended, since nothing of that is changed.
     deleted: BTreeMap<&'static str, Instant>,
 }
 
 /// A process, as it were.
 struct Replica {
+    shards: usize,
     /// They end only when they are dropped.
     _tasks: JoinSet<()>,
     engine: JoinSet<()>,
@@ -85,12 +88,14 @@ impl World {
             home.state().shelf.link(&Domain::new("spotify"), &mark("a"));
             homes.insert(address(house), home);
         }
-        Self { seed, server, homes, replicas: BTreeMap::new(), begun: 0, deleted: BTreeMap::new() }
+        let (replicas, deleted) = (BTreeMap::new(), BTreeMap::new());
+        Self { seed, server, homes, replicas, begun: 0, shards: 1, deleted }
     }
 
     fn begin(&mut self) {
         self.begun += 1;
         let (number, stop, end) = (self.begun, Stop::new(), Stop::new());
+        self.server.state().shards_of.insert(number, self.shards);
         let client = self.server.client(number);
         let config = Config::new("http://127.0.0.1:9".parse().unwrap());
         let cluster = Cluster { client: client.clone(), config, namespace: NAMESPACE.to_owned() };
@@ -98,6 +103,7 @@ impl World {
             namespace: NAMESPACE.to_owned(),
             duration: LEASE,
             host: format!("replica-{number}"),
+            shards: self.shards,
         };
         let settings = ControllerSettings {
             scope: ClusterScope::Namespace(NAMESPACE.to_owned()),
@@ -137,7 +143,8 @@ impl World {
             until.run_until_cancelled(reader.answered()).await;
             watch::run(settings, reader, connector, channels).await;
         });
-        self.replicas.insert(number, Replica { _tasks: tasks, engine, lease, stop, end });
+        let shards = self.shards;
+        self.replicas.insert(number, Replica { shards, _tasks: tasks, engine, lease, stop, end });
     }
 
     fn any_replica(&self, random: &mut fastrand::Rng) -> Option<usize> {
@@ -265,8 +272,9 @@ impl World {
                 "watches end".to_owned()
             }
             4 => {
-                self.server.delete("leases", "appcred");
-                "somebody deletes the Lease".to_owned()
+                let name = lease_name(random.usize(0..self.shards));
+                self.server.delete("leases", &name);
+                format!("somebody deletes the Lease {name}")
             }
             5..=6 => {
                 let Some(number) = self.any_replica(random) else { return "nothing".to_owned() };
@@ -305,7 +313,11 @@ impl World {
 
     async fn happen(&mut self, random: &mut fastrand::Rng) -> String {
         let key = KEYS[random.usize(0..KEYS.len())];
-        match random.u8(0..17) {
+        match random.u8(0..18) {
+            17 => {
+                self.shards = [1, 2, 4][random.usize(0..3)];
+                format!("{} shards for who begins", self.shards)
+            }
             0..=4 => {
                 self.declare(key, random);
                 format!("{key} is declared")
@@ -331,6 +343,8 @@ impl World {
             let mut state = home.state();
             (state.is_down, state.refuses, state.slow) = (false, false, Duration::ZERO);
         }
+        // Those that disagree are ended.
+        self.replicas.retain(|_, replica| replica.shards == self.shards);
         if self.replicas.is_empty() {
             self.begin();
         }
@@ -428,6 +442,7 @@ async fn simulate(seed: u64) {
     fastrand::seed(world.seed);
     let mut random = fastrand::Rng::with_seed(seed);
     KEYS.iter().for_each(|key| world.declare(key, &mut random));
+    world.shards = [1, 3][random.usize(0..2)];
     (0..=random.u8(0..2)).for_each(|_| world.begin());
     sleep(Duration::from_secs(60)).await;
     let mut history = format!("history {seed}");
@@ -459,8 +474,9 @@ async fn is_at_rest(world: &World, history: &str) {
     let before = (writes(), requests(), looks(), Instant::now());
     sleep(Duration::from_secs(1200)).await;
     assert_eq!(writes(), before.0, "{history}: it writes at rest");
-    // A look at the Lease every eighth of its duration or, where it is held, a renewal every third; and three watches.
-    let most = world.replicas.len() * (1200 * 8 / 15 + 3 * 8);
+    // A look at the Leases every ninth of their duration, a renewal of each every third; and three watches.
+    let renewals = world.shards * 1200 * 3 / 15;
+    let most = world.replicas.len() * (1200 * 9 / 15 + 3 * 8) + renewals;
     let asked = requests() - before.1;
     assert!(asked <= most, "{history}: {asked} requests, and not {most}");
     for (now, before) in looks().iter().zip(before.2) {

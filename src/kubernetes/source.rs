@@ -3,27 +3,25 @@
 //! A cluster that does not answer takes nothing back: what was declared last stays in force.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Secret as SecretObject;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, PartialObjectMeta};
 use kube::core::NamespaceResourceScope;
-use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::declared::{self, Declarations, ObjectName, SecretFault, SecretValues, is_object_name};
+use super::error;
+use super::freshness::{FirstSeen, Versions, known_as_of};
+use super::object_watch::{Watched, keep_version, watched};
 use super::resources::{CredentialObject, HouseObject};
-use super::{READ_TIMEOUT, error};
+use super::shards::ShardHolders;
 use crate::model::Secret;
 use crate::target::Stop;
 
@@ -31,12 +29,8 @@ use crate::target::Stop;
 const DEBOUNCE: Duration = Duration::from_millis(200);
 /// How soon a Secret is asked for again that could not be read: no event says that a right was given.
 const RETRY: Duration = Duration::from_secs(15);
-/// A watch that has failed is on again where it has not failed for so long, although no object has changed: that is the
-/// longest request, and the longest pause before it, which is up to twice of 30 seconds.
-const QUIET: Duration = Duration::from_secs(READ_TIMEOUT.as_secs() + 70);
-/// The pause before all is listed anew since a watch begins too late, which doubles.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How soon versions are looked up again that were not seen yet.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// So many Secrets are read at once.
 const READ_AT_ONCE: usize = 8;
 
@@ -67,6 +61,8 @@ pub(super) struct Objects {
     pub(super) houses: Store<HouseObject>,
     pub(super) credentials: Store<CredentialObject>,
     secrets: Store<PartialObjectMeta<SecretObject>>,
+    /// Changes whenever one of them was seen to change.
+    pub(super) seen: watch::Receiver<u64>,
 }
 
 /// What is declared, and what keeps that from being news.
@@ -88,8 +84,16 @@ impl Declaring {
 /// Watches the cluster.
 pub(super) struct Source {
     client: Client,
+    scope: ClusterScope,
     objects: Objects,
+    /// Who acts for which shard; this process for all where there is nobody else.
+    holders: Option<watch::Receiver<ShardHolders>>,
     changed: Arc<Notify>,
+    first_seen: FirstSeen,
+    /// As of which versions the objects are known.
+    as_of: Versions,
+    /// The last look at what versions there are.
+    looks: Watched,
     known: BTreeMap<ObjectName, SecretValues>,
     declaring: watch::Sender<Declaring>,
     /// Notified whenever something else is declared.
@@ -100,12 +104,14 @@ pub(super) struct Source {
 pub(super) fn begin(
     client: &Client,
     scope: &ClusterScope,
+    holders: Option<watch::Receiver<ShardHolders>>,
     news: Arc<Notify>,
 ) -> (Source, Objects, watch::Receiver<Declaring>, JoinSet<()>) {
     let (houses, houses_in) = store();
     let (credentials, credentials_in) = store();
     let (secrets, secrets_in) = store();
-    let objects = Objects { houses, credentials, secrets };
+    let (seen, receiver) = watch::channel(0);
+    let objects = Objects { houses, credentials, secrets, seen: receiver };
     let changed = Arc::new(Notify::new());
     let (declaring, receiver) = watch::channel(Declaring::default());
     let mut tasks = JoinSet::new();
@@ -114,6 +120,7 @@ pub(super) fn begin(
         changed: Arc::clone(&changed),
         declaring: declaring.clone(),
         news: Arc::clone(&news),
+        seen: seen.clone(),
     };
     let api = scope.api(client);
     let begin = move || watched(&api, |of: &mut HouseObject| of.meta_mut().managed_fields = None);
@@ -127,113 +134,21 @@ pub(super) fn begin(
     tasks.spawn(
         of("Secrets").follow(move || watched(&api, |of| keep_version(of.meta_mut())), secrets_in),
     );
-    let (client, known) = (client.clone(), BTreeMap::new());
-    let source = Source { client, objects: objects.clone(), changed, known, declaring, news };
-    (source, objects, receiver, tasks)
-}
-
-/// Watches objects of one kind.
-fn watched<K>(
-    api: &Api<K>,
-    tidy: fn(&mut K),
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
-where
-    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    watcher(api.clone(), watcher::Config::default()).default_backoff().modify(tidy)
-}
-
-/// Keeps what says that a Secret has changed. The annotations of one that was applied have all its values.
-fn keep_version(of: &mut ObjectMeta) {
-    *of = ObjectMeta {
-        name: of.name.take(),
-        namespace: of.namespace.take(),
-        resource_version: of.resource_version.take(),
-        ..ObjectMeta::default()
+    let looks = of("Versions of objects");
+    let source = Source {
+        client: client.clone(),
+        scope: scope.clone(),
+        objects: objects.clone(),
+        holders,
+        changed,
+        first_seen: FirstSeen::default(),
+        as_of: Versions::default(),
+        looks,
+        known: BTreeMap::new(),
+        declaring,
+        news,
     };
-}
-
-/// One kind of objects.
-struct Watched {
-    what: &'static str,
-    changed: Arc<Notify>,
-    declaring: watch::Sender<Declaring>,
-    news: Arc<Notify>,
-}
-
-impl Watched {
-    async fn follow<K, S>(self, mut begin: impl FnMut() -> S, mut store: Writer<K>)
-    where
-        K: Resource<DynamicType = ()> + Clone,
-        S: Stream<Item = watcher::Result<watcher::Event<K>>>,
-    {
-        let mut events = std::pin::pin!(begin());
-        let (mut has_failed, mut pause) = (false, FIRST_PAUSE);
-        loop {
-            let event = match has_failed {
-                false => events.next().await,
-                true => match timeout(QUIET, events.next()).await {
-                    Ok(event) => event,
-                    Err(_) => {
-                        self.succeeded();
-                        (has_failed, pause) = (false, FIRST_PAUSE);
-                        continue;
-                    }
-                },
-            };
-            let Some(event) = event else { return };
-            has_failed = event.is_err() || has_failed;
-            let event = match event {
-                Ok(event) => event,
-                Err(why) => {
-                    self.failed(error::of_watch(self.what, &why));
-                    if is_too_old(&why) {
-                        // The watcher would ask for the same version again and again.
-                        sleep(pause).await;
-                        pause = (2 * pause).min(LONGEST_PAUSE);
-                        events.set(begin());
-                    }
-                    continue;
-                }
-            };
-            store.apply_watcher_event(&event);
-            match event {
-                // A list is taken as a whole; that it is asked for says nothing.
-                watcher::Event::Init | watcher::Event::InitApply(_) => continue,
-                watcher::Event::InitDone => {}
-                watcher::Event::Apply(_) | watcher::Event::Delete(_) => pause = FIRST_PAUSE,
-            }
-            has_failed = false;
-            self.succeeded();
-            self.changed.notify_one();
-        }
-    }
-
-    fn succeeded(&self) {
-        let is_news = self
-            .declaring
-            .send_if_modified(|declaring| declaring.troubles.remove(self.what).is_some());
-        if is_news {
-            tracing::info!("{} are watched again", self.what);
-            self.news.notify_one();
-        }
-    }
-
-    fn failed(&self, why: String) {
-        let is_news = self.declaring.send_if_modified(|declaring| {
-            let is_news = declaring.troubles.get(self.what) != Some(&why);
-            if is_news && declaring.declared.is_some() {
-                tracing::error!("{why}; what was read before stays in force");
-            } else if is_news {
-                tracing::error!("{why}");
-            }
-            declaring.troubles.insert(self.what, why);
-            is_news
-        });
-        if is_news {
-            self.news.notify_one();
-        }
-    }
+    (source, objects, receiver, tasks)
 }
 
 impl Source {
@@ -247,7 +162,7 @@ impl Source {
                 return;
             }
             loop {
-                let (declared, has_faults) = self.read().await;
+                let (declared, again) = self.read().await;
                 let is_news =
                     self.declaring.send_if_modified(|Declaring { declared: last, .. }| {
                         let is_news = last.as_ref().is_none_or(|last| **last != declared);
@@ -260,13 +175,24 @@ impl Source {
                     self.news.notify_one();
                 }
                 let retry = async {
-                    match has_faults {
-                        true => sleep(RETRY).await,
-                        false => std::future::pending().await,
+                    match again {
+                        Some(pause) => sleep(pause).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let term = async {
+                    let changed = match &mut self.holders {
+                        Some(holders) => holders.changed().await.is_ok(),
+                        None => false,
+                    };
+                    // An error means that nobody will act any more.
+                    if !changed {
+                        std::future::pending::<()>().await;
                     }
                 };
                 tokio::select! {
                     () = self.changed.notified() => sleep(DEBOUNCE).await,
+                    () = term => {}
                     () = retry => {}
                 }
             }
@@ -274,10 +200,11 @@ impl Source {
         .await;
     }
 
-    /// Answers also whether a Secret is to be asked for again.
-    async fn read(&mut self) -> (Declarations, bool) {
+    /// What the objects declare, as they were seen last.
+    fn declared(&mut self) -> Declarations {
         let houses = self.objects.houses.state();
         let credentials = self.objects.credentials.state();
+        self.first_seen.note(&houses, &credentials);
         let mut declared = Declarations {
             houses: houses
                 .iter()
@@ -287,12 +214,48 @@ impl Source {
                 .iter()
                 .map(|of| (declared::name_of(&**of), declared::credential(of)))
                 .collect(),
-            listed: houses
-                .iter()
-                .filter_map(|of| Some((declared::name_of(&**of), of.status.as_ref()?.listed())))
-                .collect(),
+            listed: self.first_seen.listed(self.as_of),
+            as_of: self.as_of.houses,
             ..Declarations::default()
         };
+        let sought = declared.credentials.keys();
+        let sought = sought.filter(|name| !self.first_seen.is_looked_up(name, self.as_of));
+        declared.sought = sought.cloned().collect();
+        declared
+    }
+
+    /// Looks up which versions there are, where something is to be known as of a later one. Answers whether it is.
+    async fn look_up(&mut self) -> bool {
+        let mut demanded = self.first_seen.demanded();
+        let holders = self.holders.as_mut().map(|holders| holders.borrow_and_update().clone());
+        let term = holders.map(|holders| holders.begun()).unwrap_or_default();
+        demanded.houses = demanded.houses.max(term);
+        let Objects { houses, credentials, .. } = &self.objects;
+        let (api, all) = (self.scope.api(&self.client), self.scope.api(&self.client));
+        let looked = async {
+            if self.as_of.houses < demanded.houses {
+                let known = known_as_of(&api, houses, demanded.houses).await?;
+                self.as_of.houses = known.unwrap_or(self.as_of.houses);
+            }
+            if self.as_of.credentials < demanded.credentials {
+                let known = known_as_of(&all, credentials, demanded.credentials).await?;
+                self.as_of.credentials = known.unwrap_or(self.as_of.credentials);
+            }
+            kube::Result::Ok(())
+        };
+        match looked.await {
+            Ok(()) => self.looks.succeeded(),
+            Err(why) => self.looks.failed(error::of_list("objects", &why)),
+        }
+        self.as_of.houses >= demanded.houses && self.as_of.credentials >= demanded.credentials
+    }
+
+    /// Answers also after which pause something is to be asked for again.
+    async fn read(&mut self) -> (Declarations, Option<Duration>) {
+        // What was so before the look-up may be no longer.
+        self.declared();
+        let is_known = self.look_up().await;
+        let mut declared = self.declared();
         let named = declared.named_secrets();
         let (client, objects, known) = (&self.client, &self.objects, &self.known);
         let reading = stream::iter(named).map(|name| async move {
@@ -315,7 +278,12 @@ impl Source {
                 self.known.insert(name.clone(), read.clone());
             }
         }
-        (declared, has_faults)
+        let pause = match has_faults {
+            _ if !is_known => Some(LOOK_AGAIN),
+            true => Some(RETRY),
+            false => None,
+        };
+        (declared, pause)
     }
 }
 
@@ -349,11 +317,6 @@ async fn read_secret(
     (last.cloned().ok_or_else(|| unreadable(why)), true)
 }
 
-/// Whether a watch was refused since the cluster no longer knows what has changed after the version that it names.
-fn is_too_old(why: &watcher::Error) -> bool {
-    matches!(why, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
-}
-
 /// What is text in a Secret.
 fn values(secret: &SecretObject) -> SecretValues {
     let data = secret.data.iter().flatten();
@@ -372,73 +335,14 @@ fn values(secret: &SecretObject) -> SecretValues {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use axum::Router;
     use axum::http::StatusCode;
-    use futures_util::{StreamExt, stream};
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
     use kube::Client;
-    use kube::core::Status;
-    use kube::runtime::reflector::store;
-    use kube::runtime::watcher;
-    use serde_json::json;
-    use tokio::sync::watch;
 
-    use super::{Declaring, QUIET, Watched, keep_version, read_secret};
+    use super::read_secret;
     use crate::kubernetes::assignment::tests::name;
     use crate::kubernetes::declared::SecretFault;
-    use crate::kubernetes::resources::HouseObject;
-
-    fn failed(why: kube::Error) -> watcher::Result<watcher::Event<HouseObject>> {
-        Err(watcher::Error::WatchStartFailed(why))
-    }
-
-    fn watched() -> (Watched, watch::Receiver<Declaring>) {
-        let (declaring, seen) = watch::channel(Declaring::default());
-        let (changed, news) = (Arc::default(), Arc::default());
-        (Watched { what: "Secrets", changed, declaring, news }, seen)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn trouble_with_a_watch_ends_when_nothing_more_is_heard_of_it() {
-        let (watched, seen) = watched();
-        let refused = || failed(kube::Error::LinesCodecMaxLineLengthExceeded);
-        let begin = move || {
-            let events = stream::iter([refused(), Ok(watcher::Event::Init), refused()]);
-            events.chain(stream::pending())
-        };
-        let following = tokio::spawn(watched.follow(begin, store().1));
-        tokio::time::sleep(QUIET - Duration::from_secs(1)).await;
-        assert!(seen.borrow().troubles.contains_key("Secrets"));
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        assert!(seen.borrow().troubles.is_empty());
-        following.abort();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_watch_that_begins_too_late_is_begun_anew_and_ever_more_seldom() {
-        let (watched, seen) = watched();
-        let (begun, count) = (Arc::new(AtomicUsize::new(0)), 12);
-        let counting = Arc::clone(&begun);
-        let begin = move || {
-            let gone = Status { code: 410, ..Status::default() };
-            let last = match counting.fetch_add(1, Ordering::SeqCst) {
-                number if number < count => failed(kube::Error::Api(gone.boxed())),
-                _ => Ok(watcher::Event::InitDone),
-            };
-            let events = stream::iter([Ok(watcher::Event::InitDone), last]);
-            events.chain(stream::pending())
-        };
-        let following = tokio::spawn(watched.follow(begin, store().1));
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        assert_eq!(begun.load(Ordering::SeqCst), 6);
-        assert!(seen.borrow().troubles["Secrets"].starts_with("cannot watch Secrets"));
-        tokio::time::sleep(Duration::from_secs(3600)).await;
-        assert_eq!(begun.load(Ordering::SeqCst), count + 1);
-        assert!(seen.borrow().troubles.is_empty());
-        following.abort();
-    }
 
     #[tokio::test]
     async fn a_secret_of_a_name_that_none_can_have_is_not_asked_for() {
@@ -457,17 +361,5 @@ mod tests {
         assert_eq!(asked.load(Ordering::SeqCst), 0);
         drop(read_secret(&client, &name("token.of-1"), None).await);
         assert_eq!(asked.load(Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn of_a_secret_that_was_applied_its_version_alone_is_kept() {
-        let applied = json!({"kubectl.kubernetes.io/last-applied-configuration": "s3cr3t"});
-        let bare = json!({"name": "a", "namespace": "ns", "resourceVersion": "7"});
-        let mut whole = bare.clone();
-        whole["annotations"] = applied;
-        whole["managedFields"] = json!([{"manager": "kubectl"}]);
-        let mut of: ObjectMeta = serde_json::from_value(whole).unwrap();
-        keep_version(&mut of);
-        assert_eq!(serde_json::to_value(of).unwrap(), bare);
     }
 }

@@ -22,7 +22,7 @@ use super::resources::{
     CredentialObject, CredentialSpec, CredentialStatus, HouseObject, HouseSpec, HouseStatus,
 };
 use super::source::Objects;
-use super::standing::{self, ObjectStanding};
+use super::standing::{self, ObjectStanding, StoredHouses};
 use crate::status::{Link, Status, TargetStatus};
 
 /// One reading, and how everything is at one moment.
@@ -30,6 +30,8 @@ pub(super) struct ClusterMoment<'m> {
     pub(super) declared: &'m Declarations,
     pub(super) assignment: &'m ClusterAssignment,
     pub(super) targets: BTreeMap<&'m ObjectName, &'m TargetStatus>,
+    /// The HomeAssistants as they are stored, with what replicas wrote of them.
+    pub(super) houses: StoredHouses,
     pub(super) awaited: &'m DeletionWaits,
     /// How long an object that is being deleted waits.
     pub(super) patience: Duration,
@@ -94,9 +96,12 @@ pub(super) trait Reported:
     fn announced(_: &ObjectName, _: &ClusterMoment<'_>, _: &Self::Status) -> Option<Self::Status> {
         None
     }
+    /// Why something that it represents is left at a Home Assistant.
+    fn why_left(name: &ObjectName, house: &ObjectName, moment: &ClusterMoment<'_>) -> String;
     /// How it is, and its status without what all have.
     fn standing(
         name: &ObjectName,
+        of: &Declared<Self::Declaration>,
         moment: &ClusterMoment<'_>,
         before: &Self::Status,
     ) -> (Option<ObjectStanding>, Self::Status);
@@ -113,10 +118,10 @@ pub(super) fn judge<K: Reported>(
     let is_over = moment.awaited.is_over(&of.uid, moment.patience, moment.instant);
     let finalizer = K::finalizer(name, of, moment, is_over)?;
     let before = object.status().cloned().unwrap_or_default();
-    let (standing, mut status) = K::standing(name, moment, &before);
+    let (standing, mut status) = K::standing(name, of, moment, &before);
     let is_deleted = of.deleted.is_some();
-    let target = |name: &ObjectName| moment.target(name);
-    let standing = standing::unless_deleted(standing, is_deleted, &finalizer, target);
+    let why = |house: &ObjectName| K::why_left(name, house, moment);
+    let standing = standing::unless_deleted(standing, is_deleted, &finalizer, why);
     let standing = match (refused, &finalizer) {
         (Some(why), Finalizer::Add) => Some(ObjectStanding::unmarked(why)),
         _ => standing.or_else(|| object.status().is_none().then(ObjectStanding::begun)),
@@ -171,8 +176,15 @@ impl Reported for HouseObject {
         standing::announced(moment.assignment.houses.get(name)?, before)
     }
 
+    fn why_left(_: &ObjectName, house: &ObjectName, moment: &ClusterMoment<'_>) -> String {
+        let assigned = moment.assignment.houses.get(house);
+        let why = assigned.map(|assigned| standing::why_left(assigned, moment.target(house)));
+        why.unwrap_or_default()
+    }
+
     fn standing(
         name: &ObjectName,
+        _: &Declared<HouseSpec>,
         moment: &ClusterMoment<'_>,
         before: &HouseStatus,
     ) -> (Option<ObjectStanding>, HouseStatus) {
@@ -180,10 +192,9 @@ impl Reported for HouseObject {
             return (None, HouseStatus::default());
         };
         let target = moment.target(name);
-        let listed = before.listed();
         let status = HouseStatus {
             version: version(target).or_else(|| before.version.clone()),
-            credentials: standing::held(assigned, target, &listed),
+            credentials: standing::held(assigned, target, before),
             ..HouseStatus::default()
         };
         (standing::of_house(assigned, target), status)
@@ -218,20 +229,24 @@ impl Reported for CredentialObject {
         is_over: bool,
     ) -> Option<Finalizer> {
         moment.assignment.credentials.get(name)?;
-        let all = (moment.declared, moment.assignment);
-        Some(farewell::of_credential(name, of, all, |name| moment.target(name), is_over))
+        Some(farewell::of_credential(name, of, moment.declared, &moment.houses, is_over))
+    }
+
+    fn why_left(name: &ObjectName, house: &ObjectName, moment: &ClusterMoment<'_>) -> String {
+        standing::why_listed(&name.name, moment.houses.get(house).map(AsRef::as_ref))
     }
 
     fn standing(
         name: &ObjectName,
+        of: &Declared<CredentialSpec>,
         moment: &ClusterMoment<'_>,
         _: &CredentialStatus,
     ) -> (Option<ObjectStanding>, CredentialStatus) {
         let Some(assigned) = moment.assignment.credentials.get(name) else {
             return (None, CredentialStatus::default());
         };
-        let (standing, targets) =
-            standing::of_credential(name, assigned, moment.assignment, &moment.targets);
+        let (all, houses) = (moment.assignment, &moment.houses);
+        let (standing, targets) = standing::of_credential((name, of), assigned, all, houses);
         (standing, CredentialStatus { targets, ..CredentialStatus::default() })
     }
 }

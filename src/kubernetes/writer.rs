@@ -16,10 +16,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::assignment::ClusterAssignment;
-use super::declared::{Declarations, Declared, ObjectName};
+use super::declared::{Declarations, Declared, ObjectName, name_of};
 use super::farewell::{DeletionWaits, Finalizer};
 use super::object_write::{ObjectWrite, Written};
 use super::resources::{CredentialObject, HouseObject};
+use super::shards::Acting;
 use super::source::Objects;
 use super::verdict::{ClusterMoment, Reported, judge};
 use crate::status::Status;
@@ -48,8 +49,8 @@ pub(super) struct ClusterReading {
     pub(super) declared: Arc<Declarations>,
     /// What became of it.
     pub(super) assignment: ClusterAssignment,
-    /// Until when this replica may act by it; for ever where there is no other one.
-    pub(super) fence: Option<Fence>,
+    /// For which objects this replica acts.
+    pub(super) acting: Acting,
 }
 
 /// Writes back how objects are.
@@ -96,8 +97,6 @@ struct WritesDue {
     jobs: Vec<Job>,
     /// When something is to be looked at again, whatever happens.
     next: Option<Instant>,
-    /// Until when it may be written.
-    fence: Option<Fence>,
 }
 
 impl WritesDue {
@@ -180,6 +179,7 @@ impl Writer {
         tokio::select! {
             changed = self.assigned.changed() => changed.is_ok(),
             changed = self.status.changed() => changed.is_ok(),
+            changed = self.objects.seen.changed() => changed.is_ok(),
             () = later => true,
         }
     }
@@ -192,16 +192,19 @@ impl Writer {
             self.awaited = DeletionWaits::default();
             return found;
         };
-        let ClusterReading { declared, assignment, fence } = &*assigned;
-        found.fence.clone_from(fence);
+        let ClusterReading { declared, assignment, acting } = &*assigned;
         let instant = Instant::now();
-        self.awaited.look(declared.deleted(), instant);
+        // Nobody here looks at what is another replica's, either.
+        self.awaited.look(declared.deleted().filter(|uid| acting.includes(uid)), instant);
         // It is not held during the writes: whoever changes it would have to copy it.
         let status = self.status.borrow_and_update().clone();
+        self.objects.seen.mark_unchanged();
+        let stored = self.objects.houses.state();
         let moment = ClusterMoment {
             declared,
             assignment,
             targets: ClusterMoment::targets(declared, &status),
+            houses: stored.iter().map(|of| (name_of(&**of), Arc::clone(of))).collect(),
             awaited: &self.awaited,
             patience: self.patience,
             instant,
@@ -209,8 +212,8 @@ impl Writer {
         };
         let uids = declared.uids();
         self.last.retain(|uid, _| uids.contains(uid.as_str()));
-        self.look_at_kind::<CredentialObject>(&moment, &mut found);
-        self.look_at_kind::<HouseObject>(&moment, &mut found);
+        self.look_at_kind::<CredentialObject>(&moment, acting, &mut found);
+        self.look_at_kind::<HouseObject>(&moment, acting, &mut found);
         if found.jobs.len() > WRITTEN_IN_A_ROW {
             found.jobs.truncate(WRITTEN_IN_A_ROW);
             found.look_at(instant);
@@ -218,23 +221,28 @@ impl Writer {
         found
     }
 
-    fn look_at_kind<K: Reported>(&self, moment: &ClusterMoment<'_>, found: &mut WritesDue) {
+    fn look_at_kind<K: Reported>(
+        &self,
+        moment: &ClusterMoment<'_>,
+        acting: &Acting,
+        found: &mut WritesDue,
+    ) {
         for (name, of) in K::all(moment.declared) {
+            let Some(fence) = acting.for_object(&of.uid) else { continue };
             let at = ObjectRef::new(&name.name).within(&name.namespace);
             let Some(object) = K::stored(&self.objects).get(&at) else { continue };
             // Another one of this name: what is known is not about that.
             if object.uid().as_ref() != Some(&of.uid) {
                 continue;
             }
-            self.look_at_object(name, of, object, moment, found);
+            self.look_at_object((name, of), (object, fence), moment, found);
         }
     }
 
     fn look_at_object<K: Reported>(
         &self,
-        name: &ObjectName,
-        of: &Declared<K::Declaration>,
-        object: Arc<K>,
+        (name, of): (&ObjectName, &Declared<K::Declaration>),
+        (object, fence): (Arc<K>, Option<Fence>),
         moment: &ClusterMoment<'_>,
         found: &mut WritesDue,
     ) {
@@ -275,7 +283,7 @@ impl Writer {
         let write = ObjectWrite {
             client: self.client.clone(),
             recorder: self.recorder.clone(),
-            fence: found.fence.clone(),
+            fence,
             name: name.clone(),
             object,
             verdict,
@@ -337,6 +345,7 @@ mod tests {
     use tokio::sync::{Notify, watch};
     use tokio::time::Instant;
 
+    use super::Acting;
     use super::{ClusterReading, Writer};
     use crate::kubernetes::assignment::tests::{assigned, declarations, name};
     use crate::kubernetes::source::{self, ClusterScope};
@@ -347,11 +356,12 @@ mod tests {
         let api = "http://127.0.0.1:9".parse().unwrap();
         let client = kube::Client::try_from(kube::Config::new(api)).unwrap();
         let (_source, objects, _declaring, _tasks) =
-            source::begin(&client, &ClusterScope::Cluster, Arc::new(Notify::new()));
+            source::begin(&client, &ClusterScope::Cluster, None, Arc::new(Notify::new()));
         let mut all = declarations(&[("a", json!({}))]);
         all.credentials.get_mut(&name("a")).unwrap().deleted = Some(Timestamp::UNIX_EPOCH);
         let assignment = assigned(&all);
-        let reading = ClusterReading { declared: Arc::new(all), assignment, fence: None };
+        let acting = Acting::Alone;
+        let reading = ClusterReading { declared: Arc::new(all), assignment, acting };
         let (assign, assigned_in) = watch::channel(Some(Arc::new(reading)));
         let statuses = StatusStore::new(|| Timestamp::UNIX_EPOCH);
         let limit = Duration::from_secs(600);

@@ -81,7 +81,7 @@ impl<C: Connect> TargetTasks<C> {
         self.handles.retain(|name, _| {
             let stays = specs.contains_key(name);
             if !stays && !twice.contains_key(name) && !suspended.contains_key(name) {
-                tracing::info!(target = %name, "no longer watched: appcred.yaml does not have it, or --target or --selector leaves it out");
+                tracing::info!(target = %name, "no longer watched: it is not declared any more, or left out here by --target, --selector or a shard");
             }
             stays
         });

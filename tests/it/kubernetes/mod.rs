@@ -4,6 +4,7 @@ mod configmaps;
 mod disturbed;
 mod exported;
 mod replicas;
+mod shards;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

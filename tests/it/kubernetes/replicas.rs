@@ -135,7 +135,8 @@ fn a_set_up_that_a_killed_replica_has_begun_goes_on_ha_2026_11() {
 fn a_lease_is_renewed_while_nothing_else_gets_a_turn() {
     let cluster = cluster();
     let duration = Duration::from_secs(3);
-    let lease = LeaseSettings { namespace: NAMESPACE.into(), duration, host: "pod".into() };
+    let (namespace, host) = (NAMESPACE.to_owned(), "pod".to_owned());
+    let lease = LeaseSettings { namespace, duration, host, shards: 1 };
     let settings = ControllerSettings {
         scope: ClusterScope::Namespace(NAMESPACE.into()),
         owner: Owner::new("kubernetes").unwrap(),

@@ -1,0 +1,220 @@
+//! Follows the watch of one kind of objects, whatever becomes of it: a store has them as they were seen last.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::api::Api;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::{WatchStreamExt, watcher};
+use serde::de::DeserializeOwned;
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+use super::source::Declaring;
+use super::{READ_TIMEOUT, error};
+
+/// A watch that has failed is on again where it has not failed for so long, although no object has changed: that is the
+/// longest request, and the longest pause before it, which is up to twice of 30 seconds.
+const QUIET: Duration = Duration::from_secs(READ_TIMEOUT.as_secs() + 70);
+/// The pause before all is listed anew since a watch begins too late, which doubles.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Watches objects of one kind.
+pub(super) fn watched<K>(
+    api: &Api<K>,
+    tidy: fn(&mut K),
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    watcher(api.clone(), watcher::Config::default()).default_backoff().modify(tidy)
+}
+
+/// Keeps what says that a Secret has changed. The annotations of one that was applied have all its values.
+pub(super) fn keep_version(of: &mut ObjectMeta) {
+    *of = ObjectMeta {
+        name: of.name.take(),
+        namespace: of.namespace.take(),
+        resource_version: of.resource_version.take(),
+        ..ObjectMeta::default()
+    };
+}
+
+/// One kind of objects.
+pub(super) struct Watched {
+    pub(super) what: &'static str,
+    pub(super) changed: Arc<Notify>,
+    pub(super) declaring: watch::Sender<Declaring>,
+    pub(super) news: Arc<Notify>,
+    /// Changes whenever one of them was seen to change.
+    pub(super) seen: watch::Sender<u64>,
+}
+
+impl Watched {
+    pub(super) async fn follow<K, S>(self, mut begin: impl FnMut() -> S, mut store: Writer<K>)
+    where
+        K: Resource<DynamicType = ()> + Clone,
+        S: Stream<Item = watcher::Result<watcher::Event<K>>>,
+    {
+        let mut events = std::pin::pin!(begin());
+        let (mut has_failed, mut pause) = (false, FIRST_PAUSE);
+        loop {
+            let event = match has_failed {
+                false => events.next().await,
+                true => match timeout(QUIET, events.next()).await {
+                    Ok(event) => event,
+                    Err(_) => {
+                        self.succeeded();
+                        (has_failed, pause) = (false, FIRST_PAUSE);
+                        continue;
+                    }
+                },
+            };
+            let Some(event) = event else { return };
+            has_failed = event.is_err() || has_failed;
+            let event = match event {
+                Ok(event) => event,
+                Err(why) => {
+                    self.failed(error::of_watch(self.what, &why));
+                    if is_too_old(&why) {
+                        // The watcher would ask for the same version again and again.
+                        sleep(pause).await;
+                        pause = (2 * pause).min(LONGEST_PAUSE);
+                        events.set(begin());
+                    }
+                    continue;
+                }
+            };
+            store.apply_watcher_event(&event);
+            match event {
+                // A list is taken as a whole; that it is asked for says nothing.
+                watcher::Event::Init | watcher::Event::InitApply(_) => continue,
+                watcher::Event::InitDone => {}
+                watcher::Event::Apply(_) | watcher::Event::Delete(_) => pause = FIRST_PAUSE,
+            }
+            has_failed = false;
+            self.succeeded();
+            self.changed.notify_one();
+            self.seen.send_modify(|number| *number += 1);
+        }
+    }
+
+    pub(super) fn succeeded(&self) {
+        let is_news = self
+            .declaring
+            .send_if_modified(|declaring| declaring.troubles.remove(self.what).is_some());
+        if is_news {
+            tracing::info!("{} are read again", self.what);
+            self.news.notify_one();
+        }
+    }
+
+    pub(super) fn failed(&self, why: String) {
+        let is_news = self.declaring.send_if_modified(|declaring| {
+            let is_news = declaring.troubles.get(self.what) != Some(&why);
+            if is_news && declaring.declared.is_some() {
+                tracing::error!("{why}; what was read before stays in force");
+            } else if is_news {
+                tracing::error!("{why}");
+            }
+            declaring.troubles.insert(self.what, why);
+            is_news
+        });
+        if is_news {
+            self.news.notify_one();
+        }
+    }
+}
+
+/// Whether a watch was refused since the cluster no longer knows what has changed after the version that it names.
+fn is_too_old(why: &watcher::Error) -> bool {
+    matches!(why, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use futures_util::{StreamExt, stream};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use kube::core::Status;
+    use kube::runtime::reflector::store;
+    use kube::runtime::watcher;
+    use serde_json::json;
+    use tokio::sync::watch;
+
+    use super::{QUIET, Watched, keep_version};
+    use crate::kubernetes::resources::HouseObject;
+    use crate::kubernetes::source::Declaring;
+
+    fn failed(why: kube::Error) -> watcher::Result<watcher::Event<HouseObject>> {
+        Err(watcher::Error::WatchStartFailed(why))
+    }
+
+    fn watched() -> (Watched, watch::Receiver<Declaring>) {
+        let (declaring, seen) = watch::channel(Declaring::default());
+        let (changed, news) = (Arc::default(), Arc::default());
+        let watched =
+            Watched { what: "Secrets", changed, declaring, news, seen: watch::Sender::new(0) };
+        (watched, seen)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_with_a_watch_ends_when_nothing_more_is_heard_of_it() {
+        let (watched, seen) = watched();
+        let refused = || failed(kube::Error::LinesCodecMaxLineLengthExceeded);
+        let begin = move || {
+            let events = stream::iter([refused(), Ok(watcher::Event::Init), refused()]);
+            events.chain(stream::pending())
+        };
+        let following = tokio::spawn(watched.follow(begin, store().1));
+        tokio::time::sleep(QUIET - Duration::from_secs(1)).await;
+        assert!(seen.borrow().troubles.contains_key("Secrets"));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(seen.borrow().troubles.is_empty());
+        following.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_begins_too_late_is_begun_anew_and_ever_more_seldom() {
+        let (watched, seen) = watched();
+        let (begun, count) = (Arc::new(AtomicUsize::new(0)), 12);
+        let counting = Arc::clone(&begun);
+        let begin = move || {
+            let gone = Status { code: 410, ..Status::default() };
+            let last = match counting.fetch_add(1, Ordering::SeqCst) {
+                number if number < count => failed(kube::Error::Api(gone.boxed())),
+                _ => Ok(watcher::Event::InitDone),
+            };
+            let events = stream::iter([Ok(watcher::Event::InitDone), last]);
+            events.chain(stream::pending())
+        };
+        let following = tokio::spawn(watched.follow(begin, store().1));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(begun.load(Ordering::SeqCst), 6);
+        assert!(seen.borrow().troubles["Secrets"].starts_with("cannot watch Secrets"));
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(begun.load(Ordering::SeqCst), count + 1);
+        assert!(seen.borrow().troubles.is_empty());
+        following.abort();
+    }
+
+    #[test]
+    fn of_a_secret_that_was_applied_its_version_alone_is_kept() {
+        let applied = json!({"kubectl.kubernetes.io/last-applied-configuration": "s3cr3t"});
+        let bare = json!({"name": "a", "namespace": "ns", "resourceVersion": "7"});
+        let mut whole = bare.clone();
+        whole["annotations"] = applied;
+        whole["managedFields"] = json!([{"manager": "kubectl"}]);
+        let mut of: ObjectMeta = serde_json::from_value(whole).unwrap();
+        keep_version(&mut of);
+        assert_eq!(serde_json::to_value(of).unwrap(), bare);
+    }
+}
