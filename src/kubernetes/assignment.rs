@@ -303,18 +303,7 @@ fn wanted_by(
                 continue;
             }
         };
-        let Declared { generation, reconcile_at, .. } = of.declared;
-        let version = WantedVersion { generation: *generation, reconcile_at: reconcile_at.clone() };
-        of_house.wanted.insert(of.key.clone(), version);
-        // Before both are there, nobody may know that it is there: its object could vanish, or select others.
-        let listing = declared.listed_as(name, of.key.as_str());
-        let before = match listing {
-            Some(Listing::Wanted) => None,
-            Some(Listing::Announced) => Some(&mut of_house.announced),
-            Some(Listing::Unsettled) | None => Some(&mut of_house.unlisted),
-        };
-        let is_listed = before.is_none();
-        before.into_iter().for_each(|keys| keys.extend([of.key.clone()]));
+        let is_listed = want(of, declared.listed_as(name, of.key.as_str()), &mut of_house);
         let is_kept = spec.deletion_policy == DeletionPolicy::Delete;
         if !is_listed || is_kept && !of.declared.has_finalizer {
             continue;
@@ -333,6 +322,21 @@ fn wanted_by(
         completeness: Completeness::Whole,
     };
     (of_house, desired, policy)
+}
+
+/// Wants a credential there. Answers whether it may be created, by what the status has of it: before that has it, nobody may
+/// know that it is there, and its object could vanish, or select others.
+fn want(of: &ReadCredential<'_>, listing: Option<Listing>, of_house: &mut HouseAssignment) -> bool {
+    let Declared { generation, reconcile_at, .. } = of.declared;
+    let version = WantedVersion { generation: *generation, reconcile_at: reconcile_at.clone() };
+    of_house.wanted.insert(of.key.clone(), version);
+    let before = match listing {
+        Some(Listing::Wanted) => return true,
+        Some(Listing::Announced) => &mut of_house.announced,
+        Some(Listing::Unsettled) | None => &mut of_house.unlisted,
+    };
+    before.insert(of.key.clone());
+    false
 }
 
 /// Deletes a credential since its object is being deleted, or the Home Assistant's.
@@ -389,8 +393,8 @@ pub(super) mod tests {
     use super::{ClusterAssignment, assign};
     use crate::kubernetes::declared::{Declarations, Declared, Listing, ObjectName, SecretValues};
     use crate::kubernetes::departure::Unsettled;
+    use crate::kubernetes::held::announced;
     use crate::kubernetes::resources::{DeletionPolicy, HouseSpec, HouseStatus, ListedAs};
-    use crate::kubernetes::standing::announced;
     use crate::model::{Key, MaxDeletes, OnDelete, Owner, Policy, Secret};
 
     pub(in crate::kubernetes) fn name(name: &str) -> ObjectName {

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::assignment::HouseAssignment;
 use super::declared::{Declarations, Declared, ObjectName};
+use super::held::StoredHouses;
 use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec};
-use super::standing::StoredHouses;
 use crate::model::Key;
 use crate::status::TargetStatus;
 

@@ -22,7 +22,7 @@ use tokio::time::sleep;
 use super::election::{Election, Held, Leases, Step};
 use super::freshness::version;
 use super::shards::{ShardHolder, ShardHolders, Term};
-use super::{ClusterError, error};
+use super::{ClusterError, error, lease_log};
 use crate::model::counted;
 use crate::target::{Fence, Stop, uptime};
 use crate::watch::Clock;
@@ -304,60 +304,9 @@ impl Replicas {
                 term.fence.close();
             }
         }
-        self.log(&before, &new);
+        lease_log::log(&before, &new, self.election.identity());
         self.holders.send_replace(new);
         self.news.notify_one();
-    }
-
-    /// Logs what differs, in a line for each kind of it.
-    fn log(&self, before: &ShardHolders, new: &ShardHolders) {
-        let mut lines: BTreeMap<(LogLine, String), Vec<usize>> = BTreeMap::new();
-        for (shard, (before, new)) in before.0.iter().zip(&new.0).enumerate() {
-            if before == new {
-                continue;
-            }
-            let mut add = |line, text: &str| {
-                lines.entry((line, text.to_owned())).or_default().push(shard);
-            };
-            if let (ShardHolder::This(_), true) = (before, !matches!(new, ShardHolder::Leaving(_)))
-            {
-                add(LogLine::Ends, "");
-            }
-            match new {
-                ShardHolder::This(_) => add(LogLine::Acts, self.election.identity()),
-                ShardHolder::Leaving(_) => add(LogLine::HandsOver, ""),
-                ShardHolder::Other(other) => add(LogLine::Other, other),
-                ShardHolder::Nobody(why) => add(LogLine::Nobody, why),
-                ShardHolder::Trouble(why) => add(LogLine::Trouble, why),
-                ShardHolder::Unknown => {}
-            }
-        }
-        for ((line, text), shards) in lines {
-            let shards = self.in_words(&shards);
-            match line {
-                LogLine::Ends => tracing::warn!("this replica no longer acts{shards}"),
-                LogLine::HandsOver => {
-                    tracing::info!("this replica hands over what it acts{shards}")
-                }
-                LogLine::Acts => tracing::info!("this replica acts{shards}: {text}"),
-                LogLine::Other => tracing::info!("the replica {text} acts{shards}"),
-                LogLine::Nobody if shards.is_empty() => tracing::info!("{text}"),
-                LogLine::Nobody => tracing::info!("nobody here acts{shards}: {text}"),
-                LogLine::Trouble => tracing::error!("{text}"),
-            }
-        }
-    }
-
-    /// For which shards; nothing where there is only one.
-    fn in_words(&self, shards: &[usize]) -> String {
-        match (self.settings.shards, shards) {
-            (1, _) => String::new(),
-            (all, [one]) => format!(" for the shard {one} of {all}"),
-            (all, _) => {
-                let shards: Vec<String> = shards.iter().map(ToString::to_string).collect();
-                format!(" for the shards {} of {all}", shards.join(", "))
-            }
-        }
     }
 
     async fn give_back(&self, api: &Api<Lease>) {
@@ -392,17 +341,6 @@ impl Replicas {
             Err(why) => tracing::debug!("cannot give back a Lease: {}", error::in_words(&why)),
         }
     }
-}
-
-/// What is logged of a shard.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum LogLine {
-    Ends,
-    HandsOver,
-    Acts,
-    Other,
-    Nobody,
-    Trouble,
 }
 
 async fn write(api: &Api<Lease>, lease: &Lease) -> kube::Result<Lease> {

@@ -18,11 +18,12 @@ use super::assignment::ClusterAssignment;
 use super::conditions::conditions;
 use super::declared::{Declarations, Declared, ObjectName};
 use super::farewell::{self, DeletionWaits, Finalizer};
+use super::held::{self, StoredHouses};
 use super::resources::{
     CredentialObject, CredentialSpec, CredentialStatus, HouseObject, HouseSpec, HouseStatus,
 };
 use super::source::Objects;
-use super::standing::{self, ObjectStanding, StoredHouses};
+use super::standing::{self, ObjectStanding};
 use crate::status::{Link, Status, TargetStatus};
 
 /// One reading, and how everything is at one moment.
@@ -173,12 +174,12 @@ impl Reported for HouseObject {
         moment: &ClusterMoment<'_>,
         before: &HouseStatus,
     ) -> Option<HouseStatus> {
-        standing::announced(moment.assignment.houses.get(name)?, before)
+        held::announced(moment.assignment.houses.get(name)?, before)
     }
 
     fn why_left(_: &ObjectName, house: &ObjectName, moment: &ClusterMoment<'_>) -> String {
         let assigned = moment.assignment.houses.get(house);
-        let why = assigned.map(|assigned| standing::why_left(assigned, moment.target(house)));
+        let why = assigned.map(|assigned| held::why_left(assigned, moment.target(house)));
         why.unwrap_or_default()
     }
 
@@ -194,7 +195,7 @@ impl Reported for HouseObject {
         let target = moment.target(name);
         let status = HouseStatus {
             version: version(target).or_else(|| before.version.clone()),
-            credentials: standing::held(assigned, target, before),
+            credentials: held::held(assigned, target, before),
             ..HouseStatus::default()
         };
         (standing::of_house(assigned, target), status)
@@ -233,7 +234,7 @@ impl Reported for CredentialObject {
     }
 
     fn why_left(name: &ObjectName, house: &ObjectName, moment: &ClusterMoment<'_>) -> String {
-        standing::why_listed(&name.name, moment.houses.get(house).map(AsRef::as_ref))
+        held::why_listed(&name.name, moment.houses.get(house).map(AsRef::as_ref))
     }
 
     fn standing(

@@ -159,7 +159,7 @@ fn of_two_objects_for_one_address_one_is_acted_for_ha_2026_11() {
         condition(&cluster, "hass/cabin", "Stalled") == is_so("True", "SameAddress")
     });
     arrives(&ha, &[("a", "m4rk3d-1")]);
-    assert_eq!(condition(&cluster, "hass/barn", "Ready"), is_so("True", "Synced"));
+    wait_ready(&cluster, "hass/barn");
     cluster.kubectl(["delete", "hass/barn", "--timeout=60s"]);
     wait_ready(&cluster, "hass/cabin");
     end(running);

@@ -1,0 +1,268 @@
+//! What the status of a HomeAssistant has of each credential, and what that means for the credential. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::assignment::{HouseAssignment, WantedVersion};
+use super::declared::{Declared, ObjectName};
+use super::departure::Unsettled;
+use super::farewell;
+use super::resources::{CredentialSpec, HeldStatus, HouseObject, HouseStatus, ListedAs};
+use super::standing::DELETING;
+use super::untitled::untitled;
+use crate::model::Key;
+use crate::status::{EntryStatus, Holding, Link, TargetStatus};
+
+/// The HomeAssistants, as they were stored last.
+pub(super) type StoredHouses = BTreeMap<ObjectName, Arc<HouseObject>>;
+
+/// How the credentials that are wanted at a Home Assistant are there, and those that may be there, after what its status
+/// had before.
+pub(super) fn held(
+    assigned: &HouseAssignment,
+    target: Option<&TargetStatus>,
+    before: &HouseStatus,
+) -> Vec<HeldStatus> {
+    let one = |(key, version): (&Key, &WantedVersion)| {
+        let (state, message) = state(key, assigned, target);
+        HeldStatus {
+            name: key.as_str().to_owned(),
+            observed_generation: Some(version.generation),
+            last_handled_reconcile_at: version.reconcile_at.clone(),
+            state: state.to_owned(),
+            message,
+        }
+    };
+    let wanted = assigned.wanted.iter().map(one);
+    let listed = before.listed();
+    let unsettled = assigned.unsettled.iter().filter_map(|(key, of)| {
+        let listed = listed.get(key.as_str());
+        // Of what is wanted it is written first that it is not: whoever read it as wanted may still create it.
+        let is_wanted = listed == Some(&ListedAs::Wanted);
+        if !is_wanted && is_known_to_be_gone(key, of, assigned, target) {
+            return None;
+        }
+        // A status that was lost may have had it.
+        let may_be_there = listed.is_some() || !before.is_written() || is_seen(key, target);
+        if *of == Unsettled::Deleted && !may_be_there {
+            return None;
+        }
+        let (state, message) = unsettled(of, assigned, target);
+        let (name, state) = (key.as_str().to_owned(), state.to_owned());
+        Some(HeldStatus { name, state, message, ..HeldStatus::default() })
+    });
+    wanted.chain(unsettled).collect()
+}
+
+/// Whether it was there when it was looked last.
+fn is_seen(key: &Key, target: Option<&TargetStatus>) -> bool {
+    target.is_some_and(|target| target.held.as_ref().is_some_and(|held| held.contains(key)))
+}
+
+/// What a status has before anything else of what is declared is known there: `before`, and what is to be created.
+pub(super) fn announced(assigned: &HouseAssignment, before: &HouseStatus) -> Option<HouseStatus> {
+    if assigned.unlisted.is_empty() {
+        return None;
+    }
+    let is_new = |name: &str| assigned.unlisted.iter().any(|key| key.as_str() == name);
+    let listed = before.credentials.iter().filter(|of| !is_new(&of.name)).cloned();
+    let new = assigned.unlisted.iter().map(|key| HeldStatus {
+        name: key.as_str().to_owned(),
+        observed_generation: assigned.wanted.get(key).map(|version| version.generation),
+        state: PENDING.to_owned(),
+        ..HeldStatus::default()
+    });
+    Some(HouseStatus { credentials: listed.chain(new).collect(), ..before.clone() })
+}
+
+fn is_known_to_be_gone(
+    key: &Key,
+    of: &Unsettled,
+    assigned: &HouseAssignment,
+    target: Option<&TargetStatus>,
+) -> bool {
+    !matches!(of, Unsettled::InError(_)) && farewell::is_gone(key, assigned, target)
+}
+
+/// How a credential is that is not wanted, or cannot be now.
+fn unsettled(
+    of: &Unsettled,
+    assigned: &HouseAssignment,
+    target: Option<&TargetStatus>,
+) -> (&'static str, Option<String>) {
+    let fault = assigned.fault.as_ref().map(|fault| fault.message.clone());
+    match of {
+        Unsettled::InError(why) => (PENDING, Some(why.clone())),
+        Unsettled::Suspended => (SUSPENDED, None),
+        Unsettled::Stays(why) | Unsettled::TooMany(why) => (WITHHELD, Some(why.clone())),
+        Unsettled::Deleted => (DELETING, Some(why_left(assigned, target))),
+        Unsettled::Leaving => (DELETING, fault.or_else(|| error_of(target?))),
+    }
+}
+
+pub(super) const SYNCED: &str = "Synced";
+pub(super) const CONSENT_REQUIRED: &str = "ConsentRequired";
+pub(super) const PENDING: &str = "Pending";
+pub(super) const SUSPENDED: &str = "Suspended";
+const WITHHELD: &str = "Withheld";
+const SET_UP_FAILED: &str = "SetUpFailed";
+
+/// How the credential of a key is at a Home Assistant, and why.
+fn state(
+    key: &Key,
+    assigned: &HouseAssignment,
+    target: Option<&TargetStatus>,
+) -> (&'static str, Option<String>) {
+    if let Some(fault) = &assigned.fault {
+        return (PENDING, Some(fault.message.clone()));
+    }
+    let is_now = |target: &&TargetStatus| {
+        target.revisions.target == assigned.revisions.target
+            && target.revisions.entries.get(key) == assigned.revisions.entries.get(key)
+    };
+    let Some(target) = target.filter(is_now) else { return (PENDING, None) };
+    if target.link == Link::Suspended {
+        return (SUSPENDED, None);
+    }
+    let Some(entry) = target.entries.iter().find(|entry| entry.key == *key) else {
+        return (PENDING, error_of(target));
+    };
+    match &entry.holding {
+        _ if !target.is_connected() => (PENDING, error_of(target)),
+        Holding::Suspended => (SUSPENDED, None),
+        Holding::Withheld(why) => (WITHHELD, Some(untitled(&why.to_string()))),
+        Holding::Drifted | Holding::Missing | Holding::Unknown => (PENDING, error_of(target)),
+        Holding::InSync => match set_up_error(entry) {
+            Some(why) => (SET_UP_FAILED, Some(why)),
+            None if entry.waiting().next().is_some() => (CONSENT_REQUIRED, None),
+            None => (SYNCED, None),
+        },
+    }
+}
+
+fn error_of(target: &TargetStatus) -> Option<String> {
+    target.error.as_deref().map(untitled)
+}
+
+/// As what the status of a Home Assistant has a credential, and why; as pending without a reason where that is not of what
+/// is declared now.
+pub(super) fn written_state<'s>(
+    credential: (&ObjectName, &Declared<CredentialSpec>),
+    assigned: &'s HouseAssignment,
+    house: Option<&'s HouseObject>,
+) -> (&'s str, Option<&'s str>) {
+    if let Some(fault) = &assigned.fault {
+        return (PENDING, Some(&fault.message));
+    }
+    let (name, of) = credential;
+    let is_now = |held: &&HeldStatus| {
+        held.observed_generation == Some(of.generation)
+            && held.last_handled_reconcile_at == of.reconcile_at
+    };
+    let held = house.and_then(|house| {
+        let status = house.status.as_ref()?;
+        let is_now = status.observed_generation == house.metadata.generation;
+        status.of(&name.name).filter(|_| is_now)
+    });
+    let held = held.filter(is_now);
+    held.map_or((PENDING, None), |held| (held.state.as_str(), held.message.as_deref()))
+}
+
+/// Why what is deleted at a Home Assistant may be there still.
+pub(super) fn why_left(assigned: &HouseAssignment, target: Option<&TargetStatus>) -> String {
+    if let Some(fault) = &assigned.fault {
+        return fault.message.clone();
+    }
+    match target {
+        Some(TargetStatus { error: Some(why), .. }) => untitled(why),
+        Some(target) if target.is_connected() && !target.differences.is_empty() => {
+            "something is withheld, as where a linked account uses the credential".to_owned()
+        }
+        _ => NOT_LOOKED_AT.to_owned(),
+    }
+}
+
+/// Why a credential that is being deleted may be at a Home Assistant still, by the status of that.
+pub(super) fn why_listed(credential: &str, house: Option<&HouseObject>) -> String {
+    let held = house.and_then(|house| house.status.as_ref()?.of(credential));
+    let why = held.and_then(|held| held.message.clone());
+    why.unwrap_or_else(|| NOT_LOOKED_AT.to_owned())
+}
+
+const NOT_LOOKED_AT: &str = "not looked at yet";
+
+pub(super) fn set_up_error(entry: &EntryStatus) -> Option<String> {
+    let why = entry.fault_of_client()?;
+    Some(format!("{}: {}", entry.key, untitled(&why)))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::held;
+    use crate::kubernetes::assignment::HouseAssignment;
+    use crate::kubernetes::assignment::tests::{assigned, declarations, name};
+    use crate::kubernetes::departure::Unsettled;
+    use crate::kubernetes::resources::{HeldStatus, HouseStatus};
+    use crate::model::Key;
+    use crate::status::{Link, Mode, TargetStatus};
+
+    /// A status that was written, with credentials of these names and generations.
+    pub(in crate::kubernetes) fn status(credentials: &[(&str, Option<i64>)]) -> HouseStatus {
+        let of = |(name, generation): &(&str, Option<i64>)| HeldStatus {
+            name: name.to_string(),
+            observed_generation: *generation,
+            ..HeldStatus::default()
+        };
+        let credentials = credentials.iter().map(of).collect();
+        HouseStatus { observed_generation: Some(1), credentials, ..HouseStatus::default() }
+    }
+
+    #[test]
+    fn what_leaves_is_forgotten_once_its_status_says_so_and_a_round_that_knew_of_it_saw_it_gone() {
+        let elsewhere = json!({"targetSelector": {"matchLabels": {"ring": "2"}}});
+        let mut all = declarations(&[("a", elsewhere)]);
+        let mut other = all.houses[&name("cabin")].clone();
+        other.labels.insert("ring".to_owned(), "2".to_owned());
+        all.houses.insert(name("other"), other);
+        let house = assigned(&all).houses[&name("cabin")].clone();
+        let link = Link::Up { version: None, since: Timestamp::UNIX_EPOCH };
+        let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
+        let target = TargetStatus { link, held: Some(BTreeSet::new()), ..new };
+        let seen = TargetStatus { revisions: house.revisions.clone(), ..target.clone() };
+        let left = |target, generation| {
+            let held = held(&house, Some(target), &status(&[("a", generation)]));
+            held.into_iter().map(|of| (of.state, of.observed_generation)).collect::<Vec<_>>()
+        };
+        let leaves = vec![("Deleting".to_owned(), None)];
+        assert_eq!(left(&seen, Some(1)), leaves, "somebody may create it by that");
+        assert_eq!(left(&target, None), leaves, "the round before may create it");
+        assert_eq!(left(&seen, None), []);
+    }
+
+    #[test]
+    fn what_is_deleted_is_in_a_status_as_long_as_it_may_be_there() {
+        let key = Key::new("a").unwrap();
+        let unsettled = BTreeMap::from([(key.clone(), Unsettled::Deleted)]);
+        let house = HouseAssignment { unsettled, ..HouseAssignment::default() };
+        let link = Link::Up { version: None, since: Timestamp::UNIX_EPOCH };
+        let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
+        let seen = |keys: &[&Key]| TargetStatus {
+            link: link.clone(),
+            held: Some(keys.iter().map(|key| (*key).clone()).collect()),
+            ..new.clone()
+        };
+        let is_listed =
+            |target: &TargetStatus, before| !held(&house, Some(target), &before).is_empty();
+        let (never, without) = (HouseStatus::default(), status(&[]));
+        assert!(is_listed(&new, status(&[("a", None)])));
+        assert!(!is_listed(&seen(&[]), status(&[("a", None)])), "it is gone");
+        assert!(is_listed(&seen(&[&key]), without.clone()), "somebody has lost it");
+        assert!(!is_listed(&new, without), "it was not in it, so nobody has created it");
+        assert!(is_listed(&new, never), "nobody knows what it had");
+    }
+}
