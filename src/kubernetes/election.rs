@@ -35,12 +35,12 @@ pub(super) struct Election {
     /// The Leases of other replicas, as they were seen last, by shard.
     seen: Vec<Option<SeenLease>>,
     /// What this replica waits for while the number of shards changes.
-    changing: Option<Change>,
+    changing: Option<NumberChange>,
 }
 
 /// A change of the number of shards, which the first Lease says.
 #[derive(Clone, Copy)]
-struct Change {
+struct NumberChange {
     /// Since when; it is written by then.
     since: Duration,
     is_written: bool,
@@ -60,7 +60,7 @@ struct SeenLease {
 
 /// What the replica has of a shard already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct HeldShard {
     /// Whether its term is on.
     pub(super) is_on: bool,
     /// Whether its Lease would be renewed too late at the next look.
@@ -71,7 +71,7 @@ pub(super) struct Held {
 
 /// What becomes of a shard.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
+pub(super) enum LeaseStep {
     /// Its Lease is created or written so, and then it is this replica's.
     Take(Box<Lease>),
     /// The same, and the replica does not act by it yet, for this reason.
@@ -90,7 +90,7 @@ pub(super) enum Step {
     Nobody(String),
 }
 
-impl Step {
+impl LeaseStep {
     /// As what the Lease is written.
     pub(super) fn lease(&self) -> Option<&Lease> {
         match self {
@@ -147,9 +147,9 @@ impl Election {
     pub(super) fn steps(
         &mut self,
         leases: &Leases,
-        held: &[Held],
+        held: &[HeldShard],
         (now, time): (Duration, Timestamp),
-    ) -> Vec<Step> {
+    ) -> Vec<LeaseStep> {
         let shards = self.settings.shards;
         let holders: Vec<Holder> = (0..shards)
             .map(|shard| self.holder(shard, leases.get(&shard), held[shard].is_on, now))
@@ -161,7 +161,7 @@ impl Election {
         let most = shards.div_ceil(counts.len());
         // Not all begin with the same one.
         let first = usize::try_from(fastrand::u64(..)).unwrap_or_default() % shards;
-        let mut steps: Vec<Option<Step>> = vec![None; shards];
+        let mut steps: Vec<Option<LeaseStep>> = vec![None; shards];
         let mut takes_some = false;
         for shard in (first..shards).chain(0..first) {
             let lease = leases.get(&shard);
@@ -170,11 +170,11 @@ impl Election {
                 Holder::Free if counts[&self.identity] < most => {
                     *counts.entry(self.identity.clone()).or_default() += 1;
                     takes_some = true;
-                    Step::Take(self.taken(shard, lease, time))
+                    LeaseStep::Take(self.taken(shard, lease, time))
                 }
-                Holder::Free => Step::Nobody("another replica is to take it".to_owned()),
-                Holder::Missing => Step::Nobody(self.settings.missing()),
-                Holder::Other(other) => Step::Other(other.clone()),
+                Holder::Free => LeaseStep::Nobody("another replica is to take it".to_owned()),
+                Holder::Missing => LeaseStep::Nobody(self.settings.missing()),
+                Holder::Other(other) => LeaseStep::Other(other.clone()),
             };
             steps[shard] = Some(step);
         }
@@ -253,16 +253,16 @@ impl Election {
         leases: &Leases,
         holders: &[Holder],
         (now, time): (Duration, Timestamp),
-    ) -> Option<Vec<Step>> {
+    ) -> Option<Vec<LeaseStep>> {
         let shards = self.settings.shards;
         let first = leases.get(&0);
         // Without the annotation there is one.
         let number = first.map(|first| first.annotations().get(SHARDS).map_or("1", String::as_str));
-        let all = |why: &str| vec![Step::Nobody(why.to_owned()); shards];
+        let all = |why: &str| vec![LeaseStep::Nobody(why.to_owned()); shards];
         let number = match (number, &holders[0]) {
             (None, Holder::Free) => {
                 let mut steps = all("its first Lease is created before");
-                steps[0] = Step::Take(self.taken(0, None, time));
+                steps[0] = LeaseStep::Take(self.taken(0, None, time));
                 return Some(steps);
             }
             (None, _) => return Some(all(&self.settings.missing())),
@@ -276,15 +276,15 @@ impl Election {
         }
         let spec = first.and_then(|first| first.spec.clone()).unwrap_or_default();
         let lasts = self.lasts(&spec);
-        let Change { since, is_written, lasts } = match self.changing {
+        let NumberChange { since, is_written, lasts } = match self.changing {
             Some(change) if number == CHANGING && holders[0] == Holder::Ours => change,
-            _ => *self.changing.insert(Change { since: now, is_written: false, lasts }),
+            _ => *self.changing.insert(NumberChange { since: now, is_written: false, lasts }),
         };
         let mut lease = self.taken(0, first, time);
         if is_written && now.saturating_sub(since) >= lasts {
             self.changing = None;
             let mut steps = all("the number of shards has just changed");
-            steps[0] = Step::Take(lease);
+            steps[0] = LeaseStep::Take(lease);
             return Some(steps);
         }
         lease.annotations_mut().insert(SHARDS.to_owned(), CHANGING.to_owned());
@@ -293,7 +293,7 @@ impl Election {
             lasts.as_secs()
         );
         let mut steps = all(&why);
-        steps[0] = Step::Reserve(lease, why);
+        steps[0] = LeaseStep::Reserve(lease, why);
         Some(steps)
     }
 
@@ -312,7 +312,13 @@ impl Election {
         counts
     }
 
-    fn own(&self, shard: usize, lease: Option<&Lease>, held: Held, time: Timestamp) -> Step {
+    fn own(
+        &self,
+        shard: usize,
+        lease: Option<&Lease>,
+        held: HeldShard,
+        time: Timestamp,
+    ) -> LeaseStep {
         let wanted_by = lease.and_then(|lease| lease.annotations().get(WANTED_BY));
         match wanted_by.filter(|by| **by != self.identity) {
             // One round passes in between, in which what was begun ends.
@@ -320,11 +326,11 @@ impl Election {
                 let mut lease = self.taken(shard, lease, time);
                 let spec = lease.spec.get_or_insert_default();
                 spec.holder_identity = Some(by.clone());
-                Step::HandOver(lease, by.clone())
+                LeaseStep::HandOver(lease, by.clone())
             }
-            Some(_) => Step::Leave,
-            None if held.is_on && !held.is_due => Step::Keep,
-            None => Step::Take(self.taken(shard, lease, time)),
+            Some(_) => LeaseStep::Leave,
+            None if held.is_on && !held.is_due => LeaseStep::Keep,
+            None => LeaseStep::Take(self.taken(shard, lease, time)),
         }
     }
 
@@ -333,11 +339,11 @@ impl Election {
         &self,
         leases: &Leases,
         counts: &mut BTreeMap<String, usize>,
-        steps: &mut [Option<Step>],
+        steps: &mut [Option<LeaseStep>],
         now: Duration,
     ) {
         for (shard, step) in steps.iter_mut().enumerate() {
-            let Some(Step::Other(other)) = step else { continue };
+            let Some(LeaseStep::Other(other)) = step else { continue };
             let Some(lease) = leases.get(&shard) else { continue };
             let is_asked_for = lease.annotations().contains_key(WANTED_BY);
             // Who does not renew it may be gone, and would hand nothing over.
@@ -352,7 +358,7 @@ impl Election {
             counts.insert(self.identity.clone(), ours + 1);
             let mut lease = lease.clone();
             lease.annotations_mut().insert(WANTED_BY.to_owned(), self.identity.clone());
-            *step = Some(Step::Ask(Box::new(lease), other.clone()));
+            *step = Some(LeaseStep::Ask(Box::new(lease), other.clone()));
         }
     }
 
@@ -394,7 +400,7 @@ mod tests {
     use kube::ResourceExt;
 
     use super::super::replicas::LeaseSettings;
-    use super::{CHANGING, Election, Held, Leases, SHARDS, Step, WANTED_BY};
+    use super::{CHANGING, Election, HeldShard, LeaseStep, Leases, SHARDS, WANTED_BY};
 
     const LASTS: Duration = Duration::from_secs(15);
 
@@ -419,26 +425,26 @@ mod tests {
         Duration::from_secs(1000 + of)
     }
 
-    fn steps(of: &mut Election, leases: &Leases, held: &[Held], at: u64) -> Vec<Step> {
+    fn steps(of: &mut Election, leases: &Leases, held: &[HeldShard], at: u64) -> Vec<LeaseStep> {
         of.steps(leases, held, (seconds(at), Timestamp::UNIX_EPOCH))
     }
 
-    const ON: Held = Held { is_on: true, is_due: true, is_leaving: false };
+    const ON: HeldShard = HeldShard { is_on: true, is_due: true, is_leaving: false };
 
     /// What becomes of the only shard, which is not this replica's yet.
-    fn only(of: &mut Election, lease: Option<Lease>, at: u64) -> Step {
+    fn only(of: &mut Election, lease: Option<Lease>, at: u64) -> LeaseStep {
         let leases = lease.into_iter().map(|lease| (0, lease)).collect();
-        steps(of, &leases, &[Held::default()], at).remove(0)
+        steps(of, &leases, &[HeldShard::default()], at).remove(0)
     }
 
-    fn is_taken(step: &Step) -> bool {
-        matches!(step, Step::Take(_))
+    fn is_taken(step: &LeaseStep) -> bool {
+        matches!(step, LeaseStep::Take(_))
     }
 
     #[test]
     fn a_lease_is_over_once_it_was_seen_unchanged_for_its_duration() {
         let mut of = election(1);
-        let somebody = Step::Other("b".to_owned());
+        let somebody = LeaseStep::Other("b".to_owned());
         let b = |version| Some(lease("b", version, 15));
         assert_eq!(only(&mut of, b(1), 0), somebody, "however long ago it says it was renewed");
         assert_eq!(only(&mut of, b(1), 14), somebody);
@@ -454,7 +460,7 @@ mod tests {
     #[test]
     fn a_lease_that_somebody_deletes_is_taken_once_its_holder_has_stopped() {
         let mut of = election(1);
-        let is_waited_for = |of: &mut Election, at| matches!(only(of, None, at), Step::Nobody(why) if why.contains("there is no Lease"));
+        let is_waited_for = |of: &mut Election, at| matches!(only(of, None, at), LeaseStep::Nobody(why) if why.contains("there is no Lease"));
         assert!(is_waited_for(&mut of, 0), "somebody may have had one whom nobody here has seen");
         assert!(is_waited_for(&mut of, 14));
         assert!(!is_waited_for(&mut of, 15));
@@ -474,7 +480,7 @@ mod tests {
         shards: usize,
         leases: Leases,
         version: u64,
-        replicas: BTreeMap<usize, (Election, Vec<Held>)>,
+        replicas: BTreeMap<usize, (Election, Vec<HeldShard>)>,
         at: u64,
     }
 
@@ -490,7 +496,7 @@ mod tests {
         }
 
         fn begin(&mut self, number: usize, shards: usize) {
-            self.replicas.insert(number, (election(shards), vec![Held::default(); shards]));
+            self.replicas.insert(number, (election(shards), vec![HeldShard::default(); shards]));
         }
 
         /// All look once, every two seconds.
@@ -500,17 +506,19 @@ mod tests {
                 let leases = self.leases.clone();
                 let of = steps(election, &leases, held, self.at);
                 for (shard, step) in of.into_iter().enumerate() {
-                    let (mut write, mut now) = (None, Held::default());
+                    let (mut write, mut now) = (None, HeldShard::default());
                     match step {
-                        Step::Take(lease) => (write, now) = (Some(lease), ON),
-                        Step::Reserve(lease, _) => {
+                        LeaseStep::Take(lease) => (write, now) = (Some(lease), ON),
+                        LeaseStep::Reserve(lease, _) => {
                             election.reserved(seconds(self.at));
                             write = Some(lease);
                         }
-                        Step::HandOver(lease, _) | Step::Ask(lease, _) => write = Some(lease),
-                        Step::Keep => now = ON,
-                        Step::Leave => now = Held { is_leaving: true, ..ON },
-                        Step::Other(_) | Step::Nobody(_) => {}
+                        LeaseStep::HandOver(lease, _) | LeaseStep::Ask(lease, _) => {
+                            write = Some(lease)
+                        }
+                        LeaseStep::Keep => now = ON,
+                        LeaseStep::Leave => now = HeldShard { is_leaving: true, ..ON },
+                        LeaseStep::Other(_) | LeaseStep::Nobody(_) => {}
                     }
                     held[shard] = now;
                     if let Some(lease) = write {
@@ -531,7 +539,7 @@ mod tests {
                 let acting = acting.filter(|(_, held)| held.get(shard).is_some_and(|of| of.is_on));
                 assert!(acting.count() <= 1, "the shard {shard}");
             }
-            let on = |held: &Vec<Held>| held.iter().filter(|of| of.is_on).count();
+            let on = |held: &Vec<HeldShard>| held.iter().filter(|of| of.is_on).count();
             self.replicas.values().map(|(_, held)| on(held)).collect()
         }
 
@@ -614,7 +622,7 @@ mod tests {
             steps(election, &leases, &held, group.at)
         };
         let refused = of_other(&mut group);
-        let is_said = |step: &Step| matches!(step, Step::Nobody(why) if why.contains("is 4, and this one has --shards 2"));
+        let is_said = |step: &LeaseStep| matches!(step, LeaseStep::Nobody(why) if why.contains("is 4, and this one has --shards 2"));
         assert!(refused.iter().all(is_said), "{refused:?}");
         // Who holds the first Lease ends. Whoever is faster then says how many there are.
         let (first, _) = group

@@ -19,7 +19,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::sleep;
 
-use super::election::{Election, Held, Leases, Step};
+use super::election::{Election, HeldShard, LeaseStep, Leases};
 use super::freshness::version;
 use super::shards::{ShardHolder, ShardHolders, Term};
 use super::{ClusterError, error, lease_log};
@@ -155,7 +155,7 @@ impl Replicas {
             }
         };
         let now = uptime();
-        let held: Vec<Held> =
+        let held: Vec<HeldShard> =
             (0..self.settings.shards).map(|shard| self.held(shard, now)).collect();
         let steps = self.election.steps(&leases, &held, (now, (self.clock)()));
         let writes: Vec<(usize, Option<Lease>)> =
@@ -203,9 +203,9 @@ impl Replicas {
         }
     }
 
-    fn held(&self, shard: usize, now: Duration) -> Held {
+    fn held(&self, shard: usize, now: Duration) -> HeldShard {
         let duration = self.settings.duration;
-        Held {
+        HeldShard {
             is_on: self.term(shard).is_some(),
             is_due: now + duration / LOOKS / 2 >= self.renewed[shard] + duration / 3,
             is_leaving: matches!(self.holder(shard), ShardHolder::Leaving(_)),
@@ -216,7 +216,7 @@ impl Replicas {
     fn ended(
         &mut self,
         shard: usize,
-        step: Step,
+        step: LeaseStep,
         written: Option<kube::Result<Lease>>,
         asked: Duration,
     ) -> ShardHolder {
@@ -227,7 +227,7 @@ impl Replicas {
         };
         let term = self.term(shard);
         match step {
-            Step::Take(_) => {
+            LeaseStep::Take(_) => {
                 let of = lease.and_then(|lease| lease.metadata.resource_version);
                 let new = || Term { fence: Fence::default(), begun: version(of.as_deref()) };
                 let term = term.unwrap_or_else(new);
@@ -235,16 +235,16 @@ impl Replicas {
                 term.fence.open_until(asked + self.settings.duration * 2 / 3);
                 ShardHolder::This(term)
             }
-            Step::Reserve(_, why) => {
+            LeaseStep::Reserve(_, why) => {
                 self.election.reserved(uptime());
                 ShardHolder::Nobody(why)
             }
-            Step::Keep => term.map_or(ShardHolder::Unknown, ShardHolder::This),
-            Step::Leave => term.map_or(ShardHolder::Unknown, ShardHolder::Leaving),
-            Step::HandOver(_, other) | Step::Other(other) | Step::Ask(_, other) => {
+            LeaseStep::Keep => term.map_or(ShardHolder::Unknown, ShardHolder::This),
+            LeaseStep::Leave => term.map_or(ShardHolder::Unknown, ShardHolder::Leaving),
+            LeaseStep::HandOver(_, other) | LeaseStep::Other(other) | LeaseStep::Ask(_, other) => {
                 ShardHolder::Other(other)
             }
-            Step::Nobody(why) => ShardHolder::Nobody(why),
+            LeaseStep::Nobody(why) => ShardHolder::Nobody(why),
         }
     }
 
@@ -362,7 +362,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::{LeaseSettings, Replicas};
-    use crate::kubernetes::election::Step;
+    use crate::kubernetes::election::LeaseStep;
     use crate::kubernetes::shards::{ShardHolder, ShardHolders};
     use crate::target::{Fence, uptime};
 
@@ -382,7 +382,7 @@ mod tests {
     /// What is recorded after its only Lease was written, or that has failed.
     fn record(of: &mut Replicas, written: kube::Result<Lease>, asked: Duration) {
         let holder = match written {
-            Ok(lease) => of.ended(0, Step::Take(Box::default()), Some(Ok(lease)), asked),
+            Ok(lease) => of.ended(0, LeaseStep::Take(Box::default()), Some(Ok(lease)), asked),
             Err(why) => of.failed(0, &why),
         };
         of.record(ShardHolders(vec![holder]));

@@ -18,7 +18,7 @@ pub(super) enum ShardHolder {
     Leaving(Term),
     /// That one.
     Other(String),
-    /// Nobody here, for this reason, which ends by itself or with another replica.
+    /// Nobody here, for this reason, which ends in time or with another replica.
     Nobody(String),
     /// It cannot be found out, for this reason.
     Trouble(String),

@@ -1,6 +1,6 @@
 //! Houses that speak Home Assistant's protocol as far as a watcher needs it, all at one port.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
@@ -19,11 +19,16 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::Done;
 
-/// Which houses hold all, and which were looked at since the last word of that.
+/// What the houses hold and have seen. Asked for `/counts`, they say how many there are of each.
 #[derive(Default)]
 struct Counts {
+    held: BTreeMap<usize, Vec<Value>>,
+    /// Those that hold all.
     full: BTreeSet<usize>,
+    /// Those that were looked at since the last word of that.
     looked_at: BTreeSet<usize>,
+    connected: usize,
+    created: usize,
 }
 
 /// The folder is where the authority is written that signs the certificate of all houses; they speak no TLS without one.
@@ -81,11 +86,18 @@ async fn house(
         }
     }
     let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
-    let number: usize = text.split('/').nth(1).unwrap().parse().unwrap();
+    let name = text.split(['/', ' ']).nth(2).unwrap();
+    let number: usize = name.parse().unwrap_or_default();
     if !text.contains("upgrade: websocket") {
-        let body =
-            json!({"entity_id": "zone.home", "state": "0", "context": {"id": number.to_string()}})
-                .to_string();
+        let body = match name {
+            "counts" => {
+                let Counts { held, connected, created, .. } = &*counts.lock().unwrap();
+                let holding = held.values().filter(|held| !held.is_empty()).count();
+                json!({"holding": holding, "connected": connected, "created": created})
+            }
+            _ => json!({"entity_id": "zone.home", "state": "0", "context": {"id": name}}),
+        };
+        let body = body.to_string();
         let answer = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
@@ -95,7 +107,7 @@ async fn house(
     }
     let stream = tokio::io::join(AsyncReadExt::chain(Cursor::new(head), incoming), outgoing);
     let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
-    let mut held: Vec<Value> = Vec::new();
+    counts.lock().unwrap().connected += 1;
     socket
         .send(Message::text(
             json!({"type": "auth_required", "ha_version": "2026.11.0"}).to_string(),
@@ -116,22 +128,24 @@ async fn house(
                 answers.push(json!({"type": "auth_ok"}));
                 continue;
             }
-            let result = answer(&kind, &command, &mut held);
+            let result = answer(&kind, &command, &mut counts.lock().unwrap(), number);
             let id = &command["id"];
             answers.push(json!({"id": id, "type": "result", "success": true, "result": result}));
             if kind.ends_with("/subscribe") {
                 answers.push(json!({"id": id, "type": "event", "event": []}));
             }
-            note(&kind, number, held.len(), count, &counts);
+            note(&kind, number, count, &mut counts.lock().unwrap());
         }
         let answer = if answers.len() == 1 { answers.remove(0) } else { answers.into() };
         if socket.send(Message::text(answer.to_string())).await.is_err() {
-            return;
+            break;
         }
     }
+    counts.lock().unwrap().connected -= 1;
 }
 
-fn answer(kind: &str, command: &Value, held: &mut Vec<Value>) -> Value {
+fn answer(kind: &str, command: &Value, counts: &mut Counts, number: usize) -> Value {
+    let held = counts.held.entry(number).or_default();
     match kind {
         "auth/current_user" => json!({"id": "u", "is_admin": true, "is_owner": true}),
         "application_credentials/config" => {
@@ -147,6 +161,7 @@ fn answer(kind: &str, command: &Value, held: &mut Vec<Value>) -> Value {
                 json!(format!("spotify_{}", command["client_id"].as_str().unwrap())),
             );
             held.push(item.clone());
+            counts.created += 1;
             item
         }
         "config_entries/get" | "config_entries/flow/progress" | "config/auth/list" => json!([]),
@@ -162,8 +177,8 @@ fn answer(kind: &str, command: &Value, held: &mut Vec<Value>) -> Value {
     }
 }
 
-fn note(kind: &str, number: usize, held: usize, count: usize, counts: &Mutex<Counts>) {
-    let mut counts = counts.lock().unwrap();
+fn note(kind: &str, number: usize, count: usize, counts: &mut Counts) {
+    let held = counts.held.get(&number).map_or(0, Vec::len);
     if held == 10 && counts.full.insert(number) && counts.full.len() == count {
         println!("all hold 10");
         counts.looked_at.clear();

@@ -105,7 +105,7 @@ fn replicas_share_houses_and_each_takes_over_what_another_one_had_ha_2026_11() {
     shared(&cluster, &[8]);
     cluster.kubectl(["delete", "acred/family", "--timeout=60s"]);
     for (ha, theirs) in houses.iter().zip(&theirs) {
-        assert_eq!(ha.credentials(), [theirs.clone()]);
+        assert_eq!(ha.credentials(), std::slice::from_ref(theirs));
     }
     end(stays.next().unwrap());
 }
