@@ -81,6 +81,7 @@ const EXCLUSIVE: &[(&str, &str, &str)] = &[
         "--lease-duration",
         "--no-lease keeps no Lease: leave it or --lease-duration out",
     ),
+    ("--no-lease", "--shards", "each shard has a Lease: leave --no-lease or --shards out"),
 ];
 
 const SAVED: &str = "a saved plan is applied as a whole: leave the selection out, or make another plan of it with `appcred plan`, the same selection and --out FILE";

@@ -7,13 +7,13 @@ use serde::{Serialize, Serializer};
 use crate::model::Adopt;
 use crate::yaml::{self, Node, Pair, Value};
 
-use super::YamlEditError;
 use super::change::TextChanges;
 use super::geometry::{dash_column, is_flow, line_break, line_start, next_line, value_end};
 use super::reread::{agrees, same as same_value};
 use super::same::same;
 use super::slots::SlotValue;
 use super::write::{document, flow, indented};
+use super::{Obstacle, YamlEditError};
 
 /// Where the schema is that editors check manifests by.
 const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/manifest.schema.json";
@@ -157,8 +157,10 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, YamlEditError>
     let made = with_entries(text, list, entries)?.ok_or(unfit)?;
     match grew_by(document, text, &made, entries.len()) {
         true if holds(&made, entries) => Ok(made),
-        true => Err(YamlEditError::Unwritable),
-        false => Err(unfit),
+        true if !matches!(unfit, YamlEditError::Line(_, Obstacle::Tab)) => {
+            Err(YamlEditError::Unwritable)
+        }
+        _ => Err(unfit),
     }
 }
 
