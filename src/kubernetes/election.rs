@@ -41,7 +41,7 @@ pub(super) struct Election {
 /// A change of the number of shards, which the first Lease says.
 #[derive(Clone, Copy)]
 struct NumberChange {
-    /// Since when; it is written by then.
+    /// Since when; once it is written, since that.
     since: Duration,
     is_written: bool,
     /// How long whoever acts by another number may do so.
@@ -51,7 +51,7 @@ struct NumberChange {
 /// The Lease of another replica.
 struct SeenLease {
     holder: String,
-    /// None where it is not there any more.
+    /// Who has renewed it, and when; none where it is not there any more.
     version: Option<String>,
     /// Since when it is so.
     since: Duration,
@@ -172,14 +172,16 @@ impl Election {
                     takes_some = true;
                     LeaseStep::Take(self.taken(shard, lease, time))
                 }
-                Holder::Free => LeaseStep::Nobody("another replica is to take it".to_owned()),
+                Holder::Free => {
+                    LeaseStep::Nobody("it is left to a replica that has fewer shards".to_owned())
+                }
                 Holder::Missing => LeaseStep::Nobody(self.settings.missing()),
                 Holder::Other(other) => LeaseStep::Other(other.clone()),
             };
             steps[shard] = Some(step);
         }
         if !takes_some {
-            self.ask(leases, &mut counts, &mut steps, now);
+            self.ask(leases, &counts, &mut steps, now);
         }
         steps.into_iter().flatten().collect()
     }
@@ -216,7 +218,9 @@ impl Election {
                 Holder::Free
             }
             Some((spec, holder)) => {
-                let version = Some(lease.resource_version().unwrap_or_default());
+                // Not the version: who asks for it writes it as well.
+                let renewed = spec.renew_time.as_ref().map(|time| time.0.to_string());
+                let version = Some(format!("{holder} {}", renewed.unwrap_or_default()));
                 // Who is to act for longer than this one is waited for.
                 let lasts = self.lasts(spec);
                 match self.is_waited_for(shard, (holder, version, lasts), now) {
@@ -261,7 +265,7 @@ impl Election {
         let all = |why: &str| vec![LeaseStep::Nobody(why.to_owned()); shards];
         let number = match (number, &holders[0]) {
             (None, Holder::Free) => {
-                let mut steps = all("its first Lease is created before");
+                let mut steps = all("the Lease of the first shard must be there before");
                 steps[0] = LeaseStep::Take(self.taken(0, None, time));
                 return Some(steps);
             }
@@ -326,6 +330,8 @@ impl Election {
                 let mut lease = self.taken(shard, lease, time);
                 let spec = lease.spec.get_or_insert_default();
                 spec.holder_identity = Some(by.clone());
+                spec.acquire_time.clone_from(&spec.renew_time);
+                spec.lease_transitions = spec.lease_transitions.map(|number| number + 1);
                 LeaseStep::HandOver(lease, by.clone())
             }
             Some(_) => LeaseStep::Leave,
@@ -334,11 +340,11 @@ impl Election {
         }
     }
 
-    /// Asks those for shards that have at least two more than this one.
+    /// Asks for a shard of one that has at least two more than this one.
     fn ask(
         &self,
         leases: &Leases,
-        counts: &mut BTreeMap<String, usize>,
+        counts: &BTreeMap<String, usize>,
         steps: &mut [Option<LeaseStep>],
         now: Duration,
     ) {
@@ -350,15 +356,15 @@ impl Election {
             let seen = self.seen[shard].as_ref();
             let is_late = |seen: &SeenLease| now.saturating_sub(seen.since) > seen.lasts * 2 / 3;
             let (ours, theirs) = (counts[&self.identity], counts.get(other.as_str()).copied());
-            let Some(theirs) = theirs.filter(|theirs| *theirs >= ours + 2) else { continue };
-            if is_asked_for || seen.is_some_and(is_late) {
+            let has_more = theirs.is_some_and(|theirs| theirs >= ours + 2);
+            if !has_more || is_asked_for || seen.is_some_and(is_late) {
                 continue;
             }
-            counts.insert(other.clone(), theirs - 1);
-            counts.insert(self.identity.clone(), ours + 1);
             let mut lease = lease.clone();
             lease.annotations_mut().insert(WANTED_BY.to_owned(), self.identity.clone());
             *step = Some(LeaseStep::Ask(Box::new(lease), other.clone()));
+            // One at a time: who asks may be gone soon, and then nobody acts for what it was given.
+            return;
         }
     }
 
@@ -397,6 +403,7 @@ mod tests {
 
     use jiff::Timestamp;
     use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
     use kube::ResourceExt;
 
     use super::super::replicas::LeaseSettings;
@@ -410,12 +417,13 @@ mod tests {
         Election::new(settings)
     }
 
-    fn lease(holder: &str, version: u64, seconds: i32) -> Lease {
+    fn lease(holder: &str, version: i64, seconds: i32) -> Lease {
         let mut lease = Lease::default();
         lease.metadata.resource_version = Some(version.to_string());
         lease.spec = Some(LeaseSpec {
             holder_identity: Some(holder.to_owned()),
             lease_duration_seconds: Some(seconds),
+            renew_time: Some(MicroTime(Timestamp::from_second(version).unwrap())),
             ..LeaseSpec::default()
         });
         lease
@@ -426,7 +434,8 @@ mod tests {
     }
 
     fn steps(of: &mut Election, leases: &Leases, held: &[HeldShard], at: u64) -> Vec<LeaseStep> {
-        of.steps(leases, held, (seconds(at), Timestamp::UNIX_EPOCH))
+        let time = Timestamp::from_second(i64::try_from(at).unwrap()).unwrap();
+        of.steps(leases, held, (seconds(at), time))
     }
 
     const ON: HeldShard = HeldShard { is_on: true, is_due: true, is_leaving: false };
@@ -600,10 +609,10 @@ mod tests {
             let is_asked = |lease: &&Lease| lease.annotations().contains_key(WANTED_BY);
             group.leases.values().filter(is_asked).count()
         };
-        assert_eq!(asked(&group), 2, "half of them");
+        assert_eq!(asked(&group), 1, "one after the other");
         group.replicas.remove(&1);
         group.rounds(3);
-        assert_eq!((group.counts(), asked(&group)), (vec![2], 0));
+        assert_eq!((group.counts(), asked(&group)), (vec![3], 0));
         group.rounds(8);
         assert_eq!(group.counts(), [4]);
     }

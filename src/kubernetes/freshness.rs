@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use kube::api::{Api, ListParams};
 use kube::runtime::reflector::Store;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::time::sleep;
 
 use super::declared::{Listing, ObjectName, name_of};
 use super::error;
@@ -26,6 +28,10 @@ use super::resources::{CredentialObject, HouseObject, ListedAs};
 
 /// How long the versions of all objects may take: 10,000 took ten seconds of a busy API server.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether a watch has brought them, and how soon again.
+const LOOKS: u32 = 20;
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The version of an object, or of a list.
 pub(super) fn version(of: Option<&str>) -> u64 {
@@ -44,8 +50,8 @@ pub(super) struct Versions {
 pub(super) struct FirstSeen {
     /// What the statuses of HomeAssistants have.
     listings: BTreeMap<ObjectName, BTreeMap<String, (ListedAs, u64)>>,
-    /// ApplicationCredentials that are being deleted.
-    deletions: BTreeMap<ObjectName, u64>,
+    /// ApplicationCredentials that are being deleted, by uid.
+    deletions: BTreeMap<String, u64>,
 }
 
 impl FirstSeen {
@@ -73,10 +79,10 @@ impl FirstSeen {
         let deleted = credentials.iter().filter(|one| one.metadata.deletion_timestamp.is_some());
         self.deletions = deleted
             .map(|one| {
-                let name = name_of(&**one);
+                let uid = one.uid().unwrap_or_default();
                 let now = || version(one.metadata.resource_version.as_deref());
-                let since = before.get(&name).copied().unwrap_or_else(now);
-                (name, since)
+                let since = before.get(&uid).copied().unwrap_or_else(now);
+                (uid, since)
             })
             .collect();
     }
@@ -109,8 +115,8 @@ impl FirstSeen {
     }
 
     /// Whether it is known which HomeAssistants had a credential when it was deleted.
-    pub(super) fn is_looked_up(&self, name: &ObjectName, known: Versions) -> bool {
-        self.deletions.get(name).is_none_or(|since| *since <= known.houses)
+    pub(super) fn is_looked_up(&self, uid: &str, known: Versions) -> bool {
+        self.deletions.get(uid).is_none_or(|since| *since <= known.houses)
     }
 }
 
@@ -127,10 +133,21 @@ where
     // change of that kind, however long ago that was, and it refuses to be asked for a later version.
     let list = error::within(TIMEOUT, api.list_metadata(&ListParams::default())).await?;
     let as_of = version(list.metadata.resource_version.as_deref());
+    if as_of < demanded {
+        let why = "the versions of objects of several kinds cannot be compared here";
+        return Err(kube::Error::Service(io::Error::other(why).into()));
+    }
     let there = list.items.iter().map(versioned).collect();
-    let seen = store.state();
-    let seen = seen.iter().map(|object| versioned(&**object)).collect();
-    Ok((as_of >= demanded && is_seen(&there, &seen, as_of)).then_some(as_of))
+    // What a watch has on its way is waited for, before all is asked for again.
+    for _ in 0..LOOKS {
+        let seen = store.state();
+        let seen = seen.iter().map(|object| versioned(&**object)).collect();
+        if is_seen(&there, &seen, as_of) {
+            return Ok(Some(as_of));
+        }
+        sleep(LOOK).await;
+    }
+    Ok(None)
 }
 
 fn versioned(object: &impl ResourceExt) -> (String, u64) {
@@ -192,7 +209,7 @@ mod tests {
         let mut of: CredentialObject = serde_json::from_value(json!({
             "apiVersion": "appcred.io/v1alpha1",
             "kind": "ApplicationCredential",
-            "metadata": {"name": "a", "namespace": "ns", "resourceVersion": version.to_string()},
+            "metadata": {"name": "a", "namespace": "ns", "uid": "uid", "resourceVersion": version.to_string()},
             "spec": {"domain": "spotify", "clientId": "a", "targetSelector": {},
                 "clientSecretRef": {"name": "a", "key": "secret"}},
         }))
@@ -223,7 +240,7 @@ mod tests {
     fn where_a_credential_may_be_is_known_once_houses_are_as_of_its_deletion() {
         let mut first = FirstSeen::default();
         let is_looked_up = |first: &FirstSeen, houses| {
-            first.is_looked_up(&name("a"), Versions { houses, credentials: 0 })
+            first.is_looked_up("uid", Versions { houses, credentials: 0 })
         };
         first.note(&[], &[credential(5, false)]);
         assert!(is_looked_up(&first, 0) && first.demanded() == Versions::default());

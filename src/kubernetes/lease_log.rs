@@ -42,7 +42,7 @@ pub(super) fn log(before: &ShardHolders, new: &ShardHolders, identity: &str) {
         match line {
             LogLine::Ends => tracing::warn!("this replica no longer acts{shards}"),
             LogLine::HandsOver => {
-                tracing::info!("this replica hands over what it acts{shards}")
+                tracing::info!("this replica is about to hand over what it does{shards}")
             }
             LogLine::Acts => tracing::info!("this replica acts{shards}: {text}"),
             LogLine::Other => tracing::info!("the replica {text} acts{shards}"),

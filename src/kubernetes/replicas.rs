@@ -1,7 +1,7 @@
 //! One replica acts for each shard: the one that a Lease of the cluster names.
 //!
-//! Who holds a Lease sends a renewal every third of its duration. For two thirds of it after the Leases were asked for and a
-//! renewal was sent that replica acts, and no longer, by a clock of its own. Another one takes it over that has seen no
+//! Who holds a Lease sends a renewal every third of its duration. That replica acts for two thirds of it, counted from the
+//! request before the renewal, and no longer, by a clock of its own. Another one takes it over that has seen no
 //! renewal for all of the duration, by its own clock too, so that no two clocks are compared; where there is no Lease, who
 //! had it is waited for as long, whether or not this replica knows of one. Of two that write at once, the version decides.
 //! All that is done in a thread of its own, with a connection of its own: however much work there is, Leases are renewed.
@@ -32,7 +32,7 @@ const NAME: &str = "appcred";
 /// How often Leases are looked at while one lasts.
 const LOOKS: u32 = 9;
 /// So many Leases are written at once.
-const WRITTEN_AT_ONCE: usize = 8;
+const WRITTEN_AT_ONCE: usize = 16;
 
 /// Which Leases decide who acts.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ impl LeaseSettings {
         let (namespace, seconds) = (&self.namespace, self.duration.as_secs());
         let lease = match self.shards {
             1 => format!("no Lease {namespace}/{NAME}"),
-            _ => format!("none of its Leases in {namespace}"),
+            _ => format!("no Lease of it in {namespace}"),
         };
         format!("there is {lease}: whoever had one may act for {seconds} seconds still")
     }
@@ -158,21 +158,34 @@ impl Replicas {
         let held: Vec<HeldShard> =
             (0..self.settings.shards).map(|shard| self.held(shard, now)).collect();
         let steps = self.election.steps(&leases, &held, (now, (self.clock)()));
+        for (shard, step) in steps.iter().enumerate() {
+            if let (LeaseStep::HandOver(..), Some(term)) = (step, self.term(shard)) {
+                // The other one may act as soon as that is written.
+                term.fence.close();
+            }
+        }
         let writes: Vec<(usize, Option<Lease>)> =
             steps.iter().map(|step| step.lease().cloned()).enumerate().collect();
         let written = stream::iter(writes).map(|(shard, lease)| async move {
             let lease = lease?;
             Some((shard, error::within(limit, write(api, &lease)).await))
         });
-        let written: Vec<_> = written.buffer_unordered(WRITTEN_AT_ONCE).collect().await;
-        let mut written: BTreeMap<usize, kube::Result<Lease>> =
-            written.into_iter().flatten().collect();
-        let is_done = written.values().all(Result::is_ok);
-        let steps = steps.into_iter().enumerate();
-        let holders =
-            steps.map(|(shard, step)| self.ended(shard, step, written.remove(&shard), asked));
-        let holders = ShardHolders(holders.collect());
-        self.record(holders);
+        let mut written = written.buffer_unordered(WRITTEN_AT_ONCE);
+        let mut steps: Vec<Option<LeaseStep>> = steps.into_iter().map(Some).collect();
+        let (mut ended, mut is_done) = (BTreeMap::new(), true);
+        // A term goes on as soon as its own Lease is renewed, whatever becomes of the others.
+        while let Some(one) = written.next().await {
+            let Some((shard, written)) = one else { continue };
+            let Some(step) = steps[shard].take() else { continue };
+            is_done &= written.is_ok();
+            ended.insert(shard, self.ended(shard, step, Some(written), asked));
+        }
+        for (shard, step) in steps.into_iter().enumerate() {
+            if let Some(step) = step {
+                ended.insert(shard, self.ended(shard, step, None, asked));
+            }
+        }
+        self.record(ShardHolders(ended.into_values().collect()));
         is_done
     }
 
@@ -272,9 +285,13 @@ impl Replicas {
             }
             _ => String::new(),
         };
-        let at = format!("{}/{NAME}", self.settings.namespace);
-        let why = error::in_words(why);
-        format!("nothing is done, since the Lease {at} cannot be taken: {why}{help}")
+        let (namespace, why) = (&self.settings.namespace, error::in_words(why));
+        match self.settings.shards {
+            1 => format!(
+                "nothing is done, since the Lease {namespace}/{NAME} cannot be taken: {why}{help}"
+            ),
+            _ => format!("a Lease in {namespace} cannot be taken: {why}{help}"),
+        }
     }
 
     /// How long to wait after a round that asked then: a renewal follows the one before it, not the answer to that.
@@ -322,18 +339,21 @@ impl Replicas {
         }
         let given_back = async {
             let mut leases = self.read(api).await?;
-            let mut count = 0;
+            let (mut count, mut failed) = (0, None);
             for (shard, lease) in &mut leases {
                 let Some(spec) = lease.spec.as_mut().filter(|_| terms[*shard].is_some()) else {
                     continue;
                 };
                 if spec.holder_identity.as_deref() == Some(self.election.identity()) {
                     spec.holder_identity = Some(String::new());
-                    write(api, lease).await?;
-                    count += 1;
+                    // One that somebody has asked for just now holds up no other.
+                    match write(api, lease).await {
+                        Ok(_) => count += 1,
+                        Err(why) => failed = Some(why),
+                    }
                 }
             }
-            kube::Result::Ok(count)
+            failed.map_or(Ok(count), Err)
         };
         match error::within(self.settings.duration / 3, given_back).await {
             Ok(1) => tracing::info!("the Lease is given back"),
@@ -354,11 +374,16 @@ async fn write(api: &Api<Lease>, lease: &Lease) -> kube::Result<Lease> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use axum::Router;
+    use axum::extract::Request;
+    use axum::http::Method;
     use jiff::Timestamp;
     use k8s_openapi::api::coordination::v1::Lease;
-    use kube::Config;
+    use kube::{Api, Client, Config};
+    use serde_json::json;
     use tokio::sync::Notify;
 
     use super::{LeaseSettings, Replicas};
@@ -425,5 +450,34 @@ mod tests {
         of.settings.duration = Duration::from_secs(1);
         record(&mut of, Ok(Lease::default()), Duration::ZERO);
         assert!(fence(&of).is_none(), "it was sent long ago");
+    }
+    #[tokio::test]
+    async fn a_term_is_over_before_its_lease_is_handed_over() {
+        let mut of = replicas(HOUR);
+        record(&mut of, Ok(Lease::default()), uptime());
+        let held = fence(&of).unwrap();
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "appcred", "resourceVersion": "7",
+                "annotations": {"appcred.io/wanted-by": "b"}},
+            "spec": {"holderIdentity": of.election.identity(), "leaseDurationSeconds": 3600},
+        });
+        let open_at_put = Arc::new(AtomicUsize::new(0));
+        let (count, asked) = (Arc::clone(&open_at_put), held.clone());
+        let answer = move |request: Request| {
+            if request.method() == Method::PUT {
+                count.fetch_add(if asked.is_open() { 100 } else { 1 }, Ordering::SeqCst);
+            }
+            let lease = lease.to_string();
+            async move { lease }
+        };
+        let client = Client::new(Router::new().fallback(answer), "ns");
+        let api = Api::namespaced(client, "ns");
+        of.round(&api, uptime()).await;
+        assert!(held.is_open() && matches!(of.holder(0), ShardHolder::Leaving(_)));
+        of.round(&api, uptime()).await;
+        assert_eq!(open_at_put.load(Ordering::SeqCst), 1);
+        assert_eq!(of.holder(0), ShardHolder::Other("b".to_owned()));
     }
 }

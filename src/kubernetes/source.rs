@@ -14,7 +14,7 @@ use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::declared::{self, Declarations, ObjectName, SecretFault, SecretValues, is_object_name};
 use super::error;
@@ -94,6 +94,8 @@ pub(super) struct Source {
     as_of: Versions,
     /// The last look at what versions there are.
     looks: Watched,
+    /// Until when nobody asks again, since it has failed.
+    rests_until: Option<Instant>,
     known: BTreeMap<ObjectName, SecretValues>,
     declaring: watch::Sender<Declaring>,
     /// Notified whenever something else is declared.
@@ -144,6 +146,7 @@ pub(super) fn begin(
         first_seen: FirstSeen::default(),
         as_of: Versions::default(),
         looks,
+        rests_until: None,
         known: BTreeMap::new(),
         declaring,
         news,
@@ -218,9 +221,9 @@ impl Source {
             as_of: self.as_of.houses,
             ..Declarations::default()
         };
-        let sought = declared.credentials.keys();
-        let sought = sought.filter(|name| !self.first_seen.is_looked_up(name, self.as_of));
-        declared.sought = sought.cloned().collect();
+        let sought = declared.credentials.iter();
+        let sought = sought.filter(|(_, of)| !self.first_seen.is_looked_up(&of.uid, self.as_of));
+        declared.sought = sought.map(|(name, _)| name.clone()).collect();
         declared
     }
 
@@ -230,31 +233,39 @@ impl Source {
         let holders = self.holders.as_mut().map(|holders| holders.borrow_and_update().clone());
         let term = holders.map(|holders| holders.begun()).unwrap_or_default();
         demanded.houses = demanded.houses.max(term);
-        let Objects { houses, credentials, .. } = &self.objects;
-        let (api, all) = (self.scope.api(&self.client), self.scope.api(&self.client));
-        let looked = async {
-            if self.as_of.houses < demanded.houses {
-                let known = known_as_of(&api, houses, demanded.houses).await?;
-                self.as_of.houses = known.unwrap_or(self.as_of.houses);
+        if self.rests_until.is_none_or(|until| until <= Instant::now()) {
+            match self.look_up_versions(demanded).await {
+                Ok(()) => self.looks.succeeded(),
+                Err(why) => {
+                    self.rests_until = Some(Instant::now() + LOOK_AGAIN);
+                    self.looks.failed(error::of_list("objects", &why));
+                }
             }
-            if self.as_of.credentials < demanded.credentials {
-                let known = known_as_of(&all, credentials, demanded.credentials).await?;
-                self.as_of.credentials = known.unwrap_or(self.as_of.credentials);
-            }
-            kube::Result::Ok(())
-        };
-        match looked.await {
-            Ok(()) => self.looks.succeeded(),
-            Err(why) => self.looks.failed(error::of_list("objects", &why)),
         }
         self.as_of.houses >= demanded.houses && self.as_of.credentials >= demanded.credentials
     }
 
+    async fn look_up_versions(&mut self, demanded: Versions) -> kube::Result<()> {
+        let Objects { houses, credentials, .. } = &self.objects;
+        if self.as_of.houses < demanded.houses {
+            let api = self.scope.api(&self.client);
+            let known = known_as_of(&api, houses, demanded.houses).await?;
+            self.as_of.houses = known.unwrap_or(self.as_of.houses);
+        }
+        if self.as_of.credentials < demanded.credentials {
+            let api = self.scope.api(&self.client);
+            let known = known_as_of(&api, credentials, demanded.credentials).await?;
+            self.as_of.credentials = known.unwrap_or(self.as_of.credentials);
+        }
+        Ok(())
+    }
+
     /// Answers also after which pause something is to be asked for again.
     async fn read(&mut self) -> (Declarations, Option<Duration>) {
-        // What was so before the look-up may be no longer.
-        self.declared();
+        let Objects { houses, credentials, .. } = &self.objects;
+        self.first_seen.note(&houses.state(), &credentials.state());
         let is_known = self.look_up().await;
+        // What was so before the look-up may be no longer.
         let mut declared = self.declared();
         let named = declared.named_secrets();
         let (client, objects, known) = (&self.client, &self.objects, &self.known);
@@ -271,6 +282,10 @@ impl Source {
         let has_faults = read.iter().any(|(_, (_, has_failed))| *has_failed);
         declared.secrets = read.into_iter().map(|(name, (read, _))| (name, read)).collect();
         declared.take_last_house_secrets(&self.known);
+        // What this process has written meanwhile counts at once.
+        let Objects { houses, credentials, .. } = &self.objects;
+        self.first_seen.note(&houses.state(), &credentials.state());
+        declared.listed = self.first_seen.listed(self.as_of);
         // What one was is remembered as long as an object names it.
         self.known.retain(|name, _| declared.secrets.contains_key(name));
         for (name, read) in &declared.secrets {

@@ -169,6 +169,7 @@ fn answer(kind: &str, command: &Value, counts: &mut Counts, number: usize) -> Va
             json!({"components": [], "state": "RUNNING", "config_dir": "/config", "external_url": null, "internal_url": null})
         }
         "supported_features" | "subscribe_events" | "config_entries/flow/subscribe" => Value::Null,
+        "application_credentials/subscribe" | "config_entries/subscribe" => Value::Null,
         "frontend/get_user_data" => json!({"value": {}}),
         other => {
             eprintln!("nobody has told the fleet what to answer to {other}");
