@@ -42,7 +42,7 @@ pub(super) fn log(before: &ShardHolders, new: &ShardHolders, identity: &str) {
         match line {
             LogLine::Ends => tracing::warn!("this replica no longer acts{shards}"),
             LogLine::HandsOver => {
-                tracing::info!("this replica is about to hand over what it does{shards}")
+                tracing::info!("this replica soon stops acting{shards}: another one asked for that")
             }
             LogLine::Acts => tracing::info!("this replica acts{shards}: {text}"),
             LogLine::Other => tracing::info!("the replica {text} acts{shards}"),

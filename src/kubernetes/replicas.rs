@@ -61,7 +61,7 @@ impl LeaseSettings {
         let (namespace, seconds) = (&self.namespace, self.duration.as_secs());
         let lease = match self.shards {
             1 => format!("no Lease {namespace}/{NAME}"),
-            _ => format!("no Lease of it in {namespace}"),
+            _ => format!("no such Lease in {namespace}"),
         };
         format!("there is {lease}: whoever had one may act for {seconds} seconds still")
     }
@@ -207,13 +207,8 @@ impl Replicas {
 
     /// The term of this replica, where that is on.
     fn term(&self, shard: usize) -> Option<Term> {
-        match self.holder(shard) {
-            // One that is over stays so, whatever is heard of it later.
-            ShardHolder::This(term) | ShardHolder::Leaving(term) => {
-                Some(term).filter(|term| term.fence.is_open())
-            }
-            _ => None,
-        }
+        // One that is over stays so, whatever is heard of it later.
+        self.holder(shard).term().filter(|term| term.fence.is_open()).cloned()
     }
 
     fn held(&self, shard: usize, now: Duration) -> HeldShard {
@@ -263,11 +258,10 @@ impl Replicas {
 
     /// Whose a shard is after an attempt that failed.
     fn failed(&self, shard: usize, why: &kube::Error) -> ShardHolder {
-        match (why, self.holder(shard)) {
-            (_, ShardHolder::This(term)) if term.fence.is_open() => ShardHolder::This(term),
-            (_, ShardHolder::Leaving(term)) if term.fence.is_open() => ShardHolder::Leaving(term),
+        match why {
+            _ if self.term(shard).is_some() => self.holder(shard),
             // Another one was faster; the next look says which.
-            (kube::Error::Api(status), _) if status.code == 409 => ShardHolder::Unknown,
+            kube::Error::Api(status) if status.code == 409 => ShardHolder::Unknown,
             _ => ShardHolder::Trouble(self.trouble(why)),
         }
     }
@@ -315,9 +309,7 @@ impl Replicas {
             return;
         }
         for (before, new) in before.0.iter().zip(&new.0) {
-            if let (ShardHolder::This(term) | ShardHolder::Leaving(term), now) = (before, new)
-                && !matches!(now, ShardHolder::This(new) | ShardHolder::Leaving(new) if new == term)
-            {
+            if let Some(term) = before.term().filter(|term| new.term() != Some(*term)) {
                 term.fence.close();
             }
         }
@@ -328,11 +320,7 @@ impl Replicas {
 
     async fn give_back(&self, api: &Api<Lease>) {
         let holders = self.holders.borrow().0.clone();
-        let terms = holders.iter().map(|holder| match holder {
-            ShardHolder::This(term) | ShardHolder::Leaving(term) => Some(term),
-            _ => None,
-        });
-        let terms: Vec<Option<&Term>> = terms.collect();
+        let terms: Vec<Option<&Term>> = holders.iter().map(ShardHolder::term).collect();
         terms.iter().flatten().for_each(|term| term.fence.close());
         if terms.iter().all(Option::is_none) {
             return;

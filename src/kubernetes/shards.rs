@@ -24,6 +24,16 @@ pub(super) enum ShardHolder {
     Trouble(String),
 }
 
+impl ShardHolder {
+    /// The term of this replica, on or over.
+    pub(super) fn term(&self) -> Option<&Term> {
+        match self {
+            Self::This(term) | Self::Leaving(term) => Some(term),
+            _ => None,
+        }
+    }
+}
+
 /// A time in which this replica acts for a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Term {

@@ -204,11 +204,10 @@ impl Source {
     }
 
     /// What the objects declare, as they were seen last.
-    fn declared(&mut self) -> Declarations {
+    fn declared(&self) -> Declarations {
         let houses = self.objects.houses.state();
         let credentials = self.objects.credentials.state();
-        self.first_seen.note(&houses, &credentials);
-        let mut declared = Declarations {
+        Declarations {
             houses: houses
                 .iter()
                 .map(|of| (declared::name_of(&**of), declared::house(of)))
@@ -217,14 +216,14 @@ impl Source {
                 .iter()
                 .map(|of| (declared::name_of(&**of), declared::credential(of)))
                 .collect(),
-            listed: self.first_seen.listed(self.as_of),
-            as_of: self.as_of.houses,
             ..Declarations::default()
-        };
-        let sought = declared.credentials.iter();
-        let sought = sought.filter(|(_, of)| !self.first_seen.is_looked_up(&of.uid, self.as_of));
-        declared.sought = sought.map(|(name, _)| name.clone()).collect();
-        declared
+        }
+    }
+
+    /// Notes since when statuses have what they have, and since when credentials are being deleted.
+    fn note(&mut self) {
+        let Objects { houses, credentials, .. } = &self.objects;
+        self.first_seen.note(&houses.state(), &credentials.state());
     }
 
     /// Looks up which versions there are, where something is to be known as of a later one. Answers whether it is.
@@ -262,8 +261,7 @@ impl Source {
 
     /// Answers also after which pause something is to be asked for again.
     async fn read(&mut self) -> (Declarations, Option<Duration>) {
-        let Objects { houses, credentials, .. } = &self.objects;
-        self.first_seen.note(&houses.state(), &credentials.state());
+        self.note();
         let is_known = self.look_up().await;
         // What was so before the look-up may be no longer.
         let mut declared = self.declared();
@@ -283,9 +281,12 @@ impl Source {
         declared.secrets = read.into_iter().map(|(name, (read, _))| (name, read)).collect();
         declared.take_last_house_secrets(&self.known);
         // What this process has written meanwhile counts at once.
-        let Objects { houses, credentials, .. } = &self.objects;
-        self.first_seen.note(&houses.state(), &credentials.state());
+        self.note();
         declared.listed = self.first_seen.listed(self.as_of);
+        declared.as_of = self.as_of.houses;
+        let sought = declared.credentials.iter();
+        let sought = sought.filter(|(_, of)| !self.first_seen.is_looked_up(&of.uid, self.as_of));
+        declared.sought = sought.map(|(name, _)| name.clone()).collect();
         // What one was is remembered as long as an object names it.
         self.known.retain(|name, _| declared.secrets.contains_key(name));
         for (name, read) in &declared.secrets {
