@@ -1,14 +1,22 @@
 //! Until when this process may change what another one may change later.
 
 use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 #[cfg(not(test))]
 use rustix::time::{ClockId, clock_gettime};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::interval;
+
+use crate::http::Stream;
+
+/// Why nothing is sent.
+pub(super) const CLOSED: &str = "another replica may act by now";
 
 /// How soon it is seen that a fence was closed while something is on its way.
 const LOOK: Duration = Duration::from_millis(100);
@@ -101,6 +109,43 @@ impl FenceSlot {
             Some(fence) => fence.ended().await,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Bytes that leave as long as a fence lets them pass: what a full connection has held back does not leave later.
+pub(super) struct FencedStream {
+    pub(super) stream: Stream,
+    pub(super) fence: FenceSlot,
+}
+
+impl AsyncRead for FencedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for FencedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if !self.fence.is_open() {
+            return Poll::Ready(Err(io::Error::other(CLOSED)));
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

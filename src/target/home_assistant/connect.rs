@@ -7,8 +7,8 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::timeout;
 
 use super::address::Address;
-use super::connection::{Connection, Socket};
-use super::log_in::{self, OpenSocket};
+use super::connection::Connection;
+use super::log_in::{self, LoggedIn};
 use super::messages::{Command, CurrentUser, Features};
 use super::rest::Rest;
 use super::{HomeAssistant, flows, unreachable};
@@ -69,8 +69,8 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
     // It is large, and moved.
     let connecting = Box::pin(async move {
         let opening = async {
-            let OpenSocket { socket, .. } = log_in::open(&address, &network).await?;
-            log_in::log_in(socket, &address, &token).await
+            let opened = log_in::open(&address, &network).await?;
+            log_in::log_in(opened, &address, &token).await
         };
         let logged_in = in_time(&address, opening).await?;
         begin(address, &network, token, logged_in).await
@@ -92,10 +92,10 @@ pub(super) async fn begin(
     address: Address,
     network: &Network,
     token: Secret,
-    (socket, version): (Socket, Option<String>),
+    LoggedIn { socket, fence, version }: LoggedIn,
 ) -> Result<HomeAssistant, TargetError> {
     tracing::debug!(%address, version, "connected to Home Assistant");
-    let connection = Connection::new(socket);
+    let connection = Connection::new(socket, fence);
     let rest = Rest::new(address.clone(), network, token, connection.fence.clone())?;
     let release = Release::of(version.as_deref());
     let mut ha = HomeAssistant {

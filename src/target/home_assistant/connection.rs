@@ -22,8 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::in_flight::{InFlight, Listener, ResultSender, deliver};
 use super::messages::{Command, CommandResult, Incoming, NOT_ADMIN, Numbered};
-use crate::http::Stream;
-use crate::target::fence::FenceSlot;
+use crate::target::fence::{FenceSlot, FencedStream};
 use crate::target::wiped_json::to_json;
 use crate::target::{Denial, Refusal, Stop};
 
@@ -48,7 +47,7 @@ const OVERDUE_CHECK_SECONDS: u64 = 10;
 const CLOSE_TIMEOUT_SECONDS: u64 = 2;
 
 /// The WebSocket below.
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<Stream>>;
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<FencedStream>>;
 
 /// Why a command brought no result.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -124,14 +123,13 @@ impl Events {
 }
 
 impl Connection {
-    /// Takes over a socket.
-    pub(super) fn new(socket: Socket) -> Self {
+    /// Takes over a socket, and the fence of that.
+    pub(super) fn new(socket: Socket, fence: FenceSlot) -> Self {
         let (sink, stream) = socket.split();
         let (requests, queue) = mpsc::channel(MAX_QUEUED);
         let in_flight = Arc::new(InFlight::default());
-        let (ended, fence) = (CancellationToken::new(), FenceSlot::default());
+        let ended = CancellationToken::new();
         let reading = read(stream, Arc::clone(&in_flight), ended.clone());
-        let queue = (queue, fence.clone());
         let writing = write(sink, queue, Arc::clone(&in_flight), ended.clone());
         let tasks = [tokio::spawn(reading), tokio::spawn(writing)];
         Self { requests, in_flight, ended, tasks, fence }
@@ -217,7 +215,7 @@ fn without_values(error: &serde_json::Error) -> String {
 /// Sends what is asked for, until no more commands can come or the connection is lost.
 async fn write(
     mut sink: SplitSink<Socket, Message>,
-    (mut queue, fence): (mpsc::Receiver<QueuedCommand>, FenceSlot),
+    mut queue: mpsc::Receiver<QueuedCommand>,
     in_flight: Arc<InFlight>,
     ended: CancellationToken,
 ) {
@@ -242,17 +240,15 @@ async fn write(
                 break;
             }
             for frame in pack(batch, &room, &mut last_id, &in_flight).await {
-                if !fence.is_open() {
-                    return in_flight.lose("another replica may act by now");
-                }
                 if let Err(error) = sink.send(Message::text(frame)).await {
                     return in_flight.lose(&error.to_string());
                 }
             }
         }
         // Nobody waits for an answer any more; a peer that has gone already needs no close_frame.
-        drop(sink.close().await);
-        drop(timeout(Duration::from_secs(CLOSE_TIMEOUT_SECONDS), ended.cancelled()).await);
+        if sink.close().await.is_ok() {
+            drop(timeout(Duration::from_secs(CLOSE_TIMEOUT_SECONDS), ended.cancelled()).await);
+        }
     };
     tokio::select! {
         () = sending => {}
@@ -409,15 +405,46 @@ mod tests {
     use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
     use super::{Connection, PING_SECONDS, SILENCE_SECONDS};
-    use crate::http::Stream;
+    use crate::model::EntryId;
+    use crate::target::fence::{CLOSED, Fence, FenceSlot, FencedStream, uptime};
+    use crate::target::home_assistant::messages::Command;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_full_connection_holds_back_does_not_leave_after_the_term() {
+        for is_over in [false, true] {
+            let (connection, mut theirs) = connection().await;
+            let fence = Fence::default();
+            fence.open_until(uptime() + Duration::from_secs(3600));
+            connection.fence.set(fence.clone());
+            let large = EntryId::new("a".repeat(256 * 1024));
+            let command = Command::ReadConfigEntry { entry_id: large };
+            let asking = connection.ask::<()>(command);
+            let reading = async {
+                // As much of it as there is room for has left by then.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if is_over {
+                    fence.close();
+                }
+                let arrived = theirs.next().await;
+                drop(theirs);
+                arrived
+            };
+            let (asked, arrived) = tokio::join!(asking, reading);
+            let is_whole = matches!(arrived, Some(Ok(Message::Text(_))));
+            assert_eq!(is_whole, !is_over, "{arrived:?}");
+            let why = asked.unwrap_err().to_string();
+            assert_eq!(why.contains(CLOSED), is_over, "{why}");
+        }
+    }
 
     /// A connection, and the other end of it.
     async fn connection() -> (Connection, WebSocketStream<tokio::io::DuplexStream>) {
-        let (ours, theirs) = duplex(64 * 1024);
-        let ours = MaybeTlsStream::Plain(Box::new(ours) as Stream);
+        let ((ours, theirs), fence) = (duplex(64 * 1024), FenceSlot::default());
+        let ours = FencedStream { stream: Box::new(ours), fence: fence.clone() };
+        let ours = MaybeTlsStream::Plain(ours);
         let ours = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let theirs = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
-        (Connection::new(ours), theirs)
+        (Connection::new(ours, fence), theirs)
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,6 @@ use tokio_tungstenite::MaybeTlsStream;
 
 use super::address::Address;
 use super::connect::{begin, in_time};
-use super::connection::Socket;
 use super::core_state::CoreState;
 use super::log_in::{self, OpenSocket};
 use super::messages::Command;
@@ -91,7 +90,7 @@ impl HomeAssistantEndpoint {
         };
         let reached = Ok(reached(&opened));
         let limit = Duration::from_secs(TIMEOUT_SECONDS);
-        let entering = self.enter(opened.socket, address, &network, resolver, sessions);
+        let entering = self.enter(opened, address, &network, resolver, sessions);
         let welcome = timeout(limit, entering).await.unwrap_or_else(|_| {
             Err(NotWelcome::Lost(format!("no answer within {TIMEOUT_SECONDS} seconds")))
         });
@@ -104,7 +103,7 @@ impl HomeAssistantEndpoint {
 
     async fn enter(
         &self,
-        socket: Socket,
+        opened: OpenSocket,
         address: Address,
         network: &Network,
         resolver: &SecretResolver,
@@ -112,7 +111,7 @@ impl HomeAssistantEndpoint {
     ) -> Result<Welcome, NotWelcome> {
         let token = self.token(network, resolver, sessions).await;
         let token = token.map_err(|why| NotWelcome::NoToken(why.to_string()))?;
-        let welcomed = welcomed(socket, address, network, token.clone()).await;
+        let welcomed = welcomed(opened, address, network, token.clone()).await;
         welcomed.map_err(|why| match why {
             TargetError::Unauthorized { .. } => {
                 NotWelcome::Token(format!("{why}; {}", self.auth.advice(&token)))
@@ -131,7 +130,7 @@ impl Examination {
     }
 }
 
-fn reached(OpenSocket { socket, date }: &OpenSocket) -> SeenServer {
+fn reached(OpenSocket { socket, date, .. }: &OpenSocket) -> SeenServer {
     let certificates = match socket.get_ref() {
         MaybeTlsStream::Rustls(stream) => stream.get_ref().1.peer_certificates(),
         _ => None,
@@ -146,12 +145,12 @@ fn reached(OpenSocket { socket, date }: &OpenSocket) -> SeenServer {
 }
 
 async fn welcomed(
-    socket: Socket,
+    opened: OpenSocket,
     address: Address,
     network: &Network,
     token: Secret,
 ) -> Result<Welcome, TargetError> {
-    let logged_in = in_time(&address, log_in::log_in(socket, &address, &token)).await?;
+    let logged_in = in_time(&address, log_in::log_in(opened, &address, &token)).await?;
     let ha = begin(address, network, token, logged_in).await?;
     let core = ha.connection.ask::<CoreState>(Command::Configuration).await;
     let core = core.map_err(|fault| ha.error(fault))?;

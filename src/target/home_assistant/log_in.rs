@@ -20,6 +20,7 @@ use super::unreachable::{self, FailedHandshake, WebPage, unreachable};
 use crate::http::{self, HeaderMap, Network, Stream};
 use crate::model::Secret;
 use crate::target::TargetError;
+use crate::target::fence::{FenceSlot, FencedStream};
 use crate::target::wiped_json::to_json;
 
 /// A list of 100,000 credentials comes in one frame of some 20 MB.
@@ -36,16 +37,25 @@ const LARGEST_PAGE_BYTES: u64 = 256 * 1024;
 /// A socket before log-in, and what was seen on the way to it.
 pub(super) struct OpenSocket {
     pub(super) socket: Socket,
+    pub(super) fence: FenceSlot,
     /// The time of the server's answer by its own clock, as HTTP writes it.
     pub(super) date: Option<String>,
 }
 
-/// Logs in on a socket: then commands may be sent. Answers HA's version.
+/// A socket that takes commands.
+pub(super) struct LoggedIn {
+    pub(super) socket: Socket,
+    pub(super) fence: FenceSlot,
+    /// HA's.
+    pub(super) version: Option<String>,
+}
+
+/// Logs in on a socket: then commands may be sent.
 pub(super) async fn log_in(
-    mut socket: Socket,
+    OpenSocket { mut socket, fence, .. }: OpenSocket,
     address: &Address,
     token: &Secret,
-) -> Result<(Socket, Option<String>), TargetError> {
+) -> Result<LoggedIn, TargetError> {
     let Greeting::TokenWanted { ha_version } = greeting(&mut socket, address).await? else {
         return Err(unreachable(address, "it did not ask for an access token".to_owned()));
     };
@@ -54,7 +64,7 @@ pub(super) async fn log_in(
     let sent = socket.send(Message::Text(wiped_text(token))).await;
     sent.map_err(|error| unreachable(address, error.to_string()))?;
     match greeting(&mut socket, address).await? {
-        Greeting::Welcome => Ok((socket, ha_version)),
+        Greeting::Welcome => Ok(LoggedIn { socket, fence, version: ha_version }),
         Greeting::Refused => Err(TargetError::Unauthorized { address: address.to_string() }),
         Greeting::TokenWanted { .. } => {
             Err(unreachable(address, "it asked for an access token twice".to_owned()))
@@ -100,10 +110,12 @@ async fn shake_hands(
     let connector = if address.is_encrypted() { Connector::Rustls(tls) } else { Connector::Plain };
     let mut request = address.websocket().into_client_request()?;
     request.headers_mut().extend(headers);
+    let fence = FenceSlot::default();
+    let stream = FencedStream { stream, fence: fence.clone() };
     let shaken = client_async_tls_with_config(request, stream, Some(limits), Some(connector)).await;
     let (socket, answer) = shaken?;
     let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
-    Ok(OpenSocket { socket, date })
+    Ok(OpenSocket { socket, fence, date })
 }
 
 /// What answers in place of HA's WebSocket, by HTTP: a page of HA that needs no token, and whose request HA

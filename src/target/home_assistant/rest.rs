@@ -16,7 +16,7 @@ use super::flow_response::{FlowResponse, errors};
 use super::unreachable::{is_starting, unreachable};
 use crate::http::{self, Network};
 use crate::model::{Domain, EntryId, FlowId, FlowStep, HandOverError, Secret};
-use crate::target::fence::FenceSlot;
+use crate::target::fence::{CLOSED, FenceSlot};
 use crate::target::{Denial, TargetError};
 
 /// A removal waits until the integration has ended, some of which end something in their cloud first.
@@ -237,7 +237,7 @@ impl Rest {
         tokio::select! {
             biased;
             () = self.fence.ended() => {
-                Err(CommandError::Lost("another replica may act by now".to_owned()))
+                Err(CommandError::Lost(CLOSED.to_owned()))
             }
             answer = answered(call) => answer,
         }
