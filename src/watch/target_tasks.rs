@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::callback::Delivery;
@@ -42,6 +42,9 @@ pub(super) struct TargetTasks<C> {
     run_ids: RunIds,
     stop: Stop,
     handles: BTreeMap<TargetName, Handle>,
+    /// Each is held by the task of its target until that has ended, which may be long after the target is not wanted any
+    /// more: one that comes back meanwhile waits for it.
+    turns: BTreeMap<TargetName, Arc<Mutex<()>>>,
     tasks: JoinSet<()>,
 }
 
@@ -62,6 +65,7 @@ impl<C: Connect> TargetTasks<C> {
             run_ids: RunIds::default(),
             stop: channels.stop.clone(),
             handles: BTreeMap::new(),
+            turns: BTreeMap::new(),
             tasks: JoinSet::new(),
         }
     }
@@ -85,6 +89,7 @@ impl<C: Connect> TargetTasks<C> {
             }
             stays
         });
+        self.turns.retain(|name, turn| specs.contains_key(name) || Arc::strong_count(turn) > 1);
         self.run_ids.keep(specs.keys());
         self.statuses.edit(|status| {
             status.targets.retain(|name, _| {
@@ -176,7 +181,14 @@ impl<C: Connect> TargetTasks<C> {
             run_ids: self.run_ids.clone(),
             stop: self.stop.clone(),
         };
-        self.tasks.spawn(task.supervise(inbox));
+        let turn = Arc::clone(self.turns.entry(name.clone()).or_default());
+        self.tasks.spawn(async move {
+            let _turn = turn.lock().await;
+            // It may be unwanted again by now.
+            if inbox.specs.has_changed().is_ok() {
+                task.supervise(inbox).await;
+            }
+        });
         self.handles.insert(name, Handle { specs, soon, callbacks });
     }
 

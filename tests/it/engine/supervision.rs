@@ -162,3 +162,24 @@ async fn crashes_that_are_far_apart_are_each_the_first_one() {
     }
     engine.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_comes_back_while_its_round_runs_waits_for_that() {
+    let wanted = [(HOME, spec(vec![one()]))];
+    let slow = |house: &House| house.state().slow = Some(Duration::from_secs(60));
+    let engine = Engine::start_with(&wanted, slow).await;
+    engine.declare(&[]).await;
+    engine.declare(&wanted).await;
+    engine.pass(RESYNC).await;
+    assert_eq!(engine.home().state().creates, 1, "the second round saw what the first one did");
+    assert_eq!(engine.target(HOME).error, None);
+    // One that is gone again before its turn does nothing.
+    let other = [(HOME, spec(vec![entry("a", "client", "second")]))];
+    engine.declare(&other).await;
+    engine.declare(&[]).await;
+    engine.declare(&wanted).await;
+    engine.declare(&[]).await;
+    engine.pass(RESYNC).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "second".to_owned())]);
+    engine.end().await;
+}
