@@ -59,7 +59,23 @@ fn is_seen(key: &Key, target: Option<&TargetStatus>) -> bool {
     target.is_some_and(|target| target.held.as_ref().is_some_and(|held| held.contains(key)))
 }
 
-/// What a status has before anything else of what is declared is known there: `before`, and what is to be created.
+/// What a status has before it is known how all is that is declared: `before`, and what is to be created. What was done
+/// already is in it as soon as a round knew of all else: who waits for that must not wait for the rest.
+pub(super) fn underway(
+    assigned: &HouseAssignment,
+    target: Option<&TargetStatus>,
+    before: &HouseStatus,
+) -> Option<HouseStatus> {
+    match target.filter(|target| target.revisions == assigned.revisions) {
+        Some(target) => {
+            let credentials = held(assigned, Some(target), before);
+            Some(HouseStatus { credentials, ..before.clone() })
+        }
+        None => announced(assigned, before),
+    }
+}
+
+/// `before`, and what is to be created.
 pub(super) fn announced(assigned: &HouseAssignment, before: &HouseStatus) -> Option<HouseStatus> {
     if assigned.unlisted.is_empty() {
         return None;
@@ -203,11 +219,12 @@ pub(super) mod tests {
     use jiff::Timestamp;
     use serde_json::json;
 
-    use super::held;
+    use super::{held, underway};
     use crate::kubernetes::assignment::HouseAssignment;
     use crate::kubernetes::assignment::tests::{assigned, declarations, name};
+    use crate::kubernetes::declared::Listing;
     use crate::kubernetes::departure::Unsettled;
-    use crate::kubernetes::resources::{HeldStatus, HouseStatus};
+    use crate::kubernetes::resources::{HeldStatus, HouseStatus, ListedAs};
     use crate::model::Key;
     use crate::status::{Link, Mode, TargetStatus};
 
@@ -242,6 +259,26 @@ pub(super) mod tests {
         assert_eq!(left(&seen, Some(1)), leaves, "somebody may create it by that");
         assert_eq!(left(&target, None), leaves, "the round before may create it");
         assert_eq!(left(&seen, None), []);
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_while_something_else_is_announced() {
+        let elsewhere = json!({"targetSelector": {"matchLabels": {"ring": "2"}}});
+        let mut all = declarations(&[("a", elsewhere), ("b", json!({}))]);
+        let mut other = all.houses[&name("cabin")].clone();
+        other.labels.insert("ring".to_owned(), "2".to_owned());
+        all.houses.insert(name("other"), other);
+        let listed = all.listed.get_mut(&name("cabin")).unwrap();
+        listed.insert("b".to_owned(), Listing::Announced);
+        let house = assigned(&all).houses[&name("cabin")].clone();
+        let link = Link::Up { version: None, since: Timestamp::UNIX_EPOCH };
+        let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
+        let earlier = TargetStatus { link, held: Some(BTreeSet::new()), ..new };
+        let seen = TargetStatus { revisions: house.revisions.clone(), ..earlier.clone() };
+        let before = status(&[("a", None), ("b", Some(1))]);
+        let listed = |target| underway(&house, Some(target), &before).map(|of| of.listed());
+        assert_eq!(listed(&seen), Some([("b".to_owned(), ListedAs::Wanted)].into()));
+        assert_eq!(listed(&earlier), None, "it is not known yet that it is gone");
     }
 
     #[test]

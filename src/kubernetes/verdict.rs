@@ -93,8 +93,8 @@ pub(super) trait Reported:
         moment: &ClusterMoment<'_>,
         is_over: bool,
     ) -> Option<Finalizer>;
-    /// What its status has besides before it is known how it is, where that must be written first.
-    fn announced(_: &ObjectName, _: &ClusterMoment<'_>, _: &Self::Status) -> Option<Self::Status> {
+    /// What its status has before it is known how it is, where others must know of that.
+    fn underway(_: &ObjectName, _: &ClusterMoment<'_>, _: &Self::Status) -> Option<Self::Status> {
         None
     }
     /// Why something that it represents is left at a Home Assistant.
@@ -135,7 +135,7 @@ pub(super) fn judge<K: Reported>(
             conditions(&standing, of.generation, K::conditions(&before), moment.now);
         status
     });
-    let status = status.or_else(|| K::announced(name, moment, &before));
+    let status = status.or_else(|| K::underway(name, moment, &before));
     Some(ObjectVerdict { finalizer, status: status.filter(|new| object.status() != Some(new)) })
 }
 
@@ -169,12 +169,12 @@ impl Reported for HouseObject {
         Some(farewell::of_house(name, of, assigned, moment.target(name), is_over))
     }
 
-    fn announced(
+    fn underway(
         name: &ObjectName,
         moment: &ClusterMoment<'_>,
         before: &HouseStatus,
     ) -> Option<HouseStatus> {
-        held::announced(moment.assignment.houses.get(name)?, before)
+        held::underway(moment.assignment.houses.get(name)?, moment.target(name), before)
     }
 
     fn why_left(_: &ObjectName, house: &ObjectName, moment: &ClusterMoment<'_>) -> String {
