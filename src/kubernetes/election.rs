@@ -143,19 +143,21 @@ impl Election {
         }
     }
 
-    /// What becomes of each shard.
+    /// What becomes of each shard. A replica that ends takes none that it does not have.
     pub(super) fn steps(
         &mut self,
         leases: &Leases,
         held: &[HeldShard],
         (now, time): (Duration, Timestamp),
+        ends: bool,
     ) -> Vec<LeaseStep> {
         let shards = self.settings.shards;
         let holders: Vec<Holder> = (0..shards)
             .map(|shard| self.holder(shard, leases.get(&shard), held[shard].is_on, now))
             .collect();
+        let ending = || LeaseStep::Nobody("this replica ends".to_owned());
         if let Some(steps) = self.disagreement(leases, &holders, (now, time)) {
-            return steps;
+            return if ends { vec![ending(); shards] } else { steps };
         }
         let mut counts = self.counts(leases, &holders);
         let most = shards.div_ceil(counts.len());
@@ -167,6 +169,7 @@ impl Election {
             let lease = leases.get(&shard);
             let step = match &holders[shard] {
                 Holder::Ours => self.own(shard, lease, held[shard], time),
+                Holder::Free if ends => ending(),
                 Holder::Free if counts[&self.identity] < most => {
                     *counts.entry(self.identity.clone()).or_default() += 1;
                     takes_some = true;
@@ -180,7 +183,7 @@ impl Election {
             };
             steps[shard] = Some(step);
         }
-        if !takes_some {
+        if !takes_some && !ends {
             self.ask(leases, &counts, &mut steps, now);
         }
         steps.into_iter().flatten().collect()
@@ -278,8 +281,7 @@ impl Election {
                 "the Lease of the replica {other} says that the number of shards is {number}, and this one has --shards {shards}: give all replicas the same one, or wait until that one has ended"
             )));
         }
-        let spec = first.and_then(|first| first.spec.clone()).unwrap_or_default();
-        let lasts = self.lasts(&spec);
+        let lasts = self.lasts(&first.and_then(|first| first.spec.clone()).unwrap_or_default());
         let NumberChange { since, is_written, lasts } = match self.changing {
             Some(change) if number == CHANGING && holders[0] == Holder::Ours => change,
             _ => *self.changing.insert(NumberChange { since: now, is_written: false, lasts }),
@@ -353,11 +355,10 @@ impl Election {
             let Some(lease) = leases.get(&shard) else { continue };
             let is_asked_for = lease.annotations().contains_key(WANTED_BY);
             // Who does not renew it may be gone, and would hand nothing over.
-            let seen = self.seen[shard].as_ref();
             let is_late = |seen: &SeenLease| now.saturating_sub(seen.since) > seen.lasts * 2 / 3;
             let (ours, theirs) = (counts[&self.identity], counts.get(other.as_str()).copied());
             let has_more = theirs.is_some_and(|theirs| theirs >= ours + 2);
-            if !has_more || is_asked_for || seen.is_some_and(is_late) {
+            if !has_more || is_asked_for || self.seen[shard].as_ref().is_some_and(is_late) {
                 continue;
             }
             let mut lease = lease.clone();
@@ -435,7 +436,7 @@ mod tests {
 
     fn steps(of: &mut Election, leases: &Leases, held: &[HeldShard], at: u64) -> Vec<LeaseStep> {
         let time = Timestamp::from_second(i64::try_from(at).unwrap()).unwrap();
-        of.steps(leases, held, (seconds(at), time))
+        of.steps(leases, held, (seconds(at), time), false)
     }
 
     const ON: HeldShard = HeldShard { is_on: true, is_due: true, is_leaving: false };
@@ -464,6 +465,31 @@ mod tests {
         assert!(is_taken(&only(&mut of, Some(lease(&own, 4, 15)), 31)));
         assert_eq!(only(&mut of, Some(lease("b", 5, 60)), 40), somebody);
         assert_eq!(only(&mut of, Some(lease("b", 5, 60)), 70), somebody, "it acts for longer");
+    }
+
+    #[test]
+    fn a_replica_that_ends_takes_and_asks_for_nothing_and_keeps_what_it_has() {
+        let mut of = election(3);
+        let own = of.identity().to_owned();
+        let mut leases: Leases = [(0, lease(&own, 1, 15)), (1, lease("", 1, 15))].into();
+        leases.insert(2, lease("b", 1, 15));
+        leases.get_mut(&0).unwrap().annotations_mut().insert(SHARDS.to_owned(), "3".to_owned());
+        let held = [ON, HeldShard::default(), HeldShard::default()];
+        let mut steps = |leases: &Leases, ends| {
+            of.steps(leases, &held, (seconds(0), Timestamp::UNIX_EPOCH), ends)
+        };
+        assert!(is_taken(&steps(&leases, false)[1]));
+        let all = steps(&leases, true);
+        assert!(is_taken(&all[0]), "what is in flight ends in its term");
+        assert!(matches!(&all[1..], [LeaseStep::Nobody(_), LeaseStep::Other(_)]), "{all:?}");
+        // Nor does it ask another one that has more, or change the number of shards.
+        (0..3).for_each(|shard| drop(leases.insert(shard, lease("b", 1, 15))));
+        leases.get_mut(&0).unwrap().annotations_mut().insert(SHARDS.to_owned(), "3".to_owned());
+        assert!(steps(&leases, false).iter().any(|step| matches!(step, LeaseStep::Ask(..))));
+        assert!(steps(&leases, true).iter().all(|step| step.lease().is_none()));
+        leases.insert(0, lease("", 1, 15));
+        assert!(matches!(steps(&leases, false)[0], LeaseStep::Reserve(..)));
+        assert!(steps(&leases, true).iter().all(|step| step.lease().is_none()));
     }
 
     #[test]

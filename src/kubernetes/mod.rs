@@ -171,7 +171,7 @@ pub fn begin(
     let client = &cluster.client;
     let news = Arc::new(Notify::new());
     let config = cluster.config.clone();
-    let replicas = lease.map(|lease| Replicas::new(config, lease, clock, Arc::clone(&news)));
+    let replicas = lease.map(|lease| Replicas::new(config, lease, clock, Arc::clone(&news), stop));
     let holders = replicas.as_ref().map(Replicas::subscribe);
     let (source, objects, declaring, mut tasks) =
         source::begin(client, &scope, holders.clone(), Arc::clone(&news));

@@ -78,6 +78,8 @@ pub struct Replicas {
     news: Arc<Notify>,
     /// When the Lease of each shard was renewed last.
     renewed: Vec<Duration>,
+    /// From when on no shard is taken.
+    stop: Stop,
 }
 
 impl Replicas {
@@ -86,6 +88,7 @@ impl Replicas {
         settings: LeaseSettings,
         clock: Clock,
         news: Arc<Notify>,
+        stop: &Stop,
     ) -> Self {
         let holders = ShardHolders(vec![ShardHolder::Unknown; settings.shards]);
         Self {
@@ -96,6 +99,7 @@ impl Replicas {
             clock,
             holders: watch::Sender::new(holders),
             news,
+            stop: stop.clone(),
         }
     }
 
@@ -104,7 +108,7 @@ impl Replicas {
     }
 
     /// Takes part in a thread of its own until it is to end, and gives the Leases back then: nothing may be in flight
-    /// any more. Answers when it has ended; there is no answer where it has crashed.
+    /// any more. From the stop of the controller on, it keeps what it has, and takes nothing more. Answers when it has ended; there is no answer where it has crashed.
     pub fn start(self, end: Stop) -> oneshot::Receiver<Result<(), ClusterError>> {
         let (answer, ended) = oneshot::channel();
         let thread = thread::Builder::new().name("lease".to_owned());
@@ -157,7 +161,8 @@ impl Replicas {
         let now = uptime();
         let held: Vec<HeldShard> =
             (0..self.settings.shards).map(|shard| self.held(shard, now)).collect();
-        let steps = self.election.steps(&leases, &held, (now, (self.clock)()));
+        let steps =
+            self.election.steps(&leases, &held, (now, (self.clock)()), self.stop.is_cancelled());
         for (shard, step) in steps.iter().enumerate() {
             if let (LeaseStep::HandOver(..), Some(term)) = (step, self.term(shard)) {
                 // The other one may act as soon as that is written.
@@ -365,6 +370,10 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use super::{LeaseSettings, Replicas};
+    use crate::kubernetes::election::LeaseStep;
+    use crate::kubernetes::shards::{ShardHolder, ShardHolders};
+    use crate::target::{Fence, Stop, uptime};
     use axum::Router;
     use axum::extract::Request;
     use axum::http::Method;
@@ -372,12 +381,6 @@ mod tests {
     use k8s_openapi::api::coordination::v1::Lease;
     use kube::{Api, Client, Config};
     use serde_json::json;
-    use tokio::sync::Notify;
-
-    use super::{LeaseSettings, Replicas};
-    use crate::kubernetes::election::LeaseStep;
-    use crate::kubernetes::shards::{ShardHolder, ShardHolders};
-    use crate::target::{Fence, uptime};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -385,7 +388,13 @@ mod tests {
         let api = "http://127.0.0.1:9".parse().unwrap();
         let settings =
             LeaseSettings { namespace: "ns".into(), duration, host: "pod".into(), shards: 1 };
-        Replicas::new(Config::new(api), settings, || Timestamp::UNIX_EPOCH, Arc::new(Notify::new()))
+        Replicas::new(
+            Config::new(api),
+            settings,
+            || Timestamp::UNIX_EPOCH,
+            Arc::default(),
+            &Stop::new(),
+        )
     }
 
     fn lost() -> kube::Error {
