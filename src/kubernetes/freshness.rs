@@ -8,35 +8,29 @@
 //! So of two replicas, the one that creates and the one that lets the object go, at least one sees what the other one wrote.
 //! And who takes over a shard knows the HomeAssistants as of its Lease: what was written before is seen.
 //!
-//! Versions are compared as numbers: they are those of etcd, in one order for all kinds.
+//! Versions are compared as numbers: they are those of etcd, in one order for all kinds. What has another one is known as of
+//! no version.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use kube::api::{Api, ListParams};
-use kube::runtime::reflector::Store;
-use kube::{Resource, ResourceExt};
-use serde::de::DeserializeOwned;
-use tokio::time::sleep;
+use kube::ResourceExt;
 
 use super::declared::{Listing, ObjectName, name_of};
-use super::error;
 use super::resources::{CredentialObject, HouseObject, ListedAs};
 
-/// How long the versions of all objects may take: 10,000 took ten seconds of a busy API server.
-const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How often it is looked whether a watch has brought them, and how soon again.
-const LOOKS: u32 = 20;
-const LOOK: Duration = Duration::from_millis(100);
-
-/// The version of an object, or of a list.
-pub(super) fn version(of: Option<&str>) -> u64 {
-    of.and_then(|version| version.parse().ok()).unwrap_or_default()
+/// The version of an object, or of a list; none where it is no number.
+pub(super) fn version(of: Option<&str>) -> Option<u64> {
+    of?.parse().ok()
 }
+
+/// Since when something is as an object of this version has it.
+pub(super) fn since(version_of: Option<&str>) -> u64 {
+    version(version_of).unwrap_or(NEVER)
+}
+
+/// No objects are known as of this version.
+const NEVER: u64 = u64::MAX;
 
 /// As of which version objects are known: all that was so then was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,10 +42,16 @@ pub(super) struct Versions {
 /// Since which version something is as it is, as far as it was seen.
 #[derive(Default)]
 pub(super) struct FirstSeen {
-    /// What the statuses of HomeAssistants have.
-    listings: BTreeMap<ObjectName, BTreeMap<String, (ListedAs, u64)>>,
+    /// What the statuses of HomeAssistants have, by uid.
+    listings: BTreeMap<String, HouseListing>,
     /// ApplicationCredentials that are being deleted, by uid.
     deletions: BTreeMap<String, u64>,
+}
+
+/// What the status of a HomeAssistant has.
+struct HouseListing {
+    name: ObjectName,
+    credentials: BTreeMap<String, (ListedAs, u64)>,
 }
 
 impl FirstSeen {
@@ -62,17 +62,18 @@ impl FirstSeen {
     ) {
         let before = std::mem::take(&mut self.listings);
         let listed = houses.iter().filter_map(|house| {
-            let name = name_of(&**house);
-            let before = before.get(&name);
-            let since = |(credential, listed_as): (String, ListedAs)| {
-                let same = before.and_then(|before| before.get(&credential));
+            let uid = house.uid().unwrap_or_default();
+            let before = before.get(&uid);
+            let noted = |(credential, listed_as): (String, ListedAs)| {
+                let same = before.and_then(|before| before.credentials.get(&credential));
                 let same = same.filter(|(before, _)| *before == listed_as);
-                let now = || version(house.metadata.resource_version.as_deref());
+                let now = || since(house.metadata.resource_version.as_deref());
                 let since = same.map_or_else(now, |(_, since)| *since);
                 (credential, (listed_as, since))
             };
             let listed = house.status.as_ref()?.listed();
-            Some((name, listed.into_iter().map(since).collect()))
+            let credentials = listed.into_iter().map(noted).collect();
+            Some((uid, HouseListing { name: name_of(&**house), credentials }))
         });
         self.listings = listed.collect();
         let before = std::mem::take(&mut self.deletions);
@@ -80,19 +81,22 @@ impl FirstSeen {
         self.deletions = deleted
             .map(|one| {
                 let uid = one.uid().unwrap_or_default();
-                let now = || version(one.metadata.resource_version.as_deref());
+                let now = || since(one.metadata.resource_version.as_deref());
                 let since = before.get(&uid).copied().unwrap_or_else(now);
                 (uid, since)
             })
             .collect();
     }
 
-    /// As of which version objects must be known.
-    pub(super) fn demanded(&self) -> Versions {
-        let listings = self.listings.values().flat_map(BTreeMap::values);
+    /// As of which version objects must be known by who acts for the objects of these uids: who creates nothing at a
+    /// HomeAssistant, and does not let a credential's object go, needs nothing of them.
+    pub(super) fn demanded(&self, acts_for: impl Fn(&str) -> bool) -> Versions {
+        let listings = self.listings.iter().filter(|(uid, _)| acts_for(uid));
+        let listings = listings.flat_map(|(_, of)| of.credentials.values());
         let wanted = listings.filter(|(listed_as, _)| *listed_as == ListedAs::Wanted);
+        let deletions = self.deletions.iter().filter(|(uid, _)| acts_for(uid));
         Versions {
-            houses: self.deletions.values().copied().max().unwrap_or_default(),
+            houses: deletions.map(|(_, since)| *since).max().unwrap_or_default(),
             credentials: wanted.map(|(_, since)| *since).max().unwrap_or_default(),
         }
     }
@@ -110,8 +114,8 @@ impl FirstSeen {
             };
             (name.clone(), listing)
         };
-        let houses = self.listings.iter();
-        houses.map(|(name, of)| (name.clone(), of.iter().map(listing).collect())).collect()
+        let houses = self.listings.values();
+        houses.map(|of| (of.name.clone(), of.credentials.iter().map(listing).collect())).collect()
     }
 
     /// Whether it is known which HomeAssistants had a credential when it was deleted.
@@ -120,77 +124,20 @@ impl FirstSeen {
     }
 }
 
-/// As of which version the objects of a store are known, which is this one or a later one; nothing where some are not yet.
-pub(super) async fn known_as_of<K>(
-    api: &Api<K>,
-    store: &Store<K>,
-    demanded: u64,
-) -> kube::Result<Option<u64>>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + 'static,
-{
-    // Without a version, so that etcd is asked: what the API server has of a kind in its memory may be as of the last
-    // change of that kind, however long ago that was, and it refuses to be asked for a later version.
-    let list = error::within(TIMEOUT, api.list_metadata(&ListParams::default())).await?;
-    let as_of = version(list.metadata.resource_version.as_deref());
-    if as_of < demanded {
-        let why = "the versions of objects of several kinds cannot be compared here";
-        return Err(kube::Error::Service(io::Error::other(why).into()));
-    }
-    let there = list.items.iter().map(versioned).collect();
-    // What a watch has on its way is waited for, before all is asked for again.
-    for _ in 0..LOOKS {
-        let seen = store.state();
-        let seen = seen.iter().map(|object| versioned(&**object)).collect();
-        if is_seen(&there, &seen, as_of) {
-            return Ok(Some(as_of));
-        }
-        sleep(LOOK).await;
-    }
-    Ok(None)
-}
-
-fn versioned(object: &impl ResourceExt) -> (String, u64) {
-    (object.uid().unwrap_or_default(), version(object.meta().resource_version.as_deref()))
-}
-
-/// Whether all was seen that was there at a version, and all that was not.
-fn is_seen(there: &BTreeMap<String, u64>, seen: &BTreeMap<String, u64>, as_of: u64) -> bool {
-    let is_current =
-        |(uid, version): (&String, &u64)| seen.get(uid).is_some_and(|seen| seen >= version);
-    let is_there = |(uid, version): (&String, &u64)| there.contains_key(uid) || *version > as_of;
-    there.iter().all(is_current) && seen.iter().all(is_there)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
-    use super::{FirstSeen, Versions, is_seen};
+    use super::{FirstSeen, Versions};
     use crate::kubernetes::assignment::tests::name;
     use crate::kubernetes::declared::Listing;
     use crate::kubernetes::resources::{CredentialObject, HouseObject};
 
-    #[test]
-    fn a_store_is_as_of_a_version_once_it_has_all_that_was_there_and_nothing_else() {
-        let of = |all: &[(&str, u64)]| -> BTreeMap<String, u64> {
-            all.iter().map(|(uid, version)| (uid.to_string(), *version)).collect()
-        };
-        let there = of(&[("a", 5), ("b", 7)]);
-        let seen = |seen: &[(&str, u64)]| is_seen(&there, &of(seen), 10);
-        assert!(seen(&[("a", 5), ("b", 7)]));
-        assert!(seen(&[("a", 12), ("b", 7), ("c", 11)]), "what came later was seen, too");
-        assert!(!seen(&[("a", 5)]), "one was not seen");
-        assert!(!seen(&[("a", 4), ("b", 7)]), "an earlier version was");
-        assert!(!seen(&[("a", 5), ("b", 7), ("c", 3)]), "one is gone that was");
-    }
-
-    fn house(version: u64, credentials: &[(&str, Option<i64>)]) -> Arc<HouseObject> {
+    fn house(version: impl ToString, credentials: &[(&str, Option<i64>)]) -> Arc<HouseObject> {
         let credentials: Vec<_> = credentials
             .iter()
             .map(|(name, of)| json!({"name": name, "observedGeneration": of, "state": "Synced"}))
@@ -198,14 +145,14 @@ mod tests {
         let house = json!({
             "apiVersion": "appcred.io/v1alpha1",
             "kind": "HomeAssistant",
-            "metadata": {"name": "cabin", "namespace": "ns", "resourceVersion": version.to_string()},
+            "metadata": {"name": "cabin", "namespace": "ns", "uid": "cabin", "resourceVersion": version.to_string()},
             "spec": {"url": "http://cabin:8123", "tokenSecretRef": {"name": "t", "key": "t"}},
             "status": {"credentials": credentials},
         });
         Arc::new(serde_json::from_value(house).unwrap())
     }
 
-    fn credential(version: u64, is_deleted: bool) -> Arc<CredentialObject> {
+    fn credential(version: impl ToString, is_deleted: bool) -> Arc<CredentialObject> {
         let mut of: CredentialObject = serde_json::from_value(json!({
             "apiVersion": "appcred.io/v1alpha1",
             "kind": "ApplicationCredential",
@@ -225,7 +172,7 @@ mod tests {
             first.listed(Versions { houses: 0, credentials })[&name("cabin")]["a"]
         };
         first.note(&[house(5, &[("a", Some(1))])], &[]);
-        assert_eq!(first.demanded().credentials, 5);
+        assert_eq!(first.demanded(|_| true).credentials, 5);
         assert_eq!(listed(&first, 4), Listing::Announced);
         assert_eq!(listed(&first, 5), Listing::Wanted);
         first.note(&[house(9, &[("a", Some(2))])], &[]);
@@ -243,10 +190,40 @@ mod tests {
             first.is_looked_up("uid", Versions { houses, credentials: 0 })
         };
         first.note(&[], &[credential(5, false)]);
-        assert!(is_looked_up(&first, 0) && first.demanded() == Versions::default());
+        assert!(is_looked_up(&first, 0) && first.demanded(|_| true) == Versions::default());
         first.note(&[], &[credential(6, true)]);
         first.note(&[], &[credential(8, true)]);
-        assert_eq!(first.demanded().houses, 6);
+        assert_eq!(first.demanded(|_| true).houses, 6);
         assert!(!is_looked_up(&first, 5) && is_looked_up(&first, 6));
+    }
+
+    #[test]
+    fn a_replica_looks_up_what_concerns_its_own_objects_alone() {
+        let mut first = FirstSeen::default();
+        first.note(&[house(5, &[("a", Some(1))])], &[credential(6, true)]);
+        let of = |ours: &'static str| first.demanded(|uid| uid == ours);
+        assert_eq!(of("cabin"), Versions { houses: 0, credentials: 5 });
+        assert_eq!(of("uid"), Versions { houses: 6, credentials: 0 });
+        assert_eq!(of("other"), Versions::default());
+    }
+
+    #[test]
+    fn what_has_a_version_that_is_no_number_is_never_known() {
+        let mut first = FirstSeen::default();
+        first.note(&[house("abc", &[("a", Some(1))])], &[credential("abc", true)]);
+        let known = Versions { houses: u64::MAX - 1, credentials: u64::MAX - 1 };
+        assert_eq!(first.listed(known)[&name("cabin")]["a"], Listing::Announced);
+        assert!(!first.is_looked_up("uid", known));
+    }
+
+    #[test]
+    fn another_house_of_the_same_name_is_another_one() {
+        let mut first = FirstSeen::default();
+        first.note(&[house(5, &[("a", Some(1))])], &[]);
+        let mut again = (*house(9, &[("a", Some(1))])).clone();
+        again.metadata.uid = Some("again".to_owned());
+        first.note(&[Arc::new(again)], &[]);
+        let known = Versions { houses: 0, credentials: 8 };
+        assert_eq!(first.listed(known)[&name("cabin")]["a"], Listing::Announced);
     }
 }

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Each object is in a shard (shards.rs), and one replica acts for each of these: election.rs (pure) decides which,
-//! replicas.rs asks and writes the Leases for it, and freshness.rs sees that none acts by what was so before.
+//! replicas.rs asks and writes the Leases for it. None acts by what was so before: freshness.rs (pure) says as of which version
+//! objects must be known, and look_up.rs finds out whether they are.
 //!
 //! project.rs needs none of this: it makes ConfigMaps and Secrets the files of a project, which is watched as a folder is.
 
@@ -26,6 +27,7 @@ mod freshness;
 mod held;
 mod house_target;
 mod lease_log;
+mod look_up;
 mod object_watch;
 mod object_write;
 mod project;

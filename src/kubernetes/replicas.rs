@@ -20,7 +20,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::sleep;
 
 use super::election::{Election, HeldShard, LeaseStep, Leases};
-use super::freshness::version;
+use super::freshness::since;
 use super::shards::{ShardHolder, ShardHolders, Term};
 use super::{ClusterError, error, lease_log};
 use crate::model::counted;
@@ -242,7 +242,7 @@ impl Replicas {
         match step {
             LeaseStep::Take(_) => {
                 let of = lease.and_then(|lease| lease.metadata.resource_version);
-                let new = || Term { fence: Fence::default(), begun: version(of.as_deref()) };
+                let new = || Term { fence: Fence::default(), begun: since(of.as_deref()) };
                 let term = term.unwrap_or_else(new);
                 self.renewed[shard] = asked;
                 term.fence.open_until(asked + self.settings.duration * 2 / 3);

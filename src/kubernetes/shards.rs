@@ -53,6 +53,11 @@ impl ShardHolders {
         !self.0.contains(&ShardHolder::Unknown)
     }
 
+    /// Whether this replica acts for an object, or will as soon as it knows enough.
+    pub(super) fn has(&self, uid: &str) -> bool {
+        matches!(self.0[shard_of(uid, self.0.len())], ShardHolder::This(_))
+    }
+
     /// The version with which the latest term of this replica began.
     pub(super) fn begun(&self) -> u64 {
         let terms = self.0.iter().map(|holder| match holder {
@@ -135,6 +140,10 @@ mod tests {
         assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
     }
 
+    fn uids() -> impl Iterator<Item = String> {
+        (0..64).map(|number| format!("{number}-uid"))
+    }
+
     #[test]
     fn nothing_is_done_by_what_was_known_before_a_term_began() {
         let term = |begun| Term { fence: Fence::default(), begun };
@@ -146,6 +155,9 @@ mod tests {
             ShardHolder::Other("b".to_owned()),
         ]);
         assert_eq!(holders.begun(), 9);
+        let has = uids().filter(|uid| holders.has(uid));
+        let of_both = uids().filter(|uid| shard_of(uid, 4) < 2);
+        assert!(has.eq(of_both), "one that is handed over begins nothing");
         assert!(Acting::of(&holders, 4).is_nothing());
         let of = |as_of| Acting::of(&holders, as_of);
         assert_eq!(of(5), Acting::Shards(vec![Some(first.fence.clone()), None, None, None]));
@@ -154,9 +166,8 @@ mod tests {
             Acting::Shards(vec![Some(first.fence), Some(second.fence.clone()), None, None])
         );
         second.fence.open_until(Duration::from_secs(1));
-        let uids: Vec<String> = (0..64).map(|number| format!("{number}-uid")).collect();
-        let included = uids.iter().filter(|uid| of(9).includes(uid)).count();
+        let included = uids().filter(|uid| of(9).includes(uid)).count();
         assert!((16..48).contains(&included), "{included}");
-        assert!(uids.iter().all(|uid| Acting::Alone.for_object(uid) == Some(None)));
+        assert!(uids().all(|uid| Acting::Alone.for_object(&uid) == Some(None)));
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct ApiState {
     pub(super) faults: u32,
     /// Replicas of which nothing arrives, and who hear nothing.
     pub(super) cut_off: BTreeSet<usize>,
+    /// Whether nobody is answered who looks up the versions of objects.
+    pub(super) loses_look_ups: bool,
     /// Who wrote each Lease last for itself, and when.
     terms: BTreeMap<String, (usize, Instant)>,
     /// How many shards there are by the first Lease, and since when.
@@ -96,6 +98,12 @@ impl Asked {
         self.method != Method::GET
     }
 
+    /// Of Secrets, all that is ever listed are the metadata.
+    fn is_look_up(&self) -> bool {
+        let is_list = self.name.is_none() && self.watched_from.is_none() && !self.is_write();
+        is_list && self.is_partial && self.plural != "secrets"
+    }
+
     fn key(&self) -> (String, String) {
         let of_body = || self.body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         (self.plural.clone(), self.name.clone().unwrap_or_else(of_body))
@@ -144,6 +152,7 @@ impl ApiServer {
             known_from: 0,
             faults: 0,
             cut_off: BTreeSet::new(),
+            loses_look_ups: false,
             terms: BTreeMap::new(),
             shards: (String::new(), Instant::now()),
             shards_before: None,
@@ -189,7 +198,10 @@ impl ApiServer {
                     None => assert_eq!(asked.plural, "events", "{what}"),
                 }
             }
-            state.fate(replica)
+            match state.loses_look_ups && asked.is_look_up() {
+                true => Fate::Vanishes,
+                false => state.fate(replica),
+            }
         };
         let (before, after) = match fate {
             Fate::Refused(code) => return refused(code),

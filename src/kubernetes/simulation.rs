@@ -257,7 +257,12 @@ impl World {
     }
 
     fn strike_server(&self, random: &mut fastrand::Rng) -> String {
-        match random.u8(0..8) {
+        match random.u8(0..9) {
+            8 => {
+                let mut state = self.server.state();
+                state.loses_look_ups = !state.loses_look_ups;
+                format!("look-ups are lost: {}", state.loses_look_ups)
+            }
             0..=1 => {
                 let faults = [0, 20, 60, 100][random.usize(0..4)];
                 self.server.state().faults = faults;
@@ -337,6 +342,7 @@ impl World {
     fn heal(&mut self, random: &mut fastrand::Rng) {
         let mut state = self.server.state();
         state.faults = 0;
+        state.loses_look_ups = false;
         state.cut_off.clear();
         drop(state);
         for home in self.homes.values() {

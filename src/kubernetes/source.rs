@@ -14,11 +14,12 @@ use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::declared::{self, Declarations, ObjectName, SecretFault, SecretValues, is_object_name};
 use super::error;
-use super::freshness::{FirstSeen, Versions, known_as_of};
+use super::freshness::{FirstSeen, Versions};
+use super::look_up::{self, LookedUp};
 use super::object_watch::{Watched, keep_version, watched};
 use super::resources::{CredentialObject, HouseObject};
 use super::shards::ShardHolders;
@@ -29,8 +30,6 @@ use crate::target::Stop;
 const DEBOUNCE: Duration = Duration::from_millis(200);
 /// How soon a Secret is asked for again that could not be read: no event says that a right was given.
 const RETRY: Duration = Duration::from_secs(15);
-/// How soon versions are looked up again that were not seen yet.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// So many Secrets are read at once.
 const READ_AT_ONCE: usize = 8;
 
@@ -84,18 +83,14 @@ impl Declaring {
 /// Watches the cluster.
 pub(super) struct Source {
     client: Client,
-    scope: ClusterScope,
     objects: Objects,
     /// Who acts for which shard; this process for all where there is nobody else.
     holders: Option<watch::Receiver<ShardHolders>>,
     changed: Arc<Notify>,
     first_seen: FirstSeen,
     /// As of which versions the objects are known.
-    as_of: Versions,
-    /// The last look at what versions there are.
-    looks: Watched,
-    /// Until when nobody asks again, since it has failed.
-    rests_until: Option<Instant>,
+    looked_up_houses: LookedUp,
+    looked_up_credentials: LookedUp,
     known: BTreeMap<ObjectName, SecretValues>,
     declaring: watch::Sender<Declaring>,
     /// Notified whenever something else is declared.
@@ -136,17 +131,19 @@ pub(super) fn begin(
     tasks.spawn(
         of("Secrets").follow(move || watched(&api, |of| keep_version(of.meta_mut())), secrets_in),
     );
-    let looks = of("Versions of objects");
+    let (api, store) = (scope.api(client), objects.houses.clone());
+    let looked_up_houses = look_up::begin(api, store, of("Versions of HomeAssistants"), &mut tasks);
+    let (api, store) = (scope.api(client), objects.credentials.clone());
+    let looked_up_credentials =
+        look_up::begin(api, store, of("Versions of ApplicationCredentials"), &mut tasks);
     let source = Source {
         client: client.clone(),
-        scope: scope.clone(),
         objects: objects.clone(),
         holders,
         changed,
         first_seen: FirstSeen::default(),
-        as_of: Versions::default(),
-        looks,
-        rests_until: None,
+        looked_up_houses,
+        looked_up_credentials,
         known: BTreeMap::new(),
         declaring,
         news,
@@ -184,18 +181,16 @@ impl Source {
                     }
                 };
                 let term = async {
-                    let changed = match &mut self.holders {
-                        Some(holders) => holders.changed().await.is_ok(),
-                        None => false,
-                    };
-                    // An error means that nobody will act any more.
-                    if !changed {
-                        std::future::pending::<()>().await;
+                    match &mut self.holders {
+                        Some(holders) => news(holders).await,
+                        None => std::future::pending().await,
                     }
                 };
                 tokio::select! {
                     () = self.changed.notified() => sleep(DEBOUNCE).await,
                     () = term => {}
+                    () = news(&mut self.looked_up_houses.as_of) => {}
+                    () = news(&mut self.looked_up_credentials.as_of) => {}
                     () = retry => {}
                 }
             }
@@ -220,50 +215,27 @@ impl Source {
         }
     }
 
-    /// Notes since when statuses have what they have, and since when credentials are being deleted.
+    /// Notes since when statuses have what they have, and since when credentials are being deleted, and has looked up what
+    /// must be known for that.
     fn note(&mut self) {
         let Objects { houses, credentials, .. } = &self.objects;
         self.first_seen.note(&houses.state(), &credentials.state());
-    }
-
-    /// Looks up which versions there are, where something is to be known as of a later one. Answers whether it is.
-    async fn look_up(&mut self) -> bool {
-        let mut demanded = self.first_seen.demanded();
         let holders = self.holders.as_mut().map(|holders| holders.borrow_and_update().clone());
-        let term = holders.map(|holders| holders.begun()).unwrap_or_default();
-        demanded.houses = demanded.houses.max(term);
-        if self.rests_until.is_none_or(|until| until <= Instant::now()) {
-            match self.look_up_versions(demanded).await {
-                Ok(()) => self.looks.succeeded(),
-                Err(why) => {
-                    self.rests_until = Some(Instant::now() + LOOK_AGAIN);
-                    self.looks.failed(error::of_list("objects", &why));
-                }
-            }
-        }
-        self.as_of.houses >= demanded.houses && self.as_of.credentials >= demanded.credentials
-    }
-
-    async fn look_up_versions(&mut self, demanded: Versions) -> kube::Result<()> {
-        let Objects { houses, credentials, .. } = &self.objects;
-        if self.as_of.houses < demanded.houses {
-            let api = self.scope.api(&self.client);
-            let known = known_as_of(&api, houses, demanded.houses).await?;
-            self.as_of.houses = known.unwrap_or(self.as_of.houses);
-        }
-        if self.as_of.credentials < demanded.credentials {
-            let api = self.scope.api(&self.client);
-            let known = known_as_of(&api, credentials, demanded.credentials).await?;
-            self.as_of.credentials = known.unwrap_or(self.as_of.credentials);
-        }
-        Ok(())
+        let has = |uid: &str| holders.as_ref().is_none_or(|holders| holders.has(uid));
+        let demanded = self.first_seen.demanded(has);
+        let term = holders.as_ref().map(ShardHolders::begun).unwrap_or_default();
+        self.looked_up_houses.demand(demanded.houses.max(term));
+        self.looked_up_credentials.demand(demanded.credentials);
     }
 
     /// Answers also after which pause something is to be asked for again.
     async fn read(&mut self) -> (Declarations, Option<Duration>) {
         self.note();
-        let is_known = self.look_up().await;
-        // What was so before the look-up may be no longer.
+        // Before the objects are: these are at least as new.
+        let as_of = Versions {
+            houses: *self.looked_up_houses.as_of.borrow_and_update(),
+            credentials: *self.looked_up_credentials.as_of.borrow_and_update(),
+        };
         let mut declared = self.declared();
         let named = declared.named_secrets();
         let (client, objects, known) = (&self.client, &self.objects, &self.known);
@@ -282,10 +254,10 @@ impl Source {
         declared.take_last_house_secrets(&self.known);
         // What this process has written meanwhile counts at once.
         self.note();
-        declared.listed = self.first_seen.listed(self.as_of);
-        declared.as_of = self.as_of.houses;
+        declared.listed = self.first_seen.listed(as_of);
+        declared.as_of = as_of.houses;
         let sought = declared.credentials.iter();
-        let sought = sought.filter(|(_, of)| !self.first_seen.is_looked_up(&of.uid, self.as_of));
+        let sought = sought.filter(|(_, of)| !self.first_seen.is_looked_up(&of.uid, as_of));
         declared.sought = sought.map(|(name, _)| name.clone()).collect();
         // What one was is remembered as long as an object names it.
         self.known.retain(|name, _| declared.secrets.contains_key(name));
@@ -294,12 +266,14 @@ impl Source {
                 self.known.insert(name.clone(), read.clone());
             }
         }
-        let pause = match has_faults {
-            _ if !is_known => Some(LOOK_AGAIN),
-            true => Some(RETRY),
-            false => None,
-        };
-        (declared, pause)
+        (declared, has_faults.then_some(RETRY))
+    }
+}
+
+/// Waits until it has changed; for ever where it can change no more.
+async fn news<T>(of: &mut watch::Receiver<T>) {
+    if of.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -351,14 +325,62 @@ fn values(secret: &SecretObject) -> SecretValues {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use axum::Router;
     use axum::http::StatusCode;
     use kube::Client;
+    use serde_json::json;
+    use tokio::time::timeout;
 
-    use super::read_secret;
+    use super::{ClusterScope, Declaring, begin, read_secret};
     use crate::kubernetes::assignment::tests::name;
-    use crate::kubernetes::declared::SecretFault;
+    use crate::kubernetes::declared::{Listing, SecretFault};
+    use crate::kubernetes::error::REQUEST_TIMEOUT;
+    use crate::kubernetes::simulated_api::{ApiServer, NAMESPACE};
+    use crate::target::Stop;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_that_hangs_holds_up_nothing_that_does_not_need_it() {
+        let server = ApiServer::new(0);
+        server.state().loses_look_ups = true;
+        server.apply("homeassistants", "cabin", |of| {
+            of["spec"] =
+                json!({"url": "http://cabin:8123", "tokenSecretRef": {"name": "t", "key": "t"}});
+            let held = json!({"name": "a", "observedGeneration": 1, "state": "Pending"});
+            of["status"] = json!({"observedGeneration": 1, "credentials": [held]});
+        });
+        let declare = |name: &str| {
+            server.apply("applicationcredentials", name, |of| {
+                of["spec"] = json!({"domain": "spotify", "clientId": name, "targetSelector": {},
+                    "clientSecretRef": {"name": "s", "key": "s"}});
+            });
+        };
+        declare("a");
+        let scope = ClusterScope::Namespace(NAMESPACE.to_owned());
+        let (source, _objects, mut declaring, _tasks) =
+            begin(&server.client(1), &scope, None, Arc::default());
+        let running = tokio::spawn(source.run(Stop::new()));
+        let mut declared = async |is_so: &dyn Fn(Option<&Listing>, usize) -> bool| {
+            let is_so = |Declaring { declared, .. }: &Declaring| {
+                declared.as_ref().is_some_and(|of| {
+                    let listed = of.listed.get(&name("cabin"));
+                    is_so(listed.and_then(|of| of.get("a")), of.credentials.len())
+                })
+            };
+            // No more than a request that gets no answer takes.
+            let waiting = timeout(REQUEST_TIMEOUT, declaring.wait_for(is_so));
+            waiting.await.is_ok_and(|there| there.is_ok())
+        };
+        assert!(declared(&|of, count| of == Some(&Listing::Announced) && count == 1).await);
+        declare("b");
+        assert!(declared(&|of, count| of == Some(&Listing::Announced) && count == 2).await);
+        server.state().loses_look_ups = false;
+        // Nobody has to ask for it again.
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        assert!(declared(&|of, _| of == Some(&Listing::Wanted)).await);
+        running.abort();
+    }
 
     #[tokio::test]
     async fn a_secret_of_a_name_that_none_can_have_is_not_asked_for() {
