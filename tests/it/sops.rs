@@ -468,6 +468,11 @@ fn sops_changes_are_refused_and_named() {
             "its `sops` part names no version",
         ),
         (
+            "a version that is none",
+            text.replace("    version: ", "    version: x"),
+            "its `sops` part has a `version` that is none of SOPS",
+        ),
+        (
             "another rule",
             text.replace("unencrypted_suffix: _unencrypted", "encrypted_suffix: e"),
             mac,
