@@ -332,7 +332,39 @@ fn digest(question: &Question) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Key, Reason, Unchecked, unchecked_line, what_is_new};
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
+    use super::{
+        Action, AuthorizeQuestion, CredentialId, Instant, Key, Observed, Outcome, Plan, Proven,
+        Question, REFUSAL_REMEMBERED, REMEMBERED, Reason, RedirectUri, Registration,
+        RegistrationCode, Secret, Step, StepId, StepOutcome, Unchecked, UnreadAccounts, Verdict,
+        Verdicts, digest, leave_out_refused, replaces_secret_in_use, unchecked_line, what_is_new,
+    };
+    use crate::integrations::ClientAuth;
+    use crate::model::{ClientId, ConfigEntry, Domain, EntryId, EntryState, Held, KnownDomains};
+    use crate::plan::Wanted;
+
+    fn wanted() -> Wanted {
+        Wanted {
+            key: Key::new("a").unwrap(),
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new("c"),
+            name: "n".into(),
+            auth_domain: "a".into(),
+        }
+    }
+
+    fn held(id: &str) -> Held {
+        let (domain, client_id) = (Domain::new("spotify"), ClientId::new("c"));
+        Held { id: CredentialId::new(id), domain, client_id, name: None, auth_domain: None }
+    }
+
+    fn replace() -> Action {
+        Action::Replace { wanted: wanted(), old: vec![held("old")] }
+    }
 
     #[test]
     fn many_that_could_not_be_checked_are_one_line() {
@@ -355,5 +387,109 @@ mod tests {
         assert_eq!(what_is_new(&[ClientIdDiffers, NameDiffers]), "client id");
         assert_eq!(what_is_new(&[ClientIdDiffers, SecretDiffers]), "client id and secret");
         assert_eq!(what_is_new(&[SecretReencrypted]), "secret");
+    }
+
+    #[test]
+    fn what_comes_after_a_refused_step_and_what_only_that_needs_is_left_out() {
+        let claim = || Action::Claim { wanted: wanted(), old: Vec::new() };
+        let delete = || Action::Delete { old: held("old"), remove: Vec::new() };
+        let actions = [
+            (claim(), None),
+            (replace(), Some(0)),
+            (delete(), Some(1)),
+            (claim(), None),
+            (replace(), Some(3)),
+            (claim(), None),
+            (delete(), None),
+        ];
+        let steps = actions.into_iter().enumerate().map(|(at, (action, after))| Step {
+            after: after.map(StepId),
+            ..Step::new(StepId(at), action)
+        });
+        let plan = Plan { steps: steps.collect(), ..Plan::default() };
+        let refused = vec![StepOutcome::new(StepId(1), Outcome::NotBegun("wrong".to_owned()))];
+        let mut proven = Proven { plan, refused, unchecked: Vec::new() };
+        leave_out_refused(&mut proven);
+        let left: Vec<_> = proven.plan.steps.iter().map(|step| step.id.0).collect();
+        assert_eq!(left, [3, 4, 5, 6]);
+        let refused: Vec<_> = proven.refused.iter().map(|refused| refused.step.0).collect();
+        assert_eq!(refused, [1, 2, 0]);
+    }
+
+    #[test]
+    fn a_provider_is_asked_where_accounts_use_the_secret_or_may() {
+        let account = ConfigEntry {
+            id: EntryId::new("e"),
+            domain: Domain::new("spotify"),
+            title: "Anna".into(),
+            state: EntryState::Loaded,
+            reason: None,
+            implementation: None,
+        };
+        let (in_use, unused) = (CredentialId::new("old"), CredentialId::new("other"));
+        let delete = Action::Delete { old: held("old"), remove: Vec::new() };
+        let (secret, name) = (vec![Reason::SecretDiffers], vec![Reason::NameDiffers]);
+        for (action, reasons, reload, used, unread, is_asked) in [
+            (replace(), &secret, vec![], &in_use, vec![], true),
+            (replace(), &secret, vec![], &unused, vec![], false),
+            (replace(), &secret, vec![account.clone()], &unused, vec![], true),
+            (replace(), &secret, vec![], &unused, vec![UnreadAccounts::All], true),
+            (replace(), &name, vec![account.clone()], &in_use, vec![UnreadAccounts::All], false),
+            (delete, &secret, vec![account], &in_use, vec![UnreadAccounts::All], false),
+        ] {
+            let step = Step { reasons: reasons.clone(), reload, ..Step::new(StepId(0), action) };
+            let observed = Observed {
+                version: None,
+                is_new: false,
+                domains: KnownDomains::Assumed(BTreeSet::new()),
+                credentials: Vec::new(),
+                config_entries: Vec::new(),
+                unread_accounts: unread,
+                live: None,
+            };
+            let used = BTreeSet::from([used]);
+            assert_eq!(replaces_secret_in_use(&used, &observed, &step), is_asked, "{step:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_provider_has_said_is_remembered_for_its_time() {
+        let second = Duration::from_secs(1);
+        let question = Question {
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new("c"),
+            client_secret: Secret::new("hush"),
+            token_url: None,
+            client_auth: ClientAuth::Body,
+            is_ignored: false,
+        };
+        let mut known = Verdicts::default();
+        known.clients.insert(digest(&question), (Instant::now(), Verdict::Right));
+        advance(REMEMBERED - second).await;
+        assert_eq!(known.about(&[&question]).await, [Verdict::Right]);
+        advance(second).await;
+        assert_eq!(known.about(&[&question]).await, [Verdict::NoAddress]);
+
+        for (code, remembered) in [
+            (RegistrationCode::NotRegistered, REFUSAL_REMEMBERED),
+            (RegistrationCode::Registered, REMEMBERED),
+        ] {
+            let question = AuthorizeQuestion {
+                domain: Domain::new("spotify"),
+                client_id: ClientId::new("c"),
+                authorize_url: Err("nowhere".to_owned()),
+                redirect_uri: RedirectUri::of(Some("http://house/auth/external/callback")),
+                parameters: Default::default(),
+                pkce: false,
+                is_known_provider: false,
+            };
+            let said = Registration { code, why: "so".to_owned() };
+            let mut known = Verdicts::default();
+            known.registrations.insert(question.clone(), (Instant::now(), said.clone()));
+            advance(remembered - second).await;
+            assert_eq!(known.about_set_ups(&[&question]).await, [said]);
+            advance(second).await;
+            assert_eq!(known.about_set_ups(&[&question]).await[0].why, "nowhere");
+        }
     }
 }

@@ -110,7 +110,7 @@ fn filled_in(text: &str, placeholders: &BTreeMap<String, String>) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{REASONS, is_success, message};
+    use super::{REASONS, is_known, is_success, message};
     use crate::model::FlowAbort;
 
     fn abort(reason: &str, placeholders: &[(&str, &str)]) -> FlowAbort {
@@ -123,6 +123,7 @@ mod tests {
     fn every_reason_is_there_once_and_its_message_keeps_the_word_of_ha() {
         let words: BTreeSet<_> = REASONS.iter().map(|(word, _)| word).collect();
         assert_eq!(words.len(), REASONS.len());
+        assert!(words.into_iter().all(|word| is_known(word)) && !is_known("moon_phase"));
         let refused = abort("user_rejected_authorize", &[("error", "access_denied")]);
         let expected = "consent was refused at the provider (user_rejected_authorize)";
         assert_eq!(message(&refused, Some("Rejected.")), expected);

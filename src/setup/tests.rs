@@ -111,7 +111,8 @@ fn every_kind_of_field_is_checked() {
     let cases = [
         (FieldKind::Choices(vec![json!("a")]), json!(["a"]), json!(["b"])),
         (FieldKind::Text, json!("a"), json!(1)),
-        (FieldKind::Integer, json!(1), json!(1.5)),
+        (FieldKind::Integer, json!(-1), json!(1.5)),
+        (FieldKind::Integer, json!(u64::MAX), json!("1")),
         (FieldKind::Number, json!(1.5), json!("1")),
         (FieldKind::Flag, json!(true), json!("true")),
     ];

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use appcred::model::{
-    Adopt, ClientId, Completeness, ConfigEntry, CredentialId, Desired, DesiredCredential, Domain,
-    EntryId, EntryState, Held, Integration, Key, Owner, Place, Secret,
+    Adopt, ClientId, Completeness, ConfigEntry, ConsentLink, CredentialId, Desired,
+    DesiredCredential, Domain, EntryId, EntryState, FlowStep, Held, Integration, Key, Owner, Place,
+    Secret,
 };
 use appcred::plan::{Action, Plan, Reason, Step, StepId, Wanted};
-use appcred::reconcile::{Outcome, apply};
-use appcred::target::{Done, Execute, Operation, Refusal, Stop};
+use appcred::reconcile::{Outcome, StepOutcome, apply, outcome_of};
+use appcred::target::{Denial, Done, Execute, Operation, Refusal, Stop};
 
 /// A target that does whatever it is asked for, but for reloads, which go as written.
 #[derive(Default)]
@@ -218,5 +219,57 @@ async fn the_old_credential_stays_until_an_account_was_seen_to_run() {
         let outcomes = applied(left_over, &mut target).await;
         assert_eq!(target.done.contains(&"delete old".to_owned()), is_deleted, "{outcomes:?}");
         assert_eq!(outcomes[0].is_done(), is_deleted);
+    }
+}
+
+#[tokio::test]
+async fn an_account_goes_before_its_credential_and_the_others_are_reloaded_after_that() {
+    let removing = |state: EntryState| {
+        let remove = vec![account(state.clone())];
+        reloading(Action::Delete { old: held("old"), remove }, state)
+    };
+    let mut target = Recorder::default();
+    let outcomes = applied(removing(EntryState::Loaded), &mut target).await;
+    assert_eq!(target.done, ["remove e", "delete old", "reload e"]);
+    assert!(outcomes[0].is_done(), "{outcomes:?}");
+    // Where it stays, so does the credential, and nothing else is done about it.
+    let mut target = Recorder { refuses: Some("remove e"), ..Recorder::default() };
+    let outcomes = applied(removing(EntryState::SetupError), &mut target).await;
+    assert_eq!(target.done, ["remove e"]);
+    assert_eq!(outcomes, [Outcome::Failed("no".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_is_denied_is_said_to_be_denied() {
+    let denied = Err(Refusal::Denied(Denial::Right));
+    let mut target = Recorder { reloads: VecDeque::from([denied]), ..Recorder::default() };
+    let outcomes = applied(reloading(replace(), EntryState::Loaded), &mut target).await;
+    assert!(matches!(outcomes[0], Outcome::Denied(_)), "{outcomes:?}");
+}
+
+#[test]
+fn a_step_has_failed_where_it_was_asked_for_and_nobody_is_waited_for() {
+    let mut both = steps(vec![(delete("a"), None), (delete("b"), None)]);
+    both[1].reasons = vec![Reason::UnnamedAccountDown];
+    let plan = Plan { steps: both, ..Plan::default() };
+    let link = ConsentLink::new(Secret::new("http://provider/?state=s"), false);
+    let why = || "why".to_owned();
+    for (outcome, is_failure, expected) in [
+        (Outcome::Done, false, None),
+        (Outcome::Waits(FlowStep::Consent(link)), false, None),
+        (Outcome::Waits(FlowStep::Progress(None)), false, None),
+        (Outcome::Waits(FlowStep::Advancing), true, None),
+        (Outcome::Unfinished(why()), true, Some("why")),
+        (Outcome::Failed(why()), true, Some("why")),
+        (Outcome::Denied(why()), true, Some("why")),
+        (Outcome::NotBegun(why()), true, Some("why")),
+    ] {
+        assert_eq!(outcome.why(), expected);
+        let all = [0, 1].map(|at| StepOutcome::new(StepId(at), outcome.clone()));
+        let found = |at| outcome_of(&all, StepId(at)).unwrap();
+        assert_eq!([0, 1].map(|at| found(at).step), [StepId(0), StepId(1)]);
+        assert_eq!(outcome_of(&all, StepId(2)), None);
+        let failures = [0, 1].map(|at| found(at).is_failure(&plan));
+        assert_eq!(failures, [is_failure, false], "{outcome:?}");
     }
 }
