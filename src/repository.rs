@@ -44,19 +44,24 @@ pub fn check(
         });
     }
     if let Err(why) = checked {
-        let message = format!("cannot check whether Git tracks secrets in plain text: {why}");
-        problems
-            .push(Diagnostic::warning(ProblemCode::RepositoryNotChecked, message).help(why.help()));
+        problems.push(not_checked(&why));
     }
     problems
 }
 
 /// Warns of what targets store in plain text where Git would take it in. What cannot be checked is reported by
-/// [`check`].
+/// [`check`], but for a Git that was waited for in vain.
 pub fn check_stored(project: &Project) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    let _ = stored_by_targets(project, &mut problems);
+    if let Err(why @ GitError::TooSlow { .. }) = stored_by_targets(project, &mut problems) {
+        problems.push(not_checked(&why));
+    }
     problems
+}
+
+fn not_checked(why: &GitError) -> Diagnostic {
+    let message = format!("cannot check whether Git tracks secrets in plain text: {why}");
+    Diagnostic::warning(ProblemCode::RepositoryNotChecked, message).help(why.help())
 }
 
 /// The folders of the project and of its manifests, which may be in other repositories, as submodules are.

@@ -78,6 +78,7 @@ fn through(command: &str, text: &str) -> io::Result<bool> {
     Ok(!status.code().is_some_and(|code| NO_PROGRAM.contains(&code)))
 }
 
+#[expect(clippy::disallowed_methods, reason = "the person ends it")]
 fn start(command: &str) -> io::Result<Child> {
     let mut pager = Command::new("sh");
     // Ctrl-C is for the pager: a shell that it ends would leave the pager behind.

@@ -1,20 +1,20 @@
 //! What old versions of files hold.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{ChildStderr, Stdio};
-use std::thread;
 
 use secrecy::zeroize::Zeroizing;
 
-use super::{GitError, git, refused};
+use super::GitError;
+use super::command::{HISTORY, git, refused, within};
+use super::limited::RunningGit;
 use crate::files;
 
 /// No manifest is larger.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
-/// So much is kept of what Git complains of.
-const LONGEST_COMPLAINT: u64 = 4096;
+/// A hash, a kind and a size are shorter.
+const LONGEST_HEAD: u64 = 1024;
 
 /// Gives each blob that is text to `each`, one after the other; what is larger than any manifest is left out.
 ///
@@ -25,47 +25,28 @@ pub(super) fn each_text(
     blobs: &BTreeSet<&str>,
     mut each: impl FnMut(String, Zeroizing<String>),
 ) -> Result<(), GitError> {
-    let mut child = git(folder)
-        .args(["cat-file", "--batch"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let asked: String = blobs.iter().flat_map(|blob| [blob, "\n"]).collect();
-    // It answers while it is asked, and a full pipe would block both.
-    let asking = thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(asked.as_bytes())));
-    let complaining = thread::spawn(move || stderr.map(complaint));
+    let mut command = git(folder);
+    command.args(["cat-file", "--batch"]);
+    let not_ended = |why| GitError::not_ended(&command, why);
+    let asked = files::inherited(asked.as_bytes()).map_err(|why| not_ended(why.into()))?;
+    let running = RunningGit::start(&command, Some(&asked), within(HISTORY)).map_err(not_ended)?;
     let mut is_whole = true;
-    if let Some(stdout) = stdout {
-        let mut answers = BufReader::new(stdout);
-        while let Some((blob, answer)) = next_answer(&mut answers)? {
-            match answer {
-                BlobAnswer::Text(text) => each(blob, text),
-                BlobAnswer::Other => {}
-                BlobAnswer::Missing => is_whole = false,
-            }
+    let mut answers = BufReader::new(running);
+    while let Some((blob, answer)) =
+        next_answer(&mut answers).map_err(|why| not_ended(why.into()))?
+    {
+        match answer {
+            BlobAnswer::Text(text) => each(blob, text),
+            BlobAnswer::Other => {}
+            BlobAnswer::Missing => is_whole = false,
         }
     }
-    let is_asked = matches!(asking.join(), Ok(Some(Ok(()))));
-    let complaint = complaining.join().ok().flatten().unwrap_or_default();
-    match child.wait()?.success() {
-        true if is_asked && is_whole => Ok(()),
-        true if is_asked => Err(GitError::Incomplete),
-        _ if complaint.is_empty() => {
-            Err(GitError::Refused("it does not show old versions".to_owned()))
-        }
-        _ => Err(refused(&complaint)),
-    }
-}
-
-/// The beginning of what Git says; all of it is read, so that it never waits.
-fn complaint(mut stderr: ChildStderr) -> Vec<u8> {
-    let mut begin = Vec::new();
-    let read = io::copy(&mut stderr.by_ref().take(LONGEST_COMPLAINT), &mut begin);
-    match read.and_then(|_| io::copy(&mut stderr, &mut io::sink())) {
-        Ok(_) => begin,
-        Err(why) => why.to_string().into_bytes(),
+    let (status, stderr) = answers.into_inner().end().map_err(not_ended)?;
+    match status.success() {
+        true if is_whole => Ok(()),
+        true => Err(GitError::Incomplete),
+        false => Err(refused(status, &stderr)),
     }
 }
 
@@ -81,7 +62,7 @@ enum BlobAnswer {
 /// The next blob of `git cat-file --batch`.
 fn next_answer(answers: &mut impl BufRead) -> io::Result<Option<(String, BlobAnswer)>> {
     let mut head = String::new();
-    if answers.read_line(&mut head)? == 0 {
+    if answers.take(LONGEST_HEAD).read_line(&mut head)? == 0 {
         return Ok(None);
     }
     let mut words = head.trim_end().split(' ');

@@ -68,7 +68,7 @@ impl GitSource {
     fn links(&self, id: &str, patience: Patience<'_>) -> Result<Vec<PathBuf>, FetchError> {
         let mut list = self.git(&[]);
         list.args(["ls-tree", "-r", "-z", "-l", id]);
-        let list = limited::output_up_to(LONGEST_LIST, &mut list, patience)?;
+        let list = limited::output_up_to(LONGEST_LIST, &list, patience)?;
         if !list.status.success() {
             return Err(FetchError::of(&list.stderr));
         }
@@ -109,7 +109,7 @@ impl GitSource {
         id: &str,
         patience: Patience<'_>,
     ) -> Result<bool, FetchError> {
-        let mut status = super::git(&self.commits().join(id));
+        let mut status = super::command::git(&self.commits().join(id));
         status.args(["status", "--porcelain", "--untracked-files=all", "--ignored"]);
         let output = limited::output(alone(&mut status), patience)?;
         Ok(output.status.success() && output.stdout.is_empty())

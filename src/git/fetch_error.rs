@@ -5,6 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use super::checkout::{MOST_FILES, MOST_MEGABYTES};
+use super::limited::NotEnded;
 
 use crate::files::NotLocked;
 use crate::model::Visible;
@@ -239,6 +240,16 @@ impl FetchError {
                 "install a git that knows this object format, as 2.29 and newer do"
             }
             Self::Git(_) => "`git ls-remote URL` as this user shows whether Git can read it",
+        }
+    }
+}
+
+impl From<NotEnded> for FetchError {
+    fn from(why: NotEnded) -> Self {
+        match why {
+            NotEnded::NotRun(why) => Self::NotRun(why),
+            NotEnded::TooSlow(seconds) => Self::TooSlow(seconds),
+            NotEnded::Stopped => Self::Stopped,
         }
     }
 }

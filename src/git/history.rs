@@ -7,9 +7,10 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::blobs::each_text;
+use super::command::{answer, git};
 use super::old_version::{NamedFiles, OldContent, OldVersion};
 use super::versions::{SECRETS_FILES, Version, committed, staged};
-use super::{GitError, OtherProjects, answer, git, root};
+use super::{GitError, OtherProjects, root};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::{
     CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS, Secret, WEBHOOK, is_of_this_machine,

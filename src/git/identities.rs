@@ -9,9 +9,10 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use regex::bytes::Regex;
 
 use super::blobs::each_text;
+use super::command::{answer, git};
 use super::old_version::{OldContent, OldVersion};
 use super::versions::{Version, with_text};
-use super::{GitError, OtherProjects, answer, git, names, root};
+use super::{GitError, OtherProjects, names, root};
 use crate::files;
 
 /// A larger file is not searched for an identity: a repository may hold databases.

@@ -1,22 +1,30 @@
-//! Runs Git where it may wait for a server: it is ended, with all that it has started, when its time is over or
-//! nobody waits for it any more.
+//! Runs Git: it is ended, with all that it has started, when its time is over or nobody waits for it any more. No
+//! other file of this room starts a program.
 
 use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::process::{
+    Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio,
+};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
-
-use super::fetch_error::FetchError;
+use rustix::time::Timespec;
+use thiserror::Error;
 
 /// How often it is asked whether somebody still waits.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How much of an output is kept: what Git says, and no more of what a server makes it say.
 const KEPT: u64 = 256 * 1024;
+
+/// What the shell that becomes a program ends with where there is none.
+const NO_PROGRAM: i32 = 127;
 
 /// How long to wait for Git, and whether to go on.
 #[derive(Clone, Copy)]
@@ -25,13 +33,44 @@ pub(super) struct Patience<'p> {
     /// In seconds, for who reads the error.
     pub(super) seconds: u64,
     pub(super) is_stopped: &'p (dyn Fn() -> bool + Sync),
+    /// Whether a server says how much memory it takes: then it gets two gigabytes.
+    pub(super) is_of_server: bool,
+}
+
+impl Patience<'_> {
+    fn check(&self) -> Result<(), NotEnded> {
+        if (self.is_stopped)() {
+            return Err(NotEnded::Stopped);
+        }
+        if Instant::now() >= self.until {
+            return Err(NotEnded::TooSlow(self.seconds));
+        }
+        Ok(())
+    }
+}
+
+/// Why a program has not come to its end.
+#[derive(Debug, Error)]
+pub(super) enum NotEnded {
+    #[error("cannot run git: {0}")]
+    NotRun(io::Error),
+    #[error("git did not end within {0} seconds")]
+    TooSlow(u64),
+    #[error("interrupted")]
+    Stopped,
+}
+
+impl From<io::Error> for NotEnded {
+    fn from(why: io::Error) -> Self {
+        why.downcast().unwrap_or_else(Self::NotRun)
+    }
 }
 
 /// Runs a command to its end and gives what it printed.
 ///
 /// # Errors
 /// Where it cannot be started, takes too long, or is to stop.
-pub(super) fn output(command: &mut Command, patience: Patience<'_>) -> Result<Output, FetchError> {
+pub(super) fn output(command: &Command, patience: Patience<'_>) -> Result<Output, NotEnded> {
     output_up_to(KEPT, command, patience)
 }
 
@@ -41,47 +80,110 @@ pub(super) fn output(command: &mut Command, patience: Patience<'_>) -> Result<Ou
 /// As above.
 pub(super) fn output_up_to(
     kept: u64,
-    command: &mut Command,
+    command: &Command,
     patience: Patience<'_>,
-) -> Result<Output, FetchError> {
-    // It and what it starts are one group, so that ssh does not outlive it.
-    let mut child = guarded(command).process_group(0).spawn().map_err(FetchError::NotRun)?;
-    let guard = child.stdin.take();
-    let group = Pid::from_child(&child);
-    let (sender, ended) = mpsc::channel();
-    thread::spawn(move || drop(sender.send(read(child, kept))));
-    let why = loop {
-        match ended.recv_timeout(LOOK) {
-            Ok(output) => {
-                drop(guard);
-                return output.map_err(FetchError::NotRun);
+) -> Result<Output, NotEnded> {
+    let mut running = RunningGit::start(command, None, patience)?;
+    let stdout = beginning(&mut running, kept)?;
+    let (status, stderr) = running.end()?;
+    Ok(Output { status, stdout, stderr })
+}
+
+/// A program that prints, which is read from here: its errors are read beside. Dropped, it is killed with all that it
+/// has started.
+pub(super) struct RunningGit<'p> {
+    group: Pid,
+    /// Kills the group when it is closed, which the end of this process does too.
+    _guard: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    ended: Receiver<io::Result<(ExitStatus, Vec<u8>)>>,
+    has_ended: bool,
+    patience: Patience<'p>,
+}
+
+impl<'p> RunningGit<'p> {
+    /// Starts a command, which reads this file where there is one.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub(super) fn start(
+        command: &Command,
+        input: Option<&OwnedFd>,
+        patience: Patience<'p>,
+    ) -> Result<Self, NotEnded> {
+        // It and what it starts are one group, so that ssh does not outlive it.
+        let mut command = guarded(command, input, patience.is_of_server);
+        #[expect(clippy::disallowed_methods, reason = "this file has the limits")]
+        let mut child = command.process_group(0).spawn().map_err(NotEnded::NotRun)?;
+        let (group, stdout, stderr) =
+            (Pid::from_child(&child), child.stdout.take(), child.stderr.take());
+        let (sender, ended) = mpsc::channel();
+        let guard = child.stdin.take();
+        // Nobody waits for the end of what was given up.
+        thread::spawn(move || drop(sender.send(end_of(child, stderr))));
+        Ok(Self { group, _guard: guard, stdout, ended, has_ended: false, patience })
+    }
+
+    /// Waits for its end, once its output was read.
+    ///
+    /// # Errors
+    /// Where that takes too long, or nobody waits any more.
+    pub(super) fn end(mut self) -> Result<(ExitStatus, Vec<u8>), NotEnded> {
+        loop {
+            match self.ended.recv_timeout(LOOK) {
+                Ok(ended) => {
+                    self.has_ended = true;
+                    let (status, stderr) = ended?;
+                    if status.code() == Some(NO_PROGRAM) {
+                        return Err(NotEnded::NotRun(io::ErrorKind::NotFound.into()));
+                    }
+                    return Ok((status, stderr));
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(NotEnded::Stopped),
+                Err(RecvTimeoutError::Timeout) => self.patience.check()?,
             }
-            Err(RecvTimeoutError::Disconnected) => break FetchError::Stopped,
-            Err(RecvTimeoutError::Timeout) => {}
         }
-        if (patience.is_stopped)() {
-            break FetchError::Stopped;
+    }
+}
+
+impl Read for RunningGit<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(stdout) = &mut self.stdout else { return Ok(0) };
+        let look = Timespec::try_from(LOOK).map_err(io::Error::other)?;
+        loop {
+            self.patience.check().map_err(io::Error::other)?;
+            let polled = poll(&mut [PollFd::new(stdout, PollFlags::IN)], Some(&look));
+            match polled {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return stdout.read(buffer),
+                Err(why) => return Err(why.into()),
+            }
         }
-        if Instant::now() >= patience.until {
-            break FetchError::TooSlow(patience.seconds);
+    }
+}
+
+impl Drop for RunningGit<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            // None is left where all have just ended.
+            let _ended = kill_process_group(self.group, Signal::KILL);
         }
-    };
-    // None is left where all have just ended.
-    let _ended = kill_process_group(group, Signal::KILL);
-    drop(ended.recv());
-    Err(why)
+    }
 }
 
 /// The same command, which ends with this process, however that ends: a process beside it waits for the end of the
 /// input, and then kills the group.
-fn guarded(command: &Command) -> Command {
-    // A server may make it keep a message without an end: it gets two gigabytes.
-    const GUARD: &str = "exec 3<&0 </dev/null
-ulimit -v 2097152 2>/dev/null
+fn guarded(command: &Command, input: Option<&OwnedFd>, is_of_server: bool) -> Command {
+    const GUARD: &str = "exec 3<&0 <\"$0\"
 ( ( trap '' HUP INT TERM; read -r _ <&3; kill -s KILL -- \"-$$\" ) >/dev/null 2>&1 & )
 exec \"$@\" 3<&-";
+    // A server may make it keep a message without an end.
+    const LIMITED: &str = "ulimit -v 2097152 2>/dev/null\n";
+    let script = format!("{}{GUARD}", if is_of_server { LIMITED } else { "" });
+    let reads =
+        input.map_or("/dev/null".to_owned(), |file| format!("/dev/fd/{}", file.as_raw_fd()));
     let mut guarded = Command::new("/bin/sh");
-    guarded.args(["-c", GUARD, "sh"]).arg(command.get_program()).args(command.get_args());
+    guarded.args(["-c", &script, &reads]).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => guarded.env(name, value),
@@ -95,20 +197,58 @@ exec \"$@\" 3<&-";
     guarded
 }
 
-/// Waits for a program, and reads all that it prints: the beginning is kept.
-fn read(mut child: Child, kept: u64) -> io::Result<Output> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let errors = thread::spawn(move || beginning(stderr, KEPT));
-    let stdout = beginning(stdout, kept)?;
-    let stderr = errors.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    Ok(Output { status: child.wait()?, stdout, stderr })
+/// Waits for a program, and reads all of its errors: the beginning is kept.
+fn end_of(mut child: Child, stderr: Option<ChildStderr>) -> io::Result<(ExitStatus, Vec<u8>)> {
+    let stderr = stderr.map_or_else(|| Ok(Vec::new()), |stderr| beginning(stderr, KEPT))?;
+    Ok((child.wait()?, stderr))
 }
 
-fn beginning(output: Option<impl Read>, most: u64) -> io::Result<Vec<u8>> {
+fn beginning(mut output: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut kept = Vec::new();
-    if let Some(mut output) = output {
-        io::copy(&mut output.by_ref().take(most), &mut kept)?;
-        io::copy(&mut output, &mut io::sink())?;
-    }
+    io::copy(&mut output.by_ref().take(most), &mut kept)?;
+    io::copy(&mut output, &mut io::sink())?;
     Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use super::{NotEnded, Patience, output};
+
+    const SHORT: Duration = Duration::from_millis(300);
+
+    /// A script that is run for a short time.
+    fn run(script: &str) -> Result<String, NotEnded> {
+        let patience = Patience {
+            until: Instant::now() + SHORT,
+            seconds: 7,
+            is_stopped: &|| false,
+            is_of_server: false,
+        };
+        let output = output(Command::new("sh").args(["-c", script]), patience)?;
+        Ok(format!("{} {}", String::from_utf8_lossy(&output.stdout), output.status))
+    }
+
+    #[test]
+    fn what_does_not_end_is_given_up_whatever_keeps_its_output_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let hangs = format!("echo $$ >{}; sleep 300", pid.display());
+        for script in [hangs.as_str(), "yes", "exec >&-; sleep 300", "setsid sleep 20 & sleep 300"]
+        {
+            assert!(matches!(run(script), Err(NotEnded::TooSlow(7))), "{script}");
+        }
+        // It does not go on: a killed process may still be shown until it is waited for.
+        let pid = std::fs::read_to_string(pid).unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+        let runs = || state().is_ok_and(|state| !state.contains(") Z"));
+        let until = Instant::now() + Duration::from_secs(20);
+        while runs() && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert!(!runs());
+        assert_eq!(run("echo said").unwrap(), "said\n exit status: 0");
+    }
 }

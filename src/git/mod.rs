@@ -4,6 +4,7 @@
 mod address;
 mod blobs;
 mod checkout;
+mod command;
 mod fetch_error;
 mod history;
 mod identities;
@@ -18,11 +19,13 @@ mod versions;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output};
 
 use smol_str::SmolStr;
 use thiserror::Error;
 
+use self::command::{LONGEST, QUESTION, answer, git, inheriting_index, output, refused, shown};
+use self::limited::NotEnded;
 use crate::files;
 use crate::model::{Commit, PROJECT_FILE};
 
@@ -34,72 +37,26 @@ pub use old_version::{NamedFiles, OldContent, OldVersion};
 pub use source::{FetchedCommit, GitSource, Signers};
 pub use transport::GitAccess;
 
-/// Variables by which hooks and others point Git at another repository, or at none, or change what paths and objects mean.
-const NOT_INHERITED: [&str; 20] = [
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_CEILING_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_DEFAULT_HASH",
-    "GIT_DEFAULT_REF_FORMAT",
-    "GIT_DIR",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_GLOB_PATHSPECS",
-    "GIT_GRAFT_FILE",
-    "GIT_ICASE_PATHSPECS",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_LITERAL_PATHSPECS",
-    "GIT_NAMESPACE",
-    "GIT_NOGLOB_PATHSPECS",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_QUARANTINE_PATH",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
-];
-
-/// Variables by which Git writes more than its errors, which are read here.
-const TRACES: [&str; 16] = [
-    "GIT_CURL_VERBOSE",
-    "GIT_TRACE",
-    "GIT_TRACE2",
-    "GIT_TRACE2_EVENT",
-    "GIT_TRACE2_PERF",
-    "GIT_TRACE_BARE",
-    "GIT_TRACE_CURL",
-    "GIT_TRACE_FSMONITOR",
-    "GIT_TRACE_PACKET",
-    "GIT_TRACE_PACKFILE",
-    "GIT_TRACE_PACK_ACCESS",
-    "GIT_TRACE_PERFORMANCE",
-    "GIT_TRACE_REDACT",
-    "GIT_TRACE_REFS",
-    "GIT_TRACE_SETUP",
-    "GIT_TRACE_SHALLOW",
-];
-
-/// Names the index that a commit is made of, for its hooks.
-const INDEX_FILE: &str = "GIT_INDEX_FILE";
-
-/// Settings by which a repository runs programs of its own when it is only read.
-const RUN_NOTHING: [&str; 8] = [
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "log.showSignature=false",
-    "-c",
-    "core.hooksPath=/dev/null",
-    // A folder of a commit can look like a repository with settings of its own.
-    "-c",
-    "safe.bareRepository=explicit",
-];
-
 /// Why Git says nothing.
 #[derive(Debug, Error)]
 pub enum GitError {
     /// There is no program `git`.
     #[error("cannot run git: {0}")]
-    NotRun(#[from] io::Error),
+    NotRun(io::Error),
+    /// It waits for something, or for a lock.
+    #[error("{command} did not end within {seconds} seconds")]
+    TooSlow {
+        /// The command.
+        command: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// It prints more than any repository has.
+    #[error("{command} printed more than {} MB", LONGEST >> 20)]
+    TooMuch {
+        /// The command.
+        command: String,
+    },
     /// The clone begins in the middle.
     #[error("this clone is shallow, so old versions are missing")]
     Shallow,
@@ -115,10 +72,21 @@ pub enum GitError {
 }
 
 impl GitError {
+    fn not_ended(command: &Command, why: NotEnded) -> Self {
+        match why {
+            NotEnded::NotRun(why) => Self::NotRun(why),
+            NotEnded::TooSlow(seconds) => Self::TooSlow { command: shown(command), seconds },
+            NotEnded::Stopped => Self::Refused(why.to_string()),
+        }
+    }
+
     /// What to do about it.
     pub fn help(&self) -> &'static str {
         match self {
             Self::NotRun(_) => "install git",
+            Self::TooSlow { .. } | Self::TooMuch { .. } => {
+                "run `git status` in the project's folder to see what it waits for or prints: a disk of the network that does not answer, or a program by the name of `git` that is another one"
+            }
             Self::Shallow => "fetch the rest with `git fetch --unshallow`; in CI, `fetch-depth: 0`",
             Self::Incomplete => {
                 "fetch the rest with `git fetch --refetch --no-filter`, or clone without `--filter`; where it was none, `git fsck` says what is lost"
@@ -161,12 +129,13 @@ pub fn repositories<'f>(folders: impl IntoIterator<Item = &'f Path>) -> Vec<&'f 
 /// # Errors
 /// Where git cannot be run, or refuses.
 pub fn commit(folder: &Path) -> Result<Option<Commit>, GitError> {
-    let output =
-        git(folder).args(["rev-parse", "--verify", "--quiet", "--short=12", "HEAD"]).output()?;
-    let id = match output.status.code() {
-        Some(0) => SmolStr::new(String::from_utf8_lossy(output.stdout.trim_ascii())),
+    let mut head = git(folder);
+    head.args(["rev-parse", "--verify", "--quiet", "--short=12", "HEAD"]);
+    let Output { status, stdout, stderr } = output(QUESTION, &head)?;
+    let id = match status.code() {
+        Some(0) => SmolStr::new(String::from_utf8_lossy(stdout.trim_ascii())),
         Some(1) => return Ok(None),
-        _ => return Err(refused(&output.stderr)),
+        _ => return Err(refused(status, &stderr)),
     };
     let changed = answer(git(folder).args(["status", "--porcelain", "--", "."]))?;
     Ok(Some(Commit { id, is_modified: !changed.is_empty() }))
@@ -237,7 +206,7 @@ pub fn leftovers(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     let mut command = git(folder);
     command.args(["ls-files", "-z", "--"]);
     command.args(LEFTOVERS.map(|pattern| format!(":(icase){pattern}")));
-    Ok(names(&answer(&mut command)?).map(|file| folder.join(file)).collect())
+    Ok(names(&answer(&command)?).map(|file| folder.join(file)).collect())
 }
 
 /// Whether a file is in a work tree and is not ignored there.
@@ -271,7 +240,7 @@ pub fn would_store_as_it_is(file: &Path) -> Result<bool, GitError> {
 /// Whether a filter such as git-crypt encrypts it.
 fn is_filtered(file: &Path) -> Result<bool, GitError> {
     let (folder, name) = parts(file);
-    let output = git(folder).args(["check-attr", "filter", "--"]).arg(name).output()?;
+    let output = output(QUESTION, git(folder).args(["check-attr", "filter", "--"]).arg(name))?;
     let attribute = String::from_utf8_lossy(&output.stdout);
     let filter = attribute.trim_end().rsplit(' ').next().unwrap_or_default();
     Ok(["crypt", "sops", "age"].iter().any(|part| filter.contains(part)))
@@ -286,11 +255,11 @@ enum GitAnswer {
 /// Asks a command that ends with 0 for yes and 1 for no about a file.
 fn ask(file: &Path, arguments: &[&str]) -> Result<GitAnswer, GitError> {
     let (folder, name) = parts(file);
-    let output = git(folder).args(arguments).arg(name).output()?;
-    match output.status.code() {
+    let Output { status, stderr, .. } = output(QUESTION, git(folder).args(arguments).arg(name))?;
+    match status.code() {
         Some(0) => Ok(GitAnswer::Yes),
         Some(1) => Ok(GitAnswer::No),
-        _ => Err(refused(&output.stderr)),
+        _ => Err(refused(status, &stderr)),
     }
 }
 
@@ -312,62 +281,9 @@ fn index_of_commit(folder: &Path) -> Result<Option<PathBuf>, GitError> {
     Ok(Some(index).filter(|index| index.parent() == Some(&own)))
 }
 
-fn git(folder: &Path) -> Command {
-    let mut command = inheriting_index(folder);
-    command.env_remove(INDEX_FILE);
-    command
-}
-
-/// Git, led to no other repository by what this process inherited.
-fn program() -> Command {
-    let mut command = Command::new("git");
-    for variable in NOT_INHERITED {
-        command.env_remove(variable);
-    }
-    command
-}
-
-/// The same without the index that it inherited: in a hook it is that of the commit that is being made.
-fn without_index() -> Command {
-    let mut command = program();
-    command.env_remove(INDEX_FILE);
-    command
-}
-
-fn inheriting_index(folder: &Path) -> Command {
-    let here = files::folder(folder);
-    let mut command = program();
-    // What `git replace` puts in the place of a version is not what others clone.
-    command.arg("--no-replace-objects");
-    command.arg("-C").arg(here).args(RUN_NOTHING).stdin(Stdio::null());
-    // Its messages are read, so they must not be translated; and a partial clone must not fetch.
-    command.env("LC_ALL", "C").env("GIT_NO_LAZY_FETCH", "1").env("GIT_OPTIONAL_LOCKS", "0");
-    command
-}
-
-/// What a command writes, where it succeeds.
-fn answer(command: &mut Command) -> Result<Vec<u8>, GitError> {
-    let output = command.output()?;
-    if output.status.success() { Ok(output.stdout) } else { Err(refused(&output.stderr)) }
-}
-
 fn names(output: &[u8]) -> impl Iterator<Item = String> {
     output
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty())
         .map(|name| String::from_utf8_lossy(name).into_owned())
-}
-
-fn refused(stderr: &[u8]) -> GitError {
-    let message = String::from_utf8_lossy(stderr);
-    // Before 2.36 it was called so.
-    if message.contains("dubious ownership") || message.contains("unsafe repository") {
-        return GitError::OtherOwner;
-    }
-    let is_missing = ["unable to read", "bad object", "missing object", "could not fetch"];
-    if is_missing.iter().any(|text| message.contains(text)) {
-        return GitError::Incomplete;
-    }
-    let message = message.lines().next().unwrap_or_default();
-    GitError::Refused(message.trim_start_matches("fatal: ").to_owned())
 }

@@ -22,11 +22,12 @@ use sha2::{Digest, Sha256};
 
 use super::address::{GitPath, GitRef, GitUrl};
 use super::checkout::remove;
+use super::command::{RUN_NOTHING, TRACES, without_index};
 use super::fetch_error::{FetchError, Hash};
 use super::leftovers::remove_leftovers;
 use super::limited::{self, Patience};
+use super::signature;
 use super::transport::{GitAccess, readable};
-use super::{RUN_NOTHING, TRACES, signature, without_index};
 use crate::files::{self, FileLock, wait_for};
 use crate::model::{Visible, hex};
 
@@ -162,7 +163,7 @@ impl GitSource {
             FetchError::Git(_) if !why.is_of_server() => {
                 let mut check = self.git(&[]);
                 check.args(["fsck", "--connectivity-only", "--no-dangling"]);
-                let is_whole = limited::output(&mut check, patience)?.status.success();
+                let is_whole = limited::output(&check, patience)?.status.success();
                 Ok((!is_whole).then_some(Hash::Sha1))
             }
             _ => Ok(None),
@@ -252,7 +253,7 @@ impl GitSource {
 
     fn patience<'p>(&self, is_stopped: &'p (dyn Fn() -> bool + Sync)) -> Patience<'p> {
         let until = Instant::now() + self.timeout;
-        Patience { until, seconds: self.timeout.as_secs(), is_stopped }
+        Patience { until, seconds: self.timeout.as_secs(), is_stopped, is_of_server: true }
     }
 
     /// One folder for each repository, ref and folder in it, and for those whose signatures are asked for: what is in force
@@ -327,7 +328,7 @@ impl GitSource {
         for variable in TRACES {
             command.env_remove(variable);
         }
-        command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
+        command.env("LC_ALL", "C");
         let mut git_dir = std::ffi::OsString::from("--git-dir=");
         git_dir.push(self.repository());
         command.arg("--no-replace-objects").arg(git_dir).args(RUN_NOTHING);
@@ -350,7 +351,7 @@ impl GitSource {
     fn goes_on(&self, before: &str, id: &str, patience: Patience<'_>) -> Result<bool, FetchError> {
         let mut ask = self.git(&[]);
         ask.args(["merge-base", "--is-ancestor", before, id]);
-        Ok(limited::output(&mut ask, patience)?.status.success())
+        Ok(limited::output(&ask, patience)?.status.success())
     }
 }
 
@@ -371,10 +372,6 @@ pub(super) fn succeeded(
         return Ok(stdout);
     }
     match FetchError::of(&stderr) {
-        // The shell that becomes Git has not found it.
-        _ if status.code() == Some(127) => {
-            Err(FetchError::NotRun(io::Error::from(io::ErrorKind::NotFound)))
-        }
         // A signal leaves no message, such as that of a file that became too large.
         FetchError::Git(said) if said.is_empty() => Err(FetchError::Git(format!("git {status}"))),
         other => Err(other),

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use super::{GitError, INDEX_FILE, LEFTOVERS, answer, git, index_of_commit, names};
+use super::command::{HISTORY, INDEX_FILE, QUESTION, answer_in, git};
+use super::{GitError, LEFTOVERS, index_of_commit, names};
 
 /// So much of a commit's hash is shown.
 const HASH: usize = 12;
@@ -33,14 +35,14 @@ pub(super) fn committed(
     folder: &Path,
     files: &BTreeSet<PathBuf>,
 ) -> Result<Vec<Version>, GitError> {
-    listed(among(&mut log(folder), files), of_commit)
+    listed(among(&mut log(folder), files), HISTORY, of_commit)
 }
 
 /// All versions of files in which a line with this pattern came or went, the oldest first.
 pub(super) fn with_text(folder: &Path, pattern: &str) -> Result<Vec<Version>, GitError> {
     let mut command = log(folder);
     command.args(["--extended-regexp", "-G", pattern, "--", ":(top)"]);
-    listed(&mut command, of_commit)
+    listed(&command, HISTORY, of_commit)
 }
 
 fn log(folder: &Path) -> Command {
@@ -63,7 +65,7 @@ pub(super) fn staged(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<Vec<Ver
     }
     // Unlike `diff-files` it looks into files that were only touched or copied.
     command.args(["diff", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff"]);
-    listed(among(&mut command, files), |change| (change[0], change[2]))
+    listed(among(&mut command, files), QUESTION, |change| (change[0], change[2]))
 }
 
 /// Only of YAML files, what is left of such, Home Assistant's stores, and the files named.
@@ -76,10 +78,11 @@ fn among<'c>(command: &'c mut Command, files: &BTreeSet<PathBuf>) -> &'c mut Com
 
 /// The versions that a command lists as raw changes; `of` chooses mode and blob of two of each.
 fn listed(
-    command: &mut Command,
+    command: &Command,
+    time: Duration,
     of: impl for<'c> Fn([&'c str; 4]) -> (&'c str, &'c str),
 ) -> Result<Vec<Version>, GitError> {
-    let output = answer(command)?;
+    let output = answer_in(time, command)?;
     let mut versions = Vec::new();
     let (mut commit, mut blob) = (String::new(), None);
     for part in names(&output) {

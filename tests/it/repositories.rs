@@ -1,6 +1,7 @@
 //! What `validate` sees of the repositories that a project and its manifests are in.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::hygiene::git;
@@ -238,5 +239,27 @@ fn an_old_version_in_another_encoding_is_searched() {
         commit(project.path());
         let said = history(project.path());
         assert!(said.contains("is in plain text in commit"), "{said}");
+    }
+}
+
+#[test]
+fn a_git_that_prints_without_an_end_or_fails_in_silence_is_named_and_not_waited_for() {
+    let project = Project::new().file("appcred.yaml", PROJECT).file("credentials/a.yaml", MANIFEST);
+    git(project.path(), &["init", "--quiet"]);
+    let tools = Project::new();
+    for (script, why) in [
+        ("yes x", "`git check-ignore` printed more than 64 MB"),
+        ("exit 3", "git: it ended with exit status: 3 and said nothing"),
+    ] {
+        tools.write("git", &format!("#!/bin/sh\n{script}\n"));
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(tools.join("git"), executable).unwrap();
+        fs::create_dir_all(project.path().join("ha/.storage")).unwrap();
+        project.write("appcred.yaml", "owner: house\ntargets: {home: {config_dir: ha}}\n");
+        let path = format!("{}:/usr/bin:/bin", tools.path().display());
+        let appcred = Appcred::new().in_dir(project.path()).args(["validate"]);
+        let said = appcred.env("PATH", path).spawn().finish().stderr;
+        let whole = format!("cannot check whether Git tracks secrets in plain text: {why}");
+        assert!(said.contains(&whole), "{said}");
     }
 }
