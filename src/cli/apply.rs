@@ -21,7 +21,7 @@ use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
 use super::gather::{Gathered, ask_about_troubles, gather, load, reported, show_unknown};
 use super::inputs::{OutputKind, refuse_inputs};
-use super::interrupt::stop_on_signal;
+use super::interrupt::{confirm, stop_on_signal};
 use super::links::LinkArgs;
 use super::locks::lock_targets;
 use super::output::{Outputs, names};
@@ -221,8 +221,7 @@ pub(super) async fn agreed(question: &str, instead: &str) -> anyhow::Result<bool
     if !console::can_ask() {
         bail!("there is no terminal to ask on, so nothing was changed: pass {instead}");
     }
-    let question = format!("{question} [y/N] ");
-    Ok(tokio::task::spawn_blocking(move || console::confirm(&question)).await??)
+    confirm(format!("{question} [y/N] ")).await
 }
 
 /// Carries out the plans of all views, in waves where there are any.

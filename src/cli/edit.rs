@@ -17,12 +17,13 @@ use crate::yaml_edit::is_empty;
 use super::editor::Editor;
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show, variables_with_secrets};
+use super::interrupt::{asked_to_end, confirm};
 use super::locks::project_when_free;
 use super::private_folder::{in_memory, remove_abandoned};
 use super::recipients::of_file;
-use super::temp_workspace::{PREFIX, TempWorkspace, asked_to_end, confirm};
-use super::unsaved_copy::{newest, rescue};
-use super::{Global, console, environment};
+use super::temp_workspace::{PREFIX, TempWorkspace};
+use super::unsaved_copy::{newest, rescue, typed};
+use super::{Global, console, environment, unsaved_copy};
 
 /// Edit a file with its secrets in clear
 ///
@@ -138,7 +139,7 @@ fn begun_before(
             console::message(format_args!(
                 "{} has text of an earlier edit that was not saved: continue with `appcred edit --unsaved {}`.",
                 kept.visible(),
-                file.visible()
+                shell_words::quote(&file.visible())
             ));
             None
         }
@@ -237,7 +238,7 @@ impl EditSession<'_> {
             } else {
                 "Edit it again? [y/N] "
             };
-            if !console::can_ask() || !confirm(question).await? {
+            if !console::can_ask() || !confirm(question.to_owned()).await? {
                 console::message(format_args!("{} was not changed.", self.shown()));
                 return Ok(Some(End::GivenUp));
             }
@@ -286,9 +287,7 @@ impl EditSession<'_> {
 
     /// Keeps what was typed, if anything was.
     fn rescue(&self) {
-        let Ok(typed) = self.workspace.bytes() else { return };
-        let typed = files::from_utf16(&typed)
-            .map_or(typed, |text| Zeroizing::new(text.as_bytes().to_owned()));
+        let Some(typed) = typed(self.workspace.file()) else { return };
         let is_new = |known: &Zeroizing<String>| *typed != *known.as_bytes();
         if self.known.as_ref().is_some_and(is_new) && self.unsaved.as_ref().is_none_or(is_new) {
             rescue(self.file, &typed, &self.project, &self.resolver);
@@ -313,8 +312,7 @@ impl EditSession<'_> {
 
 /// The text that an earlier edit kept in this file.
 fn unsaved(kept: &Path, resolver: &SecretResolver) -> anyhow::Result<Zeroizing<String>> {
-    let sealed =
-        files::read(kept, TEXT_LIMIT).with_context(|| format!("cannot read {}", kept.visible()))?;
+    let sealed = unsaved_copy::read(kept)?;
     let text = Opened::new(&sealed, resolver)
         .map_err(|why| anyhow!("{}: {}", kept.visible(), with_help(&why)))?;
     Ok(Zeroizing::new(text.clear().to_owned()))

@@ -160,9 +160,9 @@ pub(super) fn folder() -> PathBuf {
     std::env::current_dir().unwrap_or_default()
 }
 
-/// The pager that the person has chosen.
+/// The pager that the person has chosen; an empty one is none, as in git.
 pub(super) fn pager() -> Option<String> {
-    variable("APPCRED_PAGER").or_else(|| variable("PAGER"))
+    text_of("APPCRED_PAGER").or_else(|| text_of("PAGER"))
 }
 
 /// Whether a variable is set.
@@ -197,9 +197,14 @@ pub(super) fn state_folder() -> Option<PathBuf> {
     Some(state.join("appcred"))
 }
 
-#[expect(clippy::disallowed_methods, reason = "this file is where the environment is read")]
+/// What a variable says that is not empty.
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+    text_of(name).filter(|value| !value.trim().is_empty())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this file is where the environment is read")]
+fn text_of(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 #[cfg(test)]

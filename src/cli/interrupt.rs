@@ -66,6 +66,35 @@ impl EndSignals {
     }
 }
 
+/// Asks a question that only `yes` answers; a signal is a no.
+///
+/// # Errors
+/// Where the answer cannot be read.
+pub(super) async fn confirm(question: String) -> anyhow::Result<bool> {
+    let asking = tokio::task::spawn_blocking(move || console::confirm(&question));
+    tokio::select! {
+        answer = asking => Ok(answer??),
+        asked = asked_to_end() => {
+            // Nobody has ended the line of the question.
+            console::message("");
+            Ok(asked.map(|()| false)?)
+        }
+    }
+}
+
+/// Waits until this process is asked to end.
+///
+/// # Errors
+/// Where signals cannot be listened to.
+pub(super) async fn asked_to_end() -> io::Result<()> {
+    let (mut signals, mut hang_up) = (EndSignals::new()?, signal(SignalKind::hangup())?);
+    tokio::select! {
+        () = signals.next() => {}
+        _ = hang_up.recv() => {}
+    }
+    Ok(())
+}
+
 /// Cancels on the first Ctrl-C or SIGTERM, and is over on the second.
 pub(super) fn stop_on_signal(stop: Stop) -> io::Result<impl Future<Output = ()>> {
     let mut signals = EndSignals::new()?;

@@ -1,6 +1,5 @@
 //! A private folder that holds a decrypted text while it is edited.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -11,7 +10,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::files::{self, NotWritten, TEXT_LIMIT};
 
-use super::console;
 use super::editor::Editor;
 use super::interrupt::EndSignals;
 use super::private_folder::PrivateFolder;
@@ -62,45 +60,22 @@ impl TempWorkspace {
         Ok(())
     }
 
-    /// What is there now.
-    pub(super) fn bytes(&self) -> io::Result<Zeroizing<Vec<u8>>> {
-        files::read_unchecked(&self.file, TEXT_LIMIT)
+    /// The file that is edited.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
     }
 
     /// The text as it is now.
     pub(super) fn text(&self) -> anyhow::Result<Zeroizing<String>> {
-        let bytes = self.bytes().context("the editor left no file")?;
+        let bytes = files::optional(files::read_unchecked(&self.file, TEXT_LIMIT))
+            .context("cannot read what the editor left")?
+            .context("the editor left no file")?;
         if let Some(text) = files::from_utf16(&bytes) {
             return Ok(text);
         }
         let text = std::str::from_utf8(&bytes).context("what the editor left is not UTF-8")?;
         Ok(Zeroizing::new(text.to_owned()))
     }
-}
-
-/// Asks a question that only `yes` answers; a signal is a no.
-///
-/// # Errors
-/// Where the answer cannot be read.
-pub(super) async fn confirm(question: &'static str) -> anyhow::Result<bool> {
-    let asking = tokio::task::spawn_blocking(move || console::confirm(question));
-    tokio::select! {
-        answer = asking => Ok(answer??),
-        asked = asked_to_end() => Ok(asked.map(|()| false)?),
-    }
-}
-
-/// Waits until this process is asked to end.
-///
-/// # Errors
-/// Where signals cannot be listened to.
-pub(super) async fn asked_to_end() -> io::Result<()> {
-    let (mut signals, mut hang_up) = (EndSignals::new()?, signal(SignalKind::hangup())?);
-    tokio::select! {
-        () = signals.next() => {}
-        _ = hang_up.recv() => {}
-    }
-    Ok(())
 }
 
 async fn stop(child: &mut tokio::process::Child) -> anyhow::Result<()> {

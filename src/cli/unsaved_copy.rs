@@ -1,17 +1,44 @@
 //! What was typed into an editor and is not saved: kept, but never in clear.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use secrecy::zeroize::Zeroizing;
+use sha2::{Digest, Sha256};
 
 use crate::files::{self, NotWritten};
 use crate::manifest::Project;
-use crate::model::Visible;
+use crate::model::{Visible, hex};
 use crate::secret::SecretResolver;
 use crate::secret::seal::seal;
 
 use super::{console, environment};
 
+/// So much of a file's name is in that of what is kept elsewhere, however long its characters are.
+const LONGEST_NAME: usize = 40;
+/// So much of what was typed is kept; what is saved has a lower limit.
+const LONGEST_TEXT: u64 = 256 * 1024 * 1024;
 /// Nobody leaves this many behind.
 const MOST: usize = 1000;
+
+/// What is in the file that somebody has typed into; none where there is none. Where it cannot be read, that is reported.
+pub(super) fn typed(file: &Path) -> Option<Zeroizing<Vec<u8>>> {
+    let typed = files::optional(files::read_unchecked(file, LONGEST_TEXT));
+    let typed = typed.unwrap_or_else(|why| {
+        console::error(format_args!("what you typed is lost: it cannot be read: {why}"));
+        None
+    })?;
+    Some(files::from_utf16(&typed).map_or(typed, |text| Zeroizing::new(text.as_bytes().to_owned())))
+}
+
+/// What was kept in this file, which is encrypted.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn read(kept: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    files::read(kept, 2 * LONGEST_TEXT).with_context(|| format!("cannot read {}", kept.visible()))
+}
 
 /// Keeps a text beside the file that it was meant for, as an age file, and reports where.
 pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, resolver: &SecretResolver) {
@@ -19,7 +46,7 @@ pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, resolver: &Sec
         Ok(kept) => console::message(format_args!(
             "What you typed is kept in {}, encrypted: continue with `appcred edit --unsaved {}`. List `*.unsaved*.age` in .gitignore to keep it out of Git.",
             kept.visible(),
-            file.visible()
+            shell_words::quote(&file.visible())
         )),
         Err(error) => console::error(format_args!("what you typed is lost: {error:#}")),
     }
@@ -40,8 +67,12 @@ fn keep(file: &Path, sealed: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// The place there, which is of this file alone: files of the same name are in many folders.
 fn elsewhere(file: &Path) -> Option<PathBuf> {
-    let name = file.file_name().unwrap_or(file.as_os_str());
+    let whole = Sha256::digest(files::resolved(file).as_os_str().as_bytes());
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+    let name: String = name.chars().take(LONGEST_NAME).collect();
+    let name = format!("{name}-{}", hex(&whole[..16]));
     Some(environment::state_folder()?.join("unsaved").join(name))
 }
 

@@ -566,3 +566,38 @@ fn what_was_encrypted_stays_so_under_another_name_and_with_another_value() {
         "{after}"
     );
 }
+
+#[test]
+fn edit_keeps_what_was_typed_whatever_the_file_is_called_and_offers_it_for_that_file_alone() {
+    let desk = Desk::new();
+    let state = Project::new();
+    let long = format!("credentials/{}.yaml", "x".repeat(244));
+    let other = Desk::new();
+    for of in [&desk, &other] {
+        of.project.write(&long, &of.text(MANIFEST));
+        fs::remove_file(of.project.join(MANIFEST)).unwrap();
+    }
+    let edit = |of: &Desk, script: &str| of.edit(&long, script).env("XDG_STATE_HOME", state.path());
+    // Nothing of this name with more behind it can be beside it.
+    let ran = edit(&desk, "sed -i 's/twitch/tvitch_m4rk3d/' \"$1\"").status(1).run();
+    assert!(ran.stderr.contains("What you typed is kept in "), "{}", ran.stderr);
+    let ran = edit(&other, "true").run();
+    assert!(!ran.stderr.contains("earlier edit"), "{}", ran.stderr);
+    let ran = edit(&other, "true").args(["--unsaved"]).status(1).run();
+    assert!(ran.stderr.contains("no unsaved text of an earlier edit"), "{}", ran.stderr);
+    let ran = edit(&desk, "sed -i 's/tvitch_m4rk3d/twitch/; s/client_id: b/client_id: b2/' \"$1\"");
+    ran.args(["--unsaved"]).run();
+    assert!(desk.text(&long).contains("client_id: b2"));
+    assert_eq!(fs::read_dir(state.join("appcred/unsaved")).unwrap().count(), 0);
+}
+
+#[test]
+fn edit_keeps_what_was_typed_where_it_is_too_large_to_be_saved() {
+    let desk = Desk::new();
+    let large = "yes '# 0123456789012345678901234567890' | head -n 250000 >>\"$1\"";
+    let ran = desk.edit(MANIFEST, large).status(1).run();
+    assert!(ran.stderr.contains("What you typed is kept in "), "{}", ran.stderr);
+    let smaller = "sed -i '/^# 0/d' \"$1\"; sed -i 's/client_id: b/client_id: b2/' \"$1\"";
+    desk.edit(MANIFEST, smaller).args(["--unsaved"]).run();
+    assert!(desk.text(MANIFEST).contains("client_id: b2"));
+}

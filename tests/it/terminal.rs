@@ -332,6 +332,7 @@ fn interrupted(folder: &Path, identity: &str, words: &str, question: &str) {
 #[track_caller]
 fn check_interrupted(said: &str, words: &str) {
     assert!(said.contains("status=130\r\n"), "{words}: {said}");
+    assert!(words != "apply" || said.contains("\nNothing was changed.\r\n"), "{said}");
     let settings = |name: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap_or_else(|| panic!("{words}: {said}")).trim().to_owned()
@@ -339,4 +340,14 @@ fn check_interrupted(said: &str, words: &str) {
     assert_eq!(settings("before="), settings("after="), "{words}");
     // A cursor that was hidden is shown again.
     assert!(said.rfind("\x1b[?25h") >= said.rfind("\x1b[?25l"), "{words}: {said:?}");
+}
+
+#[test]
+fn an_empty_pager_is_none() {
+    let house = project(200, 1);
+    for variable in ["PAGER", "APPCRED_PAGER"] {
+        let line = format!("stty rows 12 cols 80; {variable}= {PROGRAM} plan --verbose");
+        let whole = Terminal::run(&line, house.path(), [("S", "4f5c0a8e9b7d6c5a")]).finish();
+        assert!(whole.contains("entry-199"), "{variable}: {whole}");
+    }
 }
