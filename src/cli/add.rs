@@ -11,7 +11,7 @@ use crate::codes::ChangeCode;
 use crate::desired::check_client;
 use crate::diagnostic::{Diagnostics, ProblemCode};
 use crate::files::{self, FileChange, TEXT_LIMIT};
-use crate::manifest::{self, Loaded, Project};
+use crate::manifest::{self, Loaded, Project, holds_secret};
 use crate::model::{
     AccountName, Adopt, ClientPart, Domain, Key, Secret, TargetSelection, Visible, client_fault,
     day, hidden_character,
@@ -32,9 +32,6 @@ use super::locks::lock_project;
 use super::new_entries::with_entries;
 use super::recipients::{Recipients, recipients, refuse_name_of_sops};
 use super::{ChangesArgs, Global, candidates, console, environment, interrupt, questions};
-
-/// Nothing shorter is a part of another text by more than chance.
-const SHORTEST_PART: usize = 8;
 
 /// Add an entry to a manifest, its secret encrypted
 ///
@@ -290,15 +287,10 @@ impl EntryDetails {
 
     /// Refuses a secret that is also what everybody may read of the entry.
     fn check_apart(&self, secret: &str) -> anyhow::Result<()> {
-        let secret = Zeroizing::new(secret.to_lowercase());
-        let is_in = |text: &str| {
-            let text = Zeroizing::new(text.to_lowercase());
-            *text == *secret || secret.len() >= SHORTEST_PART && text.contains(secret.as_str())
-        };
-        let key = Key::of_name(&secret).filter(|key| *key == self.key);
+        let is_in = |text: &str| holds_secret(text, secret);
         let fields = [
             ("name", self.name.as_deref().is_some_and(is_in)),
-            ("key", is_in(self.key.as_str()) || key.is_some()),
+            ("key", is_in(self.key.as_str())),
             ("accounts", self.accounts.iter().any(|account| is_in(account))),
         ];
         match fields.iter().find(|(_, is_in)| *is_in) {

@@ -10,7 +10,7 @@ use crate::codes::ChangeCode;
 use crate::diagnostic::ProblemCode;
 use crate::files::change_all;
 use crate::integrations;
-use crate::manifest::{self, LoadRequest, Project};
+use crate::manifest::{self, LoadRequest, Loaded, Project};
 use crate::model::{Domain, Held, Key, Observed, TargetName, TargetSelection, Visible, counted};
 use crate::plan::{self, ImportPlan, Scope, Withheld};
 use crate::reconcile::Verdicts;
@@ -29,7 +29,7 @@ use super::apply::{agreed, arrived, carry_out};
 use super::exit::ExitStatus;
 #[cfg(feature = "kubernetes")]
 use super::export;
-use super::gather::{gather_loaded, load, reported, request, resolver};
+use super::gather::{gather_loaded, load, reported, request, resolver, show};
 use super::init::FIRST_MANIFEST;
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
@@ -115,8 +115,7 @@ pub(super) async fn run(
     let _targets =
         if is_taken_over { lock_targets(global, &selection).await?.1 } else { Vec::new() };
     let _project = lock_project(global)?;
-    let mut loaded = load(global);
-    loaded.problems = loaded.problems.without(ProblemCode::NoManifest);
+    let Some(loaded) = loaded(global) else { return Ok(ExitStatus::Failure) };
     let project = loaded.project.clone();
     let (resolver, _) = resolver(global, &project);
     let recipients = recipients_for(global, verb, &project, &resolver)?;
@@ -169,6 +168,17 @@ pub(super) async fn run(
         }
     }
     finish(global, verb, views, (&files, &draft), changes).await
+}
+
+/// Reads the project, which may have no manifest yet; none where its own file is in error, which is shown.
+fn loaded(global: &Global) -> Option<Loaded> {
+    let mut loaded = load(global);
+    loaded.problems = loaded.problems.without(ProblemCode::NoManifest);
+    if loaded.project_problems.has_errors() {
+        show(&loaded.problems);
+        return None;
+    }
+    Some(loaded)
 }
 
 /// What of each target becomes entries.

@@ -1,11 +1,13 @@
 //! Secrets that a project keeps elsewhere, and that are in plain text in one of its files as well.
 
+use std::iter;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, BuildError, Match};
+use secrecy::zeroize::Zeroizing;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Span, Spot};
-use crate::model::Secret;
+use crate::model::{Key, Secret};
 
 /// Nothing shorter is searched for: it may be a part of another text by chance.
 const SHORTEST: usize = 8;
@@ -47,6 +49,45 @@ pub fn check_in_clear<'s>(
         }
     }
     problems
+}
+
+/// Whether a text that everybody may read is this secret or has it in it: as it is, in other letters, or as a key has it.
+pub fn holds_secret(text: &str, secret: &str) -> bool {
+    let (text, secret) =
+        (Zeroizing::new(text.to_lowercase()), Zeroizing::new(secret.to_lowercase()));
+    *text == *secret
+        || secret.len() >= SHORTEST && text.contains(secret.as_str())
+        || Key::of_name(&secret).is_some_and(|key| key.as_str() == *text)
+}
+
+/// Finds any of many secrets in texts that everybody may read, however they are written there: a key has small letters
+/// and few other characters.
+pub struct SecretFinder(AhoCorasick);
+
+impl SecretFinder {
+    /// One that finds each of these that is no word.
+    ///
+    /// # Errors
+    /// Where they are too many.
+    pub fn new<'s>(secrets: impl IntoIterator<Item = &'s Secret>) -> Result<Self, String> {
+        let secrets = secrets.into_iter().filter(|secret| is_telling(secret));
+        let forms = secrets.flat_map(|secret| {
+            let key = Key::of_name(secret.expose()).map(|key| Zeroizing::new(key.to_string()));
+            let key = key.filter(|key| key.len() >= SHORTEST);
+            iter::once(Zeroizing::new(secret.expose().to_owned())).chain(key)
+        });
+        let forms: Vec<Zeroizing<String>> = forms.collect();
+        let matcher = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build(forms.iter().map(|form| form.as_bytes()));
+        matcher.map(Self).map_err(|why| why.to_string())
+    }
+
+    /// Whether one of them is in this text.
+    pub fn is_in(&self, text: &str) -> bool {
+        let as_key = Key::of_name(text);
+        self.0.is_match(text) || as_key.is_some_and(|key| self.0.is_match(key.as_str()))
+    }
 }
 
 /// A file with secrets in plain text.

@@ -50,7 +50,7 @@ pub use candidates::try_out;
 pub use checks::{check_domains, check_loaded, check_names};
 pub use discover::project_folder;
 pub use entry::Entry;
-pub use in_clear::check_in_clear;
+pub use in_clear::{SecretFinder, check_in_clear, holds_secret};
 pub use lifetime::check_lifetimes;
 pub use mask::mask;
 pub use notify::{Notify, WebhookSetting};

@@ -66,7 +66,8 @@ fn left_out(out: &mut String, left_out: &[LeftOut], pruned: &[&Held]) {
         let head = format!("! left out: {} \"{}\" ({})", of.domain, of.label(), of.id);
         line(out, YELLOW, &head);
         line(out, DIM, &format!("    # {why}"));
-        if pruned.contains(&of) {
+        let is_it = |held: &&Held| (&held.id, &held.domain) == (&of.id, &of.domain);
+        if pruned.iter().any(is_it) {
             let fate = "    # it has this project's mark, so the next `apply` deletes it unless an entry declares it; `apply --prune none` keeps it";
             line(out, YELLOW, fate);
         }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrecy::zeroize::Zeroizing;
+use thiserror::Error;
 
 use super::TargetView;
 use crate::desired::{self, check_client};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::files::FileChange;
-use crate::manifest::{self, Entry, Project};
+use crate::manifest::{self, Entry, Project, SecretFinder, holds_secret};
 use crate::model::{
     AccountName, Key, KnownSecret, Observed, PolicyOverrides, Prune, Reference, Secret, TargetName,
 };
@@ -26,6 +27,17 @@ pub struct ImportDraft {
     pub left_out: Vec<LeftOut>,
     /// The secrets of the entries, in their order.
     secrets: Vec<Secret>,
+}
+
+/// Why nothing can be imported.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// A secret cannot be encrypted.
+    #[error(transparent)]
+    Encrypt(#[from] AgeEncryptError),
+    /// The secrets are too many to be searched for.
+    #[error("cannot search for secrets in plain text: {0}")]
+    Search(String),
 }
 
 /// What several targets hold alike, and becomes one entry.
@@ -90,12 +102,16 @@ impl ImportDraft {
     /// the project has. Where there are no recipients, their secrets are left out.
     ///
     /// # Errors
-    /// Where a secret cannot be encrypted.
+    /// Where a secret cannot be encrypted, or not be searched for.
     pub fn new(
         found: Vec<(TargetName, ImportPlan, &Observed)>,
         (project, others, files): (&Project, &[Arc<Entry>], &[Arc<SourceFile>]),
         recipients: Option<&[String]>,
-    ) -> Result<Self, AgeEncryptError> {
+    ) -> Result<Self, ImportError> {
+        let held: Vec<&Observed> = found.iter().map(|(_, _, observed)| *observed).collect();
+        let secrets = held.iter().flat_map(|observed| &observed.credentials);
+        let secrets = secrets.filter_map(|held| held.client_secret.clear());
+        let finder = SecretFinder::new(secrets).map_err(ImportError::Search)?;
         let (together, mut left_out) = together(found);
         let plain: Vec<NewEntry> = together
             .iter()
@@ -108,7 +124,7 @@ impl ImportDraft {
                 new_entry(&of.imported, SlotValue::Plain(secret), targets)
             })
             .collect();
-        let refused = refusals(&plain, project, others, files);
+        let refused = refusals(&plain, project, others, files, &finder);
         let (mut made, mut secrets) = (Vec::new(), Vec::new());
         for ((of, entry), why) in together.into_iter().zip(plain).zip(refused) {
             let Together { imported, secret, .. } = of;
@@ -121,6 +137,11 @@ impl ImportDraft {
                 };
                 made.push((imported, NewEntry { client_secret, ..entry }));
                 secrets.push(secret);
+            }
+        }
+        for LeftOut { of, .. } in &mut left_out {
+            if of.name.as_deref().is_some_and(|name| finder.is_in(name)) {
+                of.name = Some(HIDDEN.into());
             }
         }
         Ok(Self { made, left_out, secrets })
@@ -198,6 +219,7 @@ fn refusals(
     project: &Project,
     others: &[Arc<Entry>],
     files: &[Arc<SourceFile>],
+    finder: &SecretFinder,
 ) -> Vec<Option<String>> {
     let mut in_plain = project.clone();
     in_plain.allow_plaintext = true;
@@ -210,15 +232,15 @@ fn refusals(
     let mut tried = manifest::try_out(&texts, others, &in_plain).into_iter();
     let mut why = |(text, entry): (Result<String, String>, &NewEntry)| match text {
         Err(why) => Some(why),
-        Ok(_) => match tried.next()? {
-            _ if has_space_around(entry) => Some(SPACE_AROUND.to_owned()),
-            Ok(read) if is_meant(&read, entry) => {
+        Ok(_) => match (unfit(entry, finder), tried.next()?) {
+            (Some(why), _) => Some(why),
+            (None, Ok(read)) if is_meant(&read, entry) => {
                 let (id, secret) = (Secret::new(&entry.client_id), plain(&entry.client_secret)?);
                 let problems = check_client(project, files, read.first()?, &id, secret);
                 problems.sorted().first().map(|problem| reason(problem))
             }
-            Ok(_) => Some("it would be read as something else".to_owned()),
-            Err(problem) => Some(reason(&problem)),
+            (None, Ok(_)) => Some("it would be read as something else".to_owned()),
+            (None, Err(problem)) => Some(reason(&problem)),
         },
     };
     written.into_iter().zip(entries).map(&mut why).collect()
@@ -236,10 +258,38 @@ fn plain(value: &SlotValue) -> Option<&Secret> {
     }
 }
 
+/// Shown in the place of a name with a secret in it.
+const HIDDEN: &str = "(a name with a client secret in it)";
+
 const SPACE_AROUND: &str = "its secret begins or ends with white space, which no entry can have: enter the secret again in Home Assistant";
+
+/// Why an entry would say too much, or something else than what is held; none where it would not.
+fn unfit(entry: &NewEntry, finder: &SecretFinder) -> Option<String> {
+    if has_space_around(entry) {
+        return Some(SPACE_AROUND.to_owned());
+    }
+    let field = field_with_secret(entry, finder)?;
+    Some(format!(
+        "its `{field}` would hold a client secret, and everybody may read that: change it in Home Assistant"
+    ))
+}
 
 fn has_space_around(entry: &NewEntry) -> bool {
     plain(&entry.client_secret).is_some_and(|secret| secret.expose().trim() != secret.expose())
+}
+
+/// The field that would hold a secret of this or another entry, which encryption leaves in clear. A provider may issue
+/// one text as the two halves of a client.
+fn field_with_secret(entry: &NewEntry, finder: &SecretFinder) -> Option<&'static str> {
+    let secret = plain(&entry.client_secret)?;
+    let holds = |text: &str| finder.is_in(text) || holds_secret(text, secret.expose());
+    let fields = [
+        ("name", entry.name.as_deref().is_some_and(holds)),
+        ("key", entry.key != entry.domain && holds(&entry.key)),
+        ("client_id", entry.client_id != secret.expose() && finder.is_in(&entry.client_id)),
+        ("accounts", entry.accounts.iter().any(|account| holds(account))),
+    ];
+    fields.into_iter().find_map(|(field, holds)| holds.then_some(field))
 }
 
 /// Whether what is read is what was to be written.

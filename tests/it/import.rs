@@ -510,3 +510,35 @@ fn killed_at_any_moment_files_are_whole_and_the_next_run_arrives() {
     }
     assert!(was_cut > 0, "no run was cut short");
 }
+
+#[test]
+fn a_secret_in_a_name_is_neither_written_nor_printed() {
+    let items = [
+        json!({"id": "a", "domain": "fitbit", "client_id": "x2", "client_secret": "x2S3cret0", "name": "x1S3cret0"}),
+        json!({"id": "b", "domain": "fitbit", "client_id": "x1", "client_secret": "x1S3cret0", "name": "my x1S3cret0 app"}),
+        json!({"id": "c", "domain": "spotify", "client_id": "x3", "client_secret": "p/q+S3cret9", "name": "p q s3cret9"}),
+        json!({"id": "d", "domain": "twitch", "client_id": "x4", "client_secret": "d1ff3rent-one", "name": "Twitch"}),
+    ];
+    let empty = Empty::with_folder(&items);
+    let ran = empty.run(&["import", "--yes"]);
+    let said = format!("{}{}", ran.stdout, ran.stderr).to_lowercase();
+    assert!(!said.contains("s3cret"), "{said}");
+    assert_eq!(said.matches("would hold a client secret").count(), 3, "{said}");
+    let files = fs::read_dir(empty.project.join("credentials")).unwrap();
+    let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, ["twitch.yaml"]);
+    assert!(!empty.text("credentials/twitch.yaml").to_lowercase().contains("s3cret"));
+    empty.appcred().args(["validate"]).run();
+}
+
+#[test]
+fn a_project_file_in_error_is_what_an_import_reports() {
+    let empty = Empty::with_folder(&[]);
+    empty.project.write("appcred.yaml", "x: [\n");
+    let ran = empty.appcred().args(["import", "--yes"]).status(1).run();
+    assert!(
+        ran.stderr.contains("never closed") && !ran.stderr.contains("recipient"),
+        "{}",
+        ran.stderr
+    );
+}
