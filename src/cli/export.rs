@@ -1,11 +1,12 @@
 //! `export`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::kubernetes::{self, ConvertedCredential, ConvertedHouse, ConvertedProject};
 use crate::manifest::{Entry, Project, Targets};
 use crate::model::{
-    Integration, OnDrift, Policy, Prune, Reference, Rollout, TargetName, TargetSelection,
+    Integration, Key, OnDrift, Policy, Prune, Reference, Rollout, TargetName, TargetSelection,
 };
 use crate::plan::Imported;
 use crate::target::Endpoint;
@@ -52,7 +53,7 @@ pub(super) fn run(global: &Global, verb: &ExportArgs) -> anyhow::Result<ExitStat
     let credentials: Vec<_> =
         loaded.entries.iter().map(|entry| credential(entry, project)).collect();
     let mut made = kubernetes::resources(&houses, &credentials, verb.namespace.as_deref())?;
-    made.lost.extend(of_project(project));
+    made.lost.extend(of_project(project, &loaded.entries));
     print(&made)
 }
 
@@ -153,10 +154,10 @@ pub(super) fn print_found(
 }
 
 /// What the project says beside, and no resource does.
-fn of_project(project: &Project) -> Option<String> {
+fn of_project(project: &Project, entries: &[Arc<Entry>]) -> Option<String> {
     let Policy { prune, adopt_all, leave_integrations, remove_integrations, .. } = &project.policy;
     let Policy { allow_empty, windows, on_drift, forgotten, .. } = &project.policy;
-    let lost = said([
+    let mut lost = said([
         ("policy.prune: all", *prune == Prune::All),
         ("policy.allow_empty", *allow_empty),
         ("policy.adopt_all", *adopt_all),
@@ -169,6 +170,11 @@ fn of_project(project: &Project) -> Option<String> {
         ("notify", project.notify.is_any()),
         ("previous_owners", !project.previous_owners.is_empty()),
     ]);
+    // What of an entry that is there is said by its resource.
+    let keys: BTreeSet<&Key> = entries.iter().map(|entry| &entry.key.value).collect();
+    let gone: Vec<_> = project.policy.protected.iter().filter(|key| !keys.contains(key)).collect();
+    let protected = gone.iter().map(|key| format!("policy.protect: {key}")).collect::<Vec<_>>();
+    lost.extend(protected.iter().map(String::as_str));
     (!lost.is_empty()).then(|| format!("the project file: {}", lost.join(", ")))
 }
 
@@ -192,4 +198,20 @@ pub(super) fn print(made: &ConvertedProject) -> anyhow::Result<ExitStatus> {
     let secrets = made.secrets.iter().map(|(name, key)| format!("{name}, with the key {key}"));
     list("Make these Secrets in the same namespace:", &mut secrets.into_iter());
     Ok(if made.left_out.is_empty() { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_project;
+    use crate::manifest::Project;
+    use crate::model::Key;
+
+    #[test]
+    fn what_is_protected_and_has_no_entry_is_named() {
+        let mut project = Project::default();
+        assert_eq!(of_project(&project, &[]), None);
+        project.policy.protected = [Key::new("gone").unwrap()].into();
+        let said = of_project(&project, &[]).unwrap();
+        assert_eq!(said, "the project file: policy.protect: gone");
+    }
 }

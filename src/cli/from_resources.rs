@@ -1,7 +1,6 @@
 //! A project that begins with what resources of a Kubernetes cluster declare.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -225,9 +224,8 @@ fn said(project: &RecoveredProject, lost: Vec<String>) -> Vec<String> {
         of_houses.chain(project.credentials.iter().map(|(_, secret)| secret)).collect();
     secrets.sort();
     secrets.dedup();
-    let namespace = project.namespaces.first().map(|name| format!(" --namespace {name}"));
-    let namespace = namespace.unwrap_or_default();
-    let command = |(name, key): &SecretValueName| written(name, key, &namespace);
+    let namespace = project.namespaces.first().map(String::as_str);
+    let command = |(name, key): &SecretValueName| written(name, key, namespace);
     list(
         "Write the values of these Secrets into files, which Git ignores:",
         &mut secrets.into_iter().map(command),
@@ -235,10 +233,35 @@ fn said(project: &RecoveredProject, lost: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// The command that writes a value into its file.
-fn written(name: impl Display, key: impl Display, namespace: &str) -> String {
+/// The command that writes a value into its file, to be copied into a shell.
+fn written(name: &str, key: &str, namespace: Option<&str>) -> String {
     let folder = format!("{SECRETS}/{name}");
+    let file = format!("{folder}/{key}");
+    let template = format!("go-template={{{{index .data \"{key}\" | base64decode}}}}");
+    let mut get = vec!["kubectl", "get", "secret", name];
+    get.extend(namespace.into_iter().flat_map(|namespace| ["--namespace", namespace]));
+    get.extend(["-o", &template]);
     format!(
-        "mkdir -p -m 700 {folder} && kubectl get secret {name}{namespace} -o go-template='{{{{index .data \"{key}\" | base64decode}}}}' >{folder}/{key}"
+        "{} && {} >{}",
+        shell_words::join(["mkdir", "-p", "-m", "700", &folder]),
+        shell_words::join(get),
+        shell_words::quote(&file)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::written;
+
+    #[test]
+    fn a_command_that_people_copy_has_each_name_as_one_word() {
+        let line = written("x; touch P", "k' $(touch Q)", Some("n s"));
+        let words = shell_words::split(&line).unwrap();
+        assert!(words.contains(&"x; touch P".to_owned()), "{words:?}");
+        assert!(words.contains(&"n s".to_owned()), "{words:?}");
+        assert!(words.contains(&">secrets/x; touch P/k' $(touch Q)".to_owned()), "{words:?}");
+        let plain = written("cabin", "token", Some("ns"));
+        let expected = "mkdir -p -m 700 secrets/cabin && kubectl get secret cabin --namespace ns -o 'go-template={{index .data \"token\" | base64decode}}' >secrets/cabin/token";
+        assert_eq!(plain, expected);
+    }
 }

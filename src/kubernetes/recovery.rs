@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 use super::conversion::{ConvertedCredential, ConvertedHouse, TARGET_LABEL};
-use super::declared::ObjectName;
+use super::declared::{ObjectName, is_object_name};
 use super::departure::{max_deletes, selector};
 use super::resources::{CredentialObject, DeletionPolicy, HouseObject, SecretKeyRef};
 use super::wanted;
@@ -21,6 +21,9 @@ use crate::model::{Key, Labels, Secret, TargetName};
 
 /// What is taken for a secret while an entry is checked.
 const SOME_SECRET: &str = "b7c1f09e5d2a4836";
+
+/// No key of a Secret is longer.
+const LONGEST_KEY: usize = 253;
 
 /// Why one of two is left out.
 const SAME_NAME: &str = "there is one of this name before it";
@@ -120,8 +123,31 @@ fn object_of<K: Resource + DeserializeOwned>(object: Json) -> Result<K, String> 
     }
 }
 
-fn value_name(of: &SecretKeyRef) -> SecretValueName {
-    (of.name.clone(), of.key.clone())
+/// The name of a value. Another one would lead to another file, and is of no Secret.
+fn value_name(of: &SecretKeyRef) -> Result<SecretValueName, String> {
+    if !is_object_name(&of.name) {
+        return Err(format!(
+            "no Secret can have the name `{}`: it has small letters, digits, `-` and `.`",
+            of.name
+        ));
+    }
+    let is_part = |one: u8| one.is_ascii_alphanumeric() || b"-_.".contains(&one);
+    let is_key = (1..=LONGEST_KEY).contains(&of.key.len()) && of.key.bytes().all(is_part);
+    if !is_key || [".", ".."].contains(&of.key.as_str()) {
+        return Err(format!(
+            "no Secret can have the key `{}`: it has letters, digits, `-`, `_` and `.`",
+            of.key
+        ));
+    }
+    Ok((of.name.clone(), of.key.clone()))
+}
+
+/// The namespace of an object. It is a part of commands that people copy.
+fn namespace_of(object: &impl ResourceExt) -> Result<Option<String>, String> {
+    match object.namespace() {
+        Some(name) if !is_object_name(&name) => Err(format!("there is no namespace `{name}`")),
+        name => Ok(name),
+    }
 }
 
 fn target_of(house: &HouseObject) -> TargetName {
@@ -135,11 +161,13 @@ fn is_label(text: &str) -> bool {
 
 impl RecoveredProject {
     fn add_house(&mut self, object: &HouseObject) -> Result<(), String> {
-        self.namespaces.extend(object.namespace());
+        self.namespaces.extend(namespace_of(object)?);
         let (name, spec) = (target_of(object), &object.spec);
         if self.houses.contains_key(&name) {
             return Err(SAME_NAME.to_owned());
         }
+        let token = value_name(&spec.token_secret_ref)?;
+        let authority = spec.ca_secret_ref.as_ref().map(value_name).transpose()?;
         let max_deletes = max_deletes(spec.max_deletes.as_ref())?;
         let of =
             |label: &str, value: &str| format!("HomeAssistant {name}: the label {label}={value}");
@@ -162,8 +190,7 @@ impl RecoveredProject {
             max_deletes,
             lost: Vec::new(),
         };
-        let authority = spec.ca_secret_ref.as_ref().map(value_name);
-        self.houses.insert(name, (house, value_name(&spec.token_secret_ref), authority));
+        self.houses.insert(name, (house, token, authority));
         Ok(())
     }
 
@@ -172,13 +199,14 @@ impl RecoveredProject {
         object: &CredentialObject,
         houses: &[HouseObject],
     ) -> Result<(), String> {
-        self.namespaces.extend(object.namespace());
+        self.namespaces.extend(namespace_of(object)?);
         let (name, spec) = (object.name_any(), &object.spec);
         let what = format!("ApplicationCredential {name}");
         let place = ObjectName { namespace: object.namespace().unwrap_or_default(), name };
         let key = Key::new(&place.name).ok_or("its name is no key of an entry")?;
         let secret = Secret::new(SOME_SECRET);
         let wanted = wanted::desired(&place, key, spec, &secret).map_err(|fault| fault.message)?;
+        let at = value_name(&spec.client_secret_ref)?;
         let Chosen { labels, targets, is_said } = chosen(&spec.target_selector, houses)?;
         if !is_said {
             self.lost.push(format!(
@@ -202,7 +230,7 @@ impl RecoveredProject {
             targets,
             lost: Vec::new(),
         };
-        self.credentials.push((credential, value_name(&spec.client_secret_ref)));
+        self.credentials.push((credential, at));
         Ok(())
     }
 }
@@ -282,6 +310,32 @@ mod tests {
             },
         );
         proptest::collection::btree_map("[a-z]{2,6}".prop_map(TargetName::new), house, 1..5)
+    }
+
+    #[test]
+    fn a_name_that_no_secret_and_no_namespace_can_have_is_refused() {
+        let of = |namespace: &str, name: &str, key: &str| {
+            json!({
+                "apiVersion": "appcred.io/v1alpha1", "kind": "HomeAssistant",
+                "metadata": {"name": "cabin", "namespace": namespace},
+                "spec": {"url": "http://house:8123", "tokenSecretRef": {"name": name, "key": key}},
+            })
+        };
+        for (namespace, name, key, why) in [
+            ("ns", "x; touch P; $(touch Q)", "token", "no Secret can have the name"),
+            ("ns", "../../x", "token", "no Secret can have the name"),
+            ("ns", "x", "k' ; touch P; '", "no Secret can have the key"),
+            ("ns", "x", "a/b", "no Secret can have the key"),
+            ("ns", "x", "..", "no Secret can have the key"),
+            ("$(touch P)", "x", "token", "there is no namespace"),
+        ] {
+            let project = recovered(&of(namespace, name, key).to_string()).unwrap();
+            assert!(project.houses.is_empty() && project.namespaces.len() < 2, "{name} {key}");
+            let [left] = project.left_out.as_slice() else { panic!("{:?}", project.left_out) };
+            assert!(left.contains(why), "{left}");
+        }
+        let project = recovered(&of("ns", "x.y-1", "A_b.c-1").to_string()).unwrap();
+        assert!(project.left_out.is_empty() && project.houses.len() == 1);
     }
 
     /// How an entry chooses its targets.
