@@ -19,7 +19,6 @@ use crate::yaml_edit::YamlEditError;
 use super::apply::{self, ApplyArgs};
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show};
-use super::locks::lock_project;
 use super::{ChangesArgs, Global, OutputFormat, console, environment};
 
 /// Whether a change of a manifest is applied.
@@ -101,7 +100,7 @@ pub(super) fn entry(loaded: &Loaded, name: &str) -> anyhow::Result<Arc<Entry>> {
     }
 }
 
-/// Changes the manifests that entries are in: `change` gets the text of one and the line and column at which the
+/// Changes the manifests that entries are in, in a project that was locked before it was read: `change` gets the text of one and the line and column at which the
 /// entry begins. Nothing is written where one of the changes cannot be made, or what comes out is not as it
 /// should be.
 ///
@@ -113,7 +112,6 @@ pub(super) fn change(
     entries: &[Arc<Entry>],
     change: impl Fn(&str, &Entry) -> Result<String, YamlEditError>,
 ) -> anyhow::Result<()> {
-    let _lock = lock_project(global)?;
     write(global, &of_manifests(global, loaded, entries, change)?)
 }
 

@@ -33,11 +33,11 @@ pub(super) fn run(
     verb: &Forget,
     made: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
+    let _lock = lock_project(global)?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
     let entries = entries(&loaded, &verb.named)?;
     // Targets may hold something that is still under an earlier key.
     let keys: Vec<&str> = entries.iter().flat_map(|entry| entry.keys()).map(Key::as_str).collect();
-    let _lock = lock_project(global)?;
     let removed = of_manifests(global, &loaded, &entries, |text, entry| {
         remove_entry(text, (entry.place.line, entry.place.column))
     })?;

@@ -10,6 +10,7 @@ use crate::yaml_edit::rename_entry;
 use super::add::key;
 use super::change::{ThenApply, change, entry, in_order};
 use super::exit::ExitStatus;
+use super::locks::lock_project;
 use super::{Global, candidates, console};
 
 /// Give an entry another key
@@ -37,6 +38,7 @@ pub(super) async fn run(
     made: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
     verb.then.check()?;
+    let lock = lock_project(global)?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
     let (entry, new) = (entry(&loaded, &verb.old)?, &verb.new);
     let old = &entry.key.value;
@@ -51,6 +53,7 @@ pub(super) async fn run(
         let place = (entry.place.line, entry.place.column);
         rename_entry(text, place, old.as_str(), new.as_str())
     })?;
+    drop(lock);
     let file = entry.key.spot.file.path();
     console::say(&format!("Renamed `{old}` to `{new}` in {}.\n", file.visible()))?;
     made.push(MadeChange::new(ChangeCode::EntryRenamed).key(new).former_key(old).file(file));

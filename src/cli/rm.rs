@@ -14,6 +14,7 @@ use crate::yaml_edit::remove_entry;
 use super::change::{ThenApply, change, entries, in_order};
 use super::exit::ExitStatus;
 use super::gather::load;
+use super::locks::lock_project;
 use super::{Global, candidates, console};
 
 /// Remove entries from their manifests
@@ -39,6 +40,7 @@ pub(super) async fn run(
     made: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
     verb.then.check()?;
+    let lock = lock_project(global)?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
     let entries = entries(&loaded, &verb.named)?;
     let protected = &loaded.project.policy.protected;
@@ -57,6 +59,8 @@ pub(super) async fn run(
     change(global, &loaded, &entries, |text, entry| {
         remove_entry(text, (entry.place.line, entry.place.column))
     })?;
+    drop(lock);
+    say_comments(&entries);
     for entry in &entries {
         let (key, file) = (&entry.key.value, entry.key.spot.file.path());
         console::say(&format!("Removed `{key}` from {}.\n", file.visible()))?;
@@ -83,6 +87,35 @@ pub(super) async fn run(
         console::message(what_becomes_of(&gone, &loaded.project.policy, is_last));
     }
     Ok(ExitStatus::Success)
+}
+
+/// Says which comments are above no entry of theirs any more: what they are about is known to who wrote them.
+fn say_comments(entries: &[Arc<Entry>]) {
+    let line_count = |text: &str| text.lines().count();
+    for entry in entries {
+        let (file, line) = (&entry.key.spot.file, entry.place.line as usize);
+        let text = file.text();
+        let above = text.lines().take(line.saturating_sub(1)).collect::<Vec<_>>();
+        let comments = above.iter().rev().take_while(|line| line.trim_start().starts_with('#'));
+        let count = comments.count();
+        if count == 0 {
+            continue;
+        }
+        // What was removed further up is gone as well.
+        let removed = entries.iter().filter(|other| {
+            Arc::ptr_eq(&other.key.spot.file, file) && (other.place.line as usize) < line
+        });
+        let gone = removed.filter_map(|other| {
+            let rest = remove_entry(text, (other.place.line, other.place.column)).ok()?;
+            Some(line_count(text).saturating_sub(line_count(&rest)))
+        });
+        let first = line.saturating_sub(count + gone.sum::<usize>());
+        console::message(format_args!(
+            "The comment above `{}` is left ({}:{first}): remove it where it was about that entry.",
+            entry.key.value,
+            file.path().visible()
+        ));
+    }
 }
 
 fn what_becomes_of(entries: &[Arc<Entry>], policy: &Policy, are_last: bool) -> String {

@@ -96,7 +96,12 @@ pub fn remove_entry(text: &str, place: (u32, u32)) -> Result<String, YamlEditErr
     }
     let mut changes = TextChanges::new(text);
     match (is_flow(&list.value, text), items.len()) {
-        (true, 1) => changes.replace(item.span.start..item.span.end, ""),
+        (true, 1) => {
+            let start = text[..item.span.start].trim_end_matches(' ').len();
+            let behind = &text[item.span.end..];
+            let spaces = behind.len() - behind.trim_start_matches(' ').len();
+            changes.replace(start..item.span.end + spaces, "");
+        }
         (true, _) => changes.replace(
             match items.get(at + 1) {
                 Some(next) => item.span.start..next.span.start,
@@ -262,7 +267,7 @@ mod tests {
         }
         assert_eq!(
             removed("application_credentials: [ {a: b} ]", 0).unwrap(),
-            "application_credentials: [  ]"
+            "application_credentials: []"
         );
         let several = "a: 1\n---\napplication_credentials:\n- domain: a\n- domain: b";
         assert_eq!(

@@ -138,3 +138,30 @@ fn where_hardly_a_file_may_be_open_that_is_an_error_and_no_panic() {
         assert!(told.contains("`ulimit -n`"), "{limit}: {told}");
     }
 }
+
+#[test]
+fn entries_that_are_removed_renamed_and_forgotten_at_once_wait_for_each_other() {
+    let shared = Shared::new();
+    for key in 0..AT_ONCE {
+        shared.add(key, "credentials/a.yaml").run();
+    }
+    thread::scope(|scope| {
+        for key in 0..AT_ONCE {
+            let shared = &shared;
+            let (key, new) = (format!("k{key}"), format!("r{key}"));
+            scope.spawn(move || {
+                let words = match key.as_bytes()[1] % 3 {
+                    0 => vec!["rm", &key],
+                    1 => vec!["rename", &key, &new],
+                    _ => vec!["forget", &key],
+                };
+                shared.appcred().args(words).run();
+            });
+        }
+    });
+    let text = fs::read_to_string(shared.kept.project.join("credentials/a.yaml")).unwrap();
+    let renamed: Vec<_> =
+        (0..AT_ONCE).filter(|key| text.contains(&format!("key: r{key}"))).collect();
+    assert_eq!(renamed, [1, 4, 7], "{text}");
+    assert_eq!(text.matches("client_id:").count(), 3, "{text}");
+}
