@@ -88,6 +88,9 @@ pub(super) fn refuse_inputs<'f>(
     let loaded = load(global);
     let inputs = inputs(global, &loaded);
     for (kind, file) in written {
+        // What was done by then could not be reported.
+        files::check_writable(file)
+            .with_context(|| format!("nothing was done: cannot write {}", file.visible()))?;
         if !holds_something(file) {
             refuse_place(global, &loaded.project, &inputs, file)?;
             continue;

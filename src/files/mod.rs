@@ -16,6 +16,7 @@ mod link;
 mod lock;
 mod read;
 mod stamp;
+mod writable;
 mod write;
 
 pub use inherited::inherited;
@@ -26,6 +27,7 @@ pub use read::{
     read_text, read_unchecked, reason,
 };
 pub use stamp::{Stamp, is_nameless};
+pub use writable::check_writable;
 pub use write::{
     FileChange, NotAllWritten, NotWritten, append, change_all, create, make_private_folder,
     real_path, remove_leftovers, replace, write, write_private,

@@ -248,3 +248,24 @@ fn a_dash_makes_no_file() {
     appcred(&project, "snapshot --target home -o -").run();
     assert!(!project.join("-").exists());
 }
+
+#[test]
+fn what_cannot_be_written_is_refused_before_anything_is_applied() {
+    let project = project();
+    fs::create_dir(project.join("folder")).unwrap();
+    let held = project.join("ha/.storage/application_credentials");
+    for (file, why) in [
+        ("nowhere/x", "nowhere: there is no such file or folder"),
+        ("folder", "cannot write folder: "),
+        ("single/x", "cannot write single/x"),
+    ] {
+        let line = format!("apply --yes --target home --format json={file}");
+        let ran = appcred(&project, &line).status(1).run();
+        assert!(
+            ran.stderr.contains("nothing was done") && ran.stderr.contains(why),
+            "{}",
+            ran.stderr
+        );
+        assert!(!held.exists(), "{file}");
+    }
+}
