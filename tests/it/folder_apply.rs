@@ -55,6 +55,10 @@ fn a_folder_that_cannot_be_one_of_home_assistant_is_refused() {
             "there is no folder confg: did you mean config? To prepare a new Home Assistant there, make the folder first",
         ),
         ("/dev", "/dev is not the configuration folder of a Home Assistant"),
+        ("config/.storage", "`config_dir` is the folder above, `config`"),
+        ("config/.storage/application_credentials", "`config_dir` is the folder above, `config`"),
+        ("docs/x.md", "`docs/x.md` is a file, or below one"),
+        ("docs/x.md/y", "`docs/x.md/y` is a file, or below one"),
         ("docs", "docs is not the configuration folder of a Home Assistant"),
     ] {
         for arguments in ["plan", "apply --yes", "doctor"] {

@@ -95,7 +95,12 @@ fn home_assistants(folder: &Path) -> Result<Option<FileLock>, Refusal> {
     };
     match FileLock::shared(&path) {
         Ok(lock) => Ok(Some(lock)),
-        Err(NotLocked::Io(missing)) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
+        // That there is no such folder is said by who reads it.
+        Err(NotLocked::Io(missing))
+            if matches!(missing.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Ok(None)
+        }
         Err(NotLocked::Io(why)) => Err(failed(why)),
         Err(NotLocked::Held { .. } | NotLocked::Stopped) => {
             // What it holds only names the process.

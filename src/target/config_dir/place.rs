@@ -32,6 +32,13 @@ const LOST_AND_FOUND: &str = "lost+found";
 
 /// Why this cannot be the folder of a Home Assistant. One that is empty, or is not there yet, may become it.
 pub(super) fn fault(folder: &Path) -> Option<String> {
+    if let Some(above) = folder.ancestors().take(2).find(|above| above.ends_with(STORAGE)) {
+        return Some(format!(
+            "`{}` is in the folder where a Home Assistant stores its own files: `config_dir` is the folder above, `{}`",
+            folder.visible(),
+            files::folder_of(above).visible()
+        ));
+    }
     match fs::read_dir(folder) {
         Ok(entries) => {
             let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
@@ -43,6 +50,10 @@ pub(super) fn fault(folder: &Path) -> Option<String> {
             })
         }
         Err(why) if why.kind() == ErrorKind::NotFound => missing(folder),
+        Err(why) if why.kind() == ErrorKind::NotADirectory => Some(format!(
+            "`{}` is a file, or below one: `config_dir` is the folder that holds `configuration.yaml`",
+            folder.visible()
+        )),
         // Who reads it says why that is not possible.
         Err(_) => None,
     }
