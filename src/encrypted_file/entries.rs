@@ -1,5 +1,7 @@
 //! A text of YAML in which single values are age files.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use secrecy::zeroize::Zeroizing;
 
 use super::{EncryptedFileError, EncryptionContext};
@@ -103,29 +105,38 @@ impl Entries {
         with: EncryptionContext<'_>,
     ) -> Result<String, EncryptedFileError> {
         let slots = all_slots(text)?;
-        let mut left: Vec<&OpenedValue> = self.opened.iter().collect();
+        let known = KnownValues::of(self);
+        let mut left: BTreeMap<(&str, &str), Vec<&OpenedValue>> = BTreeMap::new();
+        for old in &self.opened {
+            left.entry((&old.field, old.plain.expose())).or_default().push(old);
+        }
         let mut new: Vec<(&Slot, Replacement<'_>)> = Vec::new();
+        let mut replaced: BTreeSet<(usize, usize)> = BTreeSet::new();
         for of_same_entry in [true, false] {
             for slot in &slots {
                 let Some(secret) = slot.plain() else { continue };
-                if new.iter().any(|(known, _)| known.span == slot.span) {
+                let span = (slot.span.start, slot.span.end);
+                if replaced.contains(&span) {
                     continue;
                 }
                 // Each once, so that two values never show that they are the same.
-                let same = left.iter().position(|old| {
-                    old.field == slot.field
-                        && old.plain == *secret
-                        && (old.of == slot.of || !of_same_entry)
+                let same = left.get_mut(&(slot.field.as_str(), secret.expose()));
+                let same = same.and_then(|same| {
+                    let at = same.iter().position(|old| old.of == slot.of || !of_same_entry)?;
+                    Some(same.remove(at))
                 });
                 if let Some(same) = same {
-                    new.push((slot, Replacement::As(&left.remove(same).old)));
+                    new.push((slot, Replacement::As(&same.old)));
                 } else if !of_same_entry
-                    && (self.is_encrypted(slot, secret, with.keep_plain)
-                        || self.is_renamed(slot, &slots))
+                    && (known.is_encrypted(slot, secret, with.keep_plain)
+                        || self.is_renamed(slot, &slots, &known))
                 {
                     let armored = seal(secret.expose().as_bytes(), with.recipients)?;
                     new.push((slot, Replacement::Anew(armored)));
+                } else {
+                    continue;
                 }
+                replaced.insert(span);
             }
         }
         let changes: Vec<_> = new.iter().map(|(slot, sealed)| (*slot, sealed.as_new())).collect();
@@ -137,7 +148,7 @@ impl Entries {
     }
 
     /// Whether a place is new while one of its kind is gone in which a value was encrypted.
-    fn is_renamed(&self, slot: &Slot, slots: &[Slot]) -> bool {
+    fn is_renamed(&self, slot: &Slot, slots: &[Slot], known: &KnownValues<'_>) -> bool {
         let is_kind = |old: &&OpenedValue| match slot.of.as_str() {
             "" => old.of.is_empty(),
             _ => old.field == slot.field,
@@ -148,21 +159,44 @@ impl Entries {
                     || slot.field == old.field && slot.plain() == Some(&old.plain)
             })
         };
-        let was_here = self.plain.iter().any(|old| is_here(slot, &old.field, &old.of))
-            || self.opened.iter().any(|old| is_here(slot, &old.field, &old.of));
+        let place = (slot.field.as_str(), slot.of.as_str());
+        let was_here = known.plain_places.contains(&place) || known.opened_places.contains(&place);
         !was_here && self.opened.iter().filter(is_kind).any(|old| is_gone(&old))
+    }
+}
+
+/// The values that a text had, by what they are looked for: there may be thousands.
+struct KnownValues<'e> {
+    /// The places of those in plain text, by the value.
+    plain: BTreeMap<&'e str, BTreeSet<(&'e str, &'e str)>>,
+    /// The places of those, as field and entry.
+    plain_places: BTreeSet<(&'e str, &'e str)>,
+    /// The places of those that were opened.
+    opened_places: BTreeSet<(&'e str, &'e str)>,
+}
+
+impl<'e> KnownValues<'e> {
+    fn of(entries: &'e Entries) -> Self {
+        let mut plain: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for old in &entries.plain {
+            let place = (old.field.as_str(), old.of.as_str());
+            plain.entry(old.plain.expose()).or_default().insert(place);
+        }
+        let plain_places = plain.values().flatten().copied().collect();
+        let opened = entries.opened.iter().map(|old| (old.field.as_str(), old.of.as_str()));
+        Self { plain, plain_places, opened_places: opened.collect() }
     }
 
     /// Whether a value in clear is to be encrypted: what was encrypted in this place always is, and what was in
     /// plain text there is where the project wants all encrypted.
     fn is_encrypted(&self, slot: &Slot, secret: &Secret, keep_plain: bool) -> bool {
         let is_refused = slot.plain_text == PlainText::Refused;
-        let mut same = self.plain.iter().filter(|old| old.plain == *secret);
-        if same.clone().any(|old| is_here(slot, &old.field, &old.of)) {
+        let place = (slot.field.as_str(), slot.of.as_str());
+        let same = self.plain.get(secret.expose());
+        if same.is_some_and(|places| places.contains(&place)) {
             return is_refused && !keep_plain;
         }
-        let was_encrypted = self.opened.iter().any(|old| is_here(slot, &old.field, &old.of));
-        was_encrypted || is_refused && !(keep_plain && same.next().is_some())
+        self.opened_places.contains(&place) || is_refused && !(keep_plain && same.is_some())
     }
 }
 

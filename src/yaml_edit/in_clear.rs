@@ -1,6 +1,8 @@
 //! Secrets that an edit would leave in plain text beside the values that are encrypted: in a comment, or in
 //! another field.
 
+use aho_corasick::AhoCorasick;
+
 use super::{Slot, SlotValue, YamlEditError};
 use crate::model::Secret;
 
@@ -28,23 +30,32 @@ pub fn check_none_in_clear<'s>(
     clear: &str,
     after: &str,
 ) -> Result<(), YamlEditError> {
-    for secret in secrets {
-        if count(after, secret) > count(before, secret) {
+    let secrets: Vec<&str> = secrets.into_iter().filter(|one| one.len() >= SHORTEST).collect();
+    if secrets.is_empty() {
+        return Ok(());
+    }
+    // All at once: a file may have thousands.
+    let matcher = AhoCorasick::new(&secrets).map_err(|_| YamlEditError::unfit(clear, 0..0))?;
+    let counts = |text: &str| {
+        let mut counts = vec![0_usize; secrets.len()];
+        matcher.find_overlapping_iter(text).for_each(|found| counts[found.pattern()] += 1);
+        counts
+    };
+    let (counts_before, counts_after) = (counts(before), counts(after));
+    for ((secret, before_count), after_count) in secrets.iter().zip(counts_before).zip(counts_after)
+    {
+        if after_count > before_count {
             let known: Vec<&str> = before.lines().collect();
-            let is_new = |line: &&str| count(line, secret) > 0 && !known.contains(line);
+            let is_new = |line: &&str| line.contains(*secret) && !known.contains(line);
             let line = after.lines().find(is_new).unwrap_or_default();
             // What is not encrypted is the same line in both.
             let here = clear.lines().position(|other| other == line);
-            let here = here.or_else(|| clear.lines().position(|other| count(other, secret) > 0));
+            let here = here.or_else(|| clear.lines().position(|other| other.contains(*secret)));
             let line = u32::try_from(here.unwrap_or_default()).unwrap_or_default() + 1;
             return Err(YamlEditError::InClear(line));
         }
     }
     Ok(())
-}
-
-fn count(text: &str, secret: &str) -> usize {
-    if secret.len() < SHORTEST { 0 } else { text.matches(secret).count() }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Other values in the place of those of a file.
 
+use std::collections::BTreeMap;
+
 use secrecy::zeroize::Zeroizing;
 use serde::de::IgnoredAny;
 
@@ -89,9 +91,9 @@ pub fn put(text: &str, new: &[(&Slot, NewValue<'_>)]) -> Result<String, YamlEdit
     };
     let made = changes.made().ok_or_else(unfit)?;
     let (before, after) = (yaml::parse(text), yaml::parse(&made));
-    let changed = |start: usize| {
-        new.iter().find(|(slot, _)| slot.span.start == start).map(|(_, new)| new.text().to_owned())
-    };
+    let by_start: BTreeMap<usize, &NewValue<'_>> =
+        new.iter().rev().map(|(slot, new)| (slot.span.start, new)).collect();
+    let changed = |start: usize| by_start.get(&start).map(|new| new.text().to_owned());
     let is_same = after.faults.is_empty()
         && agrees(&made, &after)
         && before.documents.len() == after.documents.len()
