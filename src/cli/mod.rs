@@ -52,6 +52,7 @@ mod pager;
 mod plan;
 mod plan_file;
 mod private_folder;
+mod process_limits;
 mod questions;
 mod recipients;
 mod rekey;
@@ -280,8 +281,9 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
 
 fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitStatus> {
     // A core dump would hold tokens and secrets. What is started to fetch a repository inherits it.
-    refuse_core_dumps().context("cannot turn off core dumps")?;
-    raise_open_files()?;
+    process_limits::refuse_core_dumps().context("cannot turn off core dumps")?;
+    process_limits::raise_open_files()?;
+    process_limits::check_threads()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // `init` creates it.
     if !matches!(cli.verb, VerbArgs::Init(_)) {
@@ -338,33 +340,6 @@ fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitSta
     // A thread that waits for a terminal's input must not hold the process.
     runtime.shutdown_background();
     result
-}
-
-/// Makes sure that there may be as many open files as any verb needs: libraries panic where they cannot
-/// open theirs.
-fn raise_open_files() -> anyhow::Result<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    /// Home Assistant, files, signals, and room for what starts them.
-    const NEEDED: u64 = 64;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= NEEDED) {
-        return Ok(());
-    }
-    if maximum.is_some_and(|maximum| maximum < NEEDED) {
-        bail!("too few files may be open at once (`ulimit -n`): at least {NEEDED} are needed");
-    }
-    setrlimit(Resource::Nofile, Rlimit { current: Some(NEEDED), maximum })
-        .context("cannot raise the number of files that may be open at once")
-}
-
-/// Keeps the operating system from writing the memory of this process to disk, and other processes of this
-/// user from reading it.
-fn refuse_core_dumps() -> std::io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    #[cfg(target_os = "linux")]
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
-    Ok(())
 }
 
 fn start_log(global: &Global, is_daemon: bool) {

@@ -341,7 +341,7 @@ fn max_deletes(node: &Node<'_>) -> Result<MaxDeletes, FieldRefusal> {
     });
     limit.ok_or_else(|| {
         FieldRefusal::new(ProblemCode::BadLimit, "must be a number or a percentage")
-            .help("write `3`, or `20%`; leave it out where there is no limit")
+            .help("write `3` without quotes, or `20%`; leave it out where there is no limit")
     })
 }
 

@@ -150,6 +150,6 @@ fn size(node: &Node<'_>, all: usize) -> Result<usize, FieldRefusal> {
     });
     size.filter(|size| *size > 0).ok_or_else(|| {
         FieldRefusal::new(ProblemCode::BadLimit, "must be a number from 1 on, or 1% to 100%")
-            .help("write `3`, or `10%` of all targets; leave it out for all that `match` takes")
+            .help("write `3` without quotes, or `10%` of all targets; leave it out for all that `match` takes")
     })
 }
