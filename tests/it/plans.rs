@@ -139,7 +139,8 @@ fn a_saved_plan_keeps_what_its_arguments_held_back_and_asks_for_those_that_allow
     scene.appcred(&["plan", "--out", "b.plan"]).run();
     scene.declare(&["a"]);
     let ran = scene.appcred(&["apply", "b.plan"]).status(1).run();
-    let encrypted_again = "was planned: lab: create spotify \"a\" (not observed, with the secret whose ciphertext has the digest ";
+    let encrypted_again =
+        "was planned: lab: create spotify \"a\" (with the secret whose ciphertext has the digest ";
     assert!(ran.stderr.contains(encrypted_again), "{}", ran.stderr);
 }
 

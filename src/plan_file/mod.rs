@@ -6,15 +6,18 @@
 //! more must be given to `apply` as well. A step that creates a credential carries a digest of the ciphertext
 //! that its secret is decrypted from.
 
+mod change;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::codes::{ActionCode, ReasonCode};
-use crate::model::{Held, Key, Seal, TargetName, Wave, counted, to_json};
-use crate::plan::{Action, Plan, Reason, Step, Withheld};
+use crate::model::{Key, Seal, TargetName, Wave, counted, to_json};
+use crate::plan::Plan;
+
+use change::{PlannedChange, step_of, withheld_of};
 
 /// What a saved plan says that it is.
 pub const KIND: &str = "appcred plan";
@@ -49,51 +52,6 @@ struct PlannedTarget {
     steps: Vec<PlannedChange>,
     /// What would be done but is not.
     withheld: Vec<PlannedChange>,
-}
-
-/// One thing that is done, or is not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct PlannedChange {
-    /// What is done.
-    action: ActionCode,
-    /// The entry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
-    /// The credential that is created.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    new: Option<PlannedCredential>,
-    /// A digest of the ciphertext of its secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    client_secret_ciphertext: Option<String>,
-    /// The credentials that go, or that are shadowed.
-    old: Vec<PlannedCredential>,
-    /// Why.
-    reasons: Vec<ReasonCode>,
-    /// The config entries that are reloaded.
-    reloads: Vec<String>,
-    /// The config entries that are removed, or that need consent again.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    accounts: Vec<String>,
-}
-
-/// A credential without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct PlannedCredential {
-    /// Home Assistant's id; a new one has none yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    /// The integration.
-    domain: String,
-    /// The OAuth2 client id.
-    client_id: String,
-    /// As Home Assistant shows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    /// The key by which linked accounts find it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    auth_domain: Option<String>,
 }
 
 /// What is planned for one target.
@@ -203,9 +161,9 @@ impl PlanFile {
         let mut differences = Vec::new();
         for (line, other, when) in [(&was, &is, "was planned"), (&is, &was, "is needed now")] {
             for (change, words) in line.iter().filter(|line| !other.contains(line)) {
-                // The same step for another reason, or with another secret.
-                let is_twin = |(_, of_other): &(_, String)| of_other == words;
-                let details = other.iter().any(is_twin).then(|| change.details());
+                // The same in words, as for another reason or with another secret.
+                let twin = other.iter().find(|(_, of_other)| of_other == words);
+                let details = twin.map(|(twin, _)| change.details_beside(twin));
                 differences.push(format!("{when}: {words}{}", details.unwrap_or_default()));
             }
         }
@@ -260,94 +218,86 @@ pub fn schema() -> Schema {
     crate::schema::of_output::<PlanFile>()
 }
 
-impl PlannedChange {
-    fn in_words(&self) -> String {
-        let credential = self.new.as_ref().or(self.old.first());
-        let named = credential.map(|credential| {
-            let name = credential.name.as_deref().unwrap_or(&credential.client_id);
-            format!(" {} \"{name}\"", credential.domain)
-        });
-        let entry = self.key.as_ref().filter(|_| named.is_none());
-        let entry = entry.map(|key| format!(" for `{key}`"));
-        format!(
-            "{}{}{}",
-            spaced(self.action.as_str()),
-            named.unwrap_or_default(),
-            entry.unwrap_or_default()
-        )
-    }
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
 
-    fn details(&self) -> String {
-        let secret = self.client_secret_ciphertext.as_deref().and_then(|text| text.get(..8));
-        let secret =
-            secret.map(|start| format!("with the secret whose ciphertext has the digest {start}…"));
-        let reasons = self.reasons.iter().map(|reason| spaced(reason.as_str()));
-        let details: Vec<String> = reasons.chain(secret).collect();
-        format!(" ({})", details.join(", "))
-    }
-}
-
-/// A code in words.
-fn spaced(code: &str) -> String {
-    code.replace('_', " ")
-}
-
-fn step_of(step: &Step, seals: &BTreeMap<Key, Seal>) -> PlannedChange {
-    let ciphertext = step.action.created().and_then(|wanted| seals.get(&wanted.key));
-    PlannedChange {
-        client_secret_ciphertext: ciphertext.map(|seal| seal.to_string()),
-        reasons: step.reasons.iter().map(|reason| code(*reason)).collect(),
-        reloads: step.reload.iter().map(|entry| entry.id.as_str().to_owned()).collect(),
-        ..change_of(&step.action)
-    }
-}
-
-fn withheld_of(withheld: &Withheld) -> PlannedChange {
-    change_of(&withheld.action)
-}
-
-fn change_of(action: &Action) -> PlannedChange {
-    let old = action.old();
-    let accounts = match action {
-        Action::SetUp { account: Some(account), .. }
-        | Action::Reload { account, .. }
-        | Action::NoteAccount { account, .. } => std::slice::from_ref(account),
-        other => other.removed(),
+    use super::{PlanFile, TargetPlan};
+    use crate::model::{
+        AccountName, ClientId, ConfigEntry, Domain, EntryId, EntryState, FlowId, Key, OpenFlow,
+        Purpose, TargetName,
     };
-    let wanted = action.created();
-    PlannedChange {
-        action: action.code(),
-        key: action.for_entry().map(|wanted| wanted.key.to_string()),
-        new: wanted.map(|wanted| PlannedCredential {
-            id: None,
-            domain: wanted.domain.as_str().to_owned(),
-            client_id: wanted.client_id.as_str().to_owned(),
-            name: Some(wanted.name.to_string()),
-            auth_domain: Some(wanted.auth_domain.as_str().to_owned()),
-        }),
-        client_secret_ciphertext: None,
-        old: old.iter().map(held_of).collect(),
-        reasons: Vec::new(),
-        reloads: Vec::new(),
-        accounts: accounts.iter().map(|account| account.id.as_str().to_owned()).collect(),
-    }
-}
+    use crate::plan::{Action, Plan, Step, StepId, Wanted};
 
-fn held_of(held: &Held) -> PlannedCredential {
-    PlannedCredential {
-        id: Some(held.id.as_str().to_owned()),
-        domain: held.domain.as_str().to_owned(),
-        client_id: held.client_id.as_str().to_owned(),
-        name: held.name.as_ref().map(ToString::to_string),
-        auth_domain: held.auth_domain.as_ref().map(ToString::to_string),
+    fn saved(action: Action) -> PlanFile {
+        let plan = Plan { steps: vec![Step::new(StepId(0), action)], ..Plan::default() };
+        let name = TargetName::new("home");
+        let planned = TargetPlan { name: &name, wave: None, plan: &plan, seals: BTreeMap::new() };
+        PlanFile::of(&[planned], Vec::new()).unwrap()
     }
-}
 
-/// Without a key it is not known whether a secret that was encrypted again is another one: a plan
-/// that was made with a key must hold beside one that was not.
-fn code(reason: Reason) -> ReasonCode {
-    match reason {
-        Reason::SecretReencrypted => ReasonCode::SecretDiffers,
-        other => other.code(),
+    fn wanted(client_id: &str) -> Wanted {
+        Wanted {
+            key: Key::new("family").unwrap(),
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new(client_id),
+            name: "Family".into(),
+            auth_domain: "appcred:house:family".into(),
+        }
+    }
+
+    fn account(id: &str) -> ConfigEntry {
+        ConfigEntry {
+            id: EntryId::new(id),
+            domain: Domain::new("spotify"),
+            title: "Ann".into(),
+            state: EntryState::Loaded,
+            reason: None,
+            implementation: None,
+        }
+    }
+
+    #[test]
+    fn a_step_that_does_something_else_is_another_plan() {
+        let set_up = |client_id, name: &str, of: Option<&str>| Action::SetUp {
+            wanted: wanted(client_id),
+            name: AccountName::new(name),
+            account: of.map(account),
+            open: None,
+        };
+        let note = |name: &str, id| Action::NoteAccount {
+            wanted: wanted("one"),
+            name: AccountName::new(name).unwrap(),
+            account: account(id),
+        };
+        let policy = |removes| Action::SetDeletePolicy { wanted: wanted("one"), removes };
+        let abandon = |id: &str| Action::Abandon {
+            flow: OpenFlow {
+                id: FlowId::new(id),
+                domain: Domain::new("spotify"),
+                purpose: Purpose::Again(EntryId::new("e1")),
+            },
+        };
+        let pairs = [
+            (set_up("one", "Ann", None), set_up("one", "Bob", None)),
+            (set_up("one", "Ann", None), set_up("two", "Ann", None)),
+            (set_up("one", "Ann", Some("e1")), set_up("one", "Ann", Some("e2"))),
+            (note("Ann", "e1"), note("Bob", "e1")),
+            (note("Ann", "e1"), note("Ann", "e2")),
+            (policy(true), policy(false)),
+            (abandon("f1"), abandon("f2")),
+        ];
+        for (one, other) in pairs {
+            let (was, now) = (saved(one), saved(other));
+            let differences = was.differences(&now);
+            assert!(differences.len() == 2 && differences[0] != differences[1], "{differences:?}");
+            let words = differences.iter().map(|line| line.split_once(": ").unwrap().1);
+            assert_eq!(
+                words.collect::<std::collections::BTreeSet<_>>().len(),
+                2,
+                "{differences:?}"
+            );
+            assert_eq!(was.differences(&was), [""; 0]);
+        }
     }
 }
