@@ -56,6 +56,7 @@ pub(super) struct ClusterArgs {
 pub(super) async fn fetch(
     verb: &VerbArgs,
     folder: &Path,
+    stop: &Stop,
 ) -> anyhow::Result<Option<FetchedProject>> {
     let (args, is_watched) = match verb {
         VerbArgs::Validate(verb) => (&verb.cluster, false),
@@ -84,7 +85,10 @@ pub(super) async fn fetch(
     let private = PrivateFolder::new(&base, PREFIX)?;
     let project = Arc::new(ClusterProject::new(&cluster, namespace, private.path()));
     let commit = match is_watched {
-        true => first_version(&project).await,
+        true => match stop.run_until_cancelled(first_version(&project)).await {
+            Some(version) => version,
+            None => bail!("interrupted"),
+        },
         false => {
             let fetched = project.fetch().await;
             fetched.map_err(|why| anyhow!("cannot read {}: {why}", project.address()))?.id

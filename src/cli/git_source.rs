@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "kubernetes")]
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use clap::{ArgGroup, Args};
@@ -15,6 +15,7 @@ use crate::git::{
 #[cfg(feature = "kubernetes")]
 use crate::kubernetes::ClusterProject;
 use crate::model::Owner;
+use crate::target::Stop;
 use crate::workspace::fetch_newest;
 
 #[cfg(feature = "kubernetes")]
@@ -24,6 +25,7 @@ use super::{VerbArgs, console, environment, fetched_files};
 
 /// Between two attempts to fetch a project that was never fetched.
 const PAUSE: Duration = Duration::from_secs(10);
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Read the project from a Git repository elsewhere
 #[derive(Args, Clone, Debug, Default)]
@@ -96,7 +98,7 @@ pub(super) struct FetchedProject {
     pub(super) error: Option<String>,
     /// Its owner where it names none; that of its folder where there is none.
     pub(super) owner: Option<Owner>,
-    /// KeptSource as long as it is read.
+    /// What is kept as long as it is read.
     pub(super) kept: KeptSource,
 }
 
@@ -116,14 +118,18 @@ pub(super) enum KeptSource {
 ///
 /// # Errors
 /// Where it cannot be fetched, or both are named.
-pub(super) fn fetch(verb: &VerbArgs, folder: &Path) -> anyhow::Result<Option<FetchedProject>> {
+pub(super) fn fetch(
+    verb: &VerbArgs,
+    folder: &Path,
+    stop: &Stop,
+) -> anyhow::Result<Option<FetchedProject>> {
     match verb {
         VerbArgs::Validate(verb) => verb.git.fetch(folder),
         VerbArgs::Plan(verb) => verb.git.fetch(folder),
         VerbArgs::Apply(verb) => verb.git.fetch(folder),
         VerbArgs::List(verb) => verb.git.fetch(folder),
         VerbArgs::Verify(verb) => verb.git.fetch(folder),
-        VerbArgs::Watch(verb) => verb.git.keep(folder),
+        VerbArgs::Watch(verb) => verb.git.keep(folder, stop),
         _ => Ok(None),
     }
 }
@@ -202,23 +208,31 @@ impl GitArgs {
     ///
     /// # Errors
     /// Where nothing can be put in force, or both are named.
-    pub(super) fn keep(&self, folder: &Path) -> anyhow::Result<Option<FetchedProject>> {
+    pub(super) fn keep(
+        &self,
+        folder: &Path,
+        stop: &Stop,
+    ) -> anyhow::Result<Option<FetchedProject>> {
         let Some(source) = self.source_instead_of(folder)? else { return Ok(None) };
+        let is_stopped = || stop.is_cancelled();
         let (commit, error) = loop {
-            let why = match fetch_newest(&source, &|| false) {
+            let why = match fetch_newest(&source, &is_stopped) {
                 Ok(newest) => break (newest.id, None),
                 Err(why) => why,
             };
-            if let Ok(Some(id)) = source.in_force(&|| false) {
+            if let Ok(Some(id)) = source.in_force(&is_stopped) {
                 let why = format!("{why} ({})", why.help());
                 tracing::error!("cannot fetch {}: {why}; commit {id} stays in force", source.url);
                 break (id, Some(why));
             }
-            if !why.is_passing() {
+            if !why.is_passing() || is_stopped() {
                 return Err(not_fetched(&source, &why));
             }
             tracing::error!("cannot fetch {}: {why}; it is tried again", source.url);
-            thread::sleep(PAUSE);
+            let since = Instant::now();
+            while since.elapsed() < PAUSE && !is_stopped() {
+                thread::sleep(STOP_CHECK_INTERVAL);
+            }
         };
         let (root, folder) = (source.root_in_force(), source.folder_in_force());
         fetched_files::call(&[&root], &source.url.to_string());

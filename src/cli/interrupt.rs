@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::bail;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::target::Stop;
 
@@ -93,6 +94,36 @@ pub(super) async fn asked_to_end() -> io::Result<()> {
         _ = hang_up.recv() => {}
     }
     Ok(())
+}
+
+/// Cancels on the first Ctrl-C or SIGTERM, while nothing is in flight that must be finished. A container's first
+/// process is ended by no signal that it does not listen to.
+#[derive(Debug)]
+pub(super) struct StopsAtOnce {
+    stop: Stop,
+    task: JoinHandle<()>,
+}
+
+impl StopsAtOnce {
+    pub(super) fn listen(stop: Stop) -> io::Result<Self> {
+        let mut signals = EndSignals::new()?;
+        let asked = stop.clone();
+        let task = tokio::spawn(async move {
+            signals.next().await;
+            asked.cancel();
+        });
+        Ok(Self { stop, task })
+    }
+
+    /// What it cancels.
+    pub(super) fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Somebody else listens from now on.
+    pub(super) fn end(&self) {
+        self.task.abort();
+    }
 }
 
 /// Cancels on the first Ctrl-C or SIGTERM, and is over on the second.

@@ -79,6 +79,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -86,6 +87,7 @@ pub use exit::ExitStatus;
 
 use console::Color;
 use git_source::{FetchedProject, GitArgs};
+use interrupt::StopsAtOnce;
 use output_format::{ChangesArgs, ForProgram, OutputFormat};
 
 use crate::files;
@@ -93,6 +95,7 @@ use crate::manifest;
 use crate::model::Visible;
 use crate::report::Details;
 use crate::report::changes::MadeChange;
+use crate::target::Stop;
 
 /// Application credentials as code for Home Assistant.
 ///
@@ -144,6 +147,9 @@ struct Global {
     log_format: LogFormat,
     #[arg(skip)]
     fetched: Option<FetchedProject>,
+    /// What listens to signals while the project of a watcher is fetched and read.
+    #[arg(skip)]
+    stopped_early: Option<StopsAtOnce>,
 }
 
 impl Global {
@@ -279,27 +285,56 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
     result
 }
 
+/// Fetches the project of a verb, where it is not in the folder.
+#[cfg_attr(
+    not(feature = "kubernetes"),
+    expect(unused_variables, reason = "a cluster is asked by it")
+)]
+fn fetch(cli: &Cli, runtime: &Runtime, stop: &Stop) -> anyhow::Result<Option<FetchedProject>> {
+    let (verb, folder) = (&cli.verb, &cli.global.folder);
+    let fetched = git_source::fetch(verb, folder, stop)?;
+    #[cfg(feature = "kubernetes")]
+    if fetched.is_none() {
+        return runtime.block_on(cluster_source::fetch(verb, folder, stop));
+    }
+    Ok(fetched)
+}
+
+/// Finds the folder of a verb's project, or fetches it; answers how the run ends where somebody stops it meanwhile.
+fn find_project(cli: &mut Cli, runtime: &Runtime) -> anyhow::Result<Option<ExitStatus>> {
+    let folder = &cli.global.folder;
+    if let Err(why) = std::fs::read_dir(folder) {
+        bail!("cannot work in {}: {}", folder.visible(), files::reason(folder, &why));
+    }
+    let stop = Stop::new();
+    if matches!(cli.verb, VerbArgs::Watch(_)) {
+        let _within = runtime.enter();
+        cli.global.stopped_early = Some(StopsAtOnce::listen(stop.clone())?);
+    }
+    let fetched = fetch(cli, runtime, &stop);
+    if stop.is_cancelled() {
+        let was_pressed = interrupt::was_pressed();
+        return Ok(Some(if was_pressed { ExitStatus::Failure } else { ExitStatus::Success }));
+    }
+    cli.global.fetched = fetched?;
+    cli.global.folder = match &cli.global.fetched {
+        Some(fetched) => fetched.folder.clone(),
+        None => manifest::project_folder(folder),
+    };
+    Ok(None)
+}
+
 fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitStatus> {
     // A core dump would hold tokens and secrets. What is started to fetch a repository inherits it.
     process_limits::refuse_core_dumps().context("cannot turn off core dumps")?;
     process_limits::raise_open_files()?;
     process_limits::check_threads()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
     // `init` creates it.
-    if !matches!(cli.verb, VerbArgs::Init(_)) {
-        let folder = &cli.global.folder;
-        if let Err(why) = std::fs::read_dir(folder) {
-            bail!("cannot work in {}: {}", folder.visible(), files::reason(folder, &why));
-        }
-        cli.global.fetched = git_source::fetch(&cli.verb, folder)?;
-        #[cfg(feature = "kubernetes")]
-        if cli.global.fetched.is_none() {
-            cli.global.fetched = runtime.block_on(cluster_source::fetch(&cli.verb, folder))?;
-        }
-        cli.global.folder = match &cli.global.fetched {
-            Some(fetched) => fetched.folder.clone(),
-            None => manifest::project_folder(folder),
-        };
+    if !matches!(cli.verb, VerbArgs::Init(_))
+        && let Some(stopped) = find_project(&mut cli, &runtime)?
+    {
+        return Ok(stopped);
     }
     let result = runtime.block_on(async {
         match cli.verb {

@@ -31,6 +31,7 @@ use super::git_source::FetchedProject;
 #[cfg(feature = "kubernetes")]
 use super::git_source::KeptSource;
 use super::inputs::{OutputKind, refuse_inputs};
+use super::interrupt::StopsAtOnce;
 use super::listen::ListenArgs;
 use super::output::names;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
@@ -111,12 +112,14 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     let (ingress, house) = verb.listen.ingress()?.unzip();
     let served = verb.listen.bind(ingress).await?;
     let hook = verb.listen.hook()?;
-    let stop = Stop::new();
+    let early = global.stopped_early.as_ref();
+    let stop = early.map(StopsAtOnce::stop).unwrap_or_default();
     let reload = Arc::new(Notify::new());
     let heartbeat = Heartbeat::new();
     // Whoever asks for a round asks for a fetch first.
     let hang_up = if global.fetched.is_some() { Arc::default() } else { Arc::clone(&reload) };
     let over = service::listen(stop.clone(), Arc::clone(&hang_up))?;
+    early.inspect(|early| early.end());
     let statuses = StatusStore::new(environment::now);
     // All end when the watcher is to stop.
     let mut tasks = JoinSet::new();

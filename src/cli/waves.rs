@@ -51,7 +51,7 @@ impl RunInWaves {
             if undone.is_none() && has_work && !pause.is_zero() {
                 console::message(format_args!(
                     "{wave} is done; the next one begins in {}.",
-                    in_words(pause.as_secs())
+                    exactly(pause.as_secs())
                 ));
                 self.close(views);
                 is_closed = true;
@@ -205,7 +205,7 @@ fn unchanged(left: &Names<'_>) -> String {
 }
 
 /// As in `10 minutes`.
-fn in_words(seconds: i64) -> String {
+fn exactly(seconds: i64) -> String {
     let (number, unit) = match seconds {
         all if all % 3_600 == 0 => (all / 3_600, "hour"),
         all if all % 60 == 0 => (all / 60, "minute"),

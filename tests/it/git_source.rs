@@ -406,6 +406,16 @@ fn a_watcher_follows_its_branch_whatever_becomes_of_it() {
     first.stop();
 }
 
+/// A container's first process is ended by no signal that it does not listen to.
+#[test]
+fn a_watcher_ends_while_it_cannot_fetch_for_the_first_time() {
+    let (scene, mut ssh) = (Scene::new(), SshServer::start());
+    ssh.stop();
+    let watched = Watched::start(scene.by_ssh(&ssh, "watch"));
+    watched.says("it is tried again");
+    watched.stop();
+}
+
 #[test]
 fn a_server_that_says_nothing_is_waited_for_no_longer_than_is_allowed() {
     let scene = Scene::new();
