@@ -7,7 +7,7 @@ use crate::plan::{Action, Plan, Reason, Step, StepId, Wanted};
 use crate::target::{Done, Execute, Operation, Refusal, Stop};
 
 use super::outcome::{Outcome, StepOutcome};
-use super::reload::{Reload, is_down};
+use super::reload::{Reload, is_proof};
 use super::step_progress::StepProgress;
 
 /// Called as things move on: so many operations of so many are over.
@@ -280,13 +280,13 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
             let is_in_force = task.step.reasons.contains(&Reason::TakenBack);
             let is_delete = matches!(task.step.action, Action::Delete { .. });
             if task.is_open() && is_delete && !is_in_force {
-                let down = task.step.reload.iter().filter(|entry| is_down(&entry.state));
-                accounts.extend(down.map(|entry| (at, entry)));
+                let unproven = task.step.reload.iter().filter(|entry| !is_proof(&entry.state));
+                accounts.extend(unproven.map(|entry| (at, entry)));
             }
         }
         for (at, entry, result) in self.reload_all(accounts).await {
             let why = match result {
-                Ok(Done::Reloaded(state)) if !is_down(&state) => continue,
+                Ok(Done::Reloaded(state)) if is_proof(&state) => continue,
                 Ok(Done::Reloaded(state)) => state.to_string(),
                 Ok(_) => continue,
                 Err(refusal) => refusal.to_string(),

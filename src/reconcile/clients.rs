@@ -30,7 +30,7 @@ pub async fn ask_about_clients(
     for (entry, version) in entries {
         let question = Question::of(entry, Release::of(version.as_deref()));
         let questions: Vec<&Question> = question.iter().collect();
-        let said = known.about(&questions).await.pop();
+        let said = known.about(&questions, None).await.pop();
         answers.push(said.map_or(ClientAnswer::NotAsked, ClientAnswer::from));
     }
     answers

@@ -111,7 +111,7 @@ pub(super) async fn prove(
         .filter_map(|step| Some((step, question(step, desired, release)?)))
         .collect();
     let questions: Vec<&Question> = asked.iter().map(|(_, question)| question).collect();
-    let verdicts = known.about(&questions).await;
+    let verdicts = known.about(&questions, None).await;
     let mut proven = Proven { plan: plan.clone(), refused: Vec::new(), unchecked: Vec::new() };
     for ((step, _), verdict) in asked.iter().zip(verdicts) {
         let unchecked = match verdict {
@@ -295,8 +295,12 @@ impl Verdicts {
         questions.iter().map(|asked| self.registrations[*asked].1.clone()).collect()
     }
 
-    /// The verdicts about these questions, in their order.
-    pub(super) async fn about(&mut self, questions: &[&Question]) -> Vec<Verdict> {
+    /// The verdicts about these questions, in their order; of who has not answered by `until`, that.
+    pub(super) async fn about(
+        &mut self,
+        questions: &[&Question],
+        until: Option<Instant>,
+    ) -> Vec<Verdict> {
         let now = Instant::now();
         self.clients.retain(|_, (since, _)| now.duration_since(*since) < REMEMBERED);
         let new: Vec<Question> = questions
@@ -304,7 +308,7 @@ impl Verdicts {
             .filter(|question| !self.clients.contains_key(&digest(question)))
             .map(|question| (*question).clone())
             .collect();
-        for (question, verdict) in new.iter().zip(verify(&new).await) {
+        for (question, verdict) in new.iter().zip(verify(&new, until).await) {
             self.clients.insert(digest(question), (now, verdict));
         }
         let known = |question: &&Question| {
@@ -466,9 +470,9 @@ mod tests {
         let mut known = Verdicts::default();
         known.clients.insert(digest(&question), (Instant::now(), Verdict::Right));
         advance(REMEMBERED - second).await;
-        assert_eq!(known.about(&[&question]).await, [Verdict::Right]);
+        assert_eq!(known.about(&[&question], None).await, [Verdict::Right]);
         advance(second).await;
-        assert_eq!(known.about(&[&question]).await, [Verdict::NoAddress]);
+        assert_eq!(known.about(&[&question], None).await, [Verdict::NoAddress]);
 
         for (code, remembered) in [
             (RegistrationCode::NotRegistered, REFUSAL_REMEMBERED),

@@ -41,6 +41,11 @@ impl Reload {
     }
 }
 
-pub(super) fn is_down(state: &EntryState) -> bool {
+/// Whether a state says that the account runs with what is in force, or nothing about it.
+pub(super) fn is_proof(state: &EntryState) -> bool {
+    !is_down(state) && *state != EntryState::SetupInProgress
+}
+
+fn is_down(state: &EntryState) -> bool {
     matches!(state, EntryState::SetupError | EntryState::SetupRetry | EntryState::NotLoaded)
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use super::prove::Verdicts;
 use crate::integrations::Release;
 use crate::model::{ClientAnswer, Desired, Key, Observed, SetUpId};
 use crate::plan::{CredentialState, Plan, Trouble};
-use crate::verify::{Question, Verdict};
+use crate::verify::Question;
 
 /// Nobody who looks at a plan waits longer for a provider.
 const WAITED_FOR: Duration = Duration::from_secs(5);
@@ -48,11 +48,7 @@ pub async fn ask_about_troubles(
         .filter_map(|id| Some((id.clone(), Question::of(desired.credential(&id.key)?, release)?)))
         .collect();
     let questions: Vec<&Question> = asked.iter().map(|(_, question)| question).collect();
-    let verdicts = timeout(WAITED_FOR, known.about(&questions)).await;
-    let verdicts = verdicts.unwrap_or_else(|_| {
-        let silent = || Verdict::Unreachable("it did not answer in time".to_owned());
-        questions.iter().map(|_| silent()).collect()
-    });
+    let verdicts = known.about(&questions, Some(Instant::now() + WAITED_FOR)).await;
     for ((id, _), verdict) in asked.iter().zip(verdicts) {
         if let Some(trouble) = troubles.get(id) {
             known.troubles.insert(id.clone(), ((**trouble).clone(), verdict.into()));

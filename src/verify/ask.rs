@@ -7,6 +7,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use oauth2::basic::BasicClient;
 use oauth2::{AuthorizationCode, ClientId, ClientSecret, HttpRequest, HttpResponse, TokenUrl};
 use reqwest::{Client, Url};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Question, Verdict, judge};
 use crate::http::{self, Network, NoAnswer, exchange};
@@ -37,8 +38,9 @@ pub(super) fn address(question: &Question) -> Result<Url, Verdict> {
 pub(super) async fn ask_host(
     host: String,
     questions: Vec<(&Question, Url)>,
+    until: Option<Instant>,
 ) -> Vec<(&Question, Verdict)> {
-    let host = Host { name: host, client: OnceLock::new(), silent: OnceLock::new() };
+    let host = Host { name: host, until, client: OnceLock::new(), silent: OnceLock::new() };
     let asked: Vec<BoxFuture<'_, _>> =
         questions.into_iter().map(|(question, url)| host.ask(question, url).boxed()).collect();
     let mut asked = asked.into_iter();
@@ -53,6 +55,8 @@ pub(super) async fn ask_host(
 
 struct Host {
     name: String,
+    /// How long anybody waits for it, where that is less than for any provider.
+    until: Option<Instant>,
     client: OnceLock<Result<Client, String>>,
     /// Why it does not answer, once that was seen.
     silent: OnceLock<String>,
@@ -65,7 +69,15 @@ impl Host {
             return (question, Verdict::Unreachable(why));
         }
         let verdict = match self.client.get_or_init(|| make(&url)) {
-            Ok(client) => ask(client.clone(), question, url).await,
+            Ok(client) => {
+                let asking = ask(client.clone(), question, url);
+                match self.until {
+                    None => asking.await,
+                    Some(until) => timeout_at(until, asking).await.unwrap_or_else(|_| {
+                        Verdict::Unreachable("it did not answer in time".to_owned())
+                    }),
+                }
+            }
             Err(why) => Verdict::Unreachable(why.clone()),
         };
         if let Verdict::Unreachable(why) = &verdict {

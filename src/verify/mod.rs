@@ -17,6 +17,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use oauth2::AuthType;
+use tokio::time::Instant;
 
 use crate::codes::VerdictCode;
 use crate::integrations::{ClientAuth, Facts, Release, facts};
@@ -171,7 +172,7 @@ pub async fn check(
     let questions: Vec<Question> = asked.iter().map(|(_, question, _)| question.clone()).collect();
     let authorize: Vec<&AuthorizeQuestion> = asked.iter().map(|(.., asked)| asked).collect();
     let (verdicts, registrations) =
-        tokio::join!(verify(&questions), registration::ask(&authorize, TIMEOUT));
+        tokio::join!(verify(&questions, None), registration::ask(&authorize, TIMEOUT));
     let said = verdicts.into_iter().zip(registrations);
     let checked = asked.into_iter().zip(said).map(|((entry, question, authorize), said)| Checked {
         key: entry.key,
@@ -226,8 +227,9 @@ async fn ask_again(
     said
 }
 
-/// Asks all questions, several at once and equal ones once. The verdicts are in their order.
-pub async fn verify(questions: &[Question]) -> Vec<Verdict> {
+/// Asks all questions, several at once and equal ones once; who has not answered by `until` is silent. The verdicts
+/// are in their order.
+pub async fn verify(questions: &[Question], until: Option<Instant>) -> Vec<Verdict> {
     let mut verdicts: BTreeMap<_, Verdict> = BTreeMap::new();
     let mut hosts: BTreeMap<String, BTreeMap<_, _>> = BTreeMap::new();
     for question in questions {
@@ -241,7 +243,7 @@ pub async fn verify(questions: &[Question]) -> Vec<Verdict> {
     }
     let mut asked: Vec<BoxFuture<'_, Vec<(&Question, Verdict)>>> = Vec::new();
     for (host, questions) in hosts {
-        asked.push(ask::ask_host(host, questions.into_values().collect()).boxed());
+        asked.push(ask::ask_host(host, questions.into_values().collect(), until).boxed());
     }
     let asked: Vec<_> = stream::iter(asked).buffer_unordered(OPEN_HOSTS).concat().await;
     verdicts.extend(asked.into_iter().map(|(question, verdict)| (question.identity(), verdict)));

@@ -1216,6 +1216,31 @@ fn a_rotation_that_is_taken_back_leaves_the_first_secret_in_force() {
     assert_eq!(held.client_secret.clear().unwrap().expose(), "first");
 }
 
+/// A run was cut off after it had created the new secret, and the account did not run then.
+#[test]
+fn the_old_secret_stays_until_an_account_is_seen_to_run_with_the_new_one() {
+    let mut shelf = Shelf::new(Vec::new(), Vec::new());
+    for secret in ["first", "second"] {
+        let mut made = Shelf::new(Vec::new(), Vec::new());
+        run(&mut made, &only("one", secret), &Policy::default());
+        let id = shelf.next_id(&Domain::new("spotify"), &ClientId::new("one"));
+        shelf.credentials.push(Credential { id, ..made.credentials.remove(0) });
+    }
+    shelf.link(&Domain::new("spotify"), "appcred:house:k1");
+    shelf.is_slow = true;
+    for state in [EntryState::SetupRetry, EntryState::SetupInProgress] {
+        shelf.config_entries[0].state = state;
+        let outcomes = run(&mut shelf, &only("one", "second"), &Policy::default());
+        let Outcome::Unfinished(why) = &outcomes[0].outcome else { panic!("{outcomes:?}") };
+        assert!(why.ends_with("so the old one stays"), "{why}");
+        assert_eq!(shelf.credentials.len(), 2);
+    }
+    shelf.is_slow = false;
+    run(&mut shelf, &only("one", "second"), &Policy::default());
+    let [held] = &shelf.credentials[..] else { panic!("{:?}", content(&shelf)) };
+    assert_eq!(held.client_secret.clear().unwrap().expose(), "second");
+}
+
 /// An account names this entry's claim of what a person made, which is gone; what another key's claim says of it is
 /// left.
 #[test]

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use appcred::integrations::ClientAuth;
 use appcred::model::{ClientId, Domain, Secret};
@@ -333,7 +334,7 @@ async fn a_secret_that_an_integration_does_not_use_is_not_sent() {
     let provider = Canned::start(&[("/a", granted.clone()), ("/b", granted)]);
     let without = Question { client_auth: ClientAuth::None, ..provider.question("/a") };
     let ignored = Question { is_ignored: true, ..provider.question("/b") };
-    let verdicts = verify(&[without, ignored]).await;
+    let verdicts = verify(&[without, ignored], None).await;
     let unused = unclear("the integration uses a client of its own");
     assert_eq!(verdicts, [Verdict::Right, unused]);
     let asked = provider.asked.lock().unwrap();
@@ -349,7 +350,7 @@ async fn each_answer_has_its_verdict() {
 
     for (path, _, expected) in &table {
         let question = provider.question(path);
-        let verdicts = verify(&[question.clone(), question]).await;
+        let verdicts = verify(&[question.clone(), question], None).await;
         assert_eq!(verdicts, [expected.clone(), expected.clone()], "{path}");
     }
     let asked = provider.asked.lock().unwrap();
@@ -376,7 +377,7 @@ async fn a_host_that_does_not_answer_is_asked_once() {
         let granted = answer("400 Bad Request", JSON, r#"{"error":"invalid_grant"}"#);
         let up = Canned::start(&[("/token", granted)]);
         let questions = [clients(&down, "/token", 300), clients(&up, "/token", 20)].concat();
-        let verdicts = verify(&questions).await;
+        let verdicts = verify(&questions, None).await;
         assert_eq!(down.asked.lock().unwrap().len(), 1, "{status}");
         assert_eq!(verdicts[300..], vec![Verdict::Right; 20], "another host is asked");
         let skipped = format!("not asked, since {} did not answer before: it answers", down.url);
@@ -394,7 +395,7 @@ async fn a_host_that_goes_down_meanwhile_is_asked_no_more() {
     let provider =
         Canned::start(&[("/a", granted), ("/b", answer("503 Service Unavailable", "", ""))]);
     let questions = [clients(&provider, "/a", 1), clients(&provider, "/b", 300)].concat();
-    let verdicts = verify(&questions).await;
+    let verdicts = verify(&questions, None).await;
     assert_eq!(verdicts[0], Verdict::Right);
     let asked = provider.asked.lock().unwrap().len();
     assert!((2..=9).contains(&asked), "{asked}: one first, then eight at once");
@@ -407,10 +408,24 @@ async fn a_host_that_accepts_and_never_answers_costs_one_timeout() {
     listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let mute = Canned { url, asked: Arc::default() };
-    let verdicts = verify(&clients(&mute, "/token", 300)).await;
+    let verdicts = verify(&clients(&mute, "/token", 300), None).await;
     assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Unreachable(_))));
     let connections = std::iter::from_fn(|| listener.accept().ok()).count();
     assert!(connections <= 1, "{connections}");
+}
+
+#[tokio::test]
+async fn who_does_not_answer_in_time_takes_no_answer_of_another_away() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let silent = Canned { url, asked: Arc::default() };
+    let granted = answer("400 Bad Request", JSON, r#"{"error":"invalid_grant"}"#);
+    let up = Canned::start(&[("/token", granted)]);
+    let questions = [silent.question("/token"), up.question("/token")];
+    let until = tokio::time::Instant::now() + Duration::from_secs(2);
+    let verdicts = verify(&questions, Some(until)).await;
+    let late = Verdict::Unreachable("it did not answer in time".to_owned());
+    assert_eq!(verdicts, [late, Verdict::Right]);
 }
 
 #[tokio::test]
@@ -419,7 +434,7 @@ async fn no_secret_goes_over_http_to_another_machine() {
     for url in ["http://192.0.2.1/token", "http://localhost.example/token", "ftp://127.0.0.1/token"]
     {
         question.token_url = Some(url.to_owned());
-        let verdicts = verify(&[question.clone()]).await;
+        let verdicts = verify(&[question.clone()], None).await;
         let expected = "its address is not https, so no secret is sent there";
         assert_eq!(verdicts, [Verdict::Unclear(expected.to_owned())], "{url}");
     }
