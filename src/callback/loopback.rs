@@ -27,7 +27,6 @@ const MAX_WAITING: usize = 16;
 /// Listens on `127.0.0.1` until it is dropped, and serves one path.
 pub struct Loopback {
     origin: String,
-    path: &'static str,
     expected: Arc<Mutex<Option<String>>>,
     arrivals: mpsc::Receiver<Arrival>,
     server: JoinHandle<()>,
@@ -98,17 +97,12 @@ impl Loopback {
         let router = Router::new().route(path, get(arrive)).with_state(waiting);
         let stop = CancellationToken::new();
         let server = tokio::spawn(serve(listener, LIMITS, router, stop.clone().cancelled_owned()));
-        Ok(Self { origin, path, expected, arrivals, server, stop: stop.drop_guard() })
+        Ok(Self { origin, expected, arrivals, server, stop: stop.drop_guard() })
     }
 
     /// Where a browser on this machine reaches it, without a slash at the end.
     pub fn origin(&self) -> &str {
         &self.origin
-    }
-
-    /// The address that a browser is sent back to.
-    pub fn redirect_uri(&self) -> String {
-        format!("{}{}", self.origin, self.path)
     }
 
     /// From now on waits for an answer with this state, and for no other.
@@ -194,7 +188,6 @@ mod tests {
     async fn one_path_is_served_and_an_answer_is_brought_again_until_it_is_taken() {
         let mut listener = Loopback::listen(0, "/back").await.unwrap();
         let origin = listener.origin().to_owned();
-        assert_eq!(listener.redirect_uri(), format!("{origin}/back"));
         listener.expect("s");
         let _idle = TcpStream::connect(origin.strip_prefix("http://").unwrap()).await.unwrap();
         assert!(get(&origin, "/favicon.ico").await.starts_with("HTTP/1.1 404 "));

@@ -310,6 +310,13 @@ codes! {
     }
 }
 
+impl SetupCode {
+    /// Whether nothing is to be done about it.
+    pub fn is_well(self) -> bool {
+        matches!(self, Self::Loaded | Self::Cloud | Self::NotWanted)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{ActionCode, EntryCode, SetupCode};

@@ -3,7 +3,7 @@
 use std::iter;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, BuildError, Match};
+use aho_corasick::{AhoCorasick, BuildError, Match, MatchKind};
 use secrecy::zeroize::Zeroizing;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Span, Spot};
@@ -106,7 +106,10 @@ fn is_telling(secret: &Secret) -> bool {
 }
 
 fn matcher(secrets: &[(Option<&Spot>, &Secret)]) -> Result<AhoCorasick, BuildError> {
-    AhoCorasick::new(secrets.iter().map(|(_, secret)| secret.expose()))
+    // Where one secret begins with another, the longer one is found.
+    AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(secrets.iter().map(|(_, secret)| secret.expose()))
 }
 
 fn problem(

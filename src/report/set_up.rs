@@ -282,9 +282,7 @@ pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
 
 /// Whether nothing is to be done about the set-ups of a credential's entry.
 pub(super) fn are_well(plan: &Plan, state: &CredentialState) -> bool {
-    let is_well =
-        |code| matches!(code, SetupCode::Loaded | SetupCode::Cloud | SetupCode::NotWanted);
-    setup_states_of(plan, state).all(|of| is_well(of_entry(of).state))
+    setup_states_of(plan, state).all(|of| of_entry(of).state.is_well())
 }
 
 /// What a set-up waits for, and how to go on.

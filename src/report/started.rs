@@ -7,8 +7,7 @@ use crate::model::{TargetName, to_json};
 
 const FORMAT_VERSION: u32 = 1;
 /// Why a target that refuses its access is left out.
-pub(crate) const NO_ACCESS: &str =
-    "it refuses the access, which is tried again when the access token or a manifest changes";
+pub(crate) const NO_ACCESS: &str = "it refuses the access, which is tried again when the access token changes, or what is wanted there";
 /// Why a suspended target is left out.
 pub(crate) const SUSPENDED: &str = "it is suspended, so nothing is done there";
 

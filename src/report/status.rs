@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::codes::{ClientCode, DueCode, EntryCode, LinkCode, ModeCode, SetupCode, TargetCode};
+use crate::codes::{ClientCode, DueCode, EntryCode, LinkCode, ModeCode, TargetCode};
 use crate::integrations::too_many_accounts;
 use crate::model::{AccountName, ClientId, Domain, Due, Key, Labels, SetUpId, TargetName, to_json};
 use crate::status::{
@@ -221,15 +221,13 @@ impl ReportedEntry<'_> {
 
     /// Whether a person should look at it.
     pub(crate) fn needs_attention(&self) -> bool {
-        let is_well =
-            |code| matches!(code, SetupCode::Loaded | SetupCode::Cloud | SetupCode::NotWanted);
         let is_at_rest = self.credential == EntryCode::Suspended;
         let is_as_wanted = is_at_rest || self.credential == EntryCode::InSync;
         !(is_as_wanted || self.waits_for().is_some())
             || self.due.is_some()
             || self.is_rejected()
             || self.limit.is_some()
-            || (!is_at_rest && self.set_ups().any(|(_, set_up)| !is_well(set_up.state)))
+            || (!is_at_rest && self.set_ups().any(|(_, set_up)| !set_up.state.is_well()))
     }
 }
 

@@ -254,9 +254,13 @@ pub(super) async fn guard(
 /// it is reached are not known here, so that `Origin` says nothing. No such page knows the path of ingress, which is
 /// random, and its cookie is for its own site alone; a browser that says where a request comes from is believed as well.
 fn is_from_elsewhere(request: &Request) -> bool {
-    let site = request.headers().get(FETCH_SITE).map(HeaderValue::as_bytes);
-    !request.method().is_safe()
-        && site.is_some_and(|site| site != b"same-origin" && site != b"none")
+    !request.method().is_safe() && is_of_another_site(request.headers())
+}
+
+/// Whether a browser says that a page of another site sends this.
+pub(super) fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let site = headers.get(FETCH_SITE).map(HeaderValue::as_bytes);
+    site.is_some_and(|site| site != b"same-origin" && site != b"none")
 }
 
 fn host(headers: &HeaderMap) -> Option<Authority> {

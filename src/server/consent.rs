@@ -6,8 +6,8 @@
 
 use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, RawQuery, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{HeaderMap, LOCATION, SET_COOKIE};
-use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -21,7 +21,7 @@ use crate::model::{AccountName, CALLBACK_PATH, FlowStep, Links, hex};
 use crate::setup::state;
 use crate::status::Waiting;
 
-use super::access::{Attempt, cookies};
+use super::access::{Attempt, cookies, is_of_another_site};
 use super::callback::PendingConsent;
 use super::sessions::Fingerprint;
 use super::{LARGEST_FORM, ServerState, callback, reply};
@@ -29,8 +29,6 @@ use super::{LARGEST_FORM, ServerState, callback, reply};
 const COOKIE_PREFIX: &str = "appcred_consent_";
 /// No provider lets anybody take longer.
 const COOKIE_SECONDS: u32 = 3600;
-/// Where a browser says which site a request comes from.
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Makes and knows the cookies that say which consents a browser began. They end with the process.
 pub(super) struct Binding([u8; 32]);
@@ -75,8 +73,7 @@ pub(super) async fn begin(
     headers: HeaderMap,
 ) -> Response {
     // Another page must not begin one in the name of whoever visits it.
-    let site = headers.get(FETCH_SITE).and_then(|site| site.to_str().ok());
-    if !matches!(site, None | Some("same-origin" | "none")) {
+    if is_of_another_site(&headers) {
         return not_begun(StatusCode::FORBIDDEN, "Start this on the status page.");
     }
     let query = query.unwrap_or_default();

@@ -86,7 +86,7 @@ impl Against {
         let old = self.now.duration_since(taken_at);
         let (snapshot, shown) = (self.source.to_string(), shown(taken_at));
         if old > max_age {
-            let (age, allowed) = (age(taken_at, self.now), in_words(max_age));
+            let (age, allowed) = (age(taken_at, self.now), roughly(max_age));
             return Err(StaleSnapshot::TooOld { snapshot, taken_at: shown, age, allowed });
         }
         if old < -CLOCK_SKEW {
@@ -230,12 +230,12 @@ fn age(taken_at: Timestamp, now: Timestamp) -> String {
     if old < SignedDuration::ZERO {
         "just taken".to_owned()
     } else {
-        format!("{} old", in_words(old))
+        format!("{} old", roughly(old))
     }
 }
 
 /// In the largest unit of which there are two, as in `47 hours`.
-fn in_words(duration: SignedDuration) -> String {
+fn roughly(duration: SignedDuration) -> String {
     let seconds = duration.as_secs();
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
     let fitting = units.iter().find(|(length, _)| seconds >= 2 * length);

@@ -65,7 +65,7 @@ fn a_program_asks_for_a_round_of_one_target_or_of_all() {
     let all = post(&served, path, &with_token, "");
     assert_eq!((all.status, &all.value()["started"]), (202, &json!(["cabin", "home"])));
     let left_out = json!([
-        {"target": "barn", "why": "it refuses the access, which is tried again when the access token or a manifest changes"},
+        {"target": "barn", "why": "it refuses the access, which is tried again when the access token changes, or what is wanted there"},
         {"target": "shed", "why": "it is suspended, so nothing is done there"},
     ]);
     assert_eq!(all.value()["left_out"], left_out);

@@ -95,7 +95,7 @@ fn whose(
             div { dt { "Integration" } dd { (entry.domain) } }
             @if let Some(account) = account { div { dt { "Account" } dd { (account) } } }
             div { dt { "Entry" } dd { code { (entry.key) } } }
-            div { dt { "House" } dd { (target.name) " " span .soft { (target.address) } } }
+            div { dt { "Target" } dd { (target.name) " " span .soft { (target.address) } } }
         }
     }
 }
