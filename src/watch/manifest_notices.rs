@@ -33,7 +33,9 @@ impl ManifestNotifier {
     /// Sends what is new.
     pub(super) fn report(&mut self, status: &Status, webhooks: &[Webhook], now: Timestamp) {
         let commit = status.manifests.commit.as_ref();
-        let news = self.news(&status.manifests).into_iter().chain(self.of_source(status));
+        // To a webhook that is there later, it is still new.
+        let of_manifests = if webhooks.is_empty() { None } else { self.news(&status.manifests) };
+        let news = of_manifests.into_iter().chain(self.of_source(status));
         for (event, message) in news {
             let notice = Notice::new(event, message, now).at_commit(commit);
             post(&mut self.webhooks, webhooks, &notice);
@@ -101,6 +103,7 @@ fn in_error(manifests: &ManifestStatus) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use jiff::Timestamp;
@@ -108,7 +111,7 @@ mod tests {
     use super::ManifestNotifier;
     use crate::codes::EventCode;
     use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
-    use crate::status::ManifestStatus;
+    use crate::status::{History, ManifestStatus, Status};
     use crate::target::Stop;
 
     fn read(problems: &[Diagnostic], blocker: Option<&str>) -> ManifestStatus {
@@ -130,6 +133,15 @@ mod tests {
         let warning = Diagnostic::warning(ProblemCode::UnknownField, "only a warning");
         assert_eq!(notifier.news(&read(std::slice::from_ref(&warning), None)), None);
         let broken = read(&[warning.clone(), unknown], Some("no target"));
+        let status = Status {
+            since: Timestamp::UNIX_EPOCH,
+            manifests: broken.clone(),
+            source: None,
+            targets: BTreeMap::new(),
+            rollout: None,
+            history: History::default(),
+        };
+        notifier.report(&status, &[], Timestamp::UNIX_EPOCH);
         let (event, message) = notifier.news(&broken).unwrap();
         assert_eq!(event, EventCode::ManifestsInError);
         assert_eq!(

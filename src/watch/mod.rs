@@ -41,6 +41,7 @@ mod problem_log;
 mod readings;
 mod reconciler;
 mod retry;
+mod round_limit;
 mod round_log;
 mod run_ids;
 mod set_ups;

@@ -72,7 +72,8 @@ pub(super) struct Notifier {
 }
 
 impl Notifier {
-    pub(super) fn new(name: TargetName, stop: Stop) -> Self {
+    /// For a target that has drifted so many times before.
+    pub(super) fn new(name: TargetName, drifts: u64, stop: Stop) -> Self {
         Self {
             webhooks: WebhookSender::new(Some(name.clone()), stop),
             name,
@@ -84,7 +85,7 @@ impl Notifier {
             due: BTreeMap::new(),
             error: None,
             outage: None,
-            drifts: 0,
+            drifts,
             withheld: BTreeSet::new(),
             unsent: Vec::new(),
         }
@@ -405,7 +406,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_an_error_when_it_lasts_longer_than_a_restart() {
-        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
         let since = Timestamp::UNIX_EPOCH;
         let up = target(Link::Up { version: None, since }, None);
         let down = target(Link::Down { since }, Some("connection refused"));
@@ -434,8 +435,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_target_that_had_drifted_before_has_no_new_drift() {
+        let mut home = up();
+        home.drifted(vec!["create a".to_owned()]);
+        let mut notifier = Notifier::new(TargetName::new("home"), 1, Stop::new());
+        assert_eq!(events(&mut notifier, &home, false), []);
+        home.drifted(vec!["create a".to_owned()]);
+        assert_eq!(events(&mut notifier, &home, false), [EventCode::Drift]);
+    }
+
+    #[tokio::test]
     async fn what_a_person_must_decide_is_notified_once_and_what_waits_for_a_window_is_not() {
-        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
         let mut home = up();
         let keys = || [Key::new("a").unwrap()].into();
         home.differences = vec![
@@ -450,7 +461,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_failed_and_waits_for_a_window_has_not_recovered() {
-        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
         let failed = TargetStatus { error: Some("no".to_owned()), ..up() };
         assert_eq!(events(&mut notifier, &failed, false), [EventCode::Error]);
         let mut waits = up();
@@ -464,7 +475,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_an_error_says_what_is_still_not_done() {
-        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
         let failed = TargetStatus { error: Some("no".to_owned()), ..up() };
         assert_eq!(events(&mut notifier, &failed, false), [EventCode::Error]);
         let mut withheld = up();
@@ -476,7 +487,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_notice_of_drift_says_whether_it_is_repaired() {
-        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
         let mut home = up();
         let mut said = |mode: Mode, error: Option<&str>, differences: Vec<Difference>| {
             home.totals.drifts += 1;
@@ -494,7 +505,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_consented_to_is_abandoned_and_not_settled() {
-        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
         let mut home = up();
         home.entries = status::unseen(&desired(&["a", "b", "c"]), &[]);
         let mut step = |states: [SetupState; 3], waits: bool| {
@@ -526,7 +537,7 @@ mod tests {
         let (far, soon) = (date(2027, 1, 1), date(2027, 2, 20));
         let mut home = target(Link::Down { since: Timestamp::UNIX_EPOCH }, None);
         home.entries = status::unseen(&desired(&["a", "b", "c"]), &[]);
-        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
         let mut on = |today, of: &[&str]| {
             for entry in &mut home.entries {
                 let is_dated = of.contains(&entry.key.as_str());

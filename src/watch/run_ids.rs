@@ -72,32 +72,59 @@ impl RunIds {
         });
     }
 
-    /// Refuses to change a target that is the same as another one: each would undo what is done for the other.
-    pub(super) async fn refuse_same(&self, name: &TargetName) -> Result<(), RoundError> {
+    /// Whether each other target was asked, or is not waited for.
+    pub(super) fn are_others_asked(&self, name: &TargetName) -> bool {
+        are_asked(&self.0.borrow(), name)
+    }
+
+    /// Waits until they are, and not for long.
+    pub(super) async fn others_are_asked(&self, name: &TargetName) {
         let mut ids = self.0.subscribe();
-        let is_asked = |(other, id): (&TargetName, &RunId)| other == name || *id != RunId::NotAsked;
-        let all = ids.wait_for(|ids| ids.iter().all(is_asked));
-        if timeout(FIRST_LOOK, all).await.is_err() {
+        if timeout(FIRST_LOOK, ids.wait_for(|ids| are_asked(ids, name))).await.is_err() {
             // Nobody waits for those again.
             self.0.send_modify(|ids| {
                 let not_asked = ids.values_mut().filter(|id| **id == RunId::NotAsked);
                 not_asked.for_each(|id| *id = RunId::Unknown);
             });
         }
-        self.same_as(name).map_or(Ok(()), |other| Err(RoundError::SameTarget(other)))
     }
 
-    fn same_as(&self, name: &TargetName) -> Option<TargetName> {
-        let ids = self.0.borrow();
-        let own = ids.get(name).filter(|id| matches!(id, RunId::Known(_)))?;
-        let is_same = |(other, id): &(&TargetName, &RunId)| *other != name && *id == own;
-        ids.iter().find(is_same).map(|(other, _)| other.clone())
+    /// Refuses to change a target that is the same as another one: each would undo what is done for the other.
+    pub(super) fn refuse_same(&self, name: &TargetName) -> Result<(), RoundError> {
+        let same = same_as(&self.0.borrow(), name);
+        same.map_or(Ok(()), |other| Err(RoundError::SameTarget(other)))
     }
+
+    /// Whether a target is the same as another one.
+    pub(super) fn is_same(&self, name: &TargetName) -> bool {
+        same_as(&self.0.borrow(), name).is_some()
+    }
+
+    /// Waits until it no longer is: the other one is gone, or is another Home Assistant now.
+    pub(super) async fn differs(&self, name: &TargetName) {
+        let mut ids = self.0.subscribe();
+        // It is an error only once no target is left.
+        let _differs = ids.wait_for(|ids| same_as(ids, name).is_none()).await;
+    }
+}
+
+fn are_asked(ids: &BTreeMap<TargetName, RunId>, name: &TargetName) -> bool {
+    ids.iter().all(|(other, id)| other == name || *id != RunId::NotAsked)
+}
+
+/// The first other target that has what this one has.
+fn same_as(ids: &BTreeMap<TargetName, RunId>, name: &TargetName) -> Option<TargetName> {
+    let own = ids.get(name).filter(|id| matches!(id, RunId::Known(_)))?;
+    let is_same = |(other, id): &(&TargetName, &RunId)| *other != name && *id == own;
+    ids.iter().find(is_same).map(|(other, _)| other.clone())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::RunIds;
+    use tokio::time::timeout;
+
+    use super::same_as as same;
+    use super::{FIRST_LOOK, RunIds};
     use crate::model::TargetName;
 
     #[test]
@@ -108,15 +135,31 @@ mod tests {
         ids.keep(names.iter());
         ids.set(a, Some("1".into()));
         ids.set(b, Some("1".into()));
-        assert_eq!((ids.same_as(a), ids.same_as(b)), (Some(b.clone()), Some(a.clone())));
+        let same_as = |name: &TargetName| same(&ids.0.borrow(), name);
+        assert_eq!((same_as(a), same_as(b)), (Some(b.clone()), Some(a.clone())));
         // Nothing is said of one that does not say.
-        assert_eq!(ids.same_as(c), None);
+        assert_eq!(same_as(c), None);
         ids.set(c, None);
         ids.set(b, None);
-        assert_eq!((ids.same_as(a), ids.same_as(b)), (None, None));
+        assert_eq!((same_as(a), same_as(b)), (None, None));
         ids.set(b, Some("1".into()));
         ids.keep([a, c].into_iter());
-        assert_eq!(ids.same_as(a), None);
+        assert_eq!(same_as(a), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_to_be_the_only_one_is_woken_when_the_other_is_gone() {
+        let names = ["a", "b"].map(TargetName::new);
+        let [a, b] = &names;
+        let ids = RunIds::default();
+        ids.keep(names.iter());
+        ids.set(a, Some("1".into()));
+        ids.set(b, Some("1".into()));
+        let waits = timeout(FIRST_LOOK, ids.differs(a)).await;
+        assert!(ids.is_same(a) && waits.is_err());
+        let gone = async { ids.keep([a].into_iter()) };
+        let (woken, ()) = tokio::join!(timeout(FIRST_LOOK, ids.differs(a)), gone);
+        assert!(woken.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -131,11 +174,12 @@ mod tests {
             tokio::task::yield_now().await;
             ids.set(b, Some("1".into()));
         };
-        let (refused, ()) = tokio::join!(ids.refuse_same(a), others);
-        assert!(refused.is_err());
+        tokio::join!(ids.others_are_asked(a), others);
+        assert!(ids.refuse_same(a).is_err());
         // One that is never looked at holds nobody up for long.
         let d = TargetName::new("d");
         ids.keep([a, c, &d].into_iter());
-        assert!(ids.refuse_same(a).await.is_ok() && ids.refuse_same(c).await.is_ok());
+        ids.others_are_asked(a).await;
+        assert!(ids.refuse_same(a).is_ok() && ids.are_others_asked(c));
     }
 }

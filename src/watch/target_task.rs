@@ -18,8 +18,9 @@ use super::error::{ErrorKind, RoundError};
 use super::left::until_window;
 use super::reconciler::TargetReconciler;
 use super::retry::{Pause, Schedule};
+use super::round_limit::RoundLimit;
 use super::run_ids::RunIds;
-use super::waves::{TargetWave, Waves};
+use super::waves::Waves;
 use super::{SnapshotStore, StatusStore, TargetSpec, WatchSettings};
 
 /// Events that come within this are one.
@@ -39,6 +40,7 @@ pub(super) struct TargetTask<C> {
     pub(super) snapshots: Option<SnapshotStore>,
     pub(super) waves: Waves,
     pub(super) run_ids: RunIds,
+    pub(super) limit: RoundLimit,
     pub(super) stop: Stop,
 }
 
@@ -95,19 +97,11 @@ impl<C: Connect> TargetTask<C> {
     async fn run(&self, inbox: &mut Inbox) {
         let mut last: Option<Arc<TargetSpec>> = None;
         let mut schedule = Schedule::default();
-        let mut reconciler = TargetReconciler::new(
-            self.name.clone(),
-            Arc::clone(&self.connector),
-            self.statuses.clone(),
-            self.snapshots.clone(),
-            TargetWave::new(self.name.clone(), self.waves.clone()),
-            self.run_ids.clone(),
-            self.stop.clone(),
-        );
+        let mut reconciler = TargetReconciler::new(self);
         loop {
             let spec = Arc::clone(&inbox.specs.borrow_and_update());
             if last.replace(Arc::clone(&spec)).is_some_and(|last| !last.is_same_target(&spec)) {
-                reconciler = reconciler.for_another_target();
+                reconciler = reconciler.for_another_target(self);
                 schedule = Schedule::default();
             }
             let begun = Instant::now();
@@ -153,13 +147,15 @@ impl<C: Connect> TargetTask<C> {
         let mut due = pause.next.map(|pause| since + pause);
         let mut has_event = false;
         let is_held_back = reconciler.wave.is_held_back();
+        let is_same = self.run_ids.is_same(&self.name);
         loop {
             tokio::select! {
                 changed = inbox.specs.changed() => {
                     return if changed.is_ok() { Next::Round } else { Next::End };
                 }
                 () = until(due) => return Next::Round,
-                event = reconciler.next_event(), if !has_event => match event {
+                event = reconciler.next_event() => match event {
+                    TargetEvent::Changed if has_event => {}
                     TargetEvent::Changed => {
                         has_event = true;
                         let earliest = since.checked_add(pause.deaf);
@@ -176,6 +172,7 @@ impl<C: Connect> TargetTask<C> {
                     return Next::Round;
                 }
                 () = self.waves.turn(&self.name), if is_held_back => return Next::Round,
+                () = self.run_ids.differs(&self.name), if is_same => return Next::Round,
                 () = inbox.soon.notified() => Box::pin(reconciler.look_ahead()).await,
                 () = self.stop.cancelled() => return Next::End,
             }

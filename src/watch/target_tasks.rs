@@ -14,6 +14,7 @@ use crate::target::Stop;
 
 use super::connection::Connect;
 use super::error::RoundError;
+use super::round_limit::RoundLimit;
 use super::run_ids::RunIds;
 use super::target_task::{Inbox, TargetTask};
 use super::waves::Waves;
@@ -40,6 +41,7 @@ pub(super) struct TargetTasks<C> {
     snapshots: Option<SnapshotStore>,
     waves: Waves,
     run_ids: RunIds,
+    limit: RoundLimit,
     stop: Stop,
     handles: BTreeMap<TargetName, Handle>,
     /// Each is held by the task of its target until that has ended, which may be long after the target is not wanted any
@@ -63,6 +65,7 @@ impl<C: Connect> TargetTasks<C> {
             snapshots: channels.snapshots.clone(),
             waves: Waves::new(channels.statuses.clone()),
             run_ids: RunIds::default(),
+            limit: RoundLimit::default(),
             stop: channels.stop.clone(),
             handles: BTreeMap::new(),
             turns: BTreeMap::new(),
@@ -179,6 +182,7 @@ impl<C: Connect> TargetTasks<C> {
             snapshots: self.snapshots.clone(),
             waves: self.waves.clone(),
             run_ids: self.run_ids.clone(),
+            limit: self.limit.clone(),
             stop: self.stop.clone(),
         };
         let turn = Arc::clone(self.turns.entry(name.clone()).or_default());

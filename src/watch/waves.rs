@@ -201,11 +201,6 @@ impl TargetWave {
         self.is_held_back
     }
 
-    /// The same of another target of the name.
-    pub(super) fn renewed(self) -> Self {
-        Self { is_held_back: false, ..self }
-    }
-
     /// Leaves for later what waits for a window or for the wave, but what is `left` anyway. A repair waits for no wave: no
     /// manifest has changed what it is about.
     pub(super) fn postpone(

@@ -15,7 +15,7 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Answer<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// How much appcred reads at once too.
-const READ_BUFFER_BYTES: usize = 8 * 1024;
+const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// What appcred asks before a plan; the list also afterwards.
 const QUESTIONS: [&str; 6] = [

@@ -93,7 +93,8 @@ impl CommandError {
 
 /// A socket on which log-in is over.
 pub(super) struct Connection {
-    requests: mpsc::Sender<QueuedCommand>,
+    /// Of pointers: a channel has room for 32 of what it passes on as long as it is open.
+    requests: mpsc::Sender<Box<QueuedCommand>>,
     in_flight: Arc<InFlight>,
     ended: CancellationToken,
     tasks: [JoinHandle<()>; 2],
@@ -182,7 +183,7 @@ impl Connection {
     ) -> Result<A, CommandError> {
         let (asker, answer) = oneshot::channel();
         let unsent = || CommandError::Unsent(self.in_flight.why_lost());
-        let request = QueuedCommand { command, stop, listener, asker };
+        let request = Box::new(QueuedCommand { command, stop, listener, asker });
         self.requests.send(request).await.map_err(|_| unsent())?;
         // A command in flight gets an error; one whose channel is dropped was still in the queue.
         match answer.await.map_err(|_| unsent())?? {
@@ -215,7 +216,7 @@ fn without_values(error: &serde_json::Error) -> String {
 /// Sends what is asked for, until no more commands can come or the connection is lost.
 async fn write(
     mut sink: SplitSink<Socket, Message>,
-    mut queue: mpsc::Receiver<QueuedCommand>,
+    mut queue: mpsc::Receiver<Box<QueuedCommand>>,
     in_flight: Arc<InFlight>,
     ended: CancellationToken,
 ) {
@@ -239,6 +240,7 @@ async fn write(
             if count == 0 {
                 break;
             }
+            let batch = batch.into_iter().map(|queued| *queued).collect();
             for frame in pack(batch, &room, &mut last_id, &in_flight).await {
                 if let Err(error) = sink.send(Message::text(frame)).await {
                     return in_flight.lose(&error.to_string());

@@ -27,7 +27,7 @@ use crate::target::wiped_json::to_json;
 const MAX_INCOMING_BYTES: usize = 256 * 1024 * 1024;
 
 /// How much is read at a time. Each connection keeps a buffer of this size, 128 KiB by default.
-const READ_BUFFER_BYTES: usize = 8 * 1024;
+const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// How long what does not answer to HTTP may take to answer to TLS.
 const PROBE_TIMEOUT_SECONDS: u64 = 3;

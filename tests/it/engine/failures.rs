@@ -323,3 +323,18 @@ async fn a_secret_that_the_provider_refuses_is_not_put_in_use_and_not_tried_all_
     assert_eq!(engine.error(), None);
     engine.end().await;
 }
+
+/// Nothing is tried again then, whatever the target reports.
+#[tokio::test(start_paused = true)]
+async fn a_target_that_refuses_the_right_is_seen_to_go_down() {
+    let refuses = |house: &House| house.state().refuses = Some(Refusal::Denied(Denial::Right));
+    let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], refuses).await;
+    assert!(engine.error().is_some());
+    engine.home().report();
+    engine.pass(1).await;
+    assert!(matches!(engine.target(HOME).link, Link::Up { .. }));
+    engine.home().go_down();
+    engine.pass(60).await;
+    assert!(matches!(engine.target(HOME).link, Link::Down { .. }));
+    engine.end().await;
+}

@@ -59,6 +59,8 @@ pub(crate) struct State {
     pub(crate) crashes: usize,
     /// Connecting takes for ever.
     pub(crate) hangs: bool,
+    /// Looking at it takes for ever.
+    pub(crate) looks_hang: bool,
     /// Changing something takes so long.
     pub(crate) slow: Option<Duration>,
     /// It refuses every operation, or every delete.
@@ -102,6 +104,7 @@ impl Default for House {
             drops: false,
             crashes: 0,
             hangs: false,
+            looks_hang: false,
             slow: None,
             refuses: None,
             refuses_deletes: None,
@@ -224,6 +227,10 @@ impl Observe for Connected {
         if self.is_over() {
             let (address, why) = ("http://home".to_owned(), "the connection is lost".to_owned());
             return Err(TargetError::Unreachable { address, why });
+        }
+        let hangs = self.house.state().looks_hang;
+        if hangs {
+            std::future::pending::<()>().await;
         }
         let mut state = self.house.state();
         state.looks += 1;

@@ -183,3 +183,12 @@ async fn a_target_that_comes_back_while_its_round_runs_waits_for_that() {
     assert_eq!(engine.home().secrets(), [("client".to_owned(), "second".to_owned())]);
     engine.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_while_looking_takes_for_ever() {
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    engine.home().state().looks_hang = true;
+    engine.home().report();
+    engine.pass(1).await;
+    assert!(timeout(Duration::from_millis(1), engine.end()).await.is_ok());
+}

@@ -1,5 +1,7 @@
 //! One round at one target: observe, plan, apply, set up, and record how it is.
 
+mod observe;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +13,8 @@ use crate::lock::HeldLock;
 use crate::model::{Observed, TargetName};
 use crate::plan::{Plan, Step, StepId, plan};
 use crate::reconcile::{CarriedOut, Outcome, PlanTarget as _, StepOutcome, Verdicts, carry_out};
-use crate::status::{self, Link, Mode};
-use crate::target::{Observe, Stop};
+use crate::status::{self, Mode};
+use crate::target::Stop;
 
 use super::conflict::RepeatedSteps;
 use super::connection::{Connect, LiveConnection, TargetEvent, WatchedTarget, hand_over};
@@ -20,20 +22,30 @@ use super::drift::LastSeen;
 use super::error::RoundError;
 use super::left::left_steps;
 use super::notices::Notifier;
+use super::round_limit::RoundLimit;
 use super::round_log::RoundLog;
 use super::run_ids::RunIds;
 use super::set_ups::{SetUps, begins};
+use super::target_task::TargetTask;
 use super::waves::TargetWave;
 use super::{SnapshotStore, StatusStore, TargetSpec};
 
 /// HA writes down what it has acknowledged ten seconds later; before that, a crash takes it back.
 const UNWRITTEN: Duration = Duration::from_secs(15);
-/// What was seen ahead of a round is good for so long; the wait for quiet is a quarter of that.
-const FRESH: Duration = Duration::from_secs(1);
 /// How long a round waits for another run that changes the target; meanwhile nothing else is heard.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rounds in a row that change something; what is left then waits for the next event.
 const MOST_ATTEMPTS: usize = 3;
+
+/// How an attempt ended.
+enum AttemptEnd {
+    /// Nothing more is to be done now.
+    Settled,
+    /// Something was changed, so there may be more to do.
+    Changed,
+    /// Something is to be done, and it is not known yet whether another target is the same.
+    Early,
+}
 
 /// What is known of one target between rounds.
 pub(super) struct TargetReconciler<C: Connect> {
@@ -43,6 +55,7 @@ pub(super) struct TargetReconciler<C: Connect> {
     snapshots: Option<SnapshotStore>,
     pub(super) wave: TargetWave,
     run_ids: RunIds,
+    limit: RoundLimit,
     stop: Stop,
     lock: Option<HeldLock>,
     connection: Option<LiveConnection<C::Target>>,
@@ -62,25 +75,17 @@ pub(super) struct TargetReconciler<C: Connect> {
 }
 
 impl<C: Connect> TargetReconciler<C> {
-    pub(super) fn new(
-        name: TargetName,
-        connector: Arc<C>,
-        statuses: StatusStore,
-        snapshots: Option<SnapshotStore>,
-        wave: TargetWave,
-        run_ids: RunIds,
-        stop: Stop,
-    ) -> Self {
+    pub(super) fn new(task: &TargetTask<C>) -> Self {
+        let drifts = task.statuses.of(&task.name).map_or(0, |target| target.totals.drifts);
         Self {
-            log: RoundLog::new(name.clone()),
-            notifier: Notifier::new(name.clone(), stop.clone()),
-            name,
-            connector,
-            statuses,
-            snapshots,
-            wave,
-            run_ids,
-            stop,
+            name: task.name.clone(),
+            connector: Arc::clone(&task.connector),
+            statuses: task.statuses.clone(),
+            snapshots: task.snapshots.clone(),
+            wave: TargetWave::new(task.name.clone(), task.waves.clone()),
+            run_ids: task.run_ids.clone(),
+            limit: task.limit.clone(),
+            stop: task.stop.clone(),
             lock: None,
             connection: None,
             ahead: None,
@@ -90,19 +95,18 @@ impl<C: Connect> TargetReconciler<C> {
             repeated: RepeatedSteps::default(),
             verdicts: Verdicts::default(),
             set_ups: SetUps::default(),
+            log: RoundLog::new(task.name.clone()),
+            notifier: Notifier::new(task.name.clone(), drifts, task.stop.clone()),
         }
     }
 
     /// For another target of the same name. Its lock and connection are given up; whoever was notified
     /// of an error is notified of its end.
     #[must_use]
-    pub(super) fn for_another_target(self) -> Self {
-        let Self {
-            name, connector, statuses, snapshots, wave, run_ids, stop, mut notifier, ..
-        } = self;
+    pub(super) fn for_another_target(self, task: &TargetTask<C>) -> Self {
+        let Self { mut notifier, .. } = self;
         notifier.disconnected();
-        let wave = wave.renewed();
-        Self { notifier, ..Self::new(name, connector, statuses, snapshots, wave, run_ids, stop) }
+        Self { notifier, ..Self::new(task) }
     }
 
     /// Waits for an event of the target; for ever where none is connected.
@@ -124,18 +128,6 @@ impl<C: Connect> TargetReconciler<C> {
         hand_over(self.connection.as_ref(), answer).await;
     }
 
-    /// Observes the target before a round that is about to come. The round uses that if the target has
-    /// reported no change since, so it is of no use where none is reported.
-    pub(super) async fn look_ahead(&mut self) {
-        let Some(connection) = &mut self.connection else { return };
-        if !connection.target.reports_changes() {
-            return;
-        }
-        let asked = Instant::now();
-        // Where it fails, the round reports it.
-        self.ahead = connection.target.observe().await.ok().map(|observed| (asked, observed));
-    }
-
     /// Makes the target hold what is wanted, as far as that is allowed, while no other run changes it.
     pub(super) async fn round(&mut self, spec: &Arc<TargetSpec>) -> Result<(), RoundError> {
         if self.lock.is_none() {
@@ -154,98 +146,65 @@ impl<C: Connect> TargetReconciler<C> {
         if self.seen.want(spec) {
             self.repeated = RepeatedSteps::default();
         }
-        for _ in 0..MOST_ATTEMPTS {
-            let observed = self.observe(spec).await?;
-            let mut plan = plan(&spec.desired, &observed, &spec.policy);
-            if let Some(LiveConnection { target, .. }) = &mut self.connection {
-                let (target, known) = (target.plan_target(), &mut self.verdicts);
-                target.ask_about_troubles(&mut plan, &spec.desired, &observed, known).await;
-            }
-            plan.mark_drift(|action| self.seen.is_drift(action));
-            let drift = self.seen.drift(&plan);
-            let left = left_steps(spec, &plan, |action| self.seen.is_drift(action));
-            self.set_ups.keep(&plan, &spec.desired, Instant::now());
-            let (seen, now) = (&self.seen, self.statuses.now());
-            self.wave.postpone(spec, &mut plan, &left, |action| seen.is_drift(action), now);
-            self.record(spec, &observed, &plan, drift, &left);
-            self.seen.look(&spec.desired, &observed, &plan);
-            plan.steps.retain(|step| !left.contains(&step.id));
-            self.set_ups.take_out_resting(&mut plan);
-            if plan.steps.is_empty() {
-                return Ok(());
-            }
-            self.run_ids.refuse_same(&self.name).await?;
-            let contested = self.repeated.take_out(&mut plan, Instant::now());
-            self.seen.carries_out(&plan);
-            let carried_out = self.carry_out(&plan, spec, &observed).await;
-            if !contested.is_empty() {
-                let owner = spec.desired.owner.clone();
-                let conflict = RoundError::Conflict { owner, steps: contested };
-                return Err(match carried_out {
-                    Ok(_) => conflict,
-                    Err(others) => RoundError::Both(Box::new(conflict), Box::new(others)),
-                });
-            }
-            if !carried_out? {
-                return Ok(());
+        let (mut attempts, mut has_waited) = (0, false);
+        while attempts < MOST_ATTEMPTS {
+            let limit = self.limit.clone();
+            // On the heap only once there is a place for it: it is the most that a round needs.
+            let attempt = async { Box::pin(self.attempt(spec, has_waited)).await };
+            match limit.run(attempt).await? {
+                AttemptEnd::Settled => break,
+                AttemptEnd::Changed => attempts += 1,
+                // What was found is dropped meanwhile: all targets may wait at once.
+                AttemptEnd::Early => {
+                    self.run_ids.others_are_asked(&self.name).await;
+                    has_waited = true;
+                }
             }
         }
         Ok(())
     }
 
-    /// Over the connection that there is, or a new one.
-    async fn observe(&mut self, spec: &Arc<TargetSpec>) -> Result<Observed, RoundError> {
-        let observed = match self.observe_connected(spec).await {
-            Some(observed) => observed,
-            None => self.observe_anew(spec).await?,
-        };
-        self.run_ids.ask(&self.name, self.connection.as_ref()).await;
-        Ok(observed)
-    }
-
-    async fn observe_connected(&mut self, spec: &TargetSpec) -> Option<Observed> {
-        let ahead = self.ahead.take();
-        let connection = self.connection.as_mut()?;
-        if !connection.spec.is_reached_the_same_way(spec) {
-            return None;
+    /// Observes, plans and carries the plan out, once.
+    async fn attempt(
+        &mut self,
+        spec: &Arc<TargetSpec>,
+        has_waited: bool,
+    ) -> Result<AttemptEnd, RoundError> {
+        let observed = self.observe(spec).await?;
+        let mut plan = plan(&spec.desired, &observed, &spec.policy);
+        if let Some(LiveConnection { target, .. }) = &mut self.connection {
+            let (target, known) = (target.plan_target(), &mut self.verdicts);
+            target.ask_about_troubles(&mut plan, &spec.desired, &observed, known).await;
         }
-        // What was reported until now is seen by the next look.
-        let has_changed = connection.take_events();
-        if let Some((asked, observed)) = ahead
-            && !has_changed
-            && asked.elapsed() < FRESH
-        {
-            return Some(observed);
+        plan.mark_drift(|action| self.seen.is_drift(action));
+        let drift = self.seen.drift(&plan);
+        let left = left_steps(spec, &plan, |action| self.seen.is_drift(action));
+        self.set_ups.keep(&plan, &spec.desired, Instant::now());
+        let (seen, now) = (&self.seen, self.statuses.now());
+        self.wave.postpone(spec, &mut plan, &left, |action| seen.is_drift(action), now);
+        self.record(spec, &observed, &plan, drift, &left);
+        self.seen.look(&spec.desired, &observed, &plan);
+        plan.steps.retain(|step| !left.contains(&step.id));
+        self.set_ups.take_out_resting(&mut plan);
+        if plan.steps.is_empty() {
+            return Ok(AttemptEnd::Settled);
         }
-        // Where it fails, another connection is tried.
-        connection.target.observe().await.ok()
-    }
-
-    async fn observe_anew(&mut self, spec: &Arc<TargetSpec>) -> Result<Observed, RoundError> {
-        if self.connection.is_some() {
-            self.disconnect();
+        if !has_waited && !self.run_ids.are_others_asked(&self.name) {
+            return Ok(AttemptEnd::Early);
         }
-        let connecting = async {
-            let mut target = self.connector.connect(spec).await?;
-            let observed = target.observe().await?;
-            Ok::<_, RoundError>((target, observed))
-        };
-        let connected = self.stop.run_until_cancelled(connecting).await;
-        let (target, observed) = match connected.unwrap_or(Err(RoundError::Stopped)) {
-            Ok(connected) => connected,
-            Err(error) => {
-                self.run_ids.set(&self.name, None);
-                self.statuses.not_connected(&self.name, spec, error.access_fault());
-                return Err(error);
-            }
-        };
-        let since = Instant::now();
-        self.run_ids.forget(&self.name);
-        self.connection = Some(LiveConnection { target, spec: Arc::clone(spec), since });
-        self.log.connected(observed.version.as_deref());
-        let link = Link::Up { version: observed.version.clone(), since: self.statuses.now() };
-        self.statuses.target(&self.name, |target| target.link = link);
-        Ok(observed)
+        self.run_ids.refuse_same(&self.name)?;
+        let contested = self.repeated.take_out(&mut plan, Instant::now());
+        self.seen.carries_out(&plan);
+        let carried_out = self.carry_out(&plan, spec, &observed).await;
+        if !contested.is_empty() {
+            let owner = spec.desired.owner.clone();
+            let conflict = RoundError::Conflict { owner, steps: contested };
+            return Err(match carried_out {
+                Ok(_) => conflict,
+                Err(others) => RoundError::Both(Box::new(conflict), Box::new(others)),
+            });
+        }
+        Ok(if carried_out? { AttemptEnd::Changed } else { AttemptEnd::Settled })
     }
 
     fn forget_what_a_crash_took_back(&mut self) {
