@@ -23,6 +23,8 @@ use super::shards::shard_of;
 pub(super) const NAMESPACE: &str = "ns";
 /// How long a Lease lasts.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
+/// How long an object that is being deleted waits.
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 /// A watch ends by itself after this.
 const WATCHED: Duration = Duration::from_secs(290);
 
@@ -44,6 +46,12 @@ pub(super) struct ApiState {
     pub(super) cut_off: BTreeSet<usize>,
     /// Whether nobody is answered who looks up the versions of objects.
     pub(super) loses_look_ups: bool,
+    /// A replica that hears late of objects of these kinds.
+    pub(super) lag: Option<(usize, &'static [&'static str])>,
+    /// Since when credentials' objects are being deleted, by name.
+    deleted: BTreeMap<String, Instant>,
+    /// Those of them that have waited for so long that what they represent may have stayed.
+    pub(super) given_up: BTreeSet<String>,
     /// Who wrote each Lease last for itself, and when.
     terms: BTreeMap<String, (usize, Instant)>,
     /// How many shards there are by the first Lease, and since when.
@@ -153,6 +161,9 @@ impl ApiServer {
             faults: 0,
             cut_off: BTreeSet::new(),
             loses_look_ups: false,
+            lag: None,
+            deleted: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             terms: BTreeMap::new(),
             shards: (String::new(), Instant::now()),
             shards_before: None,
@@ -285,6 +296,9 @@ impl ApiServer {
         let Some(mut object) = state.objects.get(&key).cloned() else { return };
         if object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty()) {
             object["metadata"]["deletionTimestamp"] = json!("1970-01-01T00:00:00Z");
+            if plural == "applicationcredentials" {
+                state.deleted.entry(name.to_owned()).or_insert_with(Instant::now);
+            }
             state.store(key, object);
         } else {
             state.remove(&key);
@@ -361,6 +375,11 @@ impl ApiState {
         let Some(mut object) = self.objects.remove(key) else { return };
         if *key == ("leases".to_owned(), lease_name(0)) {
             self.say_shards(String::new());
+        }
+        if key.0 == "applicationcredentials"
+            && self.deleted.remove(&key.1).is_some_and(|since| since.elapsed() >= PATIENCE)
+        {
+            self.given_up.insert(key.1.clone());
         }
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
@@ -515,7 +534,14 @@ impl Watching {
                 let is_next = |one: &&Change| one.plural == self.plural;
                 let next = state.history[from..].iter().find(is_next).cloned();
                 self.from = next.as_ref().map_or(state.version, |_| self.from);
-                let most = if state.faults > 0 { 3000 } else { 30 };
+                let lags = state.lag.is_some_and(|(replica, kinds)| {
+                    replica == self.replica && kinds.contains(&self.plural.as_str())
+                });
+                let most = match state.faults {
+                    _ if lags => 20_000,
+                    0 => 30,
+                    _ => 3000,
+                };
                 let wait = Duration::from_millis(state.random.u64(0..most));
                 (next, state.cut_off.contains(&self.replica), wait)
             };

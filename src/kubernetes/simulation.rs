@@ -4,7 +4,7 @@
 //! Faults, their order and pauses come from a seed. `APPCRED_HISTORY=7` runs the one of that seed, `APPCRED_HISTORIES=1000`
 //! so many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::replicas::LeaseSettings;
-use super::simulated_api::{ApiServer, LEASE, NAMESPACE, lease_name};
+use super::simulated_api::{ApiServer, LEASE, NAMESPACE, PATIENCE, lease_name};
 use super::simulated_home::{HomeConnector, SimulatedHome};
 use super::source::ClusterScope;
 use super::{Cluster, ClusterParts, ControllerSettings, begin};
@@ -28,8 +28,12 @@ const HOUSES: [&str; 2] = ["cabin", "barn"];
 /// The first one's account is linked in both houses.
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 const RESYNC: Duration = Duration::from_secs(300);
-/// How long an object that is being deleted waits.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Of what a replica may hear late.
+const LATE: [&[&str]; 3] = [
+    &["homeassistants"],
+    &["applicationcredentials"],
+    &["homeassistants", "applicationcredentials"],
+];
 const BY_HAND: &str = "by-hand";
 
 fn clock() -> Timestamp {
@@ -49,8 +53,8 @@ struct World {
     begun: usize,
     /// How many shards there are for who begins.
     shards: usize,
-    /// What was deleted, and when; at once where it was suspended, since nothing of that is changed.
-    deleted: BTreeMap<&'static str, Instant>,
+    /// What was deleted while it was suspended: nothing of that is changed.
+    left: BTreeSet<String>,
 }
 
 /// A process, as it were.
@@ -88,8 +92,8 @@ impl World {
             home.state().shelf.link(&Domain::new("spotify"), &mark("a"));
             homes.insert(address(house), home);
         }
-        let (replicas, deleted) = (BTreeMap::new(), BTreeMap::new());
-        Self { seed, server, homes, replicas, begun: 0, shards: 1, deleted }
+        let (replicas, left) = (BTreeMap::new(), BTreeSet::new());
+        Self { seed, server, homes, replicas, begun: 0, shards: 1, left }
     }
 
     fn begin(&mut self) {
@@ -204,16 +208,36 @@ impl World {
 
     fn delete(&mut self, key: &'static str) {
         let Some(object) = self.server.get("applicationcredentials", key) else { return };
-        let is_suspended = object["spec"]["suspend"] == true;
-        let since = Instant::now() - if is_suspended { PATIENCE } else { Duration::ZERO };
-        self.deleted.entry(key).or_insert(since);
+        if object["spec"]["suspend"] == true {
+            self.left.insert(key.to_owned());
+        }
         self.server.delete("applicationcredentials", key);
     }
 
-    /// What was waited for long enough, so that it may have stayed.
-    fn given_up(&self) -> Vec<&'static str> {
-        let given_up = self.deleted.iter().filter(|(_, at)| at.elapsed() >= PATIENCE);
-        given_up.map(|(key, _)| *key).collect()
+    /// As a resource that is deleted as soon as a status says that it is wanted.
+    async fn come_and_go(&mut self, random: &mut fastrand::Rng) -> String {
+        let key = KEYS[random.usize(1..KEYS.len())];
+        if self.server.get("applicationcredentials", key).is_none() {
+            self.declare_for(key, true, random);
+            let has_it = |house: &str| {
+                let house = self.server.get("homeassistants", house).unwrap_or_default();
+                let held = house["status"]["credentials"].as_array();
+                held.is_some_and(|held| held.iter().any(|of| of["name"] == key))
+            };
+            for _ in 0..500 {
+                if HOUSES.into_iter().any(has_it) {
+                    break;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+        self.delete(key);
+        format!("{key} goes as it comes")
+    }
+
+    /// What may have stayed although it was deleted.
+    fn given_up(&self) -> BTreeSet<String> {
+        &self.server.state().given_up | &self.left
     }
 
     fn strike_home(&self, random: &mut fastrand::Rng) -> String {
@@ -257,7 +281,13 @@ impl World {
     }
 
     fn strike_server(&self, random: &mut fastrand::Rng) -> String {
-        match random.u8(0..9) {
+        match random.u8(0..11) {
+            9..=10 => {
+                let number = self.any_replica(random).filter(|_| random.u8(0..4) > 0);
+                let lag = number.map(|number| (number, LATE[random.usize(0..LATE.len())]));
+                self.server.state().lag = lag;
+                format!("late is {lag:?}")
+            }
             8 => {
                 let mut state = self.server.state();
                 state.loses_look_ups = !state.loses_look_ups;
@@ -318,7 +348,8 @@ impl World {
 
     async fn happen(&mut self, random: &mut fastrand::Rng) -> String {
         let key = KEYS[random.usize(0..KEYS.len())];
-        match random.u8(0..18) {
+        match random.u8(0..20) {
+            18..=19 => self.come_and_go(random).await,
             17 => {
                 self.shards = [1, 2, 4][random.usize(0..3)];
                 format!("{} shards for who begins", self.shards)
@@ -342,7 +373,7 @@ impl World {
     fn heal(&mut self, random: &mut fastrand::Rng) {
         let mut state = self.server.state();
         state.faults = 0;
-        state.loses_look_ups = false;
+        (state.loses_look_ups, state.lag) = (false, None);
         state.cut_off.clear();
         drop(state);
         for home in self.homes.values() {
@@ -371,7 +402,8 @@ impl World {
 
     /// Each house holds what is declared for it, once, and what was made by hand.
     #[track_caller]
-    fn is_as_declared(&self, given_up: &[&str], history: &str) {
+    fn is_as_declared(&self, history: &str) {
+        let given_up = self.given_up();
         self.keeps_accounts(history);
         for house in HOUSES {
             let state = self.homes[&address(house)].state();
@@ -387,7 +419,7 @@ impl World {
                 } else if spec.is_object() && (label.is_null() || *label == house) {
                     let client = spec["clientId"].as_str().unwrap();
                     wanted.push(format!("{client} {} {}", self.secret(key), mark(key)));
-                } else if given_up.contains(&key) {
+                } else if given_up.contains(key) {
                     free.push(mark(key));
                 }
             }
@@ -452,7 +484,7 @@ async fn simulate(seed: u64) {
     (0..=random.u8(0..2)).for_each(|_| world.begin());
     sleep(Duration::from_secs(60)).await;
     let mut history = format!("history {seed}");
-    world.is_as_declared(&[], &history);
+    world.is_as_declared(&history);
     for _ in 0..6 + random.u8(0..20) {
         history += &format!(", {}", world.happen(&mut random).await);
         tracing::info!("{history}");
@@ -463,10 +495,9 @@ async fn simulate(seed: u64) {
         world.keeps_accounts(&history);
         assert_eq!(world.server.state().violations, [""; 0], "{history}");
     }
-    let given_up = world.given_up();
     world.heal(&mut random);
     sleep(PATIENCE * 2 + 4 * RESYNC).await;
-    world.is_as_declared(&given_up, &history);
+    world.is_as_declared(&history);
     world.is_written_back(&history);
     is_at_rest(&world, &history).await;
     assert_eq!(world.server.state().violations, [""; 0], "{history}");

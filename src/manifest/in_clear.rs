@@ -127,3 +127,17 @@ fn problem(
     let file = Arc::clone(shown.map_or(file, |other| &other.hidden));
     problem.related(Spot { file, span: *span }, "it is the value of this field")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::matcher;
+    use crate::model::Secret;
+
+    #[test]
+    fn of_two_secrets_that_begin_alike_the_longer_one_is_found() {
+        let secrets = ["abcdefgh12", "abcdefgh12345678"].map(Secret::new);
+        let matcher = matcher(&secrets.each_ref().map(|secret| (None, secret))).unwrap();
+        let found = matcher.find("name: abcdefgh12345678").unwrap();
+        assert_eq!(found.range(), 6..22);
+    }
+}

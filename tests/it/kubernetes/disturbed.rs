@@ -9,22 +9,23 @@ use std::thread;
 
 use rustix::process::Signal;
 
+use super::shards::{has_shards, sharded};
 use super::{
-    LEFT_ALONE, cluster, condition, controller, controller_by, credential, end, house, is_so,
-    secret, wait_ready,
+    LEFT_ALONE, condition, controller, controller_by, credential, end, house, is_so, secret,
+    wait_ready,
 };
 use crate::real::{Cluster, HomeAssistant, Release, ReverseProxy, free_port};
 use crate::shell::Running;
 use crate::watch::{arrives, eventually};
 
 /// A line to the API server on which nothing moves while it is held.
-struct Line {
-    url: String,
+pub(super) struct Line {
+    pub(super) url: String,
     held: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Line {
-    fn to(cluster: &Cluster) -> Self {
+    pub(super) fn to(cluster: &Cluster) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let held = Arc::<(Mutex<bool>, Condvar)>::default();
@@ -43,7 +44,7 @@ impl Line {
         Self { url, held }
     }
 
-    fn hold(&self, is_held: bool) {
+    pub(super) fn hold(&self, is_held: bool) {
         *self.held.0.lock().unwrap() = is_held;
         self.held.1.notify_all();
     }
@@ -63,7 +64,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, (held, changed): &(Mutex<bool>,
 
 /// A replica does nothing while another one takes over, changes a secret and is gone. Then it goes on by what it knew.
 fn one_that_goes_on(arguments: &[&str]) -> (Cluster, HomeAssistant, Running, Line) {
-    let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let (cluster, ha) = (sharded(3), HomeAssistant::start(Release::Ha2026_11));
     let line = Line::to(&cluster);
     let arguments = [&["--resync", "1"], arguments].concat();
     let first = controller_by(&cluster.kubeconfig_at("appcred", &line.url), &arguments);
@@ -90,14 +91,15 @@ fn without_a_lease_a_replica_that_goes_on_undoes_what_another_one_did_ha_2026_11
 #[test]
 fn with_a_lease_a_replica_that_goes_on_changes_nothing_before_it_knows_more_ha_2026_11() {
     // It hears for two seconds of no answer about its Lease, and looks at Home Assistant each second.
-    let (_cluster, ha, first, line) = one_that_goes_on(&["--lease-duration", "12"]);
+    let arguments = ["--lease-duration", "12", "--shards", "3"];
+    let (cluster, ha, first, line) = one_that_goes_on(&arguments);
     eventually("it says that it does not act", || {
         let credentials = ha.credentials();
         assert_eq!(credentials[0]["client_secret"], "m4rk3d-second", "{}", first.stderr());
         first.stderr().contains("this replica no longer acts")
     });
     line.hold(false);
-    eventually("it acts again", || first.stderr().matches("this replica acts").count() == 2);
+    eventually("it acts for all again", || has_shards(&cluster, &first, 3));
     arrives(&ha, &[("a", "m4rk3d-second")]);
     end(first);
 }
@@ -137,12 +139,13 @@ fn before(cluster: &Cluster, port: u16, log: &Path, rules: &str) -> ReverseProxy
 
 #[test]
 fn storms_of_gone_and_conflict_delete_nothing_and_are_no_storm_of_requests_ha_2026_11() {
-    let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let (cluster, ha) = (sharded(3), HomeAssistant::start(Release::Ha2026_11));
     let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
     let log = folder.path().join("log");
     let calm = before(&cluster, port, &log, "");
     let kubeconfig = cluster.kubeconfig_at("appcred", &format!("http://127.0.0.1:{port}"));
-    let running = controller_by(&kubeconfig, &["--resync", "1", "--lease-duration", "6"]);
+    let arguments = ["--resync", "1", "--lease-duration", "6", "--shards", "3"];
+    let running = controller_by(&kubeconfig, &arguments);
     let mut all = house(&ha, "");
     for (name, client) in [("family", "a"), ("kept", "b"), ("last", "c")] {
         all += &secret(name, "secret", &format!("m4rk3d-{name}"));
@@ -163,10 +166,10 @@ fn storms_of_gone_and_conflict_delete_nothing_and_are_no_storm_of_requests_ha_20
     let requests = || fs::read_to_string(&log).unwrap();
     let refused = |status: &str| requests().matches(status).count();
     eventually("both are seen", || refused(" 410 ") > 2 && refused("PATCH 409 ") > 2);
-    // The Lease is what counts the time: it is renewed every two seconds.
+    // The Leases are what counts the time: each of three is renewed every two seconds.
     let renewed = refused("PUT 200 ");
     let before_them = requests().lines().count();
-    eventually("it goes on", || refused("PUT 200 ") >= renewed + 5);
+    eventually("it goes on", || refused("PUT 200 ") >= renewed + 15);
     let meanwhile = requests().lines().count() - before_them;
     assert!(meanwhile < 100, "{meanwhile} requests: {}", requests());
     arrives(&ha, &[("a", "m4rk3d-second"), ("b", "m4rk3d-kept")]);

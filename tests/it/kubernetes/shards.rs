@@ -1,36 +1,85 @@
 //! Several replicas that share Home Assistants between them, by shards with a Lease each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use super::disturbed::Line;
 use super::{
-    LEFT_ALONE, NAMESPACE, charted, cluster, condition, controller, credential, end, house, is_so,
-    objects, secret, try_charted, wait_ready,
+    LEFT_ALONE, NAMESPACE, charted, cluster, condition, controller, controller_by, credential, end,
+    house, is_so, objects, secret, try_charted, wait_ready,
 };
-use crate::real::{Cluster, HomeAssistant, Release};
+use crate::real::{Cluster, HomeAssistant, Release, free_port, send};
 use crate::shell::Running;
 use crate::watch::{arrives, eventually};
 
 const SHARDS: usize = 8;
 
-/// A cluster with the rights that the chart gives for so many shards.
-fn sharded(shards: usize) -> Cluster {
+/// A cluster with the rights that the chart gives for so many shards, and their Leases, as after replicas that have given
+/// all of them back.
+pub(super) fn sharded(shards: usize) -> Cluster {
     let cluster = cluster();
     let made = charted(&["--set", &format!("shards={shards}")]);
     let role = &objects(&made)["\"Role\"/\"appcred\""];
-    cluster.apply(&role.to_string());
+    let lease = |shard| {
+        let annotations = match shard {
+            0 => json!({"appcred.io/shards": shards.to_string()}),
+            _ => json!({}),
+        };
+        let metadata = json!({"name": lease_name(shard), "annotations": annotations});
+        let lease =
+            json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata});
+        format!("---\n{lease}\n")
+    };
+    cluster.apply(&format!("---\n{role}\n{}", (0..shards).map(lease).collect::<String>()));
     cluster
 }
 
-fn replica(cluster: &Cluster, shards: usize) -> Running {
+fn lease_name(shard: usize) -> String {
+    if shard == 0 { "appcred".to_owned() } else { format!("appcred-{shard}") }
+}
+
+pub(super) fn replica(cluster: &Cluster, shards: usize) -> Running {
+    replica_by(&cluster.kubeconfig("appcred"), shards, &[])
+}
+
+fn replica_by(kubeconfig: &Path, shards: usize, arguments: &[&str]) -> Running {
     let shards = shards.to_string();
-    controller(cluster, &["--resync", "1", "--lease-duration", "6", "--shards", &shards])
+    let all = ["--resync", "1", "--lease-duration", "6", "--shards", &shards];
+    controller_by(kubeconfig, &[&all[..], arguments].concat())
+}
+
+/// Whether a replica has so many shards.
+pub(super) fn has_shards(cluster: &Cluster, replica: &Running, expected: usize) -> bool {
+    let holders = holders(cluster);
+    let its_own = holders.iter().find(|(holder, _)| is_called(replica, holder));
+    its_own.is_some_and(|(_, count)| *count == expected)
+}
+
+/// Whether a replica that acts calls itself so.
+fn is_called(replica: &Running, holder: &str) -> bool {
+    let log = replica.stderr();
+    let is_said = |line: &str| line.contains("this replica acts") && line.ends_with(holder);
+    !holder.is_empty() && log.lines().any(is_said)
+}
+
+/// Which of these replicas acts for an object, by its shard: a range of the FNV-1a hashes of uids.
+pub(super) fn acting(cluster: &Cluster, object: &str, replicas: &[Running]) -> usize {
+    let uid = cluster.get(object)["metadata"]["uid"].as_str().unwrap().to_owned();
+    let hash = uid.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let shards = cluster.get("lease")["items"].as_array().unwrap().len();
+    let shard = usize::try_from((u128::from(hash) * shards as u128) >> 64).unwrap();
+    let lease = cluster.get(&format!("lease/{}", lease_name(shard)));
+    let holder = lease["spec"]["holderIdentity"].as_str().unwrap().to_owned();
+    replicas.iter().position(|replica| is_called(replica, &holder)).unwrap()
 }
 
 /// How many shards each replica holds, by its identity.
-fn holders(cluster: &Cluster) -> BTreeMap<String, usize> {
+pub(super) fn holders(cluster: &Cluster) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for lease in cluster.get("lease")["items"].as_array().unwrap() {
         let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
@@ -40,7 +89,7 @@ fn holders(cluster: &Cluster) -> BTreeMap<String, usize> {
 }
 
 #[track_caller]
-fn shared(cluster: &Cluster, expected: &[usize]) {
+pub(super) fn shared(cluster: &Cluster, expected: &[usize]) {
     eventually("each replica has its share", || {
         let mut counts: Vec<usize> = holders(cluster).into_values().collect();
         counts.sort_unstable();
@@ -74,7 +123,9 @@ fn replicas_share_houses_and_each_takes_over_what_another_one_had_ha_2026_11() {
     let cluster = sharded(SHARDS);
     let houses: Vec<_> = (0..3).map(|_| HomeAssistant::start(Release::Ha2026_11)).collect();
     let theirs: Vec<_> = houses.iter().map(by_hand).collect();
-    let mut replicas = vec![replica(&cluster, SHARDS)];
+    let lines: Vec<_> = (0..3).map(|_| Line::to(&cluster)).collect();
+    let begin = |line: &Line| replica_by(&cluster.kubeconfig_at("appcred", &line.url), SHARDS, &[]);
+    let mut replicas = vec![begin(&lines[0])];
     let mut all = secret("family", "secret", "m4rk3d-1");
     for (ha, name) in houses.iter().zip(["barn", "cabin", "lodge"]) {
         all += &named(ha, name);
@@ -85,29 +136,75 @@ fn replicas_share_houses_and_each_takes_over_what_another_one_had_ha_2026_11() {
     assert_eq!(cluster.get("acred/family")["status"]["targets"]["synced"], 3);
     shared(&cluster, &[8]);
 
-    // Four more come, and a secret changes while they are given their share.
-    replicas.extend((0..4).map(|_| replica(&cluster, SHARDS)));
+    // Two more come, and a secret changes while they are given their share.
+    replicas.extend(lines[1..].iter().map(begin));
     cluster.apply(&secret("family", "secret", "m4rk3d-2"));
     all_have(&houses, "m4rk3d-2");
-    shared(&cluster, &[1, 1, 2, 2, 2]);
+    shared(&cluster, &[2, 3, 3]);
 
-    // Three are killed, and the secret changes at once.
-    let stays = replicas.split_off(3);
-    replicas.iter().for_each(|replica| replica.signal(Signal::KILL));
+    // One is cut off from the cluster, and not from the cabin, at which it looks each second by what it knew.
+    let cut_off = acting(&cluster, "hass/cabin", &replicas);
+    lines[cut_off].hold(true);
     cluster.apply(&secret("family", "secret", "m4rk3d-3"));
     all_have(&houses, "m4rk3d-3");
+    let held = || houses.iter().map(HomeAssistant::credentials).collect::<Vec<_>>();
+    let before = held();
     shared(&cluster, &[4, 4]);
+    let cut_off_log = || replicas[cut_off].stderr();
+    eventually("it stops to act", || cut_off_log().contains("this replica no longer acts"));
+    lines[cut_off].hold(false);
+    shared(&cluster, &[2, 3, 3]);
+    assert_eq!(held(), before, "not even what is the same was written again");
 
-    // One ends, and what it gives back is taken at once. One that is deleted goes everywhere, and what is not ours stays.
-    let mut stays = stays.into_iter();
-    let log = end(stays.next().unwrap());
-    assert!(log.contains("4 Leases are given back"), "{log}");
-    shared(&cluster, &[8]);
+    let replicas = rolled_out(&cluster, replicas, &houses);
     cluster.kubectl(["delete", "acred/family", "--timeout=60s"]);
     for (ha, theirs) in houses.iter().zip(&theirs) {
         assert_eq!(ha.credentials(), std::slice::from_ref(theirs));
     }
-    end(stays.next().unwrap());
+    replicas.into_iter().for_each(|replica| drop(end(replica)));
+}
+
+/// Does what a Deployment does for a new version, where it says nothing of that: one more replica than there should be at
+/// most, and none fewer that are ready. A secret changes at each step, and each house has each credential once all the time.
+fn rolled_out(cluster: &Cluster, old: Vec<Running>, houses: &[HomeAssistant]) -> Vec<Running> {
+    let (mut new, mut ended) = (Vec::new(), Vec::new());
+    // One that replaces another one is there for a moment beside it.
+    let secrets = |ha: &HomeAssistant| {
+        let all = ha.credentials();
+        let ours = all.iter().filter(|of| of["client_id"] == "a");
+        let secrets: Vec<_> = ours.map(|of| of["client_secret"].to_string()).collect();
+        let different: BTreeSet<_> = secrets.iter().cloned().collect();
+        assert_eq!(different.len(), secrets.len(), "{all:?}");
+        different
+    };
+    for (number, one) in old.into_iter().enumerate() {
+        let port = free_port();
+        let listen = format!("--listen=127.0.0.1:{port}");
+        new.push(replica_by(&cluster.kubeconfig("appcred"), SHARDS, &[listen.as_str()]));
+        let secret_now = format!("m4rk3d-rolled-{number}");
+        cluster.apply(&secret("family", "secret", &secret_now));
+        // That of the Deployment.
+        let ready = format!("http://127.0.0.1:{port}/readyz");
+        let is_ready = || send("GET", &ready, &[], None).is_ok_and(|answer| answer.status == 200);
+        eventually("it is ready", || {
+            houses.iter().for_each(|ha| drop(secrets(ha)));
+            is_ready()
+        });
+        // Its end is not waited for: one that ends counts no more.
+        one.signal(Signal::TERM);
+        ended.push(one);
+        eventually("all have the secret of now", || {
+            houses.iter().all(|ha| secrets(ha) == [json!(secret_now).to_string()].into())
+        });
+    }
+    for one in ended {
+        let ran = one.finish();
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+        // So nobody waits until a Lease is over.
+        assert!(ran.stderr.contains("given back"), "{}", ran.stderr);
+    }
+    shared(cluster, &[2, 3, 3]);
+    new
 }
 
 #[test]

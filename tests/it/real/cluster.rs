@@ -101,7 +101,8 @@ impl Cluster {
     /// The same for one that reaches the API server at another address.
     pub(crate) fn kubeconfig_at(&self, user: &str, url: &str) -> PathBuf {
         let text = fs::read_to_string(self.kubeconfig(user)).unwrap();
-        let file = self.folder.path().join(format!("{user}_elsewhere.kubeconfig"));
+        let place: String = url.chars().filter(char::is_ascii_alphanumeric).collect();
+        let file = self.folder.path().join(format!("{user}_{place}.kubeconfig"));
         fs::write(&file, text.replace(&self.url(), url)).unwrap();
         file
     }
