@@ -100,9 +100,9 @@ pub(super) fn entry(loaded: &Loaded, name: &str) -> anyhow::Result<Arc<Entry>> {
     }
 }
 
-/// Changes the manifests that entries are in, in a project that was locked before it was read: `change` gets the text of one and the line and column at which the
-/// entry begins. Nothing is written where one of the changes cannot be made, or what comes out is not as it
-/// should be.
+/// Changes the manifests that entries are in, in a project that was locked before it was read: `change` gets the
+/// text of one and the line and column at which the entry begins. Nothing is written where one of the changes cannot
+/// be made, or what comes out is not as it should be.
 ///
 /// # Errors
 /// Where that is so.

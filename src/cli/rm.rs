@@ -1,5 +1,7 @@
 //! `rm`
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -91,31 +93,53 @@ pub(super) async fn run(
 
 /// Says which comments are above no entry of theirs any more: what they are about is known to who wrote them.
 fn say_comments(entries: &[Arc<Entry>]) {
-    let line_count = |text: &str| text.lines().count();
-    for entry in entries {
-        let (file, line) = (&entry.key.spot.file, entry.place.line as usize);
-        let text = file.text();
-        let above = text.lines().take(line.saturating_sub(1)).collect::<Vec<_>>();
-        let comments = above.iter().rev().take_while(|line| line.trim_start().starts_with('#'));
-        let count = comments.count();
-        if count == 0 {
-            continue;
-        }
-        // What was removed further up is gone as well.
-        let removed = entries.iter().filter(|other| {
-            Arc::ptr_eq(&other.key.spot.file, file) && (other.place.line as usize) < line
-        });
-        let gone = removed.filter_map(|other| {
-            let rest = remove_entry(text, (other.place.line, other.place.column)).ok()?;
-            Some(line_count(text).saturating_sub(line_count(&rest)))
-        });
-        let first = line.saturating_sub(count + gone.sum::<usize>());
+    let commented: Vec<_> = entries.iter().map(|entry| (entry, comments_above(entry))).collect();
+    if commented.iter().all(|(_, count)| *count == 0) {
+        return;
+    }
+    let gone = gone_above(entries);
+    for (entry, count) in commented.into_iter().filter(|(_, count)| *count > 0) {
+        let at @ (path, line, _) = beginning(entry);
+        let first = (line as usize).saturating_sub(count + gone[&at]);
         console::message(format_args!(
-            "The comment above `{}` is left ({}:{first}): remove it where it was about that entry.",
+            "The comment above `{}` is left ({}:{first}): remove it if it was about that entry.",
             entry.key.value,
-            file.path().visible()
+            path.visible()
         ));
     }
+}
+
+/// The lines of the comment above an entry.
+fn comments_above(entry: &Entry) -> usize {
+    let above = (entry.place.line as usize).saturating_sub(1);
+    let above: Vec<&str> = entry.key.spot.file.text().lines().take(above).collect();
+    above.iter().rev().take_while(|line| line.trim_start().starts_with('#')).count()
+}
+
+/// Where an entry begins: its file, line and column.
+type Beginning<'e> = (&'e Path, u32, u32);
+
+fn beginning(entry: &Entry) -> Beginning<'_> {
+    (entry.key.spot.file.path(), entry.place.line, entry.place.column)
+}
+
+/// How many lines above each entry are gone with others of its file.
+fn gone_above(entries: &[Arc<Entry>]) -> BTreeMap<Beginning<'_>, usize> {
+    let line_count = |text: &str| text.lines().count();
+    let in_order: BTreeMap<_, _> = entries.iter().map(|entry| (beginning(entry), entry)).collect();
+    let (mut file, mut gone) = (None, 0);
+    let above = in_order.into_iter().map(|(at @ (path, line, column), entry)| {
+        if file.replace(path) != Some(path) {
+            gone = 0;
+        }
+        let above = gone;
+        let text = entry.key.spot.file.text();
+        if let Ok(rest) = remove_entry(text, (line, column)) {
+            gone += line_count(text).saturating_sub(line_count(&rest));
+        }
+        (at, above)
+    });
+    above.collect()
 }
 
 fn what_becomes_of(entries: &[Arc<Entry>], policy: &Policy, are_last: bool) -> String {

@@ -119,7 +119,9 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     // Whoever asks for a round asks for a fetch first.
     let hang_up = if global.fetched.is_some() { Arc::default() } else { Arc::clone(&reload) };
     let over = service::listen(stop.clone(), Arc::clone(&hang_up))?;
-    early.inspect(|early| early.end());
+    if let Some(early) = early {
+        early.end();
+    }
     let statuses = StatusStore::new(environment::now);
     // All end when the watcher is to stop.
     let mut tasks = JoinSet::new();

@@ -85,7 +85,7 @@ impl GitError {
         match self {
             Self::NotRun(_) => "install git",
             Self::TooSlow { .. } | Self::TooMuch { .. } => {
-                "run `git status` in the project's folder to see what it waits for or prints: a disk of the network that does not answer, or a program by the name of `git` that is another one"
+                "run `git status` in the project's folder to see what it waits for or prints: the disk may be a network drive that does not answer, or `git` another program of that name"
             }
             Self::Shallow => "fetch the rest with `git fetch --unshallow`; in CI, `fetch-depth: 0`",
             Self::Incomplete => {

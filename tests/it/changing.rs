@@ -613,7 +613,7 @@ fn rm_names_the_comment_that_it_leaves() {
         "application_credentials:\n  - {domain: twitch, key: t, client_id: t1, client_secret: AGE}\n  # Ann's,\n  # until May\n  - {domain: spotify, key: s, client_id: s1, client_secret: AGE}\n  - {domain: netatmo, key: n, client_id: n1, client_secret: AGE}\n",
     );
     let ran = house.appcred("rm t s").run();
-    let said = "The comment above `s` is left (credentials.yaml:2): remove it where it was about that entry.\n";
+    let said = "The comment above `s` is left (credentials.yaml:2): remove it if it was about that entry.\n";
     assert!(ran.stderr.contains(said), "{}", ran.stderr);
     assert!(!ran.stderr.contains("above `t`"), "{}", ran.stderr);
     let text = std::fs::read_to_string(house.project.join("credentials.yaml")).unwrap();

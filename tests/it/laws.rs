@@ -1196,10 +1196,8 @@ fn a_secret_that_does_not_work_leaves_the_old_one_in_force() {
     assert!(matches!(told.steps[0].action, Action::Replace { .. }));
 }
 
-/// A rotation was not finished since the account did not run, and is taken back: what is in force goes though the
-/// account does not run with it.
-#[test]
-fn a_rotation_that_is_taken_back_leaves_the_first_secret_in_force() {
+/// A run was cut off between the new secret and the end of the first one, which a linked account used.
+fn rotated_by_half() -> Shelf {
     let mut shelf = Shelf::new(Vec::new(), Vec::new());
     for secret in ["first", "second"] {
         let mut made = Shelf::new(Vec::new(), Vec::new());
@@ -1208,6 +1206,14 @@ fn a_rotation_that_is_taken_back_leaves_the_first_secret_in_force() {
         shelf.credentials.push(Credential { id, ..made.credentials.remove(0) });
     }
     shelf.link(&Domain::new("spotify"), "appcred:house:k1");
+    shelf
+}
+
+/// A rotation was not finished since the account did not run, and is taken back: what is in force goes though the
+/// account does not run with it.
+#[test]
+fn a_rotation_that_is_taken_back_leaves_the_first_secret_in_force() {
+    let mut shelf = rotated_by_half();
     shelf.config_entries[0].state = EntryState::SetupRetry;
     shelf.wrong = Some("second");
     let outcomes = run(&mut shelf, &only("one", "first"), &Policy::default());
@@ -1219,14 +1225,7 @@ fn a_rotation_that_is_taken_back_leaves_the_first_secret_in_force() {
 /// A run was cut off after it had created the new secret, and the account did not run then.
 #[test]
 fn the_old_secret_stays_until_an_account_is_seen_to_run_with_the_new_one() {
-    let mut shelf = Shelf::new(Vec::new(), Vec::new());
-    for secret in ["first", "second"] {
-        let mut made = Shelf::new(Vec::new(), Vec::new());
-        run(&mut made, &only("one", secret), &Policy::default());
-        let id = shelf.next_id(&Domain::new("spotify"), &ClientId::new("one"));
-        shelf.credentials.push(Credential { id, ..made.credentials.remove(0) });
-    }
-    shelf.link(&Domain::new("spotify"), "appcred:house:k1");
+    let mut shelf = rotated_by_half();
     shelf.is_slow = true;
     for state in [EntryState::SetupRetry, EntryState::SetupInProgress] {
         shelf.config_entries[0].state = state;

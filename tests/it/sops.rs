@@ -470,7 +470,7 @@ fn sops_changes_are_refused_and_named() {
         (
             "a version that is none",
             text.replace("    version: ", "    version: x"),
-            "its `sops` part has a `version` that is none of SOPS",
+            "its `sops` part has a `version` that SOPS refuses",
         ),
         (
             "another rule",

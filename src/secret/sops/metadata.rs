@@ -18,7 +18,7 @@ impl<'d> Said<'d> {
         match metadata.version.of(tree.text) {
             "" => return Err(SopsProblem::Metadata("names no version")),
             version if !is_version(version) => {
-                return Err(SopsProblem::Metadata("has a `version` that is none of SOPS"));
+                return Err(SopsProblem::Metadata("has a `version` that SOPS refuses"));
             }
             _ => {}
         }
