@@ -221,12 +221,13 @@ fn give_out<C: Connect>(
     cause: &Cause,
 ) {
     let Reading { specs, rollout, manifests, .. } = read.reading;
+    let mut before = manifests.clone();
+    statuses.edit(|status| before = std::mem::replace(&mut status.manifests, manifests.clone()));
     problem_log.log(&manifests);
-    log_selection(&statuses.subscribe().borrow().manifests, &manifests);
+    log_selection(&before, &manifests);
     if *cause == Cause::Reload {
         tracing::info!("read again: {}", counted(manifests.entries, "entry"));
     }
-    statuses.edit(|status| status.manifests = manifests);
     if let Some(specs) = specs {
         tasks.distribute(specs, rollout, |name| match cause {
             Cause::Change => false,

@@ -108,12 +108,30 @@ impl RoundLog {
         }
     }
 
-    /// Logs how a step ended; answers whether that is news.
-    pub(super) fn outcome(
-        &mut self,
-        step: &Step,
-        StepOutcome { outcome, linked, .. }: &StepOutcome,
-    ) -> bool {
+    /// Whether it is news that a step has ended so.
+    pub(super) fn is_news(&mut self, step: &Step, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Done => {
+                identity(&step.action).map(|identity| self.failing.remove(&identity));
+                true
+            }
+            Outcome::Waits(_) => true,
+            // It follows from what failed before it, which was logged.
+            Outcome::NotBegun(_) if step.action.is_set_up() => false,
+            Outcome::Unfinished(why)
+            | Outcome::Failed(why)
+            | Outcome::Denied(why)
+            | Outcome::NotBegun(why) => {
+                let Some(identity) = identity(&step.action) else { return true };
+                // Its end is logged, whatever was logged before.
+                self.last.clear();
+                self.failing.insert(identity, why.clone()).as_ref() != Some(why)
+            }
+        }
+    }
+
+    /// Logs how a step ended.
+    pub(super) fn outcome(&self, step: &Step, StepOutcome { outcome, linked, .. }: &StepOutcome) {
         let what = step.action.summary();
         let linked = linked.as_ref().map(|of| format!(" (\"{}\", {})", of.title, of.id));
         let linked = linked.unwrap_or_default();
@@ -124,34 +142,17 @@ impl RoundLog {
                     _ => "done",
                 };
                 tracing::info!(target = %self.target, "{what}: {done}{linked}");
-                identity(&step.action).map(|identity| self.failing.remove(&identity));
-                true
             }
             Outcome::Waits(step) => {
                 tracing::info!(target = %self.target, "{what}: {}", step.awaits());
-                true
-            }
-            // It follows from what failed before it, which was logged.
-            Outcome::NotBegun(why) if step.action.is_set_up() => {
-                tracing::debug!(target = %self.target, "{what}: {why}");
-                false
             }
             Outcome::Unfinished(why)
             | Outcome::Failed(why)
             | Outcome::Denied(why)
-            | Outcome::NotBegun(why) => {
-                let Some(identity) = identity(&step.action) else {
-                    tracing::warn!(target = %self.target, "{what}: {why}");
-                    return true;
-                };
-                let is_news = self.failing.insert(identity, why.clone()).as_ref() != Some(why);
-                if is_news {
-                    tracing::error!(target = %self.target, "{what}: {why}");
-                }
-                // Its end is logged, whatever was logged before.
-                self.last.clear();
-                is_news
-            }
+            | Outcome::NotBegun(why) => match identity(&step.action) {
+                Some(_) => tracing::error!(target = %self.target, "{what}: {why}"),
+                None => tracing::warn!(target = %self.target, "{what}: {why}"),
+            },
         }
     }
 
@@ -313,7 +314,10 @@ pub(super) mod tests {
             logged(|| {
                 log.found(&[], &[], plan, &Selection::default());
                 for step in &plan.steps {
-                    log.outcome(step, &StepOutcome::new(step.id, Outcome::Failed("no".to_owned())));
+                    let failed = Outcome::Failed("no".to_owned());
+                    if log.is_news(step, &failed) {
+                        log.outcome(step, &StepOutcome::new(step.id, failed));
+                    }
                 }
             })
         };
@@ -335,8 +339,7 @@ pub(super) mod tests {
         let action = Action::SetUp { wanted, name: None, account: None, open: None };
         let step = Step::new(StepId(1), action);
         let outcome = Outcome::NotBegun("its credential is not there".to_owned());
-        let outcome = StepOutcome::new(step.id, outcome);
-        assert_eq!(logged(|| assert!(!log.outcome(&step, &outcome))), [""; 0]);
+        assert!(!log.is_news(&step, &outcome));
     }
 
     #[test]

@@ -113,35 +113,40 @@ impl<F: FetchSource> SourceTask<F> {
     }
 
     fn record(&self, status: &mut SourceStatus, fetched: Result<NewestCommit, String>) {
-        let (url, reference, noun) = (&status.url, named(&status.reference), self.noun);
+        let before = status.clone();
+        let mut rewritten = None;
         match fetched {
-            Ok(NewestCommit { id, rewritten_from }) => {
-                if let Some(before) = rewritten_from {
-                    tracing::warn!(
-                        "{reference} of {url} was rewritten: the 64 commits up to {} do not have commit {}, which was used before",
-                        short(&id),
-                        short(&before)
-                    );
-                }
-                if status.error.is_some() {
-                    tracing::info!("{url} can be fetched again");
-                }
-                if status.commit != id {
-                    tracing::info!("{noun} {} of {reference} of {url} was fetched", short(&id));
-                }
-                status.commit = id;
+            Ok(newest) => {
+                status.commit = newest.id;
                 status.fetched_at = Some(self.statuses.now());
                 status.error = None;
+                rewritten = newest.rewritten_from;
             }
-            Err(why) => {
-                if status.error.as_ref() != Some(&why) {
-                    let commit = short(&status.commit);
-                    tracing::error!("cannot fetch {url}: {why}; {noun} {commit} stays in force");
-                }
-                status.error = Some(why);
-            }
+            Err(why) => status.error = Some(why),
         }
         self.statuses.edit(|all| all.source = Some(status.clone()));
+        self.log(&before, status, rewritten.as_deref());
+    }
+
+    fn log(&self, before: &SourceStatus, now: &SourceStatus, rewritten_from: Option<&str>) {
+        let (url, reference, noun) = (&now.url, named(&now.reference), self.noun);
+        let commit = short(&now.commit);
+        if let Some(rewritten) = rewritten_from {
+            tracing::warn!(
+                "{reference} of {url} was rewritten: the 64 commits up to {commit} do not have commit {}, which was used before",
+                short(rewritten)
+            );
+        }
+        match &now.error {
+            Some(why) if before.error.as_ref() != Some(why) => {
+                tracing::error!("cannot fetch {url}: {why}; {noun} {commit} stays in force");
+            }
+            None if before.error.is_some() => tracing::info!("{url} can be fetched again"),
+            _ => {}
+        }
+        if before.commit != now.commit {
+            tracing::info!("{noun} {commit} of {reference} of {url} was fetched");
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Where the watcher records how everything is.
+//! Where the watcher records how everything is. That is done before it is logged: who reads a line of the log
+//! finds the same in the status.
 
 use std::mem::discriminant;
 use std::sync::Arc;

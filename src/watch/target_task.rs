@@ -76,7 +76,6 @@ impl<C: Connect> TargetTask<C> {
             let error = RoundError::Crashed;
             self.run_ids.set(&self.name, None);
             let pause = schedule.failed(ErrorKind::Internal, Instant::now(), fastrand::f64());
-            tracing::error!(target = %self.name, "{error}");
             let revisions = inbox.specs.borrow().revisions.clone();
             self.statuses.round_ended(
                 &self.name,
@@ -85,6 +84,7 @@ impl<C: Connect> TargetTask<C> {
                 Duration::ZERO,
                 pause.next,
             );
+            tracing::error!(target = %self.name, "{error}");
             let pause = sleep(pause.next.unwrap_or_default());
             tokio::select! {
                 () = pause => {}
@@ -194,8 +194,8 @@ impl<C: Connect> TargetTask<C> {
         let (pause, drops) = schedule.disconnected(lived, fastrand::f64());
         if drops > 1 {
             let error = RoundError::Disconnected(drops);
-            reconciler.log.failed(&error, pause.next);
             self.statuses.not_watched(&self.name, &error.to_string(), pause.next);
+            reconciler.log.failed(&error, pause.next);
         }
         pause
     }

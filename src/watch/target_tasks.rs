@@ -104,20 +104,22 @@ impl<C: Connect> TargetTasks<C> {
         }
         for (name, spec) in suspended {
             self.statuses.begin(&name, &spec.endpoint.address(), (spec.mode, &spec.labels));
-            if self.statuses.of(&name).is_none_or(|target| target.link != Link::Suspended) {
+            let was = self.statuses.of(&name).map(|target| target.link);
+            self.statuses.suspended(&name, &spec);
+            if was != Some(Link::Suspended) {
                 tracing::info!(target = %name, "suspended: nothing is done there");
             }
-            self.statuses.suspended(&name, &spec);
         }
         for (name, (spec, other)) in twice {
             self.statuses.begin(&name, &spec.endpoint.address(), (spec.mode, &spec.labels));
             let why = RoundError::SameTarget(other).to_string();
-            if self.statuses.of(&name).and_then(|target| target.error).as_ref() != Some(&why) {
-                tracing::error!(target = %name, "{why}");
-            }
+            let was = self.statuses.of(&name).and_then(|target| target.error);
             self.statuses.not_connected(&name, &spec, None);
             self.statuses.not_watched(&name, &why, None);
             self.statuses.target(&name, |target| target.revisions = spec.revisions.clone());
+            if was.as_ref() != Some(&why) {
+                tracing::error!(target = %name, "{why}");
+            }
         }
         let specs = specs.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect();
         self.waves.give_out(rollout, &specs);

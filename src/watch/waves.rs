@@ -166,6 +166,7 @@ impl Waves {
         if before == status {
             return;
         }
+        self.statuses.edit(|of| of.rollout.clone_from(&status));
         if kind(before.as_ref()) != kind(status.as_ref()) {
             match &status {
                 Some(now) if now.undone.why.is_stop() => tracing::error!("{now}"),
@@ -174,7 +175,6 @@ impl Waves {
                 None => {}
             }
         }
-        self.statuses.edit(|of| of.rollout = status);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::callback::Delivery;
 use crate::lock::HeldLock;
 use crate::model::{Observed, TargetName};
 use crate::plan::{Plan, Step, StepId, plan};
-use crate::reconcile::{CarriedOut, Outcome, PlanTarget as _, StepOutcome, Verdicts, carry_out};
+use crate::reconcile::{CarriedOut, Outcome, PlanTarget as _, Verdicts, carry_out};
 use crate::status::{self, Mode};
 use crate::target::Stop;
 
@@ -230,10 +230,7 @@ impl<C: Connect> TargetReconciler<C> {
         let waits: BTreeSet<&String> = differences.iter().map(|of| &of.what).collect();
         let repaired: Vec<String> =
             drift.iter().filter(|what| !waits.contains(what)).cloned().collect();
-        self.log.unread(&observed.unread_accounts);
         let problems = status::unknown_integrations(&self.name, plan, &spec.domains);
-        self.log.problems(&problems);
-        self.log.found(&differences, &repaired, plan, &spec.policy.selection);
         let mut entries = spec.dated(status::entries(&spec.desired, plan, &spec.policy));
         entries.iter_mut().for_each(|entry| self.set_ups.write(entry));
         let undecided = status::undecided(plan, |key| status::place_of(&entries, key));
@@ -246,13 +243,16 @@ impl<C: Connect> TargetReconciler<C> {
             target.entries = entries;
             target.held = Some(status::held(plan, &spec.desired.owner));
             target.linked = status::linked(plan);
-            target.differences = differences;
+            target.differences.clone_from(&differences);
             target.undecided = undecided;
-            target.problems = problems;
+            target.problems.clone_from(&problems);
             target.forgotten = status::forgotten(plan);
             target.foreign = plan.foreign();
             target.of_other_owners = plan.of_other_owners();
         });
+        self.log.unread(&observed.unread_accounts);
+        self.log.problems(&problems);
+        self.log.found(&differences, &repaired, plan, &spec.policy.selection);
         self.log.limits(&self.statuses.subscribe().borrow(), &spec.desired);
         if let Some(snapshots) = &self.snapshots {
             snapshots.put(&self.name, spec, observed, plan);
@@ -271,7 +271,7 @@ impl<C: Connect> TargetReconciler<C> {
         let CarriedOut { outcomes, refused, unchecked } =
             carry_out(of, target, &mut self.verdicts, &self.stop, &mut |_, _| {}).await;
         self.log.unchecked(&unchecked);
-        let mut undone = Vec::new();
+        let (mut undone, mut news) = (Vec::new(), Vec::new());
         let mut is_changed = false;
         let steps: BTreeMap<StepId, &Step> =
             plan.steps.iter().map(|step| (step.id, step)).collect();
@@ -282,7 +282,12 @@ impl<C: Connect> TargetReconciler<C> {
             {
                 self.set_ups.refused(id, why);
             }
-            is_changed |= self.record_outcome(step, done, spec, &mut undone);
+            if !matches!(done.outcome, Outcome::Waits(_)) || begins(step) {
+                let is_news = self.log.is_news(step, &done.outcome);
+                self.statuses.step_ended(&self.name, step, &done.outcome, is_news);
+                news.extend(is_news.then_some((step, done)));
+            }
+            is_changed |= self.settle_outcome(step, &done.outcome, spec, &mut undone);
         }
         if is_changed {
             self.changed = Some(Instant::now());
@@ -291,6 +296,7 @@ impl<C: Connect> TargetReconciler<C> {
         self.statuses.target(&self.name, |target| {
             target.entries.iter_mut().for_each(|entry| set_ups.write(entry));
         });
+        news.into_iter().for_each(|(step, done)| self.log.outcome(step, done));
         let is_denied = outcomes.iter().any(|done| matches!(done.outcome, Outcome::Denied(_)));
         match undone.is_empty() {
             true => Ok(is_changed),
@@ -299,20 +305,14 @@ impl<C: Connect> TargetReconciler<C> {
         }
     }
 
-    /// Records the outcome of one step; answers whether it changed anything.
-    fn record_outcome(
+    /// Keeps what the outcome of one step means for later rounds; answers whether it changed anything.
+    fn settle_outcome(
         &mut self,
         step: &Step,
-        done: &StepOutcome,
+        outcome: &Outcome,
         spec: &TargetSpec,
         undone: &mut Vec<String>,
     ) -> bool {
-        let outcome = &done.outcome;
-        let is_waiting = matches!(outcome, Outcome::Waits(_));
-        if !is_waiting || begins(step) {
-            let is_news = self.log.outcome(step, done);
-            self.statuses.step_ended(&self.name, step, outcome, is_news);
-        }
         let id = step.action.set_up_id();
         match outcome {
             Outcome::Done => {

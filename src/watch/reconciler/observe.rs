@@ -82,9 +82,9 @@ impl<C: Connect> TargetReconciler<C> {
         let since = Instant::now();
         self.run_ids.forget(&self.name);
         self.connection = Some(LiveConnection { target, spec: Arc::clone(spec), since });
-        self.log.connected(observed.version.as_deref());
         let link = Link::Up { version: observed.version.clone(), since: self.statuses.now() };
         self.statuses.target(&self.name, |target| target.link = link);
+        self.log.connected(observed.version.as_deref());
         Ok(observed)
     }
 }
