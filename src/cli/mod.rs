@@ -79,7 +79,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -328,8 +328,7 @@ fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitSta
     // A core dump would hold tokens and secrets. What is started to fetch a repository inherits it.
     process_limits::refuse_core_dumps().context("cannot turn off core dumps")?;
     process_limits::raise_open_files()?;
-    process_limits::check_threads()?;
-    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    let runtime = process_limits::runtime(cli.verb.is_daemon())?;
     // `init` creates it.
     if !matches!(cli.verb, VerbArgs::Init(_))
         && let Some(stopped) = find_project(&mut cli, &runtime)?

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use anyhow::{Context, bail};
+use tokio::runtime::{Builder, Runtime};
 
 /// Makes sure that there may be as many open files as any verb needs: libraries panic where they cannot
 /// open theirs.
@@ -21,12 +22,25 @@ pub(super) fn raise_open_files() -> anyhow::Result<()> {
         .context("cannot raise the number of files that may be open at once")
 }
 
-/// Makes sure that this process may have as many threads as each verb needs: libraries panic where they cannot start
-/// theirs.
-pub(super) fn check_threads() -> anyhow::Result<()> {
-    /// Beside one for each core: for what waits for files, signals and programs.
-    const MORE: usize = 4;
-    let count = std::thread::available_parallelism().map_or(1, usize::from) + MORE;
+/// The threads of a runtime. One is enough for a verb that ends: it waits for one thing at a time, and what
+/// computes starts its own. That this process may have them is made sure of: libraries panic where they cannot start theirs.
+pub(super) fn runtime(is_daemon: bool) -> anyhow::Result<Runtime> {
+    /// What reads files, and what waits for an answer that is typed.
+    const FOR_WHAT_BLOCKS: usize = 2;
+    /// Also for what waits for changes of files and for programs.
+    const MORE_OF_A_DAEMON: usize = 2;
+    let (mut builder, count) = match is_daemon {
+        false => (Builder::new_current_thread(), FOR_WHAT_BLOCKS),
+        true => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            (Builder::new_multi_thread(), cores + FOR_WHAT_BLOCKS + MORE_OF_A_DAEMON)
+        }
+    };
+    check_threads(count)?;
+    Ok(builder.enable_all().build()?)
+}
+
+fn check_threads(count: usize) -> anyhow::Result<()> {
     let gate = Mutex::new(());
     // All of them are there at once.
     std::thread::scope(|scope| {

@@ -220,19 +220,19 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>, mode: u32) -> Result<(), No
         return stream(path, content).map_err(failed);
     }
     let real = real_path(path).map_err(failed)?;
-    let new = match old {
-        Some(old) => beside(&real, &old, old.mode(), content)?,
-        None => {
-            let new = new_file(&real, mode)?;
-            fill(&new, content).map_err(failed)?;
-            new
-        }
-    };
-    new.persist(&real).map_err(|error| failed(error.error))?;
+    if let Some(old) = old {
+        let new = beside(&real, &old, old.mode(), content)?;
+        copy_attributes(&real, new.as_file()).map_err(failed)?;
+        take_place(new.into_temp_path(), &real).map_err(failed)?;
+    } else {
+        let new = new_file(&real, mode)?;
+        fill(&new, content).map_err(failed)?;
+        new.persist(&real).map_err(|error| failed(error.error))?;
+    }
     sync_folder(&real).map_err(failed)
 }
 
-/// Writes a file that its owner alone can read: who owns it now, or else who owns the folder.
+/// Writes a file that its owner alone can read: who owns it now, or else who owns the folder. No ACL lets others read it.
 ///
 /// # Errors
 /// Where it cannot be written, or not so that it belongs to that owner.
@@ -452,13 +452,18 @@ mod tests {
         };
         let kept: Vec<_> = given.into_iter().filter(has).collect();
         let mode = fs::metadata(&file).unwrap().mode();
+        let are_kept = || {
+            for (name, value) in &kept {
+                let mut buffer = [0; 256];
+                let length = getxattr(&file, *name, &mut buffer[..]).unwrap();
+                assert_eq!(&buffer[..length], *value, "{name}");
+            }
+            assert_eq!(fs::metadata(&file).unwrap().mode(), mode);
+        };
         replace(&file, "old", "new").unwrap();
-        for (name, value) in kept {
-            let mut buffer = [0; 256];
-            let length = getxattr(&file, name, &mut buffer[..]).unwrap();
-            assert_eq!(&buffer[..length], value, "{name}");
-        }
-        assert_eq!(fs::metadata(&file).unwrap().mode(), mode);
+        are_kept();
+        write(&file, "newer", 0o644).unwrap();
+        are_kept();
     }
 
     #[test]

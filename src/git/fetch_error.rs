@@ -5,7 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use super::checkout::{MOST_FILES, MOST_MEGABYTES};
-use super::limited::NotEnded;
+use super::limited::{NotEnded, NotRun};
 
 use crate::files::NotLocked;
 use crate::model::Visible;
@@ -85,9 +85,9 @@ impl Hash {
 /// Why the newest commit is not used.
 #[derive(Debug, Error)]
 pub enum FetchError {
-    /// There is no program `git`, or it cannot be started.
-    #[error("cannot run git: {0}")]
-    NotRun(io::Error),
+    /// There is no program `git`, or none that it needs.
+    #[error(transparent)]
+    NotRun(NotRun),
     /// The server does not answer, or not soon enough.
     #[error("the server did not answer within {0} seconds")]
     TooSlow(u64),
@@ -207,7 +207,7 @@ impl FetchError {
     /// What to do about it.
     pub fn help(&self) -> &'static str {
         match self {
-            Self::NotRun(_) => "install git",
+            Self::NotRun(why) => why.help(),
             Self::TooSlow(_) => {
                 "see whether the server can be reached, or allow more by --git-timeout"
             }

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use regex::bytes::Regex;
 
 use super::blobs::each_text;
@@ -13,7 +12,7 @@ use super::command::{answer, git};
 use super::old_version::{OldContent, OldVersion};
 use super::versions::{Version, with_text};
 use super::{GitError, OtherProjects, names, root};
-use crate::files;
+use crate::{cores, files};
 
 /// A larger file is not searched for an identity: a repository may hold databases.
 const LARGEST_WITH_IDENTITY: u64 = 1024 * 1024;
@@ -33,7 +32,8 @@ pub fn identities(folder: &Path, others: &OtherProjects) -> Result<Vec<PathBuf>,
     let own = names(&listed).filter(|file| !others.have(Path::new(file)));
     let files = own.map(|file| root.join(file));
     let files: Vec<PathBuf> = files.collect();
-    Ok(files.into_par_iter().filter(|file| holds_identity(file)).collect())
+    let found = cores::map(&files, |file| holds_identity(file));
+    Ok(files.into_iter().zip(found).filter_map(|(file, found)| found.then_some(file)).collect())
 }
 
 /// Whether a text holds an identity of age.

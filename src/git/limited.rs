@@ -1,6 +1,7 @@
 //! Runs Git: it is ended, with all that it has started, when its time is over or nobody waits for it any more. No
 //! other file of this room starts a program.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -49,11 +50,34 @@ impl Patience<'_> {
     }
 }
 
+/// A program that cannot be started.
+#[derive(Debug, Error)]
+#[error("cannot run {program}: {why}")]
+pub struct NotRun {
+    program: String,
+    why: io::Error,
+}
+
+impl NotRun {
+    fn new(program: &OsStr, why: io::Error) -> Self {
+        Self { program: program.to_string_lossy().into_owned(), why }
+    }
+
+    /// What to do about it.
+    pub(super) fn help(&self) -> &'static str {
+        if self.program == "gpg" {
+            "install GnuPG, or name keys of SSH by --git-allowed-signers"
+        } else {
+            "install git"
+        }
+    }
+}
+
 /// Why a program has not come to its end.
 #[derive(Debug, Error)]
 pub(super) enum NotEnded {
-    #[error("cannot run git: {0}")]
-    NotRun(io::Error),
+    #[error(transparent)]
+    NotRun(NotRun),
     #[error("git did not end within {0} seconds")]
     TooSlow(u64),
     #[error("interrupted")]
@@ -62,7 +86,7 @@ pub(super) enum NotEnded {
 
 impl From<io::Error> for NotEnded {
     fn from(why: io::Error) -> Self {
-        why.downcast().unwrap_or_else(Self::NotRun)
+        why.downcast().unwrap_or_else(|why| Self::NotRun(NotRun::new("git".as_ref(), why)))
     }
 }
 
@@ -99,6 +123,7 @@ pub(super) struct RunningGit<'p> {
     ended: Receiver<io::Result<(ExitStatus, Vec<u8>)>>,
     has_ended: bool,
     patience: Patience<'p>,
+    program: OsString,
 }
 
 impl<'p> RunningGit<'p> {
@@ -112,16 +137,22 @@ impl<'p> RunningGit<'p> {
         patience: Patience<'p>,
     ) -> Result<Self, NotEnded> {
         // It and what it starts are one group, so that ssh does not outlive it.
+        let program = command.get_program();
+        let not_run = |why| NotEnded::NotRun(NotRun::new(program, why));
         let mut command = guarded(command, input, patience.is_of_server);
         #[expect(clippy::disallowed_methods, reason = "this file has the limits")]
-        let mut child = command.process_group(0).spawn().map_err(NotEnded::NotRun)?;
+        let mut child = command.process_group(0).spawn().map_err(not_run)?;
         let (group, stdout, stderr) =
             (Pid::from_child(&child), child.stdout.take(), child.stderr.take());
         let (sender, ended) = mpsc::channel();
         let guard = child.stdin.take();
+        let program = program.to_owned();
+        let running =
+            Self { group, _guard: guard, stdout, ended, has_ended: false, patience, program };
         // Nobody waits for the end of what was given up.
-        thread::spawn(move || drop(sender.send(end_of(child, stderr))));
-        Ok(Self { group, _guard: guard, stdout, ended, has_ended: false, patience })
+        let waiting = move || drop(sender.send(end_of(child, stderr)));
+        thread::Builder::new().spawn(waiting).map_err(not_run)?;
+        Ok(running)
     }
 
     /// Waits for its end, once its output was read.
@@ -135,7 +166,8 @@ impl<'p> RunningGit<'p> {
                     self.has_ended = true;
                     let (status, stderr) = ended?;
                     if status.code() == Some(NO_PROGRAM) {
-                        return Err(NotEnded::NotRun(io::ErrorKind::NotFound.into()));
+                        let missing = io::ErrorKind::NotFound.into();
+                        return Err(NotEnded::NotRun(NotRun::new(&self.program, missing)));
                     }
                     return Ok((status, stderr));
                 }

@@ -17,7 +17,6 @@ mod transport;
 mod versions;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -25,7 +24,7 @@ use smol_str::SmolStr;
 use thiserror::Error;
 
 use self::command::{LONGEST, QUESTION, answer, git, inheriting_index, output, refused, shown};
-use self::limited::NotEnded;
+use self::limited::{NotEnded, NotRun};
 use crate::files;
 use crate::model::{Commit, PROJECT_FILE};
 
@@ -41,8 +40,8 @@ pub use transport::GitAccess;
 #[derive(Debug, Error)]
 pub enum GitError {
     /// There is no program `git`.
-    #[error("cannot run git: {0}")]
-    NotRun(io::Error),
+    #[error(transparent)]
+    NotRun(NotRun),
     /// It waits for something, or for a lock.
     #[error("{command} did not end within {seconds} seconds")]
     TooSlow {
@@ -83,7 +82,7 @@ impl GitError {
     /// What to do about it.
     pub fn help(&self) -> &'static str {
         match self {
-            Self::NotRun(_) => "install git",
+            Self::NotRun(why) => why.help(),
             Self::TooSlow { .. } | Self::TooMuch { .. } => {
                 "run `git status` in the project's folder to see what it waits for or prints: the disk may be a network drive that does not answer, or `git` another program of that name"
             }

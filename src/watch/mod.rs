@@ -8,7 +8,7 @@
 //!                          │ retry.rs (pure): when it is tried again, by error.rs's kinds
 //!                          ▼
 //!                        reconciler.rs: one round ─▶ connection.rs ─▶ target
-//!                          │ lock: one writer at a time; conflict.rs, set_ups.rs: what is not done again
+//!                          │ lock, place_turns.rs: one writer at a time; conflict.rs, set_ups.rs: what is not done again
 //!                          ▼
 //!                        status_store.rs, snapshot_store.rs, notices.rs, notice.rs, message_text.rs, round_log.rs
 //! waves.rs: which targets may be changed now, where that is done in waves
@@ -36,6 +36,7 @@ mod manifest_notices;
 mod message_text;
 mod notice;
 mod notices;
+mod place_turns;
 mod places;
 mod problem_log;
 mod readings;

@@ -56,6 +56,12 @@ impl TargetSpec {
             && self.desired.owner == other.desired.owner
     }
 
+    /// Where its rounds are: no two may be there at once.
+    pub(super) fn place(&self) -> PathBuf {
+        let lock = self.lock.file.clone();
+        lock.unwrap_or_else(|| PathBuf::from(&self.writing.place))
+    }
+
     /// The entries that are selected, with the days until when their clients may be used.
     pub(super) fn dated(&self, mut entries: Vec<EntryStatus>) -> Vec<EntryStatus> {
         let includes = |entry: &EntryStatus| {

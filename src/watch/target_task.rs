@@ -16,6 +16,7 @@ use crate::target::Stop;
 use super::connection::{Connect, TargetEvent};
 use super::error::{ErrorKind, RoundError};
 use super::left::until_window;
+use super::place_turns::PlaceTurns;
 use super::reconciler::TargetReconciler;
 use super::retry::{Pause, Schedule};
 use super::round_limit::RoundLimit;
@@ -41,6 +42,7 @@ pub(super) struct TargetTask<C> {
     pub(super) waves: Waves,
     pub(super) run_ids: RunIds,
     pub(super) limit: RoundLimit,
+    pub(super) places: PlaceTurns,
     pub(super) stop: Stop,
 }
 

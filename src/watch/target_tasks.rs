@@ -14,6 +14,7 @@ use crate::target::Stop;
 
 use super::connection::Connect;
 use super::error::RoundError;
+use super::place_turns::PlaceTurns;
 use super::round_limit::RoundLimit;
 use super::run_ids::RunIds;
 use super::target_task::{Inbox, TargetTask};
@@ -42,6 +43,7 @@ pub(super) struct TargetTasks<C> {
     waves: Waves,
     run_ids: RunIds,
     limit: RoundLimit,
+    places: PlaceTurns,
     stop: Stop,
     handles: BTreeMap<TargetName, Handle>,
     /// Each is held by the task of its target until that has ended, which may be long after the target is not wanted any
@@ -66,6 +68,7 @@ impl<C: Connect> TargetTasks<C> {
             waves: Waves::new(channels.statuses.clone()),
             run_ids: RunIds::default(),
             limit: RoundLimit::default(),
+            places: PlaceTurns::default(),
             stop: channels.stop.clone(),
             handles: BTreeMap::new(),
             turns: BTreeMap::new(),
@@ -185,6 +188,7 @@ impl<C: Connect> TargetTasks<C> {
             waves: self.waves.clone(),
             run_ids: self.run_ids.clone(),
             limit: self.limit.clone(),
+            places: self.places.clone(),
             stop: self.stop.clone(),
         };
         let turn = Arc::clone(self.turns.entry(name.clone()).or_default());
@@ -224,8 +228,7 @@ fn take_out_twice(
     let mut first: BTreeMap<PathBuf, TargetName> = BTreeMap::new();
     let mut twice: BTreeMap<TargetName, TargetName> = BTreeMap::new();
     for (name, spec) in specs.iter() {
-        let place = spec.lock.file.clone();
-        let place = place.unwrap_or_else(|| PathBuf::from(spec.endpoint.address()));
+        let place = spec.place();
         match first.get(&place) {
             Some(other) => drop(twice.insert(name.clone(), other.clone())),
             None => drop(first.insert(place, name.clone())),

@@ -44,7 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("encrypted_file", &["model", "yaml_edit", "secret"]),
     ("desired", &["model", "diagnostic", "manifest", "secret"]),
     ("recipients", &["model", "diagnostic", "files", "manifest", "secret"]),
-    ("git", &["files", "model", "yaml_edit"]),
+    ("git", &["cores", "files", "model", "yaml_edit"]),
     ("repository", &["model", "diagnostic", "files", "manifest", "secret", "git"]),
     ("plan", &["model", "codes", "suggest"]),
     ("plan_file", &["model", "codes", "plan", "schema"]),

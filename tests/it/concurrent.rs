@@ -8,7 +8,7 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::real::sops;
-use crate::shell::Appcred;
+use crate::shell::{Appcred, Project};
 use crate::writing::Kept;
 
 const AT_ONCE: usize = 8;
@@ -137,6 +137,38 @@ fn where_hardly_a_file_may_be_open_that_is_an_error_and_no_panic() {
         assert_eq!(output.status.code(), Some(1), "{limit}: {told}");
         assert!(told.contains("`ulimit -n`"), "{limit}: {told}");
     }
+}
+
+#[test]
+fn with_few_threads_one_does_all_and_with_too_few_that_is_an_error_and_no_panic() {
+    // The limit counts all processes of a user, and binds no administrator.
+    let user = "--reuid=54321";
+    let project = Project::new();
+    fs::set_permissions(project.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for number in 0..40 {
+        let entry = format!(
+            "application_credentials:\n  - {{domain: spotify, key: k{number}, client_id: a{number}, client_secret: !env_var S}}\n"
+        );
+        project.write(&format!("credentials/{number}.yaml"), &entry);
+    }
+    let validate = |limit: &str| {
+        let script = format!(
+            "ulimit -u {limit}; exec {} -C {} validate",
+            env!("CARGO_BIN_EXE_appcred"),
+            project.path().display()
+        );
+        let mut command = std::process::Command::new("setpriv");
+        command.args([user, "bash", "-c", &script]).env("HOME", "/nowhere");
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), said)
+    };
+    let (status, valid, said) = validate("3");
+    assert_eq!(status, Some(0), "{said}");
+    assert!(valid.contains("40 entries"), "{valid}");
+    let (status, _, said) = validate("1");
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("cannot start 2 threads: ") && said.contains("`ulimit -u`"), "{said}");
 }
 
 #[test]

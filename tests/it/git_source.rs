@@ -992,6 +992,18 @@ fn a_commit_may_be_signed_by_a_key_of_gnupg() {
     run(&ours, 0);
     let refused = run(&other, 1).stderr;
     assert!(refused.contains("is not used"), "{refused}");
+    // Where it is not installed, that is said, and not that git is missing.
+    let only_git = tempfile::tempdir().unwrap();
+    let paths = std::env::var_os("PATH").unwrap();
+    let found = std::env::split_paths(&paths).map(|folder| folder.join("git"));
+    std::os::unix::fs::symlink(
+        found.into_iter().find(|git| git.exists()).unwrap(),
+        only_git.path().join("git"),
+    )
+    .unwrap();
+    let without = scene.by_path("plan").env("PATH", only_git.path());
+    let said = without.args(["--git-gpg-keys"]).args([&ours]).status(1).run().stderr;
+    assert!(said.contains("cannot run gpg: ") && said.contains("install GnuPG"), "{said}");
     let stop =
         Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", keys.path()).status();
     assert!(stop.unwrap().success());

@@ -22,6 +22,7 @@ use super::drift::LastSeen;
 use super::error::RoundError;
 use super::left::left_steps;
 use super::notices::Notifier;
+use super::place_turns::PlaceTurns;
 use super::round_limit::RoundLimit;
 use super::round_log::RoundLog;
 use super::run_ids::RunIds;
@@ -56,6 +57,7 @@ pub(super) struct TargetReconciler<C: Connect> {
     pub(super) wave: TargetWave,
     run_ids: RunIds,
     limit: RoundLimit,
+    places: PlaceTurns,
     stop: Stop,
     lock: Option<HeldLock>,
     connection: Option<LiveConnection<C::Target>>,
@@ -85,6 +87,7 @@ impl<C: Connect> TargetReconciler<C> {
             wave: TargetWave::new(task.name.clone(), task.waves.clone()),
             run_ids: task.run_ids.clone(),
             limit: task.limit.clone(),
+            places: task.places.clone(),
             stop: task.stop.clone(),
             lock: None,
             connection: None,
@@ -134,6 +137,8 @@ impl<C: Connect> TargetReconciler<C> {
             let taken = self.stop.run_until_cancelled(spec.lock.take()).await;
             self.lock = Some(taken.ok_or(RoundError::Stopped)??);
         }
+        let placed = self.stop.run_until_cancelled(self.places.take(spec.place())).await;
+        let _placed = placed.ok_or(RoundError::Stopped)?;
         let writing = async {
             if spec.mode == Mode::Report {
                 return Ok(HeldLock::default());
