@@ -26,6 +26,7 @@ mod policy;
 mod redirect;
 mod reference;
 mod rollout;
+mod run_id;
 mod secret;
 mod secret_field;
 mod selection;
@@ -81,6 +82,7 @@ pub use policy::{MaxDeletes, OnDrift, Policy, PolicyOverrides, Prune};
 pub use redirect::{CALLBACK_PATH, MY_REDIRECT_URI};
 pub use reference::{Reference, is_variable_name};
 pub use rollout::{Rollout, Standing, UndoneWave, Wave, WhyUndone};
+pub use run_id::RunId;
 pub use secret::Secret;
 pub use secret_field::{
     CLIENT_ID, CLIENT_KEY, CLIENT_SECRET, HEADERS, PROXY, PlainText, SECRET_FIELDS, SecretField,

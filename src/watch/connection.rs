@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{FutureExt, StreamExt};
-use smol_str::SmolStr;
 use tokio::sync::watch;
 
 use crate::callback::Delivery;
-use crate::model::{HandOverError, NotifyAction, Observed};
+use crate::model::{HandOverError, NotifyAction, Observed, RunId};
 use crate::reconcile::PlanTarget;
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::SessionStore;
@@ -42,7 +41,7 @@ pub trait WatchedTarget: Observe + Send + Sync + 'static {
     fn reports_changes(&self) -> bool;
 
     /// What no other target has, whatever its address; none where it does not say.
-    fn run_id(&self) -> impl Future<Output = Option<SmolStr>> + Send {
+    fn run_id(&self) -> impl Future<Output = Option<RunId>> + Send {
         std::future::ready(None)
     }
 
@@ -163,7 +162,7 @@ impl WatchedTarget for ConnectedTarget {
         self.changes.is_some()
     }
 
-    async fn run_id(&self) -> Option<SmolStr> {
+    async fn run_id(&self) -> Option<RunId> {
         self.target.home_assistant()?.run_id().await
     }
 

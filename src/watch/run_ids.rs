@@ -4,30 +4,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smol_str::SmolStr;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::connection::{LiveConnection, WatchedTarget};
 use super::error::RoundError;
-use crate::model::TargetName;
+use crate::model::{RunId, TargetName};
 
 /// So long the first change of a target waits for the others to be looked at for the first time.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 /// What each target had that no other has, when it was connected to last.
 #[derive(Clone, Debug, Default)]
-pub(super) struct RunIds(Arc<watch::Sender<BTreeMap<TargetName, RunId>>>);
+pub(super) struct RunIds(Arc<watch::Sender<BTreeMap<TargetName, RunAsked>>>);
 
-/// What a target has that no other has.
+/// What is known of what a target has that no other has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum RunId {
+enum RunAsked {
     /// Nobody has asked it yet.
     #[default]
     NotAsked,
     /// It does not say, or cannot be reached.
     Unknown,
-    Known(SmolStr),
+    Known(RunId),
 }
 
 impl RunIds {
@@ -45,8 +44,8 @@ impl RunIds {
         name: &TargetName,
         connection: Option<&LiveConnection<T>>,
     ) {
-        let is_asked = |ids: &BTreeMap<TargetName, RunId>| {
-            ids.len() < 2 || ids.get(name).is_none_or(|id| *id != RunId::NotAsked)
+        let is_asked = |ids: &BTreeMap<TargetName, RunAsked>| {
+            ids.len() < 2 || ids.get(name).is_none_or(|id| *id != RunAsked::NotAsked)
         };
         if let Some(connection) = connection.filter(|_| !is_asked(&self.0.borrow())) {
             self.set(name, connection.target.run_id().await);
@@ -56,13 +55,13 @@ impl RunIds {
     /// A target is asked the next time that it is connected to.
     pub(super) fn forget(&self, name: &TargetName) {
         self.0.send_if_modified(|ids| {
-            ids.get_mut(name).is_some_and(|id| std::mem::take(id) != RunId::NotAsked)
+            ids.get_mut(name).is_some_and(|id| std::mem::take(id) != RunAsked::NotAsked)
         });
     }
 
     /// A target has this, or it is not known.
-    pub(super) fn set(&self, name: &TargetName, id: Option<SmolStr>) {
-        let id = id.map_or(RunId::Unknown, RunId::Known);
+    pub(super) fn set(&self, name: &TargetName, id: Option<RunId>) {
+        let id = id.map_or(RunAsked::Unknown, RunAsked::Known);
         self.0.send_if_modified(|ids| match ids.get_mut(name) {
             Some(known) if *known != id => {
                 *known = id;
@@ -83,8 +82,8 @@ impl RunIds {
         if timeout(FIRST_LOOK, ids.wait_for(|ids| are_asked(ids, name))).await.is_err() {
             // Nobody waits for those again.
             self.0.send_modify(|ids| {
-                let not_asked = ids.values_mut().filter(|id| **id == RunId::NotAsked);
-                not_asked.for_each(|id| *id = RunId::Unknown);
+                let not_asked = ids.values_mut().filter(|id| **id == RunAsked::NotAsked);
+                not_asked.for_each(|id| *id = RunAsked::Unknown);
             });
         }
     }
@@ -108,14 +107,16 @@ impl RunIds {
     }
 }
 
-fn are_asked(ids: &BTreeMap<TargetName, RunId>, name: &TargetName) -> bool {
-    ids.iter().all(|(other, id)| other == name || *id != RunId::NotAsked)
+fn are_asked(ids: &BTreeMap<TargetName, RunAsked>, name: &TargetName) -> bool {
+    ids.iter().all(|(other, id)| other == name || *id != RunAsked::NotAsked)
 }
 
 /// The first other target that has what this one has.
-fn same_as(ids: &BTreeMap<TargetName, RunId>, name: &TargetName) -> Option<TargetName> {
-    let own = ids.get(name).filter(|id| matches!(id, RunId::Known(_)))?;
-    let is_same = |(other, id): &(&TargetName, &RunId)| *other != name && *id == own;
+fn same_as(ids: &BTreeMap<TargetName, RunAsked>, name: &TargetName) -> Option<TargetName> {
+    let Some(RunAsked::Known(own)) = ids.get(name) else { return None };
+    let is_same = |(other, asked): &(&TargetName, &RunAsked)| {
+        *other != name && matches!(asked, RunAsked::Known(id) if id.is_of_same_run(own))
+    };
     ids.iter().find(is_same).map(|(other, _)| other.clone())
 }
 
@@ -125,7 +126,19 @@ mod tests {
 
     use super::same_as as same;
     use super::{FIRST_LOOK, RunIds};
-    use crate::model::TargetName;
+    use crate::model::{RunId, TargetName};
+
+    fn id(states: &str) -> Option<RunId> {
+        RunId::new(states.split(' ').map(Into::into))
+    }
+
+    #[test]
+    fn ids_of_one_run_that_were_asked_for_at_different_times_have_some_states_alike() {
+        let same = |one: &str, other: &str| id(one).unwrap().is_of_same_run(&id(other).unwrap());
+        assert!(same("1 2 3", "2 4 5"));
+        assert!(!same("1 2 3", "4 5 6"));
+        assert_eq!(RunId::new([]), None);
+    }
 
     #[test]
     fn two_targets_are_the_same_until_one_of_them_is_gone_or_another_one() {
@@ -133,8 +146,8 @@ mod tests {
         let [a, b, c] = &names;
         let ids = RunIds::default();
         ids.keep(names.iter());
-        ids.set(a, Some("1".into()));
-        ids.set(b, Some("1".into()));
+        ids.set(a, id("1"));
+        ids.set(b, id("1"));
         let same_as = |name: &TargetName| same(&ids.0.borrow(), name);
         assert_eq!((same_as(a), same_as(b)), (Some(b.clone()), Some(a.clone())));
         // Nothing is said of one that does not say.
@@ -142,7 +155,7 @@ mod tests {
         ids.set(c, None);
         ids.set(b, None);
         assert_eq!((same_as(a), same_as(b)), (None, None));
-        ids.set(b, Some("1".into()));
+        ids.set(b, id("1"));
         ids.keep([a, c].into_iter());
         assert_eq!(same_as(a), None);
     }
@@ -153,8 +166,8 @@ mod tests {
         let [a, b] = &names;
         let ids = RunIds::default();
         ids.keep(names.iter());
-        ids.set(a, Some("1".into()));
-        ids.set(b, Some("1".into()));
+        ids.set(a, id("1"));
+        ids.set(b, id("1"));
         let waits = timeout(FIRST_LOOK, ids.differs(a)).await;
         assert!(ids.is_same(a) && waits.is_err());
         let gone = async { ids.keep([a].into_iter()) };
@@ -168,11 +181,11 @@ mod tests {
         let [a, b, c] = &names;
         let ids = RunIds::default();
         ids.keep(names.iter());
-        ids.set(a, Some("1".into()));
+        ids.set(a, id("1"));
         let others = async {
             ids.set(c, None);
             tokio::task::yield_now().await;
-            ids.set(b, Some("1".into()));
+            ids.set(b, id("1"));
         };
         tokio::join!(ids.others_are_asked(a), others);
         assert!(ids.refuse_same(a).is_err());

@@ -318,7 +318,10 @@ async fn refuse_same(observations: &mut [Observation], project: &Project) {
     let ids = join_all(observations.iter().map(run_id)).await;
     let names: Vec<TargetName> = observations.iter().map(|of| of.name.clone()).collect();
     for (at, observation) in observations.iter_mut().enumerate() {
-        let is_same = |other: &usize| *other != at && ids[at].is_some() && ids[*other] == ids[at];
+        let Some(id) = &ids[at] else { continue };
+        let is_same = |other: &usize| {
+            *other != at && ids[*other].as_ref().is_some_and(|other| other.is_of_same_run(id))
+        };
         if let Some(other) = (0..ids.len()).find(is_same) {
             observation.observed =
                 Err(same_home_assistant(&observation.name, &names[other], project));

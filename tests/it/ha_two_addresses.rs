@@ -1,32 +1,54 @@
 //! Two targets that are one Home Assistant by addresses which do not show that: each would delete what the other wants.
 
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::listener::Listener;
-use crate::real::{HomeAssistant, Release, each_release};
+use crate::real::{HomeAssistant, Release, each_release, free_port, visit};
 use crate::shell::{Appcred, Project};
+use crate::watch::eventually;
 
-/// Another address of what is at this port.
-fn another_address(port: u16) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for near in listener.incoming().flatten() {
-            let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-            for (mut from, mut to) in [
-                (near.try_clone().unwrap(), far.try_clone().unwrap()),
-                (far.try_clone().unwrap(), near.try_clone().unwrap()),
-            ] {
-                thread::spawn(move || io::copy(&mut from, &mut to));
+/// Another address of what is at a port.
+struct OtherAddress {
+    url: String,
+    streams: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl OtherAddress {
+    fn of(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let streams = Arc::<Mutex<Vec<TcpStream>>>::default();
+        let kept = Arc::clone(&streams);
+        thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                kept.lock().unwrap().push(near.try_clone().unwrap());
+                for (mut from, mut to) in [
+                    (near.try_clone().unwrap(), far.try_clone().unwrap()),
+                    (far.try_clone().unwrap(), near.try_clone().unwrap()),
+                ] {
+                    thread::spawn(move || {
+                        let _cut = io::copy(&mut from, &mut to);
+                        let _gone = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+                    });
+                }
             }
+        });
+        Self { url, streams }
+    }
+
+    /// Ends all connections.
+    fn cut(&self) {
+        for stream in self.streams.lock().unwrap().drain(..) {
+            let _ended = stream.shutdown(Shutdown::Both);
         }
-    });
-    url
+    }
 }
 
 fn names(ha: &HomeAssistant) -> Vec<String> {
@@ -42,9 +64,13 @@ const ENTRIES: &str = "application_credentials:
 each_release!(ha_two_targets_at_one_home_assistant_are_refused);
 fn ha_two_targets_at_one_home_assistant_are_refused(release: Release) {
     let ha = HomeAssistant::start(release);
+    // Each house has more than its own zone.
+    let sensor = json!({"state": "1"});
+    assert_eq!(ha.rest("POST", "/api/states/sensor.one", Some(&sensor)).0, 201);
     let port = ha.url().rsplit(':').next().unwrap().parse().unwrap();
     let listener = Listener::start(200);
-    let (here, there) = (ha.url(), another_address(port));
+    let other = OtherAddress::of(port);
+    let (here, there) = (ha.url(), &other.url);
     let project = |policy: &str| {
         format!(
             "owner: house\nallow_plaintext: true\nnotify: {{webhook: {:?}}}\n{policy}targets:\n  a: {{url: {here:?}, token: !env_var HASS_TOKEN}}\n  b: {{url: {there:?}, token: !env_var HASS_TOKEN}}\n",
@@ -70,9 +96,23 @@ fn ha_two_targets_at_one_home_assistant_are_refused(release: Release) {
     }
     assert_eq!(names(&ha), ["of-a"]);
 
-    let running = appcred(&["watch", "--listen=off"]).spawn();
+    let port = free_port();
+    let running = appcred(&["watch", &format!("--listen=127.0.0.1:{port}")]).spawn();
     let notice = listener.next_of("error");
     assert!(notice.to_string().contains("is the same Home Assistant"), "{notice}");
+    // Somebody comes home, and one of both is asked again.
+    let status = || visit(&format!("http://127.0.0.1:{port}/api/v1/status")).value();
+    let connected = || status()["targets"][1]["link_since"].clone();
+    eventually("the one that is to be changed is refused", || {
+        status()["targets"][1]["error"].to_string().contains("the same Home Assistant")
+    });
+    let before = connected();
+    let (set, _) = ha.rest("POST", "/api/states/zone.home", Some(&json!({"state": "1"})));
+    assert_eq!(set, 200);
+    other.cut();
+    eventually("it is connected to again", || connected() != before && !connected().is_null());
+    running.signal(Signal::HUP);
+    eventually("it was looked at", || running.stderr().contains("read again: 2 entries"));
     running.signal(Signal::TERM);
     running.finish();
     assert_eq!(names(&ha), ["of-a"]);

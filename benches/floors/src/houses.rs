@@ -89,13 +89,19 @@ async fn house(
     let name = text.split(['/', ' ']).nth(2).unwrap();
     let number: usize = name.parse().unwrap_or_default();
     if !text.contains("upgrade: websocket") {
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length = length.map_or(0, |length| length.parse().unwrap());
+        if incoming.read_exact(&mut vec![0; length]).await.is_err() {
+            return;
+        }
         let body = match name {
             "counts" => {
                 let Counts { held, connected, created, .. } = &*counts.lock().unwrap();
                 let holding = held.values().filter(|held| !held.is_empty()).count();
                 json!({"holding": holding, "connected": connected, "created": created})
             }
-            _ => json!({"entity_id": "zone.home", "state": "0", "context": {"id": name}}),
+            // Ids of its states, which no other house has.
+            _ => json!([name]),
         };
         let body = body.to_string();
         let answer = format!(

@@ -58,7 +58,6 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use smol_str::SmolStr;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, sleep};
 
@@ -76,7 +75,9 @@ use super::{
     TargetError,
 };
 use crate::integrations::{self, Release};
-use crate::model::{CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed};
+use crate::model::{
+    CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed, RunId,
+};
 
 /// How long HA may take to set up its integrations when it starts, and how often it is asked.
 const START_TIMEOUT_SECONDS: u64 = 60;
@@ -207,9 +208,8 @@ impl HomeAssistant {
         Ok(self.look().await?)
     }
 
-    /// What no other run of HA has, whatever the address: two targets with the same are one. None where HA does not
-    /// say.
-    pub async fn run_id(&self) -> Option<SmolStr> {
+    /// What no other run of HA has, whatever the address. None where HA does not say.
+    pub async fn run_id(&self) -> Option<RunId> {
         self.rest.run_id().await
     }
 

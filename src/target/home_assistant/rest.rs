@@ -15,7 +15,7 @@ use super::connection::CommandError;
 use super::flow_response::{FlowResponse, errors};
 use super::unreachable::{is_starting, unreachable};
 use crate::http::{self, Network};
-use crate::model::{Domain, EntryId, FlowId, FlowStep, HandOverError, Secret};
+use crate::model::{Domain, EntryId, FlowId, FlowStep, HandOverError, RunId, Secret};
 use crate::target::fence::{CLOSED, FenceSlot};
 use crate::target::{Denial, TargetError};
 
@@ -52,16 +52,13 @@ struct FormErrors {
     errors: BTreeMap<String, Value>,
 }
 
-/// The state of an entity.
-#[derive(Deserialize)]
-struct EntityState {
-    context: StateContext,
-}
+/// The ids of the states that are the oldest, as HA's templates give them.
+const OLDEST_STATES: &str = "{{ (states | sort(attribute='last_updated') | map(attribute='context.id') | list)[:8] | to_json }}";
 
-/// By what an entity got its state.
-#[derive(Deserialize)]
-struct StateContext {
-    id: SmolStr,
+/// What HA is to make of its states.
+#[derive(Serialize)]
+struct Template {
+    template: &'static str,
 }
 
 /// The result of an answer to a form.
@@ -103,13 +100,13 @@ impl Rest {
         }
     }
 
-    /// What no other run of HA has: HA makes an id for each state that an entity
-    /// gets, and each HA has this entity from its start. None where it does not say.
-    pub(super) async fn run_id(&self) -> Option<SmolStr> {
-        let call = self.call(Method::GET, &["states", "zone.home"], TIMEOUT_SECONDS);
+    /// What no other run of HA has; none where it does not say.
+    pub(super) async fn run_id(&self) -> Option<RunId> {
+        let call = self.call(Method::POST, &["template"], TIMEOUT_SECONDS);
+        let call = call.json(&Template { template: OLDEST_STATES });
         let answer =
             self.answered(call).await.ok().filter(|answer| answer.status == StatusCode::OK)?;
-        Some(answer.json::<EntityState>().ok()?.context.id)
+        RunId::new(answer.json::<Vec<SmolStr>>().ok()?)
     }
 
     /// Starts a config flow: for a new account, or to link one again. HA installs what the
