@@ -71,17 +71,18 @@ impl FileLock {
         }
     }
 
-    /// Locks a lock file, which is made where there is none, and says in it who holds it.
+    /// Locks a lock file, which is made where there is none, and says in it who holds it. A symbolic link is not
+    /// followed: in a folder of somebody else it may lead to any file.
     ///
     /// # Errors
     /// Where another process holds it, or it cannot be opened.
     pub fn file(path: &Path, holder: &str) -> Result<Self, NotLocked> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
         let opened = options.custom_flags(flags.bits().cast_signed()).open(path);
         // What is no file may be opened or not.
-        if let Ok(metadata) = path.metadata()
+        if let Ok(metadata) = path.symlink_metadata()
             && !metadata.is_file()
         {
             return Err(not_regular(&metadata).into());
@@ -227,6 +228,19 @@ mod tests {
         drop(first);
         let _second = FileLock::file(&path, "process 2").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "process 2\n");
+    }
+
+    #[test]
+    fn no_link_is_followed_to_a_file_or_to_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (lock, other) = (folder.path().join("lock"), folder.path().join("other"));
+        std::os::unix::fs::symlink(&other, &lock).unwrap();
+        let refused = || FileLock::file(&lock, "process 1").unwrap_err().to_string();
+        assert_eq!(refused(), "it is a symbolic link, which is not followed here: remove it");
+        assert!(!other.exists());
+        fs::write(&other, "kept").unwrap();
+        assert!(refused().starts_with("it is a symbolic link"));
+        assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
     }
 
     #[test]

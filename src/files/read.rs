@@ -249,6 +249,9 @@ fn text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
 pub(super) fn not_regular(metadata: &Metadata) -> io::Error {
     if metadata.is_dir() {
         io::Error::new(ErrorKind::IsADirectory, "it is a folder, not a file")
+    } else if metadata.is_symlink() {
+        let why = "it is a symbolic link, which is not followed here: remove it";
+        io::Error::new(ErrorKind::InvalidInput, why)
     } else {
         no_regular_file()
     }

@@ -96,7 +96,9 @@ impl Reader {
         let file = self.named.unwrap_or(self.file);
         // The device is behind a link, and secrets must be inside the project.
         let is_outside = odd == Odd::Device && said.contains("is outside the project");
-        let is_named = said.contains(file) && (said.contains(odd.reason(self.file)) || is_outside);
+        let is_link = odd == Odd::Device && self.is_lock && said.contains("it is a symbolic link");
+        let is_named =
+            said.contains(file) && (said.contains(odd.reason(self.file)) || is_outside || is_link);
         assert!(is_named, "{odd:?} as {} of {:?}: {said}", self.file, self.args);
     }
 }

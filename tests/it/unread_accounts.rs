@@ -1,7 +1,7 @@
 //! What linked accounts use that cannot be read stays, and links to nothing are errors.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, lchown, symlink};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -129,6 +129,31 @@ fn a_link_to_nothing_is_no_house_without_anything() {
         symlink(Path::new(&moved), project.join(name)).unwrap();
         apply(&project, 0);
         check_held(&project, &["a", "new"]);
+    }
+}
+
+/// As root: others can make no link of another user.
+#[test]
+fn a_link_of_another_user_does_not_lead_to_what_is_not_theirs() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    for name in [CREDENTIALS, "ha/.storage", "ha/.storage/.appcred.lock"] {
+        let project = house();
+        let moved = project.join("moved");
+        let link = project.join(name);
+        match name.ends_with(".lock") {
+            true => fs::write(&moved, "kept").unwrap(),
+            false => fs::rename(&link, &moved).unwrap(),
+        }
+        symlink(&moved, &link).unwrap();
+        lchown(&link, Some(12), Some(34)).unwrap();
+        let before = fs::metadata(&moved).unwrap();
+        let ran = apply(&project, 1);
+        assert!(ran.stdout.contains("it is a symbolic link"), "{name}: {}", ran.stdout);
+        let after = fs::metadata(&moved).unwrap();
+        assert_eq!((after.uid(), after.len()), (before.uid(), before.len()), "{name}");
+        assert!(!moved.join(".appcred.lock").exists(), "{name}");
     }
 }
 

@@ -47,7 +47,7 @@ fn wait(folder: &Path, timeout: Duration, stop: &Stop) -> Result<FileLock, Refus
     let path = folder.join(super::STORAGE).join(OURS);
     let failed = |why: io::Error| Refusal::Failed(format!("cannot lock {}: {why}", path.visible()));
     let owner = owner::owner_for(&path).map_err(failed)?;
-    let is_new = !path.exists();
+    let is_new = path.symlink_metadata().is_err();
     let holder = format!("another appcred (process {})", std::process::id());
     let taken = wait_for(timeout, || stop.is_cancelled(), || FileLock::file(&path, &holder));
     match taken {

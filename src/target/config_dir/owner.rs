@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown};
 use std::path::Path;
 
 use crate::files::{self, open_folder};
+use crate::model::Visible;
 
 /// Makes a folder for its owner alone, with all above it; the owner is that of the folder above.
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
@@ -26,7 +27,32 @@ pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// Who shall own a file: who owns it now, or else the folder that it is in.
 pub(super) fn owner_for(path: &Path) -> io::Result<Metadata> {
-    fs::metadata(path).or_else(|_| path.parent().map_or_else(|| fs::metadata("/"), fs::metadata))
+    fs::symlink_metadata(path)
+        .or_else(|_| path.parent().map_or_else(|| fs::metadata("/"), fs::metadata))
+}
+
+/// Refuses a symbolic link that leads to what its owner does not own: who may write Home Assistant's folder could
+/// have a run as root change any file. Links of root, and of who runs appcred, are followed.
+pub(super) fn check_link(path: &Path) -> io::Result<()> {
+    let Some(link) = files::optional(fs::symlink_metadata(path))? else { return Ok(()) };
+    let trusted = [0, rustix::process::geteuid().as_raw()];
+    if !link.is_symlink() || trusted.contains(&link.uid()) {
+        return Ok(());
+    }
+    let place = files::real_path(path)?;
+    let owner = owner_for(&place)?;
+    if owner.uid() == link.uid() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!(
+            "it is a symbolic link of user {} to {}, which belongs to user {}: it is not followed; replace it with what it leads to",
+            link.uid(),
+            place.visible(),
+            owner.uid()
+        ),
+    ))
 }
 
 /// Gives a file to an owner. Where that is not allowed it fails, since Home Assistant, which runs
