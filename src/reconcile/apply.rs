@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{ConfigEntry, Desired, EntryState, Held, Key, NewCredential, Secret};
-use crate::plan::{Action, Plan, Reason, Step, StepId, Wanted};
+use crate::model::{Desired, Held, Key, NewCredential, Secret};
+use crate::plan::{Action, Plan, Step, StepId, Wanted};
 use crate::target::{Done, Execute, Operation, Refusal, Stop};
 
 use super::outcome::{Outcome, StepOutcome};
-use super::reload::{Reload, is_proof};
 use super::step_progress::StepProgress;
 
 /// Called as things move on: so many operations of so many are over.
@@ -23,6 +22,7 @@ pub type Progress<'a> = &'a mut (dyn FnMut(usize, usize) + Send);
 /// 3. what is replaced or no longer wanted is deleted, after the accounts that go with it, and its users reloaded.
 ///
 /// - A step that fails stops only what depends on it.
+/// - When `stop` is cancelled, what is in flight is finished, and what an account does not run with is put back.
 /// - The old credential of a linked account stays until the account was seen to run with the new
 ///   one, unless a changed client id asks for consent again anyway.
 /// - Killed at any point, the next plan goes on from there, and an account that is left down is reloaded.
@@ -51,10 +51,10 @@ pub async fn apply<T: Execute>(
     run.finish()
 }
 
-struct ApplyRun<'a, T> {
-    tasks: Vec<StepProgress<'a>>,
+pub(super) struct ApplyRun<'a, T> {
+    pub(super) tasks: Vec<StepProgress<'a>>,
     target: &'a mut T,
-    stop: &'a Stop,
+    pub(super) stop: Stop,
     progress: Progress<'a>,
     over: usize,
     total: usize,
@@ -69,6 +69,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
                 is_begun: false,
                 created: None,
                 claim: None,
+                is_changed: false,
                 is_denied: false,
                 outcome: None,
             })
@@ -81,7 +82,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
                 + step.reload.len()
         };
         let total = tasks.iter().map(|task| operations(task.step)).sum();
-        Self { tasks, target, stop, progress, over: 0, total }
+        Self { tasks, target, stop: stop.clone(), progress, over: 0, total }
     }
 
     /// Begins the steps whose turn it is, those that create something first; `false` where there are
@@ -160,63 +161,8 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
                 (Ok(_), _) => {
                     task.outcome = Some(Outcome::Failed("the target created nothing".to_owned()))
                 }
-                (Err(refusal), _) => task.outcome = Some(refusal.into()),
+                (Err(refusal), _) => task.outcome = Some(task.refused(refusal)),
             }
-        }
-    }
-
-    async fn reload_created(&mut self) {
-        let reloads = self.reload(|task| task.created.is_some()).await;
-        let mut fallen = BTreeMap::new();
-        for (at, reload) in reloads {
-            match reload {
-                Reload::Stays(why) => self.tasks[at].outcome = Some(Outcome::Unfinished(why)),
-                Reload::Fell(why) => {
-                    fallen.entry(at).or_insert(why);
-                }
-                Reload::Runs => {}
-            }
-        }
-        // Where one account keeps the new credential from being judged, nothing is put back.
-        fallen.retain(|at, _| self.tasks[*at].outcome.is_none());
-        self.put_back(fallen).await;
-    }
-
-    /// Deletes new credentials with which accounts do not run, so that the old ones are in force
-    /// again, and makes sure of that.
-    async fn put_back(&mut self, fallen: BTreeMap<usize, String>) {
-        let new = |at: usize| Some((at, Operation::Delete(self.tasks[at].created.clone()?)));
-        let deletes: Vec<_> = fallen.keys().filter_map(|at| new(*at)).collect();
-        let mut kept = BTreeMap::new();
-        for (at, result) in self.execute(deletes).await {
-            if let Err(refusal) = result {
-                kept.insert(at, format!("the new credential could not be removed: {refusal}"));
-            }
-        }
-        let mut accounts = Vec::new();
-        for at in fallen.keys().filter(|at| !kept.contains_key(at)) {
-            accounts.extend(self.tasks[*at].step.reload.iter().map(|entry| (*at, entry)));
-        }
-        let mut down = BTreeMap::new();
-        for (at, entry, result) in self.reload_all(accounts).await {
-            if entry.state == EntryState::Loaded && result != Ok(Done::Reloaded(EntryState::Loaded))
-            {
-                let state = match result {
-                    Ok(Done::Reloaded(state)) => state.to_string(),
-                    Ok(_) => "unknown".to_owned(),
-                    Err(refusal) => refusal.to_string(),
-                };
-                down.insert(at, format!(
-                    "the new credential was removed, and the linked account \"{}\" does not run yet ({state}); the next run reloads it",
-                    entry.title
-                ));
-            }
-        }
-        for (at, why) in fallen {
-            self.tasks[at].outcome = Some(match kept.remove(&at).or_else(|| down.remove(&at)) {
-                Some(rest) => Outcome::Unfinished(format!("{why}; {rest}")),
-                None => Outcome::Failed(format!("{why}; the old credential is in force again")),
-            });
         }
     }
 
@@ -226,11 +172,11 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
         for (at, task) in self.tasks.iter().enumerate().filter(|(_, task)| task.is_open()) {
             let removed = task.step.action.removed().iter();
             operations
-                .extend(removed.map(|entry| (at, Operation::RemoveAccount(entry.id.clone()))));
+                .extend(removed.map(|account| (at, Operation::RemoveAccount(account.clone()))));
         }
         for (at, result) in self.execute(operations).await {
-            if let Err(refusal) = result {
-                self.tasks[at].outcome = Some(refusal.into());
+            if let (Err(refusal), task) = (result, &mut self.tasks[at]) {
+                task.outcome = Some(task.refused(refusal));
             }
         }
     }
@@ -240,12 +186,13 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
         self.keep_what_is_unproven().await;
         for (at, result) in self.delete_of_each(|task| task.step.action.outgoing()).await {
             if let (Err(refusal), task) = (result, &mut self.tasks[at]) {
-                task.outcome.get_or_insert(match task.step.action {
-                    Action::Delete { .. } => refusal.into(),
+                let refused = match task.step.action {
+                    Action::Delete { .. } => task.refused(refusal),
                     _ => {
                         Outcome::Unfinished(format!("the old credential is still there: {refusal}"))
                     }
-                });
+                };
+                task.outcome.get_or_insert(refused);
             }
         }
         for (at, result) in self.delete_of_each(|task| task.claim.as_slice()).await {
@@ -272,71 +219,8 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
         self.execute(operations).await
     }
 
-    /// A run that was cut off may have left a new credential with which no account was seen to
-    /// run. The old one beside it goes only after that; one that is in force itself says nothing of the new one.
-    async fn keep_what_is_unproven(&mut self) {
-        let mut accounts = Vec::new();
-        for (at, task) in self.tasks.iter().enumerate() {
-            let is_in_force = task.step.reasons.contains(&Reason::TakenBack);
-            let is_delete = matches!(task.step.action, Action::Delete { .. });
-            if task.is_open() && is_delete && !is_in_force {
-                let unproven = task.step.reload.iter().filter(|entry| !is_proof(&entry.state));
-                accounts.extend(unproven.map(|entry| (at, entry)));
-            }
-        }
-        for (at, entry, result) in self.reload_all(accounts).await {
-            let why = match result {
-                Ok(Done::Reloaded(state)) if is_proof(&state) => continue,
-                Ok(Done::Reloaded(state)) => state.to_string(),
-                Ok(_) => continue,
-                Err(refusal) => refusal.to_string(),
-            };
-            self.tasks[at].outcome = Some(Outcome::Unfinished(format!(
-                "the linked account \"{}\" does not run with the new credential ({why}), so the old one stays",
-                entry.title
-            )));
-        }
-    }
-
-    async fn reload_deleted(&mut self) {
-        for (at, reload) in self.reload(|task| task.created.is_none()).await {
-            if let Reload::Stays(why) | Reload::Fell(why) = reload {
-                self.tasks[at].outcome = Some(Outcome::Unfinished(why));
-            }
-        }
-    }
-
-    /// Reloads the accounts of the open tasks that are meant.
-    async fn reload(
-        &mut self,
-        is_meant: impl Fn(&StepProgress<'_>) -> bool,
-    ) -> Vec<(usize, Reload)> {
-        let mut accounts = Vec::new();
-        for (at, task) in self.tasks.iter().enumerate() {
-            if task.is_open() && is_meant(task) {
-                accounts.extend(task.step.reload.iter().map(|entry| (at, entry)));
-            }
-        }
-        let results = self.reload_all(accounts).await;
-        let judged = results.into_iter().map(|(at, entry, result)| {
-            let needs_consent = self.tasks[at].step.reasons.contains(&Reason::ClientIdDiffers);
-            (at, Reload::judge(entry, result, needs_consent))
-        });
-        judged.collect()
-    }
-
-    async fn reload_all(
-        &mut self,
-        accounts: Vec<(usize, &'a ConfigEntry)>,
-    ) -> Vec<(usize, &'a ConfigEntry, Result<Done, Refusal>)> {
-        let operations =
-            accounts.iter().map(|(at, entry)| (*at, Operation::Reload(entry.id.clone()))).collect();
-        let results = self.execute(operations).await.into_iter();
-        results.zip(accounts).map(|((at, result), (_, entry))| (at, entry, result)).collect()
-    }
-
     /// Runs one wave; the results are in the order of the operations.
-    async fn execute(
+    pub(super) async fn execute(
         &mut self,
         operations: Vec<(usize, Operation)>,
     ) -> Vec<(usize, Result<Done, Refusal>)> {
@@ -356,8 +240,10 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
             *over += 1;
             progress(*over, total.max(*over));
         };
-        self.target.execute(operations, self.stop, &mut done).await;
+        self.target.execute(operations, &self.stop, &mut done).await;
         for (at, result) in owners.iter().zip(&results) {
+            let changes = matches!(result, Ok(Done::Created(_) | Done::Deleted | Done::Removed));
+            self.tasks[*at].is_changed |= changes;
             self.tasks[*at].is_denied |= matches!(result, Err(Refusal::Denied(_)));
         }
         owners.into_iter().zip(results).collect()

@@ -41,7 +41,7 @@ pub enum Outcome {
     Done,
     /// It goes on when a person has done what this shows.
     Waits(FlowStep),
-    /// The new credential is there, and something behind it is not done; the next run goes on.
+    /// A part of it is done, as the new credential is there, and something behind it is not; the next run goes on.
     Unfinished(String),
     /// It failed and left nothing behind, or what was before is in force again; where the connection was
     /// lost before the answer came, the next observation shows whether it was done.

@@ -1,10 +1,148 @@
-//! What the state of a reloaded account means for its credential.
+//! Linked accounts are reloaded; what their state means for the credential, and what follows.
 
+use std::collections::BTreeMap;
+use std::mem;
+
+use super::apply::ApplyRun;
+use super::outcome::Outcome;
+use super::step_progress::StepProgress;
 use crate::model::{ConfigEntry, EntryState};
-use crate::target::{Done, Refusal};
+use crate::plan::{Action, Reason};
+use crate::target::{Done, Execute, Operation, Refusal};
+
+impl<'a, T: Execute> ApplyRun<'a, T> {
+    pub(super) async fn reload_created(&mut self) {
+        let reloads = self.reload(|task| task.created.is_some()).await;
+        let mut judged: BTreeMap<usize, (bool, Vec<String>)> = BTreeMap::new();
+        for (at, reload) in reloads {
+            let fell = matches!(reload, Reload::Fell(_));
+            if let Reload::Stays(why) | Reload::Fell(why) = reload {
+                let (is_any_fallen, reasons) = judged.entry(at).or_default();
+                *is_any_fallen |= fell;
+                reasons.push(why);
+            }
+        }
+        // An account that ran is not left down for another one, whatever that one's state says.
+        let mut fallen = BTreeMap::new();
+        for (at, (is_any_fallen, reasons)) in judged {
+            let why = reasons.join("; ");
+            if is_any_fallen {
+                fallen.insert(at, why);
+            } else {
+                self.tasks[at].outcome = Some(Outcome::Unfinished(why));
+            }
+        }
+        // Who stops the run wants no account down: to put back what ran before is finished.
+        let stop = mem::take(&mut self.stop);
+        self.put_back(fallen).await;
+        self.stop = stop;
+    }
+
+    /// Deletes new credentials with which accounts do not run, so that the old ones are in force
+    /// again, and makes sure of that.
+    async fn put_back(&mut self, fallen: BTreeMap<usize, String>) {
+        let new = |at: usize| Some((at, Operation::Delete(self.tasks[at].created.clone()?)));
+        let deletes: Vec<_> = fallen.keys().filter_map(|at| new(*at)).collect();
+        let mut kept = BTreeMap::new();
+        for (at, result) in self.execute(deletes).await {
+            if let Err(refusal) = result {
+                kept.insert(at, format!("the new credential could not be removed: {refusal}"));
+            }
+        }
+        let mut accounts = Vec::new();
+        for at in fallen.keys().filter(|at| !kept.contains_key(at)) {
+            accounts.extend(self.tasks[*at].step.reload.iter().map(|entry| (*at, entry)));
+        }
+        let mut down: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for (at, entry, result) in self.reload_all(accounts).await {
+            if entry.state == EntryState::Loaded && result != Ok(Done::Reloaded(EntryState::Loaded))
+            {
+                let state = match result {
+                    Ok(Done::Reloaded(state)) => state.to_string(),
+                    Ok(_) => "unknown".to_owned(),
+                    Err(refusal) => refusal.to_string(),
+                };
+                down.entry(at).or_default().push(format!(
+                    "the new credential was removed, and the linked account \"{}\" does not run yet ({state}); the next run reloads it",
+                    entry.title
+                ));
+            }
+        }
+        for (at, why) in fallen {
+            self.tasks[at].outcome =
+                Some(match kept.remove(&at).or_else(|| Some(down.remove(&at)?.join("; "))) {
+                    Some(rest) => Outcome::Unfinished(format!("{why}; {rest}")),
+                    None => Outcome::Failed(format!("{why}; the old credential is in force again")),
+                });
+        }
+    }
+
+    /// A run that was cut off may have left a new credential with which no account was seen to
+    /// run. The old one beside it goes only after that; one that is in force itself says nothing of the new one.
+    pub(super) async fn keep_what_is_unproven(&mut self) {
+        let mut accounts = Vec::new();
+        for (at, task) in self.tasks.iter().enumerate() {
+            let is_in_force = task.step.reasons.contains(&Reason::TakenBack);
+            let is_delete = matches!(task.step.action, Action::Delete { .. });
+            if task.is_open() && is_delete && !is_in_force {
+                let unproven = task.step.reload.iter().filter(|entry| !is_proof(&entry.state));
+                accounts.extend(unproven.map(|entry| (at, entry)));
+            }
+        }
+        for (at, entry, result) in self.reload_all(accounts).await {
+            let why = match result {
+                Ok(Done::Reloaded(state)) if is_proof(&state) => continue,
+                Ok(Done::Reloaded(state)) => state.to_string(),
+                Ok(_) => continue,
+                Err(refusal) => refusal.to_string(),
+            };
+            self.tasks[at].outcome = Some(Outcome::Unfinished(format!(
+                "the linked account \"{}\" does not run with the new credential ({why}), so the old one stays",
+                entry.title
+            )));
+        }
+    }
+
+    pub(super) async fn reload_deleted(&mut self) {
+        for (at, reload) in self.reload(|task| task.created.is_none()).await {
+            if let Reload::Stays(why) | Reload::Fell(why) = reload {
+                self.tasks[at].outcome = Some(Outcome::Unfinished(why));
+            }
+        }
+    }
+
+    /// Reloads the accounts of the open tasks that are meant.
+    async fn reload(
+        &mut self,
+        is_meant: impl Fn(&StepProgress<'_>) -> bool,
+    ) -> Vec<(usize, Reload)> {
+        let mut accounts = Vec::new();
+        for (at, task) in self.tasks.iter().enumerate() {
+            if task.is_open() && is_meant(task) {
+                accounts.extend(task.step.reload.iter().map(|entry| (at, entry)));
+            }
+        }
+        let results = self.reload_all(accounts).await;
+        let judged = results.into_iter().map(|(at, entry, result)| {
+            let needs_consent = self.tasks[at].step.reasons.contains(&Reason::ClientIdDiffers);
+            (at, Reload::judge(entry, result, needs_consent))
+        });
+        judged.collect()
+    }
+
+    async fn reload_all(
+        &mut self,
+        accounts: Vec<(usize, &'a ConfigEntry)>,
+    ) -> Vec<(usize, &'a ConfigEntry, Result<Done, Refusal>)> {
+        let operations =
+            accounts.iter().map(|(at, entry)| (*at, Operation::Reload(entry.id.clone()))).collect();
+        let results = self.execute(operations).await.into_iter();
+        results.zip(accounts).map(|((at, result), (_, entry))| (at, entry, result)).collect()
+    }
+}
 
 /// What a reload says of the credential that the account is to use.
-pub(super) enum Reload {
+enum Reload {
     /// The account runs, or its state says nothing about the credential.
     Runs,
     /// It is not known yet whether the account runs: the old credential stays.
@@ -14,19 +152,16 @@ pub(super) enum Reload {
 }
 
 impl Reload {
-    pub(super) fn judge(
-        before: &ConfigEntry,
-        result: Result<Done, Refusal>,
-        needs_consent: bool,
-    ) -> Self {
+    fn judge(before: &ConfigEntry, result: Result<Done, Refusal>, needs_consent: bool) -> Self {
         let title = &before.title;
+        let ran = before.state == EntryState::Loaded;
         match result {
             Ok(Done::Reloaded(EntryState::SetupInProgress)) => Self::Stays(format!(
                 "the linked account \"{title}\" is still being set up; the next run goes on"
             )),
             Ok(Done::Reloaded(state)) if is_down(&state) && !needs_consent => {
                 let why = format!("the linked account \"{title}\" does not run with it ({state})");
-                if before.state == EntryState::Loaded { Self::Fell(why) } else { Self::Stays(why) }
+                if ran { Self::Fell(why) } else { Self::Stays(why) }
             }
             Ok(_) => Self::Runs,
             Err(refusal @ (Refusal::Stopped | Refusal::Lost(_) | Refusal::Denied(_))) => {
@@ -34,15 +169,17 @@ impl Reload {
                     "the linked account \"{title}\" was not seen to run: {refusal}"
                 ))
             }
-            Err(refusal) => Self::Fell(format!(
-                "the linked account \"{title}\" could not be reloaded: {refusal}"
-            )),
+            Err(refusal) => {
+                let why =
+                    format!("the linked account \"{title}\" could not be reloaded: {refusal}");
+                if ran { Self::Fell(why) } else { Self::Stays(why) }
+            }
         }
     }
 }
 
 /// Whether a state says that the account runs with what is in force, or nothing about it.
-pub(super) fn is_proof(state: &EntryState) -> bool {
+fn is_proof(state: &EntryState) -> bool {
     !is_down(state) && *state != EntryState::SetupInProgress
 }
 

@@ -29,7 +29,9 @@ pub use kinds::{
     TargetInput, TargetKind, meaning, meanings,
 };
 
-use crate::model::{CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Observed};
+use crate::model::{
+    ConfigEntry, CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Observed,
+};
 
 /// Reads a target, and changes nothing.
 pub trait Observe {
@@ -64,8 +66,8 @@ pub enum Operation {
     Create(NewCredential),
     /// Delete the credential, if its id still names the same one.
     Delete(Held),
-    /// Remove a linked account.
-    RemoveAccount(EntryId),
+    /// Remove a linked account, if it still uses the credential that it used: it cannot be taken back.
+    RemoveAccount(ConfigEntry),
     /// Set a config entry up afresh, so that it takes the credential now in force.
     Reload(EntryId),
 }

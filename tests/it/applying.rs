@@ -18,29 +18,40 @@ struct Recorder {
     done: Vec<String>,
     reloads: VecDeque<Result<Done, Refusal>>,
     refuses: Option<&'static str>,
+    /// Somebody stops the run while it does this.
+    stops_at: Option<&'static str>,
 }
 
 impl Execute for Recorder {
     async fn execute(
         &mut self,
         operations: Vec<Operation>,
-        _: &Stop,
+        stop: &Stop,
         done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
     ) {
         for (at, operation) in operations.into_iter().enumerate() {
+            if stop.is_cancelled() {
+                done(at, Err(Refusal::Stopped));
+                continue;
+            }
             let (what, result) = match operation {
                 Operation::Create(new) => {
                     let id = CredentialId::new(format!("new-{}", new.auth_domain));
                     (format!("create {}", new.auth_domain), Ok(Done::Created(id)))
                 }
                 Operation::Delete(held) => (format!("delete {}", held.id), Ok(Done::Deleted)),
-                Operation::RemoveAccount(id) => (format!("remove {id}"), Ok(Done::Removed)),
+                Operation::RemoveAccount(account) => {
+                    (format!("remove {}", account.id), Ok(Done::Removed))
+                }
                 Operation::Reload(id) => {
                     let loaded = Ok(Done::Reloaded(EntryState::Loaded));
                     (format!("reload {id}"), self.reloads.pop_front().unwrap_or(loaded))
                 }
             };
             let is_refused = self.refuses == Some(what.as_str());
+            if self.stops_at == Some(what.as_str()) {
+                stop.cancel();
+            }
             self.done.push(what);
             done(at, if is_refused { Err(Refusal::Failed("no".to_owned())) } else { result });
         }
@@ -219,6 +230,68 @@ async fn the_old_credential_stays_until_an_account_was_seen_to_run() {
         let outcomes = applied(left_over, &mut target).await;
         assert_eq!(target.done.contains(&"delete old".to_owned()), is_deleted, "{outcomes:?}");
         assert_eq!(outcomes[0].is_done(), is_deleted);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_a_stopped_run_left_down_is_put_back() {
+    let down_and_up = states(&[EntryState::SetupError, EntryState::Loaded]);
+    let mut target = Recorder { stops_at: Some("reload e"), ..down_and_up };
+    let mut both = reloading(replace(), EntryState::Loaded);
+    both.push(Step::new(StepId(1), delete("spare")));
+    let outcomes = applied(both, &mut target).await;
+    assert_eq!(target.done, ["create a", "reload e", "delete new-a", "reload e"]);
+    let why = outcomes[0].why().unwrap();
+    assert!(why.ends_with("the old credential is in force again"), "{why}");
+    assert_eq!(outcomes[1], Outcome::NotBegun("not begun: interrupted".to_owned()));
+}
+
+#[tokio::test]
+async fn an_account_that_was_down_keeps_no_other_from_being_put_back() {
+    let down = EntryState::SetupError;
+    let mut target = states(&[down.clone(), down.clone(), down.clone(), EntryState::Loaded]);
+    let mut steps = reloading(replace(), down);
+    let ben =
+        ConfigEntry { id: EntryId::new("f"), title: "Ben".into(), ..account(EntryState::Loaded) };
+    steps[0].reload.push(ben);
+    let outcomes = applied(steps, &mut target).await;
+    let Outcome::Failed(why) = &outcomes[0] else { panic!("{outcomes:?}") };
+    for said in ["\"Anna\" does not run", "\"Ben\" does not run", "is in force again"] {
+        assert!(why.contains(said), "{why}");
+    }
+    assert_eq!(target.done[3..], ["delete new-a", "reload e", "reload f"]);
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_reloaded_undoes_a_rotation_only_where_it_ran() {
+    let refused = || Err(Refusal::Failed("not in this state".to_owned()));
+    let migration_error = EntryState::Other("migration_error".to_owned());
+    for (before, is_undone) in [(migration_error, false), (EntryState::Loaded, true)] {
+        let reloads = VecDeque::from([refused()]);
+        let mut target = Recorder { reloads, ..Recorder::default() };
+        let outcomes = applied(reloading(replace(), before), &mut target).await;
+        assert_eq!(target.done.contains(&"delete new-a".to_owned()), is_undone, "{outcomes:?}");
+        assert!(outcomes[0].why().unwrap().contains("not in this state"), "{outcomes:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_stopped_in_the_middle_is_not_reported_as_not_begun() {
+    let with_account = || {
+        let remove = vec![account(EntryState::Loaded)];
+        steps(vec![(Action::Delete { old: held("old"), remove }, None)])
+    };
+    let with_claim = || {
+        let mut steps = steps(vec![(replace(), None)]);
+        steps[0].claim = Some(wanted("claim"));
+        steps
+    };
+    for (steps, at) in [(with_account(), "remove e"), (with_claim(), "create claim")] {
+        let mut target = Recorder { stops_at: Some(at), ..Recorder::default() };
+        let outcomes = applied(steps, &mut target).await;
+        assert_eq!(target.done, [at]);
+        let why = "interrupted: a part of it is done, and the next run goes on";
+        assert_eq!(outcomes, [Outcome::Unfinished(why.to_owned())]);
     }
 }
 

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use appcred::model::{Answers, ClientId, Domain, FlowId, Implementation, Mark, Secret, SetUpOf};
+use appcred::model::{
+    Answers, ClientId, ConfigEntry, Domain, FlowId, Implementation, Mark, Secret, SetUpOf,
+};
 use appcred::setup::Guide;
 use appcred::setup::drive::{self, FlowState, SetUpTask};
-use appcred::target::Stop;
+use appcred::target::{Done, Execute, Operation, Refusal, Stop};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -52,6 +54,18 @@ impl Linking {
             is_over.store(true, Ordering::Relaxed);
             (came_to, watching.join().unwrap())
         })
+    }
+
+    /// Removes the account as one that used this when that was planned.
+    #[tokio::main(flavor = "current_thread")]
+    async fn remove_one_of(&self, implementation: &str) -> Result<Done, Refusal> {
+        let mut ha = open(&self.ha.url(), self.ha.token()).await.ok().unwrap();
+        let account = ha.accounts(&Domain::new("linked_account")).await?.remove(0);
+        let account = ConfigEntry { implementation: Some(implementation.into()), ..account };
+        let mut ended = None;
+        let remove = vec![Operation::RemoveAccount(account)];
+        ha.execute(remove, &Stop::new(), &mut |_, result| ended = Some(result)).await;
+        ended.unwrap()
     }
 
     #[track_caller]
@@ -463,6 +477,8 @@ fn ha_account_goes_with_its_entry_where_that_said_so(release: Release) {
     linking.house.declare(&[format!("{anna}{tied}")]);
     linking.apply();
     linking.house.declare(&[linking.house.entry("spotify", "Other", "other", "second")]);
+    assert_eq!(linking.remove_one_of("appcred:default:other"), Err(Refusal::Changed));
+    assert_eq!(linking.accounts("linked_account").len(), 1, "it uses another credential by now");
     linking.apply();
     assert!(linking.accounts("linked_account").is_empty());
     let held = linking.ha.credentials();

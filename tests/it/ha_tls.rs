@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use appcred::http::{Network, ProxyAddress, authorities_in};
-use appcred::model::{EntryId, EntryState, Secret};
+use appcred::model::{ConfigEntry, Domain, EntryId, EntryState, Secret};
 use appcred::target::home_assistant::{ConnectionSettings, HomeAssistant, connect};
 use appcred::target::{Done, Execute, Operation, Stop, TargetError};
 use futures_util::{SinkExt, StreamExt};
@@ -63,7 +63,11 @@ async fn speak(stream: TlsStream<TcpStream>) {
                 "get_config" => json!({"state": "RUNNING"}),
                 "config_entries/get_single" => json!({"config_entry":
                     {"entry_id": "e", "domain": "d", "title": "t", "state": states.next()}}),
-                "config_entries/flow/progress" => json!([]),
+                "config_entries/flow/progress" | "application_credentials/list" => json!([]),
+                "config_entries/get" => {
+                    json!([{"entry_id": "e", "domain": "d", "title": "t", "state": "loaded"}])
+                }
+                "frontend/get_user_data" => json!({"value": {}}),
                 _ => Value::Null,
             };
             let id = &command["id"];
@@ -126,14 +130,26 @@ async fn a_proxy_behind_tls_carries_both_ways() {
         ConnectionSettings { url: url.clone(), token: Secret::new("the-token"), network };
     let mut ha = connect(settings).await.ok().unwrap();
     let mut outcomes = Vec::new();
-    let both = [Operation::Reload, Operation::RemoveAccount].map(|of| of(EntryId::new("e")));
-    for one in both {
+    for one in both() {
         ha.execute(vec![one], &Stop::new(), &mut |_, outcome| outcomes.push(outcome)).await;
     }
     assert_eq!(outcomes, [Ok(Done::Reloaded(EntryState::Loaded)), Ok(Done::Removed)]);
     assert!(call.await.unwrap().starts_with("DELETE /api/config/config_entries/entry/e "));
     let connect = format!("CONNECT {} HTTP/1.1", url.trim_start_matches("https://"));
     assert_eq!(*lines.lock().unwrap(), [connect.clone(), connect]);
+}
+
+/// A call by each way.
+fn both() -> [Operation; 2] {
+    let account = ConfigEntry {
+        id: EntryId::new("e"),
+        domain: Domain::new("d"),
+        title: "t".into(),
+        state: EntryState::Loaded,
+        reason: None,
+        implementation: None,
+    };
+    [Operation::Reload(account.id.clone()), Operation::RemoveAccount(account)]
 }
 
 async fn open(url: String, ca_file: Option<&Path>) -> Result<HomeAssistant, TargetError> {
@@ -156,8 +172,7 @@ async fn a_ca_file_opens_both_ways() {
     let (url, file, call) = serve(&folder).await;
     let mut ha = open(url, Some(&file)).await.ok().unwrap();
     let mut outcomes = Vec::new();
-    let both = [Operation::Reload, Operation::RemoveAccount].map(|of| of(EntryId::new("e")));
-    for one in both {
+    for one in both() {
         ha.execute(vec![one], &Stop::new(), &mut |_, outcome| outcomes.push(outcome)).await;
     }
     assert_eq!(outcomes, [Ok(Done::Reloaded(EntryState::Loaded)), Ok(Done::Removed)]);

@@ -121,8 +121,8 @@ impl Shelf {
                 self.credentials.remove(at);
                 Ok(Done::Deleted)
             }
-            Operation::RemoveAccount(id) => {
-                self.config_entries.retain(|entry| entry.id != id);
+            Operation::RemoveAccount(account) => {
+                self.config_entries.retain(|entry| entry.id != account.id);
                 Ok(Done::Removed)
             }
             Operation::Reload(id) => {

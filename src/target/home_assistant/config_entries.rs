@@ -139,6 +139,14 @@ async fn credential_of(
     }
 }
 
+/// Whether HA has an entry.
+pub(super) async fn is_there(
+    connection: &Connection,
+    entry: &EntryId,
+) -> Result<bool, CommandError> {
+    Ok(credential_of(connection, entry).await?.is_some())
+}
+
 /// Sets an entry up afresh and waits for the state that it arrives at.
 ///
 /// If HA asks for consent again for it, that is taken back before: with a credential that works

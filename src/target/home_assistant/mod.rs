@@ -76,7 +76,7 @@ use super::{
 };
 use crate::integrations::{self, Release};
 use crate::model::{
-    CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed, RunId,
+    ConfigEntry, CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed, RunId,
 };
 
 /// How long HA may take to set up its integrations when it starts, and how often it is asked.
@@ -221,6 +221,21 @@ impl HomeAssistant {
         Ok(config_entries::reload(&self.connection, &self.rest, account).await?)
     }
 
+    /// Removes a linked account that still uses the credential that it used when that was planned.
+    async fn remove_account(&self, account: &ConfigEntry) -> Result<Done, Refusal> {
+        let now = self.accounts(&account.domain).await?;
+        match now.iter().find(|now| now.id == account.id) {
+            Some(now) if now.implementation == account.implementation => {
+                self.rest.remove(&account.id).await?;
+                Ok(Done::Removed)
+            }
+            None if !config_entries::is_there(&self.connection, &account.id).await? => {
+                Ok(Done::Removed)
+            }
+            _ => Err(Refusal::Changed),
+        }
+    }
+
     /// HA has not all of its commands before it has started.
     async fn is_starting(&self, fault: &CommandError) -> bool {
         matches!(fault, CommandError::Refused { code, .. } if code == UNKNOWN_COMMAND)
@@ -338,10 +353,7 @@ impl<'a> Batch<'a> {
                 }
                 deleted
             }
-            Operation::RemoveAccount(entry) => {
-                self.ha.rest.remove(&entry).await?;
-                Ok(Done::Removed)
-            }
+            Operation::RemoveAccount(account) => self.ha.remove_account(&account).await,
             Operation::Reload(entry) => {
                 let _turn = self.reloads.acquire().await;
                 if self.stop.is_cancelled() {
