@@ -295,8 +295,10 @@ impl Worker<'_> {
             bar.finish_and_clear();
         }
         view.outcomes = carried_out.outcomes;
-        for outcome in &view.outcomes {
-            tracing::info!(target = %view.name, step = outcome.step.0, outcome = ?outcome.outcome, "step");
+        for done in &view.outcomes {
+            let Some(step) = plan.step(done.step) else { continue };
+            let (outcome, why) = (done.outcome.code().as_str(), done.outcome.why());
+            tracing::info!(target = %view.name, outcome, why, "{}", step.action.summary());
         }
     }
 }
