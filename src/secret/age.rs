@@ -1,6 +1,6 @@
 //! age files, armored or not.
 
-use std::io::BufRead;
+use std::io::{BufRead, BufReader};
 
 use age::armor::ArmoredReader;
 use age::{DecryptError, Decryptor, Identity};
@@ -38,13 +38,29 @@ pub(super) fn trimmed(file: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether an age file has more recipients than are tried. They are counted before age reads the header,
-/// which takes it a time that grows with the square of their number.
-pub(super) fn has_too_many_recipients(file: &[u8]) -> bool {
-    // What is damaged is reported by whoever opens it.
-    let lines = ArmoredReader::new(trimmed(file)).split(b'\n').map_while(Result::ok);
+/// An age file whose header is read.
+pub(super) type OpenedFile<'b> = Decryptor<ArmoredReader<BufReader<&'b [u8]>>>;
+
+/// Why the header of an age file is not read.
+pub(super) enum NotOpened {
+    /// It has more recipients than are tried.
+    TooManyRecipients,
+    /// It cannot be read.
+    Damaged(DecryptError),
+}
+
+/// Reads the header of an age file. Its recipients are counted before age reads it, which takes a time that grows
+/// with the square of their number: nothing else makes a `Decryptor` of what may be anything.
+#[expect(clippy::disallowed_methods, reason = "the recipients are counted here")]
+pub(super) fn open(file: &[u8]) -> Result<OpenedFile<'_>, NotOpened> {
+    let file = trimmed(file);
+    // What is damaged is reported by age.
+    let lines = ArmoredReader::new(file).split(b'\n').map_while(Result::ok);
     let header = lines.take_while(|line| !line.starts_with(b"--- "));
-    header.filter(|line| line.starts_with(b"-> ")).nth(MAX_RECIPIENTS).is_some()
+    if header.filter(|line| line.starts_with(b"-> ")).nth(MAX_RECIPIENTS).is_some() {
+        return Err(NotOpened::TooManyRecipients);
+    }
+    Decryptor::new_buffered(ArmoredReader::new(file)).map_err(NotOpened::Damaged)
 }
 
 /// Whether the armor of an age file ends too early. Its header, which is read first, may be whole.
@@ -63,13 +79,12 @@ pub(super) fn decrypt(
     if !is_file(bytes) {
         return Err(Unreadable::Damaged("it does not start with the header of one"));
     }
-    if has_too_many_recipients(bytes) {
-        return Err(Unreadable::TooManyRecipients);
-    }
     let bytes = trimmed(bytes);
     let unreadable = |error: &DecryptError| unreadable(error, identities);
-    let file =
-        Decryptor::new_buffered(ArmoredReader::new(bytes)).map_err(|error| unreadable(&error))?;
+    let file = open(bytes).map_err(|error| match error {
+        NotOpened::TooManyRecipients => Unreadable::TooManyRecipients,
+        NotOpened::Damaged(error) => unreadable(&error),
+    })?;
     let mut plain = if file.is_scrypt() {
         let passphrase = identities.passphrase().ok_or(Unreadable::Passphrase)?;
         let key = with_passphrase(passphrase);
@@ -103,8 +118,7 @@ pub(super) fn decrypt_without_asking(
     bytes: &[u8],
     identities: &Identities,
 ) -> Option<Zeroizing<Vec<u8>>> {
-    let bytes = trimmed(bytes);
-    let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).ok()?;
+    let file = open(bytes).ok()?;
     let free = identities.free();
     let mut plain = file.decrypt(free.iter().map(|identity| identity as &dyn Identity)).ok()?;
     let most = bytes.len() as u64;

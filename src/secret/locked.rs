@@ -4,13 +4,13 @@
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use age::armor::ArmoredReader;
 use age::plugin::{self, IdentityPluginV1};
-use age::{Callbacks, DecryptError, Decryptor, Identity, scrypt, ssh, x25519};
+use age::{Callbacks, DecryptError, Identity, scrypt, ssh, x25519};
 use age_core::format::{FileKey, Stanza};
 
 use crate::files;
 
+use super::age::{self as age_file, NotOpened};
 use super::ask::Person;
 use super::hybrid::HybridIdentity;
 use super::identities::{IdentityProblem, Plugins};
@@ -81,7 +81,7 @@ impl LockedFile {
         plugins: Plugins,
         bad_line: &BadLine,
     ) -> Option<Self> {
-        let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).ok()?;
+        let file = age_file::open(bytes).ok()?;
         file.is_scrypt().then(|| Self {
             bytes: bytes.to_vec(),
             name: name.to_owned(),
@@ -96,7 +96,10 @@ impl LockedFile {
         let question = format!("Passphrase for the identity file ({})", self.name);
         let passphrase = self.person.request_passphrase(&question);
         let key = with_passphrase(passphrase.ok_or(DecryptError::KeyDecryptionFailed)?);
-        let file = Decryptor::new_buffered(ArmoredReader::new(self.bytes.as_slice()))?;
+        let file = age_file::open(&self.bytes).map_err(|error| match error {
+            NotOpened::Damaged(error) => error,
+            NotOpened::TooManyRecipients => DecryptError::InvalidHeader,
+        })?;
         let mut plain =
             file.decrypt([&key as &dyn Identity].into_iter()).map_err(wrong_passphrase)?;
         let text = files::read_stream(&mut plain, self.bytes.len() as u64)?;

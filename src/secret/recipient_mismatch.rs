@@ -8,16 +8,14 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use age::armor::ArmoredReader;
-use age::{Decryptor, Identity};
+use age::Identity;
 use age_core::format::Stanza;
 use secrecy::zeroize::Zeroizing;
 
-use super::age::has_too_many_recipients;
 use super::hybrid::{self, HybridRecipient};
 use super::recipients::{StanzaRecorder, is_grease, is_marked_for, ssh_mark};
 use super::seal::bare;
-use super::{Identities, SecretResolver, is_age_file, sops};
+use super::{Identities, SecretResolver, age as age_file, is_age_file, sops};
 use crate::model::sops::ParsedSops;
 
 /// How what is there does not fit those who should read it. All of it is certain.
@@ -111,10 +109,10 @@ fn age_mismatch(
     recipients: &[String],
     identities: &Identities,
 ) -> Option<RecipientMismatch> {
-    if recipients.is_empty() || has_too_many_recipients(file.as_ref()) {
+    if recipients.is_empty() {
         return None;
     }
-    let open = || Decryptor::new_buffered(ArmoredReader::new(file.as_ref())).ok();
+    let open = || age_file::open(file.as_ref()).ok();
     let sealed = open()?;
     if sealed.is_scrypt() {
         return Some(RecipientMismatch::NoRecipient);

@@ -5,14 +5,14 @@
 //! age files passes over what it does not know, and under the file's own check. The digest names nobody,
 //! but whoever guesses all of the recipients can see by it that the guess is right.
 
-use age::armor::ArmoredReader;
-use age::{DecryptError, Decryptor, Identity};
+use age::{DecryptError, Identity};
 use age_core::format::{FileKey, Stanza};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sha2::{Digest, Sha256};
 use std::sync::{Mutex, PoisonError};
 
+use super::age::NotOpened;
 use super::seal::bare;
 use super::{Identities, Unreadable, age as age_file};
 
@@ -58,12 +58,10 @@ pub(super) fn compare(
     wanted: &[String],
     identities: &Identities,
 ) -> Result<RecipientComparison, Unreadable> {
-    if age_file::has_too_many_recipients(bytes) {
-        return Err(Unreadable::TooManyRecipients);
-    }
-    let damaged = |_| Unreadable::Damaged("its header is incomplete");
-    let file =
-        Decryptor::new_buffered(ArmoredReader::new(age_file::trimmed(bytes))).map_err(damaged)?;
+    let file = age_file::open(bytes).map_err(|error| match error {
+        NotOpened::TooManyRecipients => Unreadable::TooManyRecipients,
+        NotOpened::Damaged(_) => Unreadable::Damaged("its header is incomplete"),
+    })?;
     if !age_file::is_file(bytes) {
         return Err(Unreadable::Damaged("it does not start with the header of one"));
     }

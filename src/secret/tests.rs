@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 
+use super::age::decrypt_without_asking;
 use super::env::IdentitySources;
 use super::{
     AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver, Unreadable, read,
@@ -67,6 +68,7 @@ fn a_file_with_thousands_of_recipients_is_refused_before_they_are_tried() {
     let header = format!("age-encryption.org/v1\n{}--- x\n", "-> X25519 a\nb\n".repeat(100_000));
     let opened = identities.open(header.as_bytes());
     assert_eq!(opened.err(), Some(Unreadable::TooManyRecipients));
+    assert!(decrypt_without_asking(header.as_bytes(), &identities.identities).is_none());
 }
 
 #[test]
