@@ -286,12 +286,17 @@ pub(super) fn ask_all(references: &[&Reference], resolver: &SecretResolver) {
     let next = || questions.lock().unwrap_or_else(PoisonError::into_inner).next();
     thread::scope(|scope| {
         for _ in 0..workers {
-            scope.spawn(|| {
+            let work = || {
                 while let Some(argument) = next() {
                     // The answer is kept, and an error reported by who reads it.
                     drop(read(argument, Path::new(""), resolver));
                 }
-            });
+            };
+            // With fewer threads it takes longer: who reads them asks for the rest.
+            if let Err(why) = thread::Builder::new().spawn_scoped(scope, work) {
+                tracing::debug!(%why, "a thread that asks programs cannot be started");
+                break;
+            }
         }
     });
 }

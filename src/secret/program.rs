@@ -115,8 +115,11 @@ fn on_a_runtime<T: Send, F: Future<Output = Result<T, ProgramError>>>(
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(run())
     };
-    std::thread::scope(|scope| scope.spawn(run).join())
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    // Where the operating system gives no thread, that is an error as of a program that it does not start.
+    std::thread::scope(|scope| {
+        let running = std::thread::Builder::new().spawn_scoped(scope, run)?;
+        running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// A program that is run apart from this terminal.
