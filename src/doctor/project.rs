@@ -1,6 +1,7 @@
 //! The project file, the manifests, and what is to be seen of them without a target.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{DoctorRequest, HealthCheck, machine, secrets};
 use crate::codes::CheckCode;
@@ -17,7 +18,7 @@ pub(super) struct SeenProject {
     pub(super) project: Project,
     /// For how many entries each of them is looked at.
     pub(super) loaded: Loaded,
-    pub(super) resolver: SecretResolver,
+    pub(super) resolver: Arc<SecretResolver>,
     pub(super) checks: Vec<HealthCheck>,
 }
 
@@ -31,7 +32,7 @@ pub(super) fn look(request: &DoctorRequest) -> SeenProject {
     checks.extend(in_git(workspace, &loaded, &resolver));
     checks.extend(sources(&project, &workspace.folder, program_folders));
     checks.extend(machine::look(workspace, &project));
-    SeenProject { project, loaded, resolver, checks }
+    SeenProject { project, loaded, resolver: Arc::new(resolver), checks }
 }
 
 fn project_file(workspace: &Workspace, project: &Project) -> HealthCheck {

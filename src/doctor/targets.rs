@@ -104,7 +104,11 @@ fn home_assistant(url: &str, seen: &Examination, entries: usize) -> Vec<HealthCh
     let mut checks = vec![HealthCheck::ok(Reach, way), certificate(reached), clock(reached)];
     checks.extend(match &seen.welcome {
         None => skip(&[&[Token][..], &AFTER_TOKEN].concat(), "it is not reached"),
-        Some(Err(NotWelcome::NoToken(why) | NotWelcome::Token(why))) => {
+        Some(Err(NotWelcome::NoToken(why))) => {
+            let rest = skip(&AFTER_TOKEN, "there is no token");
+            [vec![HealthCheck::error(Token, why)], rest].concat()
+        }
+        Some(Err(NotWelcome::Token(why))) => {
             let rest = skip(&AFTER_TOKEN, "the token is not accepted");
             [vec![HealthCheck::error(Token, why)], rest].concat()
         }

@@ -1,6 +1,7 @@
 //! Why a target cannot be connected to.
 
 use thiserror::Error;
+use tokio::task::JoinError;
 
 use super::TargetError;
 use super::home_assistant::{SessionError, SignInError};
@@ -79,6 +80,9 @@ pub enum ConnectError {
         /// Where the token is from, and what to do.
         advice: String,
     },
+    /// A bug.
+    #[error("internal error: reading the access token crashed: {0}")]
+    Crashed(#[from] JoinError),
     /// The target cannot be reached.
     #[error(transparent)]
     Target(#[from] TargetError),

@@ -2,7 +2,7 @@
 //! and a line in the list below.
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -122,7 +122,7 @@ pub trait TargetKind: Sized {
     /// Where there is no token, nobody answers, or the token is not accepted.
     fn connect(
         &self,
-        resolver: &SecretResolver,
+        resolver: &Arc<SecretResolver>,
         sessions: Option<&SessionStore>,
     ) -> impl Future<Output = Result<Self::Target, ConnectError>> + Send;
 }
@@ -259,7 +259,7 @@ macro_rules! kinds {
             /// Where there is no token, nobody answers, or the token is not accepted.
             pub async fn connect(
                 &self,
-                resolver: &SecretResolver,
+                resolver: &Arc<SecretResolver>,
                 sessions: Option<&SessionStore>,
             ) -> Result<Target, ConnectError> {
                 Ok(match self {

@@ -1,7 +1,7 @@
 //! A kind of target for tests alone: it shows that a new one is one file and one line in a list.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use futures_util::stream;
 use schemars::JsonSchema;
@@ -64,7 +64,7 @@ impl TargetKind for MemoryEndpoint {
 
     async fn connect(
         &self,
-        _: &SecretResolver,
+        _: &Arc<SecretResolver>,
         _: Option<&SessionStore>,
     ) -> Result<Memory, ConnectError> {
         Ok(Memory(stored(&self.0)))

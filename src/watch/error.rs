@@ -140,7 +140,7 @@ fn of_connecting(error: &ConnectError) -> ErrorKind {
             NoToken::Program { .. } => ErrorKind::Failed,
         },
         // What keeps a file from being read may end without a change of it.
-        ConnectError::File { .. } => ErrorKind::Failed,
+        ConnectError::File { .. } | ConnectError::Crashed(_) => ErrorKind::Failed,
         ConnectError::Reference { .. }
         | ConnectError::Setting { .. }
         | ConnectError::NotSignedIn { .. }

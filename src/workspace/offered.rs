@@ -1,6 +1,7 @@
 //! What targets offer a new entry, as far as they can be asked without asking a person.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -33,7 +34,7 @@ impl Workspace {
             return Offered::default();
         };
         let (resolver, sessions) =
-            (self.non_interactive_resolver(project).0, self.environment.sessions());
+            (Arc::new(self.non_interactive_resolver(project).0), self.environment.sessions());
         let sessions = sessions.as_ref();
         let asked = endpoints
             .iter()
@@ -52,7 +53,7 @@ impl Workspace {
 /// What one target offers, and its redirect URI.
 async fn offer(
     endpoint: &Endpoint,
-    resolver: &SecretResolver,
+    resolver: &Arc<SecretResolver>,
     sessions: Option<&SessionStore>,
 ) -> Option<(Offered, String)> {
     let connecting = endpoint.connect(resolver, sessions);

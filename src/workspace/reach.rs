@@ -32,7 +32,7 @@ pub enum Reopened {
 impl Reach {
     /// Connects to a target and looks at it.
     pub(super) async fn observe(&self, name: &TargetName) -> Option<Observation> {
-        let (endpoint, resolver) = (self.endpoints.get(name)?, self.resolver.as_deref()?);
+        let (endpoint, resolver) = (self.endpoints.get(name)?, self.resolver.as_ref()?);
         let (target, observed) = match endpoint.connect(resolver, self.sessions.as_ref()).await {
             Ok(mut target) => {
                 let observed = target.observe().await.map_err(|error| error.to_string());

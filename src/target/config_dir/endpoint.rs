@@ -1,6 +1,7 @@
 //! Where a configuration folder is, as the project file says it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -57,7 +58,7 @@ impl TargetKind for ConfigDirEndpoint {
 
     async fn connect(
         &self,
-        _: &SecretResolver,
+        _: &Arc<SecretResolver>,
         _: Option<&SessionStore>,
     ) -> Result<ConfigDir, ConnectError> {
         Ok(ConfigDir::new(self.0.clone()))

@@ -1,6 +1,7 @@
 //! Where a running HA is, how to authenticate there, and what the project file says of both.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use reqwest::Url;
@@ -13,7 +14,7 @@ use super::session::SessionStore;
 use super::{ConnectionSettings, HomeAssistant, canonical, connect};
 use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{BaseUrl, Field, FieldRefusal, Meaning, Pairs, Raw, SecretText, Text, Texts};
-use crate::http::{Network, certificates};
+use crate::http::certificates;
 use crate::model::{
     Key, Reference, Secret, SecretField, TOKEN, Visible, day, is_loopback, may_be_token,
 };
@@ -213,11 +214,11 @@ impl TargetKind for HomeAssistantEndpoint {
 
     async fn connect(
         &self,
-        resolver: &SecretResolver,
+        resolver: &Arc<SecretResolver>,
         sessions: Option<&SessionStore>,
     ) -> Result<HomeAssistant, ConnectError> {
-        let network = self.network.read(resolver)?;
-        let token = self.token(&network, resolver, sessions).await?;
+        let (network, source) = self.read(resolver, sessions).await?;
+        let token = self.token(source?, &network).await?;
         let url = self.url.clone();
         let settings = ConnectionSettings { url, token: token.clone(), network };
         connect(settings).await.map_err(|error| match error {
@@ -320,58 +321,6 @@ impl HomeAssistantEndpoint {
         self.network.authorities = certificates(pem)?;
         Ok(self)
     }
-
-    pub(super) async fn token(
-        &self,
-        network: &Network,
-        resolver: &SecretResolver,
-        sessions: Option<&SessionStore>,
-    ) -> Result<Secret, ConnectError> {
-        let url = &self.url;
-        let unread = |why| ConnectError::Token { url: url.clone(), why };
-        match &self.auth {
-            AuthMethod::Token { token, from } => {
-                token::checked(token::from_text(token.expose()), || from.clone()).map_err(unread)
-            }
-            AuthMethod::Reference(Located { value, spot }) => {
-                let read =
-                    secret::read(value, resolver).map_err(|why| ConnectError::Reference {
-                        what: TOKEN.name.to_owned(),
-                        place: spot.place(),
-                        why,
-                    })?;
-                let name = || format!("`{}` ({})", TOKEN.name, spot.place());
-                token::checked(token::from_text(read.expose()), name).map_err(unread)
-            }
-            AuthMethod::File(Located { value: file, spot }) => {
-                token::from_file(file).map_err(|why| ConnectError::TokenFile {
-                    url: url.clone(),
-                    place: spot.place(),
-                    why,
-                })
-            }
-            AuthMethod::Command(TokenCommand { program, arguments, folder }) => {
-                token::from_command(program, arguments, folder).await.map_err(unread)
-            }
-            AuthMethod::Session => from_session(url, network, resolver, sessions).await,
-        }
-    }
-}
-
-/// An access token of the stored session.
-async fn from_session(
-    url: &str,
-    network: &Network,
-    resolver: &SecretResolver,
-    sessions: Option<&SessionStore>,
-) -> Result<Secret, ConnectError> {
-    let address = canonical(url)?;
-    let session = match sessions {
-        Some(store) => store.load(&address, resolver)?,
-        None => None,
-    };
-    let session = session.ok_or_else(|| ConnectError::NotSignedIn { url: url.to_owned() })?;
-    Ok(session.access_token(network).await?)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{AuthMethod, HomeAssistantEndpoint, NetworkSettings, SessionStore, TokenCommand};
 use crate::diagnostic::{Located, SourceFile, Span, Spot};
 use crate::model::{Reference, Secret};
-use crate::secret::{AllowedPaths, Identities, SecretResolver};
+use crate::secret::{AllowedPaths, Identities, SecretProgram, SecretResolver};
 use crate::target::{ConnectError, TargetError, TargetKind};
 
 fn spot(file: &Path) -> Spot {
@@ -96,11 +97,38 @@ fn a_refused_token_is_named_by_where_it_is_from() {
     }
 }
 
+/// As where a passphrase is typed: the program ends once something else has gone on, and fails if nothing does.
+#[tokio::test]
+async fn what_waits_for_a_secret_keeps_nothing_else_from_going_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gone-on");
+    let script = "until [ -e gone-on ]; do sleep 0.1; done; echo {} >/dev/null; echo token";
+    let command = ["env", "sh", "-c", script].map(str::to_owned).to_vec();
+    let timeout = Duration::from_secs(10);
+    let program = SecretProgram { command, timeout, environment: Vec::new() };
+    let allowed = AllowedPaths {
+        project: folder.path().to_owned(),
+        sources: [("vault".to_owned(), program)].into(),
+        ..AllowedPaths::default()
+    };
+    let resolver = Arc::new(SecretResolver::new(Identities::default(), allowed));
+    let auth = tagged("from", "vault token", &folder.path().join("appcred.yaml"));
+    let endpoint = HomeAssistantEndpoint {
+        url: "http://127.0.0.1:1".to_owned(),
+        network: NetworkSettings::default(),
+        auth,
+    };
+    let goes_on = async { std::fs::write(&file, "").unwrap() };
+    let (connected, ()) = tokio::join!(endpoint.connect(&resolver, None), goes_on);
+    let error = connected.err().unwrap();
+    assert!(matches!(error, ConnectError::Target(_)), "{error}");
+}
+
 #[tokio::test]
 async fn without_a_session_the_error_says_how_to_sign_in() {
     let folder = tempfile::tempdir().unwrap();
     let (resolver, store) =
-        (resolver(folder.path()), SessionStore::new(folder.path().join("none")));
+        (Arc::new(resolver(folder.path())), SessionStore::new(folder.path().join("none")));
     for sessions in [None, Some(&store)] {
         let network = NetworkSettings::default();
         let endpoint = HomeAssistantEndpoint { network, ..endpoint(AuthMethod::Session) };

@@ -1,6 +1,7 @@
 //! What is seen on the way to a running HA, step by step: unlike [`connect`](super::connect), which stops at the
 //! first step that fails and has one answer, it keeps what the steps before have shown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::fmt::rfc2822;
@@ -13,6 +14,7 @@ use super::connect::{begin, in_time};
 use super::core_state::CoreState;
 use super::log_in::{self, OpenSocket};
 use super::messages::Command;
+use super::read::TokenSource;
 use super::session::SessionStore;
 use super::{HomeAssistant, HomeAssistantEndpoint};
 use crate::http::{Network, certificate_end};
@@ -73,11 +75,16 @@ impl HomeAssistantEndpoint {
     /// Goes all the way to HA, and changes nothing there.
     pub async fn examine(
         &self,
-        resolver: &SecretResolver,
+        resolver: &Arc<SecretResolver>,
         sessions: Option<&SessionStore>,
     ) -> Examination {
-        let (address, network) = match self.way(resolver) {
-            Ok(way) => way,
+        let address = match Address::parse(&self.url) {
+            Ok(address) => address,
+            Err(why) => return Examination::failed(None, why.to_string()),
+        };
+        // Before HA waits for the token: somebody may have to type something in.
+        let (network, source) = match self.read(resolver, sessions).await {
+            Ok(read) => read,
             Err(why) => return Examination::failed(None, why.to_string()),
         };
         let proxy = match network.proxy_for(address.url()) {
@@ -90,15 +97,11 @@ impl HomeAssistantEndpoint {
         };
         let reached = Ok(reached(&opened));
         let limit = Duration::from_secs(TIMEOUT_SECONDS);
-        let entering = self.enter(opened, address, &network, resolver, sessions);
+        let entering = self.enter(opened, address, &network, source);
         let welcome = timeout(limit, entering).await.unwrap_or_else(|_| {
             Err(NotWelcome::Lost(format!("no answer within {TIMEOUT_SECONDS} seconds")))
         });
         Examination { proxy, reached, welcome: Some(welcome) }
-    }
-
-    fn way(&self, resolver: &SecretResolver) -> Result<(Address, Network), ConnectError> {
-        Ok((Address::parse(&self.url)?, self.network.read(resolver)?))
     }
 
     async fn enter(
@@ -106,10 +109,12 @@ impl HomeAssistantEndpoint {
         opened: OpenSocket,
         address: Address,
         network: &Network,
-        resolver: &SecretResolver,
-        sessions: Option<&SessionStore>,
+        source: Result<TokenSource, ConnectError>,
     ) -> Result<Welcome, NotWelcome> {
-        let token = self.token(network, resolver, sessions).await;
+        let token = match source {
+            Ok(source) => self.token(source, network).await,
+            Err(why) => Err(why),
+        };
         let token = token.map_err(|why| NotWelcome::NoToken(why.to_string()))?;
         let welcomed = welcomed(opened, address, network, token.clone()).await;
         welcomed.map_err(|why| match why {

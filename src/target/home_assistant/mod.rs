@@ -5,6 +5,7 @@
 //!     │                                               └────▶ rest.rs                        (HTTP)
 //!  connect.rs, address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
 //!  endpoint.rs = where it is and how to authenticate; network.rs = the way to it; session.rs = stored logins
+//!  read.rs = what of these is read before it is connected to
 //!  sign_in.rs = how to get a token; flow_notes.rs, account_notes.rs = what is noted in HA of flows and accounts
 //!  administrators.rs = who may do everything in HA
 //!  examine.rs = what is seen on the way to it, step by step
@@ -35,6 +36,7 @@ mod named_by_id;
 mod network;
 mod notification;
 mod present;
+mod read;
 mod rest;
 mod services;
 mod session;
