@@ -52,7 +52,8 @@ pub(super) async fn hand_over(server: &ServerState, query: String) -> Response {
     let pending = answer.state.as_deref().and_then(|state| pending(&server.status(), state));
     let is_pending = pending.is_some();
     if !is_pending {
-        tracing::warn!("a provider's answer that no set-up waits for was refused");
+        // Anybody may send one, as often as they like.
+        tracing::debug!("a provider's answer that no set-up waits for was refused");
     }
     let (callbacks, status) = (server.callbacks.clone(), server.status.clone());
     let wanted = answer.state.clone().filter(|_| answer.code.is_some());

@@ -8,9 +8,6 @@ use crate::status::{Link, Status, TargetStatus};
 
 use super::{ServerState, reply};
 
-/// Targets that are named in the reason.
-const MOST_NAMED: usize = 5;
-
 pub(super) async fn alive(State(server): State<ServerState>) -> Response {
     if server.heartbeat.is_alive() {
         reply::words(StatusCode::OK, "alive")
@@ -26,7 +23,7 @@ pub(super) async fn ready(State(server): State<ServerState>) -> Response {
     }
 }
 
-/// What it still waits for. It says the names of targets and nothing else, since anybody may ask.
+/// What it still waits for. Anybody may ask, so that it names nothing.
 fn unready(status: &Status) -> Option<String> {
     if status.manifests.read_at.is_none() {
         return Some("the manifests were not read yet".to_owned());
@@ -34,20 +31,10 @@ fn unready(status: &Status) -> Option<String> {
     if !status.manifests.are_in_force() || status.problems().has_errors() {
         return Some("the manifests are in error".to_owned());
     }
-    let waiting: Vec<&str> = status
-        .targets
-        .iter()
-        .filter(|(_, target)| !was_looked_at(target))
-        .map(|(name, _)| name.as_str())
-        .collect();
-    let named = waiting.get(..MOST_NAMED).unwrap_or(&waiting).join(", ");
-    match waiting.len() {
+    match status.targets.values().filter(|target| !was_looked_at(target)).count() {
         0 => None,
-        1 => Some(format!("{named} has not been checked yet")),
-        count if count > MOST_NAMED => {
-            Some(format!("{named} and {} more have not been checked yet", count - MOST_NAMED))
-        }
-        _ => Some(format!("{named} have not been checked yet")),
+        1 => Some("1 target has not been checked yet".to_owned()),
+        count => Some(format!("{count} targets have not been checked yet")),
     }
 }
 

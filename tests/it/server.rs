@@ -347,7 +347,7 @@ fn what_is_alive_is_ready_once_all_was_looked_at() {
     fresh.link = Link::Connecting;
     fresh.last_reconcile = None;
     served.show(read(vec![("a", fresh), ("b", up(Vec::new()))]));
-    assert_eq!(ready(), (503, "a has not been checked yet".to_owned()));
+    assert_eq!(ready(), (503, "1 target has not been checked yet".to_owned()));
     let mut broken = read(vec![("a", up(Vec::new()))]);
     broken.manifests.blocker = Some("no target".to_owned());
     served.show(broken);
