@@ -24,25 +24,34 @@ pub(super) fn take_place(new: TempPath, place: &Path) -> io::Result<()> {
 /// Gives a new file the ACL of the old one, and the attributes that people gave that.
 #[cfg(target_os = "linux")]
 pub(super) fn copy_attributes(old: &Path, new: &File) -> io::Result<()> {
-    use rustix::fs::{XattrFlags, fsetxattr, getxattr, listxattr};
+    use rustix::fs::{XattrFlags, fremovexattr, fsetxattr, getxattr, listxattr};
     use rustix::io::Errno;
 
     /// Of a list of names, and of a value, on Linux.
     const LARGEST: usize = 64 * 1024;
+    const ACL: &[u8] = b"system.posix_acl_access";
 
     let mut names = vec![0; LARGEST];
     let length = match listxattr(old, &mut names[..]) {
         Err(Errno::OPNOTSUPP) => return Ok(()),
         listed => listed?,
     };
+    let names = || names[..length].split(|byte| *byte == 0);
+    let has_acl = names().any(|name| name == ACL);
     let mut value = vec![0; LARGEST];
-    for name in names[..length].split(|byte| *byte == 0) {
-        if name.starts_with(b"user.") || name == b"system.posix_acl_access" {
-            let length = getxattr(old, name, &mut value[..])?;
-            fsetxattr(new, name, &value[..length], XattrFlags::empty())?;
-        }
+    // The ACL last: with it, the owner may no longer write.
+    for name in names().filter(|name| name.starts_with(b"user.")).chain(has_acl.then_some(ACL)) {
+        let length = getxattr(old, name, &mut value[..])?;
+        fsetxattr(new, name, &value[..length], XattrFlags::empty())?;
     }
-    Ok(())
+    if has_acl {
+        return Ok(());
+    }
+    // What a new file gets from its folder.
+    match fremovexattr(new, ACL) {
+        Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+        Err(why) => Err(why.into()),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -22,6 +22,8 @@ use crate::model::Visible;
 
 /// How long to wait for another process that replaces the same file.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// No files are changed together that are not all in their places by then.
+const READY_FOR: Duration = Duration::from_secs(10 * 60);
 /// Symlinks in a row, as the operating system counts them.
 const MAX_LINKS: u32 = 40;
 /// Of a name that is nearly as long as a name may be.
@@ -163,10 +165,9 @@ impl<'c> ReadyFile<'c> {
         };
         let place = path.canonicalize().map_err(failed)?;
         let _lock = lock_unchanged(&place, known)?;
-        remove_leftovers(&place).map_err(failed)?;
+        remove_leftovers(&place, READY_FOR).map_err(failed)?;
         let old = fs::metadata(&place).map_err(failed)?;
-        let new = beside(&place, &old, old.mode(), after)?;
-        copy_attributes(&place, new.as_file()).map_err(failed)?;
+        let new = beside(&place, &old, after)?;
         Ok(Self { place, before, new: new.into_temp_path() })
     }
 
@@ -221,8 +222,7 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>, mode: u32) -> Result<(), No
     }
     let real = real_path(path).map_err(failed)?;
     if let Some(old) = old {
-        let new = beside(&real, &old, old.mode(), content)?;
-        copy_attributes(&real, new.as_file()).map_err(failed)?;
+        let new = beside(&real, &old, content)?;
         take_place(new.into_temp_path(), &real).map_err(failed)?;
     } else {
         let new = new_file(&real, mode)?;
@@ -240,7 +240,8 @@ pub fn write_private(path: &Path, content: impl AsRef<[u8]>) -> Result<(), NotWr
     let failed = |error: io::Error| failed(path, &error);
     let real = real_path(path).map_err(failed)?;
     let owner = fs::metadata(&real).or_else(|_| fs::metadata(folder_of(&real))).map_err(failed)?;
-    let new = beside(&real, &owner, 0o600, content.as_ref())?;
+    let new = of_owner(&real, &owner)?;
+    set_mode(&new, 0o600).and_then(|()| fill(&new, content.as_ref())).map_err(failed)?;
     new.persist(&real).map_err(|error| failed(error.error))?;
     sync_folder(&real).map_err(failed)
 }
@@ -264,11 +265,12 @@ pub fn make_private_folder(folder: &Path) -> io::Result<()> {
     made.map_err(|error| io::Error::new(error.kind(), reason(folder, &error)))
 }
 
-/// Removes what killed processes left beside a file. What is being written is locked, and stays.
+/// Removes what killed processes left beside a file. What is being written is locked, and stays; so does what is
+/// younger than `age`, which may wait closed until it takes its place.
 ///
 /// # Errors
 /// Where something is left that cannot be removed.
-pub fn remove_leftovers(path: &Path) -> io::Result<()> {
+pub fn remove_leftovers(path: &Path, age: Duration) -> io::Result<()> {
     let prefix = prefix(path);
     for entry in fs::read_dir(folder_of(path))? {
         let entry = entry?;
@@ -277,7 +279,10 @@ pub fn remove_leftovers(path: &Path) -> io::Result<()> {
         let random = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(SUFFIX));
         // The file `a.b` has leftovers of its own, which begin as those of the file `a`.
         if random.is_some_and(|random| !random.contains('.')) {
-            if let Err(NotLocked::Held { .. }) = FileLock::existing(&entry.path()) {
+            let written = entry.metadata().and_then(|left| left.modified());
+            let is_young = written.is_ok_and(|at| at.elapsed().is_ok_and(|passed| passed < age));
+            let lock = FileLock::existing(&entry.path());
+            if is_young || matches!(lock, Err(NotLocked::Held { .. })) {
                 continue;
             }
             match fs::remove_file(entry.path()) {
@@ -299,13 +304,19 @@ fn stream(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)
 }
 
-/// A file beside the old one with the owner of that, or of the folder, and the new content.
-fn beside(
-    real: &Path,
-    owner: &Metadata,
-    mode: u32,
-    content: &[u8],
-) -> Result<NamedTempFile, NotWritten> {
+/// A file beside the old one with all that this has, and the new content. It gets that last: until it has the old ACL
+/// and the old mode, nobody else may read it.
+fn beside(real: &Path, old: &Metadata, content: &[u8]) -> Result<NamedTempFile, NotWritten> {
+    let new = of_owner(real, old)?;
+    let made = copy_attributes(real, new.as_file())
+        .and_then(|()| set_mode(&new, old.mode()))
+        .and_then(|()| fill(&new, content));
+    made.map_err(|error| failed(real, &error))?;
+    Ok(new)
+}
+
+/// An empty file beside the old one with the owner of that, or of the folder. Nobody else may read it.
+fn of_owner(real: &Path, owner: &Metadata) -> Result<NamedTempFile, NotWritten> {
     let new = new_file(real, 0o600)?;
     let made = new.as_file().metadata().map_err(|error| failed(real, &error))?;
     // A new file in a folder belongs to its user, and to whatever group new files get there.
@@ -313,11 +324,12 @@ fn beside(
         fchown(new.as_file(), Some(owner.uid()), Some(owner.gid()))
             .map_err(|_| NotWritten::Owner { user: owner.uid(), group: owner.gid() })?;
     }
-    // Not by the mode of a new file, since the umask restricts that.
-    let mode = fs::Permissions::from_mode(mode & 0o7777);
-    let filled = new.as_file().set_permissions(mode).and_then(|()| fill(&new, content));
-    filled.map_err(|error| failed(real, &error))?;
     Ok(new)
+}
+
+/// Not by the mode of a new file, since the umask restricts that.
+fn set_mode(new: &NamedTempFile, mode: u32) -> io::Result<()> {
+    new.as_file().set_permissions(fs::Permissions::from_mode(mode & 0o7777))
 }
 
 fn new_file(path: &Path, mode: u32) -> Result<NamedTempFile, NotWritten> {
@@ -392,13 +404,15 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::{Path, PathBuf};
 
+    use std::time::Duration;
+
     use tempfile::TempDir;
 
     use secrecy::zeroize::Zeroizing;
 
     use super::{
-        FileChange, NotWritten, change_all, create, new_file, real_path, remove_leftovers, replace,
-        write,
+        FileChange, NotWritten, ReadyFile, change_all, create, new_file, real_path,
+        remove_leftovers, replace, write,
     };
 
     fn folder() -> (TempDir, PathBuf) {
@@ -433,9 +447,9 @@ mod tests {
     fn attributes_and_acls_stay() {
         use rustix::fs::{XattrFlags, getxattr, setxattr};
         let (_folder, file) = folder();
-        // Version 2; the owner, user 1 to read, the group, a mask, and others.
+        // Version 2; the owner and user 1 to read, the group, a mask, and others.
         let entries = [
-            (1u16, 6u16, u32::MAX),
+            (1u16, 4u16, u32::MAX),
             (2, 4, 1),
             (4, 0, u32::MAX),
             (16, 4, u32::MAX),
@@ -464,6 +478,33 @@ mod tests {
         are_kept();
         write(&file, "newer", 0o644).unwrap();
         are_kept();
+    }
+
+    /// A folder may give what is made in it an ACL, which the old file need not have.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_has_no_acl_gets_none() {
+        use rustix::fs::{XattrFlags, getxattr, setxattr};
+        let (folder, file) = folder();
+        let entries = [
+            (1u16, 7u16, u32::MAX),
+            (2, 7, 1),
+            (4, 7, u32::MAX),
+            (16, 7, u32::MAX),
+            (32, 7, u32::MAX),
+        ];
+        let mut acl = 2u32.to_le_bytes().to_vec();
+        for (tag, permissions, id) in entries {
+            acl.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
+            acl.extend(id.to_le_bytes());
+        }
+        let name = "system.posix_acl_default";
+        if setxattr(folder.path(), name, &acl, XattrFlags::empty()).is_err() {
+            return;
+        }
+        replace(&file, "old", "new").unwrap();
+        let mut buffer = [0; 256];
+        assert!(getxattr(&file, "system.posix_acl_access", &mut buffer[..]).is_err());
     }
 
     #[test]
@@ -584,11 +625,25 @@ mod tests {
     fn what_a_killed_process_left_goes_and_nothing_else() {
         let (folder, file) = folder();
         let left = [".a.yaml.abc123.appcred-new", ".a.abc123.appcred-new", ".a.yaml.abc123.new"];
-        left.iter().for_each(|name| fs::write(folder.path().join(name), "").unwrap());
+        for name in left {
+            let left = fs::File::create(folder.path().join(name)).unwrap();
+            left.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        }
         replace(&file, "old", "new").unwrap();
         assert_eq!(names(folder.path()), [left[1], left[2], "a.yaml"]);
-        remove_leftovers(&folder.path().join("a")).unwrap();
+        remove_leftovers(&folder.path().join("a"), Duration::ZERO).unwrap();
         assert_eq!(names(folder.path()), [left[2], "a.yaml"]);
+    }
+
+    #[test]
+    fn what_is_ready_is_not_removed_by_who_changes_the_same_file() {
+        let (folder, file) = folder();
+        let ready = ReadyFile::new(&file, Some(b"old"), b"new", 0).unwrap();
+        replace(&file, "old", "newer").unwrap();
+        assert!(ready.new.exists());
+        assert!(matches!(ready.put(), Err(NotWritten::Changed)));
+        assert_eq!(names(folder.path()), ["a.yaml"]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "newer");
     }
 
     #[test]
@@ -600,7 +655,7 @@ mod tests {
         // As after a kill.
         let (closed, path) = new.keep().unwrap();
         drop(closed);
-        remove_leftovers(&file).unwrap();
+        remove_leftovers(&file, Duration::ZERO).unwrap();
         assert_eq!((path.exists(), names(folder.path())), (false, vec!["a.yaml".to_owned()]));
     }
 

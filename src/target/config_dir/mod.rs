@@ -152,8 +152,14 @@ fn change(
     let cannot_write =
         |why: &dyn Display| Refusal::Failed(format!("cannot write {}: {why}", file.visible()));
     owner::make_folder(&storage).map_err(|why| cannot_write(&files::reason(&storage, &why)))?;
+    for place in [&storage, &file] {
+        let failed = |why: io::Error| Refusal::Failed(unusable(place, files::reason(place, &why)));
+        owner::check_link(place).map_err(failed)?;
+    }
     let _guard = lock::acquire(folder, LOCK_TIMEOUT, stop)?;
-    files::remove_leftovers(&file).map_err(|why| cannot_write(&files::reason(&file, &why)))?;
+    // Nobody else writes there now.
+    files::remove_leftovers(&file, Duration::ZERO)
+        .map_err(|why| cannot_write(&files::reason(&file, &why)))?;
 
     let text = text_of(&file).map_err(Refusal::Failed)?;
     let mut store = credentials(&file, &text).map_err(Refusal::Failed)?;
