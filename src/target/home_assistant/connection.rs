@@ -21,7 +21,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
 use super::in_flight::{InFlight, Listener, ResultSender, deliver};
-use super::messages::{Command, CommandResult, Incoming, NOT_ADMIN, Numbered};
+use super::messages::{Command, CommandResult, Incoming, NOT_ADMIN, Numbered, shown};
 use crate::target::fence::{FenceSlot, FencedStream};
 use crate::target::wiped_json::to_json;
 use crate::target::{Denial, Refusal, Stop};
@@ -183,6 +183,7 @@ impl Connection {
     ) -> Result<A, CommandError> {
         let (asker, answer) = oneshot::channel();
         let unsent = || CommandError::Unsent(self.in_flight.why_lost());
+        let secret = command.secret().cloned();
         let request = Box::new(QueuedCommand { command, stop, listener, asker });
         self.requests.send(request).await.map_err(|_| unsent())?;
         // A command in flight gets an error; one whose channel is dropped was still in the queue.
@@ -193,7 +194,7 @@ impl Connection {
                 Err(CommandError::Denied(Denial::Right))
             }
             CommandResult::Refused { code, message } => {
-                Err(CommandError::Refused { code, message })
+                Err(CommandError::Refused { code, message: shown(&message, secret.as_ref()) })
             }
         }
     }

@@ -79,23 +79,12 @@ async fn create_once(
     new: &NewCredential,
 ) -> Result<Done, CommandError> {
     let command = Command::CreateCredential(NewItem::from(new));
-    match connection.ask_unless::<Created>(stop, command).await {
-        Ok(created) => Ok(Done::Created(CredentialId::new(created.id))),
-        Err(CommandError::Refused { code, message }) => Err(CommandError::Refused {
-            code,
-            message: without(&message, new.client_secret.expose()),
-        }),
-        Err(fault) => Err(fault),
-    }
+    let created = connection.ask_unless::<Created>(stop, command).await?;
+    Ok(Done::Created(CredentialId::new(created.id)))
 }
 
 fn is_no_platform(fault: &CommandError) -> bool {
     matches!(fault, CommandError::Refused { message, .. } if message.starts_with(NO_PLATFORM))
-}
-
-/// HA's message should contain no secret; a custom integration's might.
-fn without(message: &str, secret: &str) -> String {
-    if secret.is_empty() { message.to_owned() } else { message.replace(secret, "(sensitive)") }
 }
 
 /// Deletes a credential if its id still names the same one among those `present`.

@@ -111,6 +111,14 @@ impl Command {
     pub(super) fn is_slow(&self) -> bool {
         matches!(self, Self::ReloadConfigEntry(_))
     }
+
+    /// The secret that it has HA keep.
+    pub(super) fn secret(&self) -> Option<&Secret> {
+        match self {
+            Self::CreateCredential(new) => Some(&new.client_secret),
+            _ => None,
+        }
+    }
 }
 
 /// A command on its way.
@@ -188,7 +196,7 @@ pub(super) enum CommandResult {
     Refused {
         /// HA's code for the kind of refusal.
         code: String,
-        /// HA's words, without the values that it quotes.
+        /// HA's words, whole: see [`shown`].
         message: String,
     },
 }
@@ -219,7 +227,7 @@ impl Incoming<'_> {
             )),
             (_, Some(complaint)) => CommandResult::Refused {
                 code: complaint.code.as_str().unwrap_or("unknown_error").to_owned(),
-                message: without_values(&complaint.message),
+                message: complaint.message,
             },
             (_, None) => CommandResult::Refused {
                 code: "unknown_error".to_owned(),
@@ -230,10 +238,12 @@ impl Incoming<'_> {
     }
 }
 
-/// HA ends complaints about a value with the value itself, as in `expected str. Got ['a']`, which
-/// may be a secret.
-fn without_values(message: &str) -> String {
-    let kept = message.split(". Got").next().unwrap_or_default();
+/// HA's words. It ends complaints about a value with the value itself, as in `expected str. Got ['a']`, and a custom
+/// integration may quote the secret that it was sent: that is taken out first, since it is not found once it is cut.
+pub(super) fn shown(message: &str, secret: Option<&Secret>) -> String {
+    let secret = secret.map(Secret::expose).filter(|secret| !secret.is_empty());
+    let hidden = secret.map(|secret| message.replace(secret, "(sensitive)"));
+    let kept = hidden.as_deref().unwrap_or(message).split(". Got").next().unwrap_or_default();
     kept.visible().chars().take(MAX_MESSAGE_CHARS).collect()
 }
 
@@ -387,7 +397,7 @@ pub(super) struct SingleEntry {
 mod tests {
     use super::{
         Command, CommandResult, ConfigEntryMessage, CredentialDomains, CredentialMessage,
-        CredentialOfEntry, Incoming, Lenient, NewItem, Numbered, without_values,
+        CredentialOfEntry, Incoming, Lenient, NewItem, Numbered, shown,
     };
     use crate::model::{ClientId, Domain, NewCredential, Secret, UnreadAccounts};
     use crate::target::unreadable::Accounts;
@@ -455,14 +465,23 @@ mod tests {
                 CommandResult::Refused { code, message } => format!("{id} {code} {message}"),
             })
             .collect();
-        assert_eq!(answers, ["1 null", "3 not_found no"]);
+        assert_eq!(answers, ["1 null", "3 not_found no. Got 'x'"]);
         assert!(Incoming::of_frame("<html>").is_err());
     }
 
     #[test]
     fn quoted_values_go() {
         let said = "should be a string @ data['client_secret']. Got ['a']\nextra keys. Got 'b'";
-        assert_eq!(without_values(said), "should be a string @ data['client_secret']");
-        assert_eq!(without_values("a\u{1b}[1mb"), r"a\u{1b}[1mb");
+        assert_eq!(shown(said, None), "should be a string @ data['client_secret']");
+        assert_eq!(shown("a\u{1b}[1mb", None), r"a\u{1b}[1mb");
+    }
+
+    #[test]
+    fn a_secret_goes_though_it_is_escaped_or_cut() {
+        let secret = Secret::new("4f5c\u{1b}0a");
+        assert_eq!(shown("no 4f5c\u{1b}0a", Some(&secret)), "no (sensitive)");
+        let across = format!("{}{}", "x".repeat(298), secret.expose());
+        assert_eq!(shown(&across, Some(&secret)), format!("{}(s", "x".repeat(298)));
+        assert_eq!(shown("no", Some(&Secret::new(""))), "no");
     }
 }
