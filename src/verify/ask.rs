@@ -9,8 +9,9 @@ use oauth2::{AuthorizationCode, ClientId, ClientSecret, HttpRequest, HttpRespons
 use reqwest::{Client, Url};
 use tokio::time::{Instant, timeout_at};
 
+use super::hosts::Hosts;
 use super::{Question, Verdict, judge};
-use crate::http::{self, Network, NoAnswer, exchange};
+use crate::http::{NoAnswer, exchange};
 use crate::integrations::ClientAuth;
 use crate::model::{MY_REDIRECT_URI, is_loopback};
 
@@ -33,16 +34,16 @@ pub(super) fn address(question: &Question) -> Result<Url, Verdict> {
     Ok(url)
 }
 
-/// Asks one host. One question goes first, and once the host does not answer a question it is asked no
-/// more: each would take as long as a timeout.
-pub(super) async fn ask_host(
-    host: String,
-    questions: Vec<(&Question, Url)>,
+/// Asks one host. One question goes first, and where that fails, the others are not asked.
+pub(super) async fn ask_host<'q>(
+    hosts: &Hosts,
+    questions: Vec<(&'q Question, Url)>,
     until: Option<Instant>,
-) -> Vec<(&Question, Verdict)> {
-    let host = Host { name: host, until, client: OnceLock::new(), silent: OnceLock::new() };
-    let asked: Vec<BoxFuture<'_, _>> =
-        questions.into_iter().map(|(question, url)| host.ask(question, url).boxed()).collect();
+) -> Vec<(&'q Question, Verdict)> {
+    let asked: Vec<BoxFuture<'_, _>> = questions
+        .into_iter()
+        .map(|(question, url)| ask_one(hosts, question, url, until).boxed())
+        .collect();
     let mut asked = asked.into_iter();
     let mut verdicts = Vec::new();
     if let Some(first) = asked.next() {
@@ -53,42 +54,28 @@ pub(super) async fn ask_host(
     verdicts
 }
 
-struct Host {
-    name: String,
-    /// How long anybody waits for it, where that is less than for any provider.
+/// It is waited for no longer than `until`, where that is less than for any provider.
+async fn ask_one<'q>(
+    hosts: &Hosts,
+    question: &'q Question,
+    url: Url,
     until: Option<Instant>,
-    client: OnceLock<Result<Client, String>>,
-    /// Why it does not answer, once that was seen.
-    silent: OnceLock<String>,
-}
-
-impl Host {
-    async fn ask<'q>(&self, question: &'q Question, url: Url) -> (&'q Question, Verdict) {
-        if let Some(why) = self.silent.get() {
-            let why = format!("not asked, since {} did not answer before: {why}", self.name);
-            return (question, Verdict::Unreachable(why));
-        }
-        let verdict = match self.client.get_or_init(|| make(&url)) {
-            Ok(client) => {
-                let asking = ask(client.clone(), question, url);
-                match self.until {
-                    None => asking.await,
-                    Some(until) => timeout_at(until, asking).await.unwrap_or_else(|_| {
-                        Verdict::Unreachable("it did not answer in time".to_owned())
-                    }),
-                }
-            }
-            Err(why) => Verdict::Unreachable(why.clone()),
-        };
-        if let Verdict::Unreachable(why) = &verdict {
-            self.silent.get_or_init(|| why.clone());
-        }
-        (question, verdict)
+) -> (&'q Question, Verdict) {
+    let client = match hosts.client(&url) {
+        Ok(client) => client,
+        Err(why) => return (question, Verdict::Unreachable(why)),
+    };
+    let asking = ask(client, question, url.clone());
+    let verdict = match until {
+        None => asking.await,
+        Some(until) => timeout_at(until, asking)
+            .await
+            .unwrap_or_else(|_| Verdict::Unreachable("it did not answer in time".to_owned())),
+    };
+    if let Verdict::Unreachable(why) = &verdict {
+        hosts.give_up(&url, why);
     }
-}
-
-pub(super) fn make(url: &Url) -> Result<Client, String> {
-    Network::default().client(url)?.build().map_err(http::innermost)
+    (question, verdict)
 }
 
 async fn ask(client: Client, question: &Question, url: Url) -> Verdict {

@@ -7,6 +7,7 @@
 //! authorize endpoint.
 
 mod ask;
+mod hosts;
 mod judge;
 mod registration;
 mod words;
@@ -19,6 +20,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use oauth2::AuthType;
 use tokio::time::Instant;
 
+use self::hosts::Hosts;
 use crate::codes::VerdictCode;
 use crate::integrations::{ClientAuth, Facts, Release, facts};
 use crate::model::{ClientAnswer, ClientId, DesiredCredential, Domain, Key, Place, Secret};
@@ -235,15 +237,16 @@ pub async fn verify(questions: &[Question], until: Option<Instant>) -> Vec<Verdi
     for question in questions {
         match ask::address(question) {
             Ok(url) => {
-                let of_host = hosts.entry(url.origin().ascii_serialization()).or_default();
+                let of_host = hosts.entry(hosts::name(&url)).or_default();
                 of_host.insert(question.identity(), (question, url));
             }
             Err(verdict) => drop(verdicts.insert(question.identity(), verdict)),
         }
     }
+    let known = Hosts::default();
     let mut asked: Vec<BoxFuture<'_, Vec<(&Question, Verdict)>>> = Vec::new();
-    for (host, questions) in hosts {
-        asked.push(ask::ask_host(host, questions.into_values().collect(), until).boxed());
+    for questions in hosts.into_values() {
+        asked.push(ask::ask_host(&known, questions.into_values().collect(), until).boxed());
     }
     let asked: Vec<_> = stream::iter(asked).buffer_unordered(OPEN_HOSTS).concat().await;
     verdicts.extend(asked.into_iter().map(|(question, verdict)| (question.identity(), verdict)));

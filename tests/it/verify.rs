@@ -380,7 +380,7 @@ async fn a_host_that_does_not_answer_is_asked_once() {
         let verdicts = verify(&questions, None).await;
         assert_eq!(down.asked.lock().unwrap().len(), 1, "{status}");
         assert_eq!(verdicts[300..], vec![Verdict::Right; 20], "another host is asked");
-        let skipped = format!("not asked, since {} did not answer before: it answers", down.url);
+        let skipped = format!("not asked, since asking {} failed before: it answers", down.url);
         let has_said = |verdict: &&Verdict| match verdict {
             Verdict::Unreachable(why) => why.starts_with(&skipped),
             _ => false,

@@ -1,7 +1,6 @@
 //! Questions to authorize endpoints.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -14,7 +13,7 @@ use super::judge::{Judgement, judge};
 use super::{Answer, AuthorizeQuestion, Registration, Request, rules};
 use crate::codes::RegistrationCode;
 use crate::http;
-use crate::verify::ask::make;
+use crate::verify::hosts::Hosts;
 
 /// Providers show some of their errors only to browsers.
 const BROWSER: &str = concat!(
@@ -24,29 +23,6 @@ const BROWSER: &str = concat!(
 /// As much of a page as is read.
 const LONGEST_PAGE: usize = 300 * 1024;
 const OPEN_QUESTIONS: usize = 32;
-
-/// The hosts that are asked. One that does not answer is not asked again: each question would take as long
-/// as a timeout.
-#[derive(Default)]
-struct Hosts(Mutex<BTreeMap<String, Result<Client, String>>>);
-
-impl Hosts {
-    fn client(&self, url: &Url) -> Result<Client, String> {
-        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.entry(name(url)).or_insert_with(|| make(url)).clone()
-    }
-
-    /// One does not answer.
-    fn is_silent(&self, url: &Url, why: &str) {
-        let why = format!("not asked, since {} did not answer before: {why}", name(url));
-        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.insert(name(url), Err(why));
-    }
-}
-
-fn name(url: &Url) -> String {
-    url.origin().ascii_serialization()
-}
 
 /// Asks all questions, each distinct one once; none is waited for longer than `within`.
 pub(in crate::verify) async fn ask(
@@ -76,7 +52,7 @@ async fn ask_one(hosts: &Hosts, question: &AuthorizeQuestion, within: Duration) 
     let answered = timeout(within, ask_provider(hosts, question, request)).await;
     let said = answered.unwrap_or_else(|_| {
         let why = format!("no answer within {} seconds", within.as_secs_f32());
-        hosts.is_silent(&url, &why);
+        hosts.give_up(&url, &why);
         Registration::unclear(why)
     });
     match said.code {
@@ -104,7 +80,7 @@ async fn ask_provider(
         let answer = match get(&client, &request.url).await {
             Ok(answer) => answer,
             Err(why) => {
-                hosts.is_silent(&request.url, &why);
+                hosts.give_up(&request.url, &why);
                 return Registration::unclear(why);
             }
         };
