@@ -27,13 +27,21 @@ pub fn variable_of(reference: &Reference) -> Option<&str> {
 }
 
 /// Reads `NAME` or `NAME default`, as HA's `!env_var` does.
-fn read(argument: &str, _: &Path, _: &SecretResolver) -> Result<Secret, Unreadable> {
+fn read(argument: &str, _: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let (name, default) = match argument.trim().split_once(char::is_whitespace) {
         Some((name, default)) => (name, Some(default.trim())),
         None => (argument.trim(), None),
     };
+    let withheld = || Unreadable::Withheld(format!("the variable {name}"));
+    let is_restricted = resolver.allowed.withheld.is_some();
+    if is_restricted && (IDENTITIES.contains(&name) || name == IDENTITY_PROGRAM) {
+        return Err(withheld());
+    }
     match variable(name).map(OsString::into_string) {
-        Some(Ok(text)) => Ok(Secret::new(&Zeroizing::new(text))),
+        Some(Ok(text)) => match Zeroizing::new(text) {
+            text if is_restricted && holds_identity(&text) => Err(withheld()),
+            text => Ok(Secret::new(&text)),
+        },
         Some(Err(_)) => Err(Unreadable::NotUtf8),
         None => default.map(Secret::new).ok_or_else(|| Unreadable::NotSet(name.to_owned())),
     }

@@ -137,6 +137,9 @@ pub(super) fn real(path: &Path, resolver: &SecretResolver) -> Result<PathBuf, Un
     let inside = allowed.allow_outside
         || real.starts_with(&allowed.project)
         || allowed.credentials.as_ref().is_some_and(|folder| real.starts_with(folder));
+    if allowed.withheld.as_ref().is_some_and(|withheld| withheld.contains(&real)) {
+        return Err(Unreadable::Withheld(path.visible().into_owned()));
+    }
     if inside { Ok(real) } else { Err(Unreadable::Outside(path.visible().into_owned())) }
 }
 

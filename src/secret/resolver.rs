@@ -38,6 +38,9 @@ pub struct AllowedPaths {
     pub sops_program: Option<SecretProgram>,
     /// Whether none of them is run.
     pub no_programs: bool,
+    /// The identity files of this machine, where somebody else writes the project: it may read neither these nor the
+    /// variables that hold identities, since whoever has one can decrypt whatever was encrypted to it.
+    pub withheld: Option<Vec<PathBuf>>,
 }
 
 /// Identities, the files that may be read, and what was opened already: each file once a run.

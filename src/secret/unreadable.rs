@@ -95,6 +95,9 @@ pub enum Unreadable {
     /// A file outside of the project.
     #[error("{0} is outside the project")]
     Outside(String),
+    /// What holds age identities of this machine, in a project that was fetched.
+    #[error("{0} is for age identities, and a project that was fetched may not read them")]
+    Withheld(String),
     /// A name that no file of secrets has.
     #[error("{}", no_secret(name, looked, misnamed, near.as_deref()))]
     NoSecret {
@@ -219,6 +222,7 @@ impl Unreadable {
             | Self::Twice { .. }
             | Self::Broken(_)
             | Self::Outside(_)
+            | Self::Withheld(_)
             | Self::Damaged(_)
             | Self::MergeConflict
             | Self::NamedValue(_)
@@ -306,7 +310,7 @@ impl Unreadable {
             Self::File { fault: FileFault::Tilde, .. } => {
                 "write the path from the folder of this file on: only a shell takes `~` for your home folder"
             }
-            Self::File { fault: FileFault::NoText, .. } => {
+            Self::Withheld(_) | Self::File { fault: FileFault::NoText, .. } => {
                 "write a file with the secret in its place, or name another one"
             }
             Self::File { .. } => "check that the file exists and can be read",

@@ -151,6 +151,12 @@ impl Workspace {
             sources: project.sources.clone(),
             sops_program: project.sops_program.clone(),
             no_programs: false,
+            withheld: self.fetched.is_some().then(|| {
+                let environment = &self.environment;
+                let all =
+                    environment.identity_files.iter().chain(environment.identities.all_files());
+                all.filter_map(|file| file.canonicalize().ok()).collect()
+            }),
         }
     }
 

@@ -428,7 +428,7 @@ fn a_server_that_says_nothing_is_waited_for_no_longer_than_is_allowed() {
         stream.read_to_end(&mut said).map(|_| said)
     });
     let ran = scene.appcred().args(["plan", "--git", &url, "--git-timeout", "2"]).status(1).run();
-    assert!(ran.stderr.contains("did not answer within 2 seconds"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the fetch did not end within 2 seconds"), "{}", ran.stderr);
     assert!(silent.join().unwrap().unwrap().starts_with(b"SSH-2.0"), "ssh has ended with it");
 }
 
@@ -597,6 +597,30 @@ fn a_fetched_project_names_programs_only_where_this_machine_allows_it() {
     assert!(!ran.exists());
     let allowed = scene.by_path("plan").args(["--git-allow-programs"]).run();
     assert!(ran.exists() && allowed.stdout.contains("twitch"), "{}", allowed.stdout);
+}
+
+/// Whoever can push could have it sent to an address of theirs, and decrypt whatever was encrypted to it.
+#[test]
+fn a_fetched_project_reads_no_age_identity_as_a_secret() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (identity, _) = age_identity();
+    let file = folder.path().join("key.txt");
+    fs::write(&file, &identity).unwrap();
+    let project = fs::read_to_string(scene.clone.join("appcred.yaml")).unwrap();
+    scene.clone.write("appcred.yaml", &format!("{project}allow_outside_files: true\n"));
+    let entry = |(at, secret): (usize, String)| {
+        format!("  - {{domain: twitch, client_id: m{at}, key: m{at}, client_secret: {secret}}}\n")
+    };
+    let secrets = ["!env_var SOPS_AGE_KEY", "!env_var OTHER", &format!("!file {}", file.display())];
+    let entries: String = secrets.iter().map(ToString::to_string).enumerate().map(entry).collect();
+    scene.clone.write("credentials/more.yaml", &format!("application_credentials:\n{entries}"));
+    scene.push();
+    let planning = scene.by_path("plan").env("SOPS_AGE_KEY", &identity).env("OTHER", &identity);
+    let said = planning.env("SOPS_AGE_KEY_FILE", &file).status(1).run().stderr;
+    let refused = said.matches("a project that was fetched may not read them").count();
+    assert_eq!(refused, 3, "{said}");
+    assert!(!said.contains(identity.trim()), "{said}");
 }
 
 /// What is written there would be gone with the next commit.
