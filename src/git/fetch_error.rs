@@ -25,7 +25,7 @@ const KNOWN: &[(&str, ErrorOf)] = &[
     ("UNPROTECTED PRIVATE KEY FILE", |_| FetchError::OpenKey),
     ("find remote ref", |_| FetchError::NoSuchRef),
     ("No space left on device", FetchError::NoSpace),
-    ("File too large", FetchError::NoSpace),
+    ("File too large", FetchError::TooMuch),
     ("Disk quota exceeded", FetchError::NoSpace),
     ("unable to write", FetchError::NoSpace),
     ("failed to write", FetchError::NoSpace),
@@ -88,8 +88,8 @@ pub enum FetchError {
     /// There is no program `git`, or none that it needs.
     #[error(transparent)]
     NotRun(NotRun),
-    /// The server does not answer, or not soon enough.
-    #[error("the server did not answer within {0} seconds")]
+    /// The server does not answer soon enough, or this machine is slow.
+    #[error("the fetch did not end within {0} seconds")]
     TooSlow(u64),
     /// Nobody waits for it any more.
     #[error("interrupted")]
@@ -134,6 +134,9 @@ pub enum FetchError {
     /// The disk is full.
     #[error("nothing more can be written on this machine: {0}")]
     NoSpace(String),
+    /// The server sends more than is taken.
+    #[error("the repository is larger than 2 GB, and so is not fetched: {0}")]
+    TooMuch(String),
     /// The commit has no signature that is asked for.
     #[error("commit {id} is not used: {why}")]
     Unverified {
@@ -209,7 +212,7 @@ impl FetchError {
         match self {
             Self::NotRun(why) => why.help(),
             Self::TooSlow(_) => {
-                "see whether the server can be reached, or allow more by --git-timeout"
+                "see whether the server can be reached and the disk is not too slow, or allow more by --git-timeout"
             }
             Self::Stopped => "run it again",
             Self::Locked(_) => "wait until the other appcred is done",
@@ -234,7 +237,9 @@ impl FetchError {
                 "have the commit signed by somebody whose key is in the file"
             }
             Self::NoFolder { .. } => "name another folder by --git-path",
-            Self::TooLarge { .. } => "keep the project in a repository of its own",
+            Self::TooLarge { .. } | Self::TooMuch(_) => {
+                "keep the project in a repository of its own"
+            }
             Self::LinkOut { .. } => "remove the link, or put what it leads to into the repository",
             Self::OtherHash(_) => {
                 "install a git that knows this object format, as 2.29 and newer do"

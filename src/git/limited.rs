@@ -34,7 +34,7 @@ pub(super) struct Patience<'p> {
     /// In seconds, for who reads the error.
     pub(super) seconds: u64,
     pub(super) is_stopped: &'p (dyn Fn() -> bool + Sync),
-    /// Whether a server says how much memory it takes: then it gets two gigabytes.
+    /// Whether a server says how much memory it takes, and how large files become: then it gets two gigabytes.
     pub(super) is_of_server: bool,
 }
 
@@ -209,8 +209,10 @@ fn guarded(command: &Command, input: Option<&OwnedFd>, is_of_server: bool) -> Co
     const GUARD: &str = "exec 3<&0 <\"$0\"
 ( ( trap '' HUP INT TERM; read -r _ <&3; kill -s KILL -- \"-$$\" ) >/dev/null 2>&1 & )
 exec \"$@\" 3<&-";
-    // A server may make it keep a message without an end.
-    const LIMITED: &str = "ulimit -v 2097152 2>/dev/null\n";
+    // A server may make it keep a message without an end, or write a file without one: the first is counted in kilobytes,
+    // the second in blocks of half of one. What is too large for a file is an error that it reports.
+    const LIMITED: &str =
+        "ulimit -v 2097152 2>/dev/null\ntrap '' XFSZ\nulimit -f 4194304 2>/dev/null\n";
     let script = format!("{}{GUARD}", if is_of_server { LIMITED } else { "" });
     let reads =
         input.map_or("/dev/null".to_owned(), |file| format!("/dev/fd/{}", file.as_raw_fd()));
@@ -244,23 +246,43 @@ fn beginning(mut output: impl Read, most: u64) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::process::{Command, Output};
     use std::time::{Duration, Instant};
 
+    use super::super::fetch_error::FetchError;
     use super::{NotEnded, Patience, output};
 
     const SHORT: Duration = Duration::from_millis(300);
 
     /// A script that is run for a short time.
     fn run(script: &str) -> Result<String, NotEnded> {
-        let patience = Patience {
-            until: Instant::now() + SHORT,
-            seconds: 7,
-            is_stopped: &|| false,
-            is_of_server: false,
-        };
-        let output = output(Command::new("sh").args(["-c", script]), patience)?;
+        let output = run_for(SHORT, false, script)?;
         Ok(format!("{} {}", String::from_utf8_lossy(&output.stdout), output.status))
+    }
+
+    fn run_for(time: Duration, is_of_server: bool, script: &str) -> Result<Output, NotEnded> {
+        let until = Instant::now() + time;
+        let patience = Patience { until, seconds: 7, is_stopped: &|| false, is_of_server };
+        output(Command::new("sh").args(["-c", script]), patience)
+    }
+
+    #[test]
+    fn what_a_server_sends_makes_no_file_without_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pack");
+        // A byte behind a hole.
+        let write = |megabytes: u32| {
+            let script = format!(
+                "LC_ALL=C dd if=/dev/zero of={} bs=1048576 count=1 seek={megabytes}",
+                file.display()
+            );
+            let ended = run_for(Duration::from_secs(60), true, &script).unwrap();
+            (ended.status.success(), String::from_utf8_lossy(&ended.stderr).into_owned())
+        };
+        assert!(write(1000).0);
+        let (is_written, said) = write(5000);
+        assert!(!is_written && said.contains("File too large"), "{said}");
+        assert!(matches!(FetchError::of(said.as_bytes()), FetchError::TooMuch(_)), "{said}");
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl GitError {
             }
             Self::Shallow => "fetch the rest with `git fetch --unshallow`; in CI, `fetch-depth: 0`",
             Self::Incomplete => {
-                "fetch the rest with `git fetch --refetch --no-filter`, or clone without `--filter`; where it was none, `git fsck` says what is lost"
+                "fetch the rest with `git fetch --refetch --no-filter`, or clone without `--filter`; if it is a full clone, `git fsck` says what is lost"
             }
             Self::OtherOwner => {
                 "allow it, as is usual in CI containers: `git config --global --add safe.directory FOLDER`, where FOLDER is the whole path of the repository"

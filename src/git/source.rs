@@ -188,7 +188,16 @@ impl GitSource {
     fn fetch_ref(&self, name: &str, patience: Patience<'_>) -> Result<(), FetchError> {
         let refspec = format!("+{name}:{FETCHED}");
         let mut fetch = self.git(&self.access.settings(&self.url));
-        fetch.args(["fetch", "--quiet", DEPTH, "--no-tags", "--no-recurse-submodules"]);
+        // All in one file, so that the limit of one file is that of all.
+        fetch.args([
+            "-c",
+            "fetch.unpackLimit=1",
+            "fetch",
+            "--quiet",
+            DEPTH,
+            "--no-tags",
+            "--no-recurse-submodules",
+        ]);
         fetch.args(["--no-write-fetch-head", "--", self.url.as_str(), &refspec]);
         self.access.prepare(&mut fetch, &self.url);
         succeeded(&mut fetch, patience).map(drop)
