@@ -12,7 +12,7 @@ const REASONS: &[(&str, &str)] = &[
     ("user_rejected_authorize", "consent was refused at the provider"),
     (
         "oauth_unauthorized",
-        "the provider refused the client or the consent: client id or secret is wrong, then correct the entry; or that consent was used or has expired, then give it once more",
+        "the provider refused the client or the consent: if client id or secret is wrong, correct the entry; if the consent was used or has expired, consent again",
     ),
     (
         "oauth_failed",
