@@ -111,10 +111,12 @@ struct ReadCredential<'d> {
 /// Assigns what is declared. The owner of what is in a namespace begins with `owner`.
 pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignment {
     let mut assignment = ClusterAssignment::default();
-    let departures = departure::departures(declared);
+    let mut selectors = departure::selectors(declared);
+    let departures = departure::departures(declared, &selectors);
     let mut read: BTreeMap<&str, Vec<ReadCredential<'_>>> = BTreeMap::new();
     for (name, of) in &declared.credentials {
-        match read_credential(name, of, declared, departures.get(name)) {
+        let Some(selector) = selectors.remove(name) else { continue };
+        match read_credential((name, of), declared, selector, departures.get(name)) {
             Ok(credential) => {
                 let entry = CredentialAssignment {
                     fault: credential.wanted.as_ref().err().cloned(),
@@ -135,20 +137,10 @@ pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignmen
     // Of two that are for the same client, the one that was there first has it. Within one second, as where a cluster is
     // rebuilt, the name decides, which is the order already.
     read.values_mut().for_each(|all| all.sort_by_key(|of| of.declared.created));
-    let mut addresses: BTreeMap<String, &ObjectName> = BTreeMap::new();
+    let first_of = house_target::first_of_places(declared);
     for (name, house) in &declared.houses {
         let credentials = read.get(name.namespace.as_str()).map_or(&[][..], Vec::as_slice);
-        let endpoint =
-            max_deletes(house).and_then(|_| house_target::endpoint(name, house, declared));
-        let endpoint = endpoint.and_then(|endpoint| {
-            // Two tasks, maybe of two replicas, would undo each other's work.
-            let is_idle = house.spec.suspend || house.is_let_go();
-            let first = (!is_idle).then(|| addresses.entry(endpoint.place()).or_insert(name));
-            match first.filter(|first| **first != name) {
-                Some(first) => Err(same_address(first)),
-                None => Ok(endpoint),
-            }
-        });
+        let endpoint = house_target::endpoint((name, house), declared, &first_of);
         let version = |of: &SecretKeyRef| {
             let secret = declared.secret(&name.beside(&of.name), &of.key);
             secret.map(|(_, version)| version).unwrap_or_default()
@@ -181,9 +173,9 @@ pub(super) fn owner_of(cluster: &Owner, namespace: &str) -> Option<Owner> {
 }
 
 fn read_credential<'d>(
-    name: &'d ObjectName,
-    declared: &'d Declared<CredentialSpec>,
+    (name, declared): (&'d ObjectName, &'d Declared<CredentialSpec>),
     all: &'d Declarations,
+    selector: Result<Selector, String>,
     departure: Option<&'d Departure>,
 ) -> Result<ReadCredential<'d>, Fault> {
     let key = Key::new(&name.name).ok_or_else(|| {
@@ -198,14 +190,16 @@ fn read_credential<'d>(
         Ok((secret, _)) => wanted::desired(name, key.clone(), spec, secret),
         Err(fault) => Err(fault.into()),
     };
-    let selector = departure::selector(&spec.target_selector);
-    let selector = selector.map_err(|why| Fault::invalid(format!("targetSelector: {why}")));
+    let selector = selector.map_err(Fault::invalid);
     let limit = departure::max_deletes(spec.max_deletes.as_ref()).map_err(Fault::invalid);
     let selects_any = |selector: &Selector| {
         all.houses_beside(name)
             .any(|(_, house)| house.deleted.is_none() && selector.matches(&house.labels))
     };
     let stays = match (&selector, &limit) {
+        (Err(fault), _) if spec.unreadable.is_some() => {
+            Some(Unsettled::InError(fault.message.clone()))
+        }
         _ if spec.suspend => Some(Unsettled::Suspended),
         _ if spec.protect => Some(Unsettled::Stays("it is protected".to_owned())),
         (Err(fault), _) | (_, Err(fault)) => Some(Unsettled::InError(fault.message.clone())),
@@ -217,7 +211,7 @@ fn read_credential<'d>(
     };
     let (selector, wanted) = match (selector, limit) {
         // It goes everywhere, whatever it says otherwise.
-        _ if declared.deleted.is_some() => (None, wanted),
+        _ if declared.deleted.is_some() && spec.unreadable.is_none() => (None, wanted),
         (Ok(selector), Ok(_)) => (Some(selector), wanted),
         (Ok(selector), Err(fault)) => (Some(selector), Err(fault)),
         (Err(fault), _) => (None, Err(fault)),
@@ -248,7 +242,7 @@ fn revision<S>(of: &Declared<S>, secret: &str) -> SmolStr {
 }
 
 /// How many credentials may be deleted at once.
-fn max_deletes(house: &Declared<HouseSpec>) -> Result<Option<MaxDeletes>, Fault> {
+pub(super) fn max_deletes(house: &Declared<HouseSpec>) -> Result<Option<MaxDeletes>, Fault> {
     // A house that is being deleted is to be emptied.
     let limit = house.spec.max_deletes.as_ref().filter(|_| house.deleted.is_none());
     departure::max_deletes(limit).map_err(Fault::invalid)
@@ -369,12 +363,6 @@ fn leave(of: &ReadCredential<'_>, house: &ObjectName, of_house: &mut HouseAssign
     of_house.unsettled.insert(of.key.clone(), of.stays.clone().unwrap_or(Unsettled::Leaving));
 }
 
-fn same_address(first: &ObjectName) -> Fault {
-    let message =
-        format!("the HomeAssistant {first} has the same address: keep one of the two objects");
-    Fault { reason: "SameAddress", message, is_final: true }
-}
-
 fn same_client(first: &ObjectName, house: &ObjectName) -> Fault {
     let message = format!(
         "the ApplicationCredential {first} is for the same client on {house}: keep one of the two, or have them select others"
@@ -391,10 +379,13 @@ pub(super) mod tests {
     use serde_json::{Value as Json, json};
 
     use super::{ClusterAssignment, assign};
+    use crate::kubernetes::as_stored::MayBeUnreadable;
     use crate::kubernetes::declared::{Declarations, Declared, Listing, ObjectName, SecretValues};
     use crate::kubernetes::departure::Unsettled;
     use crate::kubernetes::held::announced;
-    use crate::kubernetes::resources::{DeletionPolicy, HouseSpec, HouseStatus, ListedAs};
+    use crate::kubernetes::resources::{
+        CredentialSpec, DeletionPolicy, HouseSpec, HouseStatus, ListedAs,
+    };
     use crate::model::{Key, MaxDeletes, OnDelete, Owner, Policy, Secret};
 
     pub(in crate::kubernetes) fn name(name: &str) -> ObjectName {
@@ -674,16 +665,56 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn of_two_houses_at_one_address_the_first_by_name_has_it() {
+    fn of_two_houses_at_one_address_the_older_one_has_it_also_while_it_is_in_error() {
         let mut all = declarations(&[("a", json!({}))]);
         all.houses.insert(name("barn"), all.houses[&name("cabin")].clone());
+        let of = |all: &mut Declarations, of: &str, change: fn(&mut Declared<HouseSpec>)| {
+            change(all.houses.get_mut(&name(of)).unwrap());
+        };
         let fault = |all: &Declarations, of: &str| {
             assigned(all).houses[&name(of)].fault.as_ref().map(|fault| fault.reason)
         };
         assert_eq!((fault(&all, "barn"), fault(&all, "cabin")), (None, Some("SameAddress")));
         assert_eq!(assigned(&all).specs.len(), 1);
-        all.houses.get_mut(&name("barn")).unwrap().spec.suspend = true;
-        assert_eq!((fault(&all, "barn"), fault(&all, "cabin")), (None, None));
+        of(&mut all, "barn", |house| house.created = timestamp(2));
+        of(&mut all, "cabin", |house| house.created = timestamp(1));
+        assert_eq!((fault(&all, "barn"), fault(&all, "cabin")), (Some("SameAddress"), None));
+        of(&mut all, "cabin", |house| house.spec.token_secret_ref.name = "none".to_owned());
+        let both = (Some("SameAddress"), Some("SecretMissing"));
+        assert_eq!((fault(&all, "barn"), fault(&all, "cabin")), both, "others may see the Secret");
+        of(&mut all, "cabin", |house| house.spec.suspend = true);
+        assert_eq!(fault(&all, "barn"), None);
+    }
+
+    #[test]
+    fn of_an_object_that_cannot_be_read_nothing_is_changed() {
+        let mut all = declarations(&[("a", json!({})), ("b", json!({}))]);
+        let of = all.credentials.get_mut(&name("a")).unwrap();
+        of.spec = CredentialSpec::unreadable("maxDeletes: too much".to_owned());
+        for is_deleted in [false, true] {
+            all.credentials.get_mut(&name("a")).unwrap().deleted =
+                is_deleted.then_some(Timestamp::UNIX_EPOCH);
+            assert_eq!(keys(&all), (vec!["b".to_owned()], Vec::new()));
+            let assignment = assigned(&all);
+            let fault = assignment.credentials[&name("a")].fault.as_ref().unwrap();
+            assert_eq!(fault.reason, "InvalidSpec");
+            assert!(fault.message.ends_with("maxDeletes: too much"), "{fault:?}");
+            let unsettled = &assignment.houses[&name("cabin")].unsettled;
+            let in_error = Unsettled::InError(fault.message.clone());
+            let expected = (!is_deleted).then_some(&in_error);
+            assert_eq!(
+                unsettled.get(&Key::new("a").unwrap()),
+                expected,
+                "where it may be stays known"
+            );
+        }
+        let of = all.houses.get_mut(&name("cabin")).unwrap();
+        of.spec = HouseSpec::unreadable("url: none".to_owned());
+        let assignment = assigned(&all);
+        assert!(assignment.specs.is_empty());
+        let of = &assignment.houses[&name("cabin")];
+        assert_eq!(of.fault.as_ref().unwrap().reason, "InvalidSpec");
+        assert_eq!(of.wanted.len(), 1, "and what it has in its status");
     }
 
     #[test]

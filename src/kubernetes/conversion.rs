@@ -160,6 +160,7 @@ fn house_object(
         suspend: house.suspend,
         deletion_policy: DeletionPolicy::Retain,
         max_deletes: house.max_deletes.map(limit),
+        unreadable: None,
     };
     let mut object = HouseObject::new(name.as_str(), spec);
     let labels = labels_of(house);
@@ -302,6 +303,7 @@ fn credential_object(
             token_url,
             authorize_url,
         },
+        unreadable: None,
     };
     Ok(CredentialObject::new(key, spec))
 }

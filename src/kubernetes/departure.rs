@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::{Selector, SelectorExt};
 
-use super::declared::{Declarations, ObjectName};
+use super::declared::{Declarations, Declared, ObjectName};
 use super::resources::{CredentialSpec, DeletionPolicy};
 use crate::model::{MaxDeletes, counted};
 
@@ -67,22 +67,25 @@ impl Departure {
 }
 
 /// Finds where labels take credentials off.
-pub(super) fn departures(declared: &Declarations) -> BTreeMap<ObjectName, Departure> {
+pub(super) fn departures(
+    declared: &Declarations,
+    selectors: &Selectors<'_>,
+) -> BTreeMap<ObjectName, Departure> {
     let mut all: BTreeMap<ObjectName, Departure> = BTreeMap::new();
-    let is_alive = |of: &CredentialSpec| of.deletion_policy == DeletionPolicy::Delete;
-    let credentials = declared.credentials.iter();
-    let credentials = credentials.filter(|(_, of)| of.deleted.is_none() && is_alive(&of.spec));
-    let selectors: BTreeMap<&ObjectName, Option<Selector>> =
-        credentials.map(|(name, of)| (name, selector(&of.spec.target_selector).ok())).collect();
+    let is_deleted_by_labels = |of: &&Declared<CredentialSpec>| {
+        of.deleted.is_none() && of.spec.deletion_policy == DeletionPolicy::Delete
+    };
     for (house, listed) in &declared.listed {
         let Some(of) = declared.houses.get(house).filter(|of| of.deleted.is_none()) else {
             continue;
         };
         for name in listed.keys() {
             let name = house.beside(name);
-            let Some(selector) = selectors.get(&name) else { continue };
+            let credential = declared.credentials.get(&name);
+            let selector = credential.filter(is_deleted_by_labels).and(selectors.get(&name));
+            let Some(selector) = selector else { continue };
             let departure = all.entry(name).or_default();
-            match selector.as_ref().is_some_and(|selector| selector.matches(&of.labels)) {
+            match selector.as_ref().is_ok_and(|selector| selector.matches(&of.labels)) {
                 true => departure.kept.insert(house.clone()),
                 false => departure.leaving.insert(house.clone()),
             };
@@ -91,6 +94,23 @@ pub(super) fn departures(declared: &Declarations) -> BTreeMap<ObjectName, Depart
     // Of one that nobody loses, who has it is no news.
     all.retain(|_, departure| !departure.leaving.is_empty());
     all
+}
+
+/// What each credential selects, or why that cannot be known.
+pub(super) type Selectors<'d> = BTreeMap<&'d ObjectName, Result<Selector, String>>;
+
+/// What all credentials select.
+pub(super) fn selectors(declared: &Declarations) -> Selectors<'_> {
+    let selector = |of: &CredentialSpec| match &of.unreadable {
+        Some(why) => Err(unreadable(why)),
+        None => selector(&of.target_selector).map_err(|why| format!("targetSelector: {why}")),
+    };
+    declared.credentials.iter().map(|(name, of)| (name, selector(&of.spec))).collect()
+}
+
+/// What is said of an object whose spec cannot be read.
+pub(super) fn unreadable(why: &str) -> String {
+    format!("the spec cannot be read, and nothing is done by it: {why}")
 }
 
 /// A selector as Kubernetes takes it: one that selects nothing by mistake would delete everywhere.
@@ -125,7 +145,7 @@ pub(super) fn max_deletes(of: Option<&IntOrString>) -> Result<Option<MaxDeletes>
 mod tests {
     use serde_json::json;
 
-    use super::{Departure, departures};
+    use super::{Departure, departures, selectors};
     use crate::kubernetes::assignment::tests::{declarations, list, name};
     use crate::model::MaxDeletes;
 
@@ -172,7 +192,7 @@ mod tests {
         for house in [&house, &unknown] {
             list(&mut all, house, &listed);
         }
-        let found = departures(&all);
+        let found = departures(&all, &selectors(&all));
         let names: Vec<&str> = found.keys().map(|name| name.name.as_str()).collect();
         assert_eq!(names, ["elsewhere", "invalid"]);
         assert_eq!(found[&name("elsewhere")].leaving, [house].into());

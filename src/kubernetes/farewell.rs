@@ -59,7 +59,7 @@ pub(super) fn of_house(
 ) -> Finalizer {
     let is_kept = declared.spec.deletion_policy == DeletionPolicy::Delete;
     if declared.deleted.is_none() {
-        return alive(is_kept, declared.has_finalizer);
+        return alive(is_kept, declared.spec.unreadable.is_some(), declared.has_finalizer);
     }
     if !declared.has_finalizer {
         return Finalizer::Stays;
@@ -81,7 +81,7 @@ pub(super) fn of_credential(
     let spec = &declared.spec;
     let is_kept = spec.deletion_policy == DeletionPolicy::Delete;
     if declared.deleted.is_none() {
-        return alive(is_kept, declared.has_finalizer);
+        return alive(is_kept, spec.unreadable.is_some(), declared.has_finalizer);
     }
     if !declared.has_finalizer {
         return Finalizer::Stays;
@@ -112,8 +112,9 @@ fn ended(left: Vec<ObjectName>, is_over: bool) -> Finalizer {
     }
 }
 
-fn alive(is_kept: bool, has_finalizer: bool) -> Finalizer {
+fn alive(is_kept: bool, is_unreadable: bool, has_finalizer: bool) -> Finalizer {
     match (is_kept, has_finalizer) {
+        _ if is_unreadable => Finalizer::Stays,
         (true, false) => Finalizer::Add,
         (false, true) => Finalizer::Remove,
         _ => Finalizer::Stays,

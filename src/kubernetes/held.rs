@@ -7,6 +7,7 @@ use super::assignment::{HouseAssignment, WantedVersion};
 use super::declared::{Declared, ObjectName};
 use super::departure::Unsettled;
 use super::farewell;
+use super::house_target::SAME_ADDRESS;
 use super::resources::{CredentialSpec, HeldStatus, HouseObject, HouseStatus, ListedAs};
 use super::standing::DELETING;
 use super::untitled::untitled;
@@ -51,7 +52,12 @@ pub(super) fn held(
         let (name, state) = (key.as_str().to_owned(), state.to_owned());
         Some(HeldStatus { name, state, message, ..HeldStatus::default() })
     });
-    wanted.chain(unsettled).collect()
+    // Where another object looks after the Home Assistant, nothing is created for this one: it has what it had.
+    let is_never_there = |of: &HeldStatus| {
+        let fault = assigned.fault.as_ref();
+        fault.is_some_and(|fault| fault.reason == SAME_ADDRESS) && !listed.contains_key(&of.name)
+    };
+    wanted.chain(unsettled).filter(|of| !is_never_there(of)).collect()
 }
 
 /// Whether it was there when it was looked last.
@@ -279,6 +285,20 @@ pub(super) mod tests {
         let listed = |target| underway(&house, Some(target), &before).map(|of| of.listed());
         assert_eq!(listed(&seen), Some([("b".to_owned(), ListedAs::Wanted)].into()));
         assert_eq!(listed(&earlier), None, "it is not known yet that it is gone");
+    }
+
+    #[test]
+    fn a_house_that_another_object_looks_after_has_what_it_had_and_nothing_else() {
+        let mut all = declarations(&[("a", json!({})), ("b", json!({}))]);
+        all.houses.insert(name("barn"), all.houses[&name("cabin")].clone());
+        let house = assigned(&all).houses[&name("cabin")].clone();
+        assert_eq!(house.fault.as_ref().unwrap().reason, "SameAddress");
+        let names = |before: &HouseStatus| {
+            let held = held(&house, None, before);
+            held.into_iter().map(|of| of.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&HouseStatus::default()), [""; 0]);
+        assert_eq!(names(&status(&[("b", Some(1))])), ["b"], "it may be there");
     }
 
     #[test]

@@ -2,18 +2,66 @@
 
 use std::collections::BTreeMap;
 
-use super::assignment::Fault;
+use super::assignment::{Fault, max_deletes};
 use super::declared::{Declarations, Declared, ObjectName};
+use super::departure;
 use super::resources::HouseSpec;
 use crate::lock::{TargetLock, WriteLock};
-use crate::model::{Desired, Labels, Policy};
+use crate::model::{Desired, Labels, Policy, Secret};
 use crate::status::{Mode, Revisions};
 use crate::target::Endpoint;
 use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
 use crate::watch::{Notices, TargetSpec};
 
-/// How it is reached.
+/// What an object says whose Home Assistant another one looks after.
+pub(super) const SAME_ADDRESS: &str = "SameAddress";
+
+fn same_address(first: &ObjectName) -> Fault {
+    let message =
+        format!("the HomeAssistant {first} has the same address: keep one of the two objects");
+    Fault { reason: SAME_ADDRESS, message, is_final: true }
+}
+
+/// Whether anything may be done at a Home Assistant.
+fn is_active(house: &Declared<HouseSpec>) -> bool {
+    !house.spec.suspend && !house.is_let_go()
+}
+
+/// Which object each Home Assistant is looked after by: the first one that was there. Neither a Secret nor an error changes
+/// that, since one replica may see those and another one not yet.
+pub(super) fn first_of_places(declared: &Declarations) -> BTreeMap<String, &ObjectName> {
+    let active = declared.houses.iter().filter(|(_, house)| is_active(house));
+    let mut active: Vec<_> = active.collect();
+    active.sort_by_key(|(_, house)| house.created);
+    let mut first_of = BTreeMap::new();
+    for (name, house) in active {
+        if let Some(place) = place(house) {
+            first_of.entry(place).or_insert(name);
+        }
+    }
+    first_of
+}
+
+/// How a Home Assistant is reached, or why nothing is done there.
 pub(super) fn endpoint(
+    (name, house): (&ObjectName, &Declared<HouseSpec>),
+    declared: &Declarations,
+    first_of: &BTreeMap<String, &ObjectName>,
+) -> Result<Endpoint, Fault> {
+    if let Some(why) = &house.spec.unreadable {
+        return Err(Fault::invalid(departure::unreadable(why)));
+    }
+    // Two tasks, maybe of two replicas, would undo each other's work.
+    let place = place(house).filter(|_| is_active(house));
+    if let Some(first) = place.and_then(|place| first_of.get(&place)).filter(|of| **of != name) {
+        return Err(same_address(first));
+    }
+    max_deletes(house)?;
+    reached(name, house, declared)
+}
+
+/// How it is reached, by its Secrets.
+fn reached(
     name: &ObjectName,
     house: &Declared<HouseSpec>,
     all: &Declarations,
@@ -37,6 +85,13 @@ pub(super) fn endpoint(
         is_final: false,
     })?;
     Ok(Endpoint::HomeAssistant(endpoint))
+}
+
+/// Which Home Assistant it is by its address, whatever its Secrets are; none where `url` is no address.
+fn place(house: &Declared<HouseSpec>) -> Option<String> {
+    let auth = AuthMethod::Token { token: Secret::new(""), from: String::new() };
+    let endpoint = HomeAssistantEndpoint::unwritten(&house.spec.url, auth).ok()?;
+    Some(Endpoint::HomeAssistant(endpoint).place())
 }
 
 /// What is to be done there.

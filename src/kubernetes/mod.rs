@@ -14,6 +14,7 @@
 //!
 //! project.rs needs none of this: it makes ConfigMaps and Secrets the files of a project, which is watched as a folder is.
 
+mod as_stored;
 mod assignment;
 mod conditions;
 mod conversion;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::Api;
@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
+use super::as_stored::{AsStored, unwrapped};
 use super::source::Declaring;
 use super::{READ_TIMEOUT, error};
 
@@ -33,6 +34,17 @@ where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     watcher(api.clone(), watcher::Config::default()).default_backoff().modify(tidy)
+}
+
+/// Watches objects of which all is wanted but who has written what.
+pub(super) fn objects<K>(
+    api: &Api<AsStored<K>>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
+where
+    K: Resource + Clone + Debug + Send + 'static,
+    AsStored<K>: DeserializeOwned,
+{
+    watched(api, |of| of.meta_mut().managed_fields = None).map_ok(unwrapped)
 }
 
 /// Keeps what says that a Secret has changed. The annotations of one that was applied have all its values.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, PartialObjectMeta, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, ResourceExt};
 use serde_json::json;
@@ -76,7 +76,9 @@ impl<K: Reported> ObjectWrite<K> {
     }
 
     async fn patch(&self, is_status: bool, patch: &serde_json::Value) -> Written {
-        let api: Api<K> = Api::namespaced(self.client.clone(), &self.name.namespace);
+        // Of the answer only the metadata: one that cannot be read is none.
+        let api: Api<PartialObjectMeta<K>> =
+            Api::namespaced(self.client.clone(), &self.name.namespace);
         let (name, patch, params) = (&self.name.name, Patch::Merge(patch), PatchParams::default());
         let patched = async {
             match is_status {

@@ -11,6 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::as_stored::MayBeUnreadable;
 use crate::field::{BaseUrl, Text, TokenUrl};
 use crate::model::{AccountName, Domain};
 
@@ -67,6 +68,23 @@ pub(super) struct HouseSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "number_or_percentage")]
     pub(super) max_deletes: Option<IntOrString>,
+    /// Why it cannot be read. Then all else is as if nothing were wanted.
+    #[serde(skip)]
+    pub(super) unreadable: Option<String>,
+}
+
+impl MayBeUnreadable for HouseSpec {
+    fn unreadable(why: String) -> Self {
+        Self {
+            url: String::new(),
+            token_secret_ref: SecretKeyRef::default(),
+            ca_secret_ref: None,
+            suspend: true,
+            deletion_policy: DeletionPolicy::Retain,
+            max_deletes: None,
+            unreadable: Some(why),
+        }
+    }
 }
 
 /// One wanted credential of an integration.
@@ -142,6 +160,29 @@ pub(super) struct CredentialSpec {
     /// What to do with the integration once its credential exists.
     #[serde(default)]
     pub(super) integration: IntegrationSpec,
+    /// Why it cannot be read. Then all else is as if nothing were wanted.
+    #[serde(skip)]
+    pub(super) unreadable: Option<String>,
+}
+
+impl MayBeUnreadable for CredentialSpec {
+    fn unreadable(why: String) -> Self {
+        Self {
+            domain: String::new(),
+            name: None,
+            client_id: String::new(),
+            client_secret_ref: SecretKeyRef::default(),
+            target_selector: LabelSelector::default(),
+            adopt: false,
+            protect: true,
+            suspend: true,
+            deletion_policy: DeletionPolicy::Delete,
+            max_deletes: None,
+            accounts: Vec::new(),
+            integration: IntegrationSpec::default(),
+            unreadable: Some(why),
+        }
+    }
 }
 
 /// What to do with the integration once its credential exists.
@@ -179,7 +220,9 @@ impl Default for IntegrationSpec {
 }
 
 /// A value of a Secret in the same namespace.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub(super) struct SecretKeyRef {
     /// The Secret.
     #[schemars(length(min = 1))]
@@ -238,7 +281,7 @@ fn answers(_: &mut SchemaGenerator) -> Schema {
 
 /// A number, or a text with a percentage.
 fn number_or_percentage(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"x-kubernetes-int-or-string": true})
+    json_schema!({"x-kubernetes-int-or-string": true, "minimum": 0, "maximum": i32::MAX})
 }
 
 /// How a Home Assistant is.

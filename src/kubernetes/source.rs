@@ -20,7 +20,7 @@ use super::declared::{self, Declarations, ObjectName, SecretFault, SecretValues,
 use super::error;
 use super::freshness::{FirstSeen, Versions};
 use super::look_up::{self, LookedUp};
-use super::object_watch::{Watched, keep_version, watched};
+use super::object_watch::{Watched, keep_version, objects as watched_objects, watched};
 use super::resources::{CredentialObject, HouseObject};
 use super::shards::ShardHolders;
 use crate::model::Secret;
@@ -120,11 +120,10 @@ pub(super) fn begin(
         seen: seen.clone(),
     };
     let api = scope.api(client);
-    let begin = move || watched(&api, |of: &mut HouseObject| of.meta_mut().managed_fields = None);
+    let begin = move || watched_objects::<HouseObject>(&api);
     tasks.spawn(of("HomeAssistants").follow(begin, houses_in));
     let api = scope.api(client);
-    let begin =
-        move || watched(&api, |of: &mut CredentialObject| of.meta_mut().managed_fields = None);
+    let begin = move || watched_objects::<CredentialObject>(&api);
     tasks.spawn(of("ApplicationCredentials").follow(begin, credentials_in));
     // Of Secrets only the metadata: what one holds is asked for where an object names it.
     let api: Api<PartialObjectMeta<SecretObject>> = scope.api(client);
@@ -379,6 +378,49 @@ mod tests {
         // Nobody has to ask for it again.
         tokio::time::sleep(Duration::from_secs(120)).await;
         assert!(declared(&|of, _| of == Some(&Listing::Wanted)).await);
+        running.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_that_cannot_be_read_is_in_error_and_holds_up_no_other() {
+        let server = ApiServer::new(0);
+        let house = |name: &str, max_deletes: u64| {
+            server.apply("homeassistants", name, |of| {
+                of["spec"] = json!({"url": "http://cabin:8123", "maxDeletes": max_deletes,
+                    "tokenSecretRef": {"name": "t", "key": "t"}});
+                let held = json!({"name": "a", "observedGeneration": 1, "state": "Pending"});
+                of["status"] = json!({"observedGeneration": 1, "credentials": [held]});
+            });
+        };
+        house("cabin", 3);
+        for (name, max_deletes) in [("a", 3), ("wide", 3_000_000_000_u64)] {
+            server.apply("applicationcredentials", name, |of| {
+                of["spec"] = json!({"domain": "spotify", "clientId": name, "targetSelector": {},
+                    "maxDeletes": max_deletes, "clientSecretRef": {"name": "s", "key": "s"}});
+            });
+        }
+        house("wide", 3_000_000_000);
+        let scope = ClusterScope::Namespace(NAMESPACE.to_owned());
+        let (source, _objects, mut declaring, _tasks) =
+            begin(&server.client(1), &scope, None, Arc::default());
+        let running = tokio::spawn(source.run(Stop::new()));
+        let is_looked_up = |Declaring { declared, .. }: &Declaring| {
+            let of = declared.as_ref().and_then(|of| of.listed_as(&name("cabin"), "a"));
+            of == Some(Listing::Wanted)
+        };
+        let waiting = timeout(REQUEST_TIMEOUT, declaring.wait_for(is_looked_up));
+        let declaring = waiting.await.expect("it is looked up").unwrap().clone();
+        assert!(declaring.troubles.is_empty(), "{:?}", declaring.troubles);
+        let declared = declaring.declared.unwrap();
+        let why = |of: &Option<String>| of.clone().unwrap();
+        for why in [
+            why(&declared.houses[&name("wide")].spec.unreadable),
+            why(&declared.credentials[&name("wide")].spec.unreadable),
+        ] {
+            assert!(why.starts_with("maxDeletes: "), "{why}");
+        }
+        assert_eq!(declared.houses[&name("cabin")].spec.unreadable, None);
+        assert_eq!(declared.listed_as(&name("wide"), "a"), Some(Listing::Wanted));
         running.abort();
     }
 

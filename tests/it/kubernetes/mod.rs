@@ -271,6 +271,33 @@ fn labels_delete_no_more_than_is_allowed_ha_2026_11() {
 }
 
 #[test]
+fn an_object_that_cannot_be_read_is_in_error_and_holds_up_no_other_ha_2026_11() {
+    let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
+    let wide = house(&ha, "  maxDeletes: 3000000000\n").replace("cabin", "wide");
+    let applied = || cluster.try_kubectl(["apply", "--validate=false", "-f", "-"], &wide);
+    let refused = applied().unwrap_err();
+    assert!(refused.contains("should be less than or equal to 2147483647"), "{refused}");
+    // As a definition that was in force before allowed it.
+    let most =
+        "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxDeletes/maximum";
+    let patch = json!([{"op": "remove", "path": most}]).to_string();
+    cluster.kubectl(["patch", "crd", "homeassistants.appcred.io", "--type=json", "-p", &patch]);
+    eventually("it is allowed", || applied().is_ok());
+    let running = controller(&cluster, &[]);
+    cluster.apply(&secret("family", "secret", "m4rk3d-first"));
+    cluster.apply(&(house(&ha, "") + &credential("family", "spotify", "a", LEFT_ALONE)));
+    arrives(&ha, &[("a", "m4rk3d-first")]);
+    wait_ready(&cluster, "hass/cabin");
+    eventually("it is in error", || {
+        condition(&cluster, "hass/wide", "Stalled") == is_so("True", "InvalidSpec")
+    });
+    let status = cluster.get("hass/wide")["status"].to_string();
+    assert!(status.contains("maxDeletes: invalid value: integer `3000000000`"), "{status}");
+    cluster.kubectl(["delete", "hass/wide", "--timeout=60s"]);
+    end(running);
+}
+
+#[test]
 fn a_selector_takes_a_credential_off_few_houses_at_once_ha_2026_11() {
     let (cluster, ha) = (cluster(), HomeAssistant::start(Release::Ha2026_11));
     let begin = || controller(&cluster, &["--resync", "1"]);
