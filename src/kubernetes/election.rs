@@ -202,10 +202,8 @@ impl Election {
             if is_on {
                 return Holder::Free;
             }
-            let (holder, lasts) = self.seen[shard].as_ref().map_or_else(
-                || (String::new(), self.settings.duration),
-                |of| (of.holder.clone(), of.lasts),
-            );
+            let seen = self.seen[shard].as_ref().map(|of| (of.holder.clone(), of.lasts));
+            let (holder, lasts) = seen.unwrap_or((String::new(), self.settings.duration));
             let is_waited_for = self.is_waited_for(shard, (&holder, None, lasts), now);
             return if is_waited_for { Holder::Missing } else { Holder::Free };
         };
@@ -266,11 +264,15 @@ impl Election {
         // Without the annotation there is one.
         let number = first.map(|first| first.annotations().get(SHARDS).map_or("1", String::as_str));
         let all = |why: &str| vec![LeaseStep::Nobody(why.to_owned()); shards];
+        let but_first = |why: &str, first| {
+            let mut steps = all(why);
+            steps[0] = first;
+            Some(steps)
+        };
         let number = match (number, &holders[0]) {
             (None, Holder::Free) => {
-                let mut steps = all("the Lease of the first shard must be there before");
-                steps[0] = LeaseStep::Take(self.taken(0, None, time));
-                return Some(steps);
+                let first = LeaseStep::Take(self.taken(0, None, time));
+                return but_first("the Lease of the first shard must be there before", first);
             }
             (None, _) => return Some(all(&self.settings.missing())),
             (Some(number), _) if number == shards.to_string() => return None,
@@ -289,18 +291,16 @@ impl Election {
         let mut lease = self.taken(0, first, time);
         if is_written && now.saturating_sub(since) >= lasts {
             self.changing = None;
-            let mut steps = all("the number of shards has just changed");
-            steps[0] = LeaseStep::Take(lease);
-            return Some(steps);
+            return but_first("the number of shards has just changed", LeaseStep::Take(lease));
         }
         lease.annotations_mut().insert(SHARDS.to_owned(), CHANGING.to_owned());
+        // Whoever goes on with that waits as long.
+        let seconds = lasts.as_secs();
+        lease.spec.get_or_insert_default().lease_duration_seconds = i32::try_from(seconds).ok();
         let why = format!(
-            "the number of shards changes to {shards}: whoever acts by another one may do so for {} seconds still",
-            lasts.as_secs()
+            "the number of shards changes to {shards}: whoever acts by another one may do so for {seconds} seconds still"
         );
-        let mut steps = all(&why);
-        steps[0] = LeaseStep::Reserve(lease, why);
-        Some(steps)
+        but_first(&why.clone(), LeaseStep::Reserve(lease, why))
     }
 
     /// How many shards each replica has, once all is handed over that is asked for; this one is always among them.
@@ -614,6 +614,38 @@ mod tests {
         assert!(group.counts().iter().sum::<usize>() < 8, "they may act still");
         group.rounds(8);
         assert_eq!(group.counts(), [4, 4]);
+    }
+
+    #[test]
+    fn who_goes_on_with_a_change_of_the_number_waits_as_long() {
+        // Whose terms are longer than those of who comes next.
+        let mut before = lease("", 1, 60);
+        before.annotations_mut().insert(SHARDS.to_owned(), "4".to_owned());
+        let reserved = |lease: Lease, at| match only(&mut election(1), Some(lease), at) {
+            LeaseStep::Reserve(lease, _) => *lease,
+            other => panic!("{other:?}"),
+        };
+        let lasts = |lease: &Lease| lease.spec.as_ref().unwrap().lease_duration_seconds;
+        let mut lease = reserved(before, 0);
+        assert_eq!(lasts(&lease), Some(60));
+        // It was given back in the middle of that.
+        lease.spec.as_mut().unwrap().holder_identity = Some(String::new());
+        let mut of = election(1);
+        let own = of.identity().to_owned();
+        let LeaseStep::Reserve(mut lease, _) = only(&mut of, Some(lease), 0) else { panic!() };
+        assert_eq!(
+            (lasts(&lease), lease.spec.as_ref().unwrap().holder_identity.as_ref()),
+            (Some(60), Some(&own))
+        );
+        of.reserved(seconds(0));
+        for at in [20, 59] {
+            let LeaseStep::Reserve(next, _) = only(&mut of, Some(*lease), at) else {
+                panic!("{at}")
+            };
+            lease = next;
+        }
+        let LeaseStep::Take(lease) = only(&mut of, Some(*lease), 60) else { panic!() };
+        assert_eq!(lasts(&lease), Some(15));
     }
 
     #[test]

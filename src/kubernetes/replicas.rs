@@ -76,6 +76,8 @@ pub struct Replicas {
     holders: watch::Sender<ShardHolders>,
     /// Notified whenever another replica acts for a shard.
     news: Arc<Notify>,
+    /// Whether some Lease may have been its own.
+    has_taken: bool,
     /// When the Lease of each shard was renewed last.
     renewed: Vec<Duration>,
     /// From when on no shard is taken.
@@ -93,6 +95,7 @@ impl Replicas {
         let holders = ShardHolders(vec![ShardHolder::Unknown; settings.shards]);
         Self {
             config,
+            has_taken: false,
             renewed: vec![Duration::ZERO; settings.shards],
             election: Election::new(settings.clone()),
             settings,
@@ -169,6 +172,9 @@ impl Replicas {
                 term.fence.close();
             }
         }
+        let is_taken =
+            |step: &LeaseStep| matches!(step, LeaseStep::Take(_) | LeaseStep::Reserve(..));
+        self.has_taken |= steps.iter().any(is_taken);
         let writes: Vec<(usize, Option<Lease>)> =
             steps.iter().map(|step| step.lease().cloned()).enumerate().collect();
         let written = stream::iter(writes).map(|(shard, lease)| async move {
@@ -325,18 +331,16 @@ impl Replicas {
 
     async fn give_back(&self, api: &Api<Lease>) {
         let holders = self.holders.borrow().0.clone();
-        let terms: Vec<Option<&Term>> = holders.iter().map(ShardHolder::term).collect();
-        terms.iter().flatten().for_each(|term| term.fence.close());
-        if terms.iter().all(Option::is_none) {
+        holders.iter().filter_map(ShardHolder::term).for_each(|term| term.fence.close());
+        if !self.has_taken {
             return;
         }
         let given_back = async {
             let mut leases = self.read(api).await?;
             let (mut count, mut failed) = (0, None);
-            for (shard, lease) in &mut leases {
-                let Some(spec) = lease.spec.as_mut().filter(|_| terms[*shard].is_some()) else {
-                    continue;
-                };
+            for lease in leases.values_mut() {
+                let Some(spec) = lease.spec.as_mut() else { continue };
+                // Also where its term has not begun, or nobody knows whether it has: no fence is open any more.
                 if spec.holder_identity.as_deref() == Some(self.election.identity()) {
                     spec.holder_identity = Some(String::new());
                     // One that somebody has asked for just now holds up no other.
@@ -349,6 +353,7 @@ impl Replicas {
             failed.map_or(Ok(count), Err)
         };
         match error::within(self.settings.duration / 3, given_back).await {
+            Ok(0) => {}
             Ok(1) => tracing::info!("the Lease is given back"),
             Ok(count) => tracing::info!("{} are given back", counted(count, "Lease")),
             Err(why) => tracing::debug!("cannot give back a Lease: {}", error::in_words(&why)),
@@ -448,6 +453,43 @@ mod tests {
         record(&mut of, Ok(Lease::default()), Duration::ZERO);
         assert!(fence(&of).is_none(), "it was sent long ago");
     }
+
+    #[tokio::test]
+    async fn a_lease_of_its_own_is_given_back_although_no_term_has_begun() {
+        let given_back = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&given_back);
+        let stored = Arc::new(std::sync::Mutex::new(json!({
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "appcred", "resourceVersion": "7",
+                "annotations": {"appcred.io/shards": "4"}},
+            "spec": {"holderIdentity": "", "leaseDurationSeconds": 3600},
+        })));
+        let answer = move |request: Request| {
+            let (counting, stored) = (Arc::clone(&counting), Arc::clone(&stored));
+            async move {
+                if request.method() == Method::PUT {
+                    let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
+                    let lease: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                    if lease["spec"]["holderIdentity"] == "" {
+                        counting.fetch_add(1, Ordering::SeqCst);
+                    }
+                    *stored.lock().unwrap() = lease;
+                }
+                stored.lock().unwrap().to_string()
+            }
+        };
+        let client = Client::new(Router::new().fallback(answer), "ns");
+        let api = Api::namespaced(client, "ns");
+        let mut of = replicas(HOUR);
+        of.give_back(&api).await;
+        assert_eq!(given_back.load(Ordering::SeqCst), 0, "it never had one");
+        of.round(&api, uptime()).await;
+        assert!(matches!(of.holder(0), ShardHolder::Nobody(_)), "{:?}", of.holder(0));
+        of.give_back(&api).await;
+        assert_eq!(given_back.load(Ordering::SeqCst), 1);
+    }
+
     #[tokio::test]
     async fn a_term_is_over_before_its_lease_is_handed_over() {
         let mut of = replicas(HOUR);
