@@ -79,6 +79,8 @@ impl<C: Connect> TargetTask<C> {
             self.run_ids.set(&self.name, None);
             let pause = schedule.failed(ErrorKind::Internal, Instant::now(), fastrand::f64());
             let revisions = inbox.specs.borrow().revisions.clone();
+            // What is known is of a round before, and not of these revisions.
+            self.statuses.not_watched(&self.name, &error.to_string(), pause.next);
             self.statuses.round_ended(
                 &self.name,
                 &revisions,

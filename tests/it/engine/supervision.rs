@@ -20,6 +20,19 @@ async fn a_task_that_crashes_is_reported_and_begins_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_known_after_a_crash_is_no_look_at_what_is_declared_now() {
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    assert!(engine.target(HOME).is_connected());
+    engine.home().state().crashes = usize::MAX;
+    let mut changed = spec(vec![]);
+    changed.revisions.target = "2".into();
+    engine.declare(&[(HOME, changed)]).await;
+    let target = engine.target(HOME);
+    assert!(target.revisions.target == "2" && !target.is_connected(), "{:?}", target.link);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_task_that_always_crashes_is_not_begun_all_the_time() {
     let crashes = |house: &House| house.state().crashes = usize::MAX;
     let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], crashes).await;
