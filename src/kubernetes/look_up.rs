@@ -42,6 +42,12 @@ impl LookedUp {
     pub(super) fn demand(&self, version: u64) {
         self.demanded.send_if_modified(|demanded| std::mem::replace(demanded, version) != version);
     }
+
+    /// The same, and what was demanded before still is.
+    pub(super) fn demand_at_least(&self, version: u64) {
+        let before = *self.demanded.borrow();
+        self.demand(before.max(version));
+    }
 }
 
 /// Begins to look up what is demanded of a kind; the task ends when it is dropped. `looks` is where it says what keeps it

@@ -219,17 +219,25 @@ impl Source {
     fn note(&mut self) {
         let Objects { houses, credentials, .. } = &self.objects;
         self.first_seen.note(&houses.state(), &credentials.state());
-        let holders = self.holders.as_mut().map(|holders| holders.borrow_and_update().clone());
+        let term = self.term();
+        let holders = self.holders.as_ref().map(watch::Receiver::borrow);
         let has = |uid: &str| holders.as_ref().is_none_or(|holders| holders.has(uid));
         let demanded = self.first_seen.demanded(has);
-        let term = holders.as_ref().map(ShardHolders::begun).unwrap_or_default();
         self.looked_up_houses.demand(demanded.houses.max(term));
         self.looked_up_credentials.demand(demanded.credentials);
     }
 
+    /// The version with which the latest term of this replica began.
+    fn term(&mut self) -> u64 {
+        let holders = self.holders.as_mut().map(watch::Receiver::borrow_and_update);
+        holders.map(|holders| holders.begun()).unwrap_or_default()
+    }
+
     /// Answers also after which pause something is to be asked for again.
     async fn read(&mut self) -> (Declarations, Option<Duration>) {
-        self.note();
+        // Who takes over waits for that list: it begins before Secrets are read.
+        let term = self.term();
+        self.looked_up_houses.demand_at_least(term);
         // Before the objects are: these are at least as new.
         let as_of = Versions {
             houses: *self.looked_up_houses.as_of.borrow_and_update(),
@@ -251,7 +259,7 @@ impl Source {
         let has_faults = read.iter().any(|(_, (_, has_failed))| *has_failed);
         declared.secrets = read.into_iter().map(|(name, (read, _))| (name, read)).collect();
         declared.take_last_house_secrets(&self.known);
-        // What this process has written meanwhile counts at once.
+        // What this process has written meanwhile counts, too.
         self.note();
         declared.listed = self.first_seen.listed(as_of);
         declared.as_of = as_of.houses;
