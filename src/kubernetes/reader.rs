@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use smol_str::format_smolstr;
 use tokio::sync::{Notify, watch};
 
 use super::assignment::{ClusterAssignment, assign};
@@ -60,6 +61,14 @@ impl ReadSpecs for ClusterReader {
             // While only others act, nothing is done here, and nothing written.
             self.assigned.send_replace(None);
             manifests.blocker = holders.as_ref().and_then(trouble).map(str::to_owned);
+            // What it is to act for rests until it knows enough of that.
+            if holders.iter().flat_map(|of| &of.0).any(|of| matches!(of, ShardHolder::This(_))) {
+                for why in troubles.into_values() {
+                    let message = format!("{why}; nothing is done before that");
+                    problems.push(Diagnostic::warning(ProblemCode::Unreadable, &message));
+                    manifests.blocker.get_or_insert(message);
+                }
+            }
             manifests.problems = Arc::new(problems);
             return Reading { specs: Some(BTreeMap::new()), manifests, ..Reading::default() };
         }
@@ -67,12 +76,18 @@ impl ReadSpecs for ClusterReader {
         let mut specs = std::mem::take(&mut assignment.specs);
         let mut shared = BTreeMap::new();
         for (name, house) in &declared.houses {
-            let (Some(fence), Some(mut spec)) =
+            let (Some(term), Some(mut spec)) =
                 (acting.for_object(&house.uid), specs.remove(&name.target()))
             else {
                 continue;
             };
-            spec.writing.fence = fence;
+            // What an earlier term's round finds is not about this one.
+            if let (Some(term), Some(of)) = (term, assignment.houses.get_mut(name)) {
+                let revision = &mut of.revisions.target;
+                *revision = format_smolstr!("{revision} {}", term.begun);
+                spec.revisions.target.clone_from(revision);
+                spec.writing.fence = Some(term.fence);
+            }
             shared.insert(name.target(), spec);
         }
         add_problems(&assignment, troubles, &mut problems);
@@ -142,4 +157,70 @@ fn whys(holders: &ShardHolders) -> Vec<Diagnostic> {
     };
     let problem = |why| Diagnostic::warning(ProblemCode::Unreadable, of(why));
     whys.into_iter().map(problem).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use serde_json::json;
+    use tokio::sync::watch;
+
+    use super::ClusterReader;
+    use crate::kubernetes::assignment::tests::{declarations, name};
+    use crate::kubernetes::shards::{ShardHolder, ShardHolders, Term};
+    use crate::kubernetes::source::Declaring;
+    use crate::model::Owner;
+    use crate::target::Fence;
+    use crate::watch::ReadSpecs;
+
+    /// A reader of one house that is known as of the version 9, with trouble about a kind.
+    fn reader(holder: ShardHolder) -> ClusterReader {
+        let mut declared = declarations(&[("a", json!({}))]);
+        declared.as_of = 9;
+        let troubles = [("Versions of HomeAssistants", "cannot list objects".to_owned())].into();
+        let declaring = Declaring { declared: Some(Arc::new(declared)), troubles };
+        ClusterReader {
+            owner: Owner::new("cluster").unwrap(),
+            declaring: watch::channel(declaring).1,
+            news: Arc::default(),
+            assigned: watch::Sender::new(None),
+            clock: || Timestamp::UNIX_EPOCH,
+            holders: Some(watch::channel(ShardHolders(vec![holder])).1),
+        }
+    }
+
+    fn term(begun: u64) -> ShardHolder {
+        ShardHolder::This(Term { fence: Fence::default(), begun })
+    }
+
+    #[test]
+    fn a_replica_that_does_nothing_yet_says_why() {
+        let said = |holder| {
+            let read = reader(holder).read();
+            assert_eq!(read.specs.map(|specs| specs.len()), Some(0));
+            let problems = read.manifests.problems.sorted();
+            let problems = problems.into_iter().map(|problem| problem.message.clone());
+            (read.manifests.blocker, problems.collect::<Vec<_>>())
+        };
+        let why = "cannot list objects; nothing is done before that";
+        assert_eq!(said(term(10)), (Some(why.to_owned()), vec![why.to_owned()]));
+        let (blocker, problems) = said(ShardHolder::Other("b".to_owned()));
+        assert!(blocker.is_none() && !problems[0].contains("cannot list"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_round_of_an_earlier_term_is_not_about_this_one() {
+        let revisions = |begun| {
+            let mut reader = reader(term(begun));
+            let specs = reader.read().specs.unwrap();
+            let of_spec = specs[&name("cabin").target()].revisions.clone();
+            let reading = reader.assigned.borrow().clone().unwrap();
+            assert_eq!(reading.assignment.houses[&name("cabin")].revisions, of_spec);
+            of_spec
+        };
+        assert_eq!(revisions(8), revisions(8));
+        assert_ne!(revisions(8), revisions(9));
+    }
 }

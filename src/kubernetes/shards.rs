@@ -73,19 +73,19 @@ impl ShardHolders {
 pub(super) enum Acting {
     /// For all, and for ever: there is no other one.
     Alone,
-    /// For those of these shards, as long as the fences are open.
-    Shards(Vec<Option<Fence>>),
+    /// For those of these shards, as long as the fences of the terms are open.
+    Shards(Vec<Option<Term>>),
 }
 
 impl Acting {
     /// For what this replica acts that knows the objects as of this version: of a term, what was written before it began
     /// must be known.
     pub(super) fn of(holders: &ShardHolders, as_of: u64) -> Self {
-        let fence = |holder: &ShardHolder| match holder {
-            ShardHolder::This(term) if term.begun <= as_of => Some(term.fence.clone()),
+        let term = |holder: &ShardHolder| match holder {
+            ShardHolder::This(term) if term.begun <= as_of => Some(term.clone()),
             _ => None,
         };
-        Self::Shards(holders.0.iter().map(fence).collect())
+        Self::Shards(holders.0.iter().map(term).collect())
     }
 
     /// Whether it acts for nothing.
@@ -98,9 +98,9 @@ impl Acting {
         self.for_object(uid).is_some()
     }
 
-    /// Until when it may act for an object, where it does: for ever without a fence.
+    /// In which term it acts for an object, where it does: without one it does so for ever.
     #[expect(clippy::option_option, reason = "whether, and until when")]
-    pub(super) fn for_object(&self, uid: &str) -> Option<Option<Fence>> {
+    pub(super) fn for_object(&self, uid: &str) -> Option<Option<Term>> {
         match self {
             Self::Alone => Some(None),
             Self::Shards(all) => all[shard_of(uid, all.len())].clone().map(Some),
@@ -160,11 +160,8 @@ mod tests {
         assert!(has.eq(of_both), "one that is handed over begins nothing");
         assert!(Acting::of(&holders, 4).is_nothing());
         let of = |as_of| Acting::of(&holders, as_of);
-        assert_eq!(of(5), Acting::Shards(vec![Some(first.fence.clone()), None, None, None]));
-        assert_eq!(
-            of(9),
-            Acting::Shards(vec![Some(first.fence), Some(second.fence.clone()), None, None])
-        );
+        assert_eq!(of(5), Acting::Shards(vec![Some(first.clone()), None, None, None]));
+        assert_eq!(of(9), Acting::Shards(vec![Some(first), Some(second.clone()), None, None]));
         second.fence.open_until(Duration::from_secs(1));
         let included = uids().filter(|uid| of(9).includes(uid)).count();
         assert!((16..48).contains(&included), "{included}");

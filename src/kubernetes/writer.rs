@@ -78,8 +78,12 @@ enum LastWrite {
     Rests { why: Option<String>, pause: Duration, next: Instant },
 }
 
-/// A write that was begun.
-type Job = BoxFuture<'static, (WrittenObject, Written)>;
+/// A write that is to be begun.
+struct Job {
+    /// Whether the last one of this object has failed.
+    is_again: bool,
+    write: BoxFuture<'static, (WrittenObject, Written)>,
+}
 
 /// Which object was written.
 struct WrittenObject {
@@ -100,6 +104,16 @@ struct WritesDue {
 }
 
 impl WritesDue {
+    /// No more than may be written in a row. What has failed comes last: it holds up nothing that may succeed.
+    fn limited(mut self, now: Instant) -> Self {
+        self.jobs.sort_by_key(|job| job.is_again);
+        if self.jobs.len() > WRITTEN_IN_A_ROW {
+            self.jobs.truncate(WRITTEN_IN_A_ROW);
+            self.look_at(now);
+        }
+        self
+    }
+
     fn look_at(&mut self, at: Instant) {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
@@ -214,11 +228,7 @@ impl Writer {
         self.last.retain(|uid, _| uids.contains(uid.as_str()));
         self.look_at_kind::<CredentialObject>(&moment, acting, &mut found);
         self.look_at_kind::<HouseObject>(&moment, acting, &mut found);
-        if found.jobs.len() > WRITTEN_IN_A_ROW {
-            found.jobs.truncate(WRITTEN_IN_A_ROW);
-            found.look_at(instant);
-        }
-        found
+        found.limited(instant)
     }
 
     fn look_at_kind<K: Reported>(
@@ -228,7 +238,8 @@ impl Writer {
         found: &mut WritesDue,
     ) {
         for (name, of) in K::all(moment.declared) {
-            let Some(fence) = acting.for_object(&of.uid) else { continue };
+            let Some(term) = acting.for_object(&of.uid) else { continue };
+            let fence = term.map(|term| term.fence);
             let at = ObjectRef::new(&name.name).within(&name.namespace);
             let Some(object) = K::stored(&self.objects).get(&at) else { continue };
             // Another one of this name: what is known is not about that.
@@ -288,40 +299,64 @@ impl Writer {
             object,
             verdict,
         };
-        found.jobs.push(async move { (named, write.run().await) }.boxed());
+        let is_again = matches!(last, Some(LastWrite::Rests { .. }));
+        let write = async move { (named, write.run().await) }.boxed();
+        found.jobs.push(Job { is_again, write });
     }
 
-    /// Writes what differs; answers why the cluster does not answer.
+    /// Writes what differs; answers why the cluster does not answer. Where it answers at all, what gets no answer is a
+    /// failure of that object alone, as where a webhook of its namespace hangs.
     async fn write(&mut self, jobs: Vec<Job>) -> Option<String> {
-        let mut writing = stream::iter(jobs).buffer_unordered(WRITTEN_AT_ONCE);
+        let writes = stream::iter(jobs).map(|job| job.write);
+        let mut writing = writes.buffer_unordered(WRITTEN_AT_ONCE);
+        let (mut unanswered, mut is_answered) = (Vec::new(), false);
         while let Some((of, written)) = writing.next().await {
-            let WrittenObject { kind, name, uid, version, is_resting } = of;
-            let now = Instant::now();
-            let rests = |why, pause| LastWrite::Rests { why, pause, next: now + pause };
-            let new = match (written, self.last.get(&uid)) {
-                (Written::NoAnswer(why), _) => return Some(why),
-                _ if is_resting => continue,
-                (Written::Done, last) => {
-                    if let Some(LastWrite::Rests { why: Some(_), .. }) = last {
-                        tracing::info!("{kind} {name} is written again");
-                    }
-                    LastWrite::Unseen { over: version, at: now }
+            match written {
+                Written::NoAnswer(why) => unanswered.push((of, why)),
+                written => {
+                    is_answered = true;
+                    self.written(of, written);
                 }
-                (Written::Conflict | Written::TermIsOver, last) => {
-                    rests(None, pause_after(last, None))
-                }
-                (Written::Refused(why), last) => {
-                    let pause = pause_after(last, Some(&why));
-                    if pause == FIRST_PAUSE {
-                        tracing::error!("cannot write {kind} {name}: {why}");
-                        self.is_refused = true;
-                    }
-                    rests(Some(why), pause)
-                }
-            };
-            self.last.insert(uid, new);
+            }
+            if !is_answered && unanswered.len() == WRITTEN_AT_ONCE {
+                break;
+            }
         }
-        None
+        let silence = unanswered.first().filter(|_| !is_answered).map(|(_, why)| why.clone());
+        for (of, why) in unanswered {
+            // Of a cluster that does not answer, that is said once.
+            let written = if is_answered { Written::Refused(why) } else { Written::Conflict };
+            self.written(of, written);
+        }
+        silence
+    }
+
+    /// Notes what came of a write.
+    fn written(&mut self, of: WrittenObject, written: Written) {
+        let WrittenObject { kind, name, uid, version, is_resting } = of;
+        if is_resting {
+            return;
+        }
+        let now = Instant::now();
+        let rests = |why, pause| LastWrite::Rests { why, pause, next: now + pause };
+        let new = match (written, self.last.get(&uid)) {
+            (Written::Done, last) => {
+                if let Some(LastWrite::Rests { why: Some(_), .. }) = last {
+                    tracing::info!("{kind} {name} is written again");
+                }
+                LastWrite::Unseen { over: version, at: now }
+            }
+            (Written::Conflict | Written::TermIsOver, last) => rests(None, pause_after(last, None)),
+            (Written::Refused(why) | Written::NoAnswer(why), last) => {
+                let pause = pause_after(last, Some(&why));
+                if pause == FIRST_PAUSE {
+                    tracing::error!("cannot write {kind} {name}: {why}");
+                    self.is_refused = true;
+                }
+                rests(Some(why), pause)
+            }
+        };
+        self.last.insert(uid, new);
     }
 }
 
@@ -340,34 +375,93 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use futures_util::FutureExt;
     use jiff::Timestamp;
     use serde_json::json;
     use tokio::sync::{Notify, watch};
     use tokio::time::Instant;
 
-    use super::Acting;
-    use super::{ClusterReading, Writer};
+    use super::{
+        Acting, ClusterReading, Job, LastWrite, Writer, WritesDue, Written, WrittenObject,
+    };
     use crate::kubernetes::assignment::tests::{assigned, declarations, name};
     use crate::kubernetes::source::{self, ClusterScope};
     use crate::watch::StatusStore;
 
-    #[tokio::test]
-    async fn while_a_replica_does_not_act_no_object_waits() {
+    /// A writer that was given this, and how long objects wait.
+    fn writer(assigned: watch::Receiver<Option<Arc<ClusterReading>>>) -> (Writer, Duration) {
         let api = "http://127.0.0.1:9".parse().unwrap();
         let client = kube::Client::try_from(kube::Config::new(api)).unwrap();
         let (_source, objects, _declaring, _tasks) =
             source::begin(&client, &ClusterScope::Cluster, None, Arc::new(Notify::new()));
+        let statuses = StatusStore::new(|| Timestamp::UNIX_EPOCH);
+        let limit = Duration::from_secs(600);
+        let now = || Timestamp::UNIX_EPOCH;
+        let status = statuses.subscribe();
+        (Writer::new((&client, objects), assigned, status, limit, now), limit)
+    }
+
+    fn job(uid: &str, is_again: bool, written: Written) -> Job {
+        let of = WrittenObject {
+            kind: "HomeAssistant".to_owned(),
+            name: name(uid),
+            uid: uid.to_owned(),
+            version: None,
+            is_resting: false,
+        };
+        Job { is_again, write: std::future::ready((of, written)).boxed() }
+    }
+
+    fn hung() -> Written {
+        Written::NoAnswer("no answer".to_owned())
+    }
+
+    #[tokio::test]
+    async fn what_gets_no_answer_holds_up_nothing_else() {
+        let (mut writer, _) = writer(watch::channel(None).1);
+        let hanging = (0..20).map(|number| job(&format!("hangs-{number}"), false, hung()));
+        let mut jobs = vec![job("first", false, Written::Done)];
+        jobs.extend(hanging);
+        jobs.push(job("last", false, Written::Done));
+        assert_eq!(writer.write(jobs).await, None);
+        assert_eq!(writer.last.len(), 22);
+        assert!(matches!(&writer.last["last"], LastWrite::Unseen { .. }));
+        let why = |last: &LastWrite| match last {
+            LastWrite::Rests { why, .. } => why.clone(),
+            LastWrite::Unseen { .. } => None,
+        };
+        assert_eq!(why(&writer.last["hangs-19"]).as_deref(), Some("no answer"));
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_does_not_answer_is_asked_for_other_objects_next() {
+        let (mut writer, _) = writer(watch::channel(None).1);
+        let job_of = |writer: &Writer, uid: &str, written| {
+            job(uid, matches!(writer.last.get(uid), Some(LastWrite::Rests { .. })), written)
+        };
+        let uids: Vec<String> = (0..9).map(|number| format!("{number}")).collect();
+        let all = |writer: &Writer, of_last: fn() -> Written| {
+            let written = |uid: &String| if uid == "8" { of_last() } else { hung() };
+            let jobs = uids.iter().map(|uid| job_of(writer, uid, written(uid))).collect();
+            WritesDue { jobs, next: None }.limited(Instant::now()).jobs
+        };
+        let jobs = all(&writer, hung);
+        assert_eq!(writer.write(jobs).await.as_deref(), Some("no answer"));
+        assert_eq!(writer.last.len(), 8, "more would get no answer, either");
+        let jobs = all(&writer, || Written::Done);
+        assert_eq!(writer.write(jobs).await, None);
+        assert!(matches!(writer.last["8"], LastWrite::Unseen { .. }));
+    }
+
+    #[tokio::test]
+    async fn while_a_replica_does_not_act_no_object_waits() {
         let mut all = declarations(&[("a", json!({}))]);
         all.credentials.get_mut(&name("a")).unwrap().deleted = Some(Timestamp::UNIX_EPOCH);
         let assignment = assigned(&all);
         let acting = Acting::Alone;
         let reading = ClusterReading { declared: Arc::new(all), assignment, acting };
         let (assign, assigned_in) = watch::channel(Some(Arc::new(reading)));
-        let statuses = StatusStore::new(|| Timestamp::UNIX_EPOCH);
-        let limit = Duration::from_secs(600);
-        let now = || Timestamp::UNIX_EPOCH;
-        let mut writer =
-            Writer::new((&client, objects), assigned_in, statuses.subscribe(), limit, now);
+        let (mut writer, limit) = writer(assigned_in);
         writer.look();
         assert!(writer.awaited.is_over("uid", limit, Instant::now() + limit));
         assign.send_replace(None);
