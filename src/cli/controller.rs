@@ -32,7 +32,8 @@ const LONGEST_OWNER: usize = 36;
 /// Keep Home Assistants as the resources of a Kubernetes cluster want them, until stopped
 ///
 /// The custom resources HomeAssistant and ApplicationCredential, which `appcred schema crd` defines, say what is
-/// wanted; their status says what is there. Of several replicas one acts: the one that has the Lease `appcred`.
+/// wanted; their status says what is there. Of several replicas one acts, the one that has the Lease `appcred`; with
+/// `--shards`, each acts for its part.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   appcred schema crd | kubectl apply -f -

@@ -30,6 +30,16 @@ pub(super) enum Finalizer {
     GiveUp(Vec<ObjectName>),
 }
 
+impl Finalizer {
+    /// Where something of the object is left.
+    pub(super) fn left(&self) -> &[ObjectName] {
+        match self {
+            Self::Waits(left) | Self::GiveUp(left) => left,
+            Self::Stays | Self::Add | Self::Remove => &[],
+        }
+    }
+}
+
 /// Since when this process knows of objects that they are being deleted, by uid. The time that an object has says
 /// nothing: nobody may have looked since then.
 #[derive(Debug, Default)]

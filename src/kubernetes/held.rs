@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::assignment::{HouseAssignment, WantedVersion};
+use super::conditions::cut;
 use super::declared::{Declared, ObjectName};
 use super::departure::Unsettled;
 use super::farewell;
 use super::house_target::SAME_ADDRESS;
 use super::resources::{CredentialSpec, HeldStatus, HouseObject, HouseStatus, ListedAs};
-use super::standing::DELETING;
-use super::untitled::untitled;
+use super::standing::{self, DELETING};
+use super::untitled::{untitled, untitled_by};
 use crate::model::Key;
 use crate::status::{EntryStatus, Holding, Link, TargetStatus};
 
@@ -26,6 +27,10 @@ pub(super) fn held(
 ) -> Vec<HeldStatus> {
     let one = |(key, version): (&Key, &WantedVersion)| {
         let (state, message) = state(key, assigned, target);
+        let message = message.map(|message| match target {
+            Some(target) => untitled_by(message, target),
+            None => message,
+        });
         HeldStatus {
             name: key.as_str().to_owned(),
             observed_generation: Some(version.generation),
@@ -152,7 +157,7 @@ fn state(
     match &entry.holding {
         _ if !target.is_connected() => (PENDING, error_of(target)),
         Holding::Suspended => (SUSPENDED, None),
-        Holding::Withheld(why) => (WITHHELD, Some(untitled(&why.to_string()))),
+        Holding::Withheld(why) => (WITHHELD, Some(standing::of_why(why, assigned))),
         Holding::Drifted | Holding::Missing | Holding::Unknown => (PENDING, error_of(target)),
         Holding::InSync => match set_up_error(entry) {
             Some(why) => (SET_UP_FAILED, Some(why)),
@@ -162,9 +167,14 @@ fn state(
     }
 }
 
+/// The error of a whole Home Assistant. Its own condition has all of that: here it is once for each credential.
 fn error_of(target: &TargetStatus) -> Option<String> {
-    target.error.as_deref().map(untitled)
+    let error = untitled_by(untitled(target.error.as_deref()?), target);
+    Some(cut(error, LONGEST_ERROR))
 }
+
+/// So much of the error of a whole Home Assistant is said of each credential, in bytes.
+const LONGEST_ERROR: usize = 300;
 
 /// As what the status of a Home Assistant has a credential, and why; as pending without a reason where that is not of what
 /// is declared now.
@@ -195,12 +205,16 @@ pub(super) fn why_left(assigned: &HouseAssignment, target: Option<&TargetStatus>
     if let Some(fault) = &assigned.fault {
         return fault.message.clone();
     }
-    match target {
-        Some(TargetStatus { error: Some(why), .. }) => untitled(why),
-        Some(target) if target.is_connected() && !target.differences.is_empty() => {
-            "something is withheld, as where a linked account uses the credential".to_owned()
-        }
-        _ => NOT_LOOKED_AT.to_owned(),
+    let Some(target) = target else { return NOT_LOOKED_AT.to_owned() };
+    if target.link == Link::Suspended {
+        return "the HomeAssistant is suspended".to_owned();
+    }
+    if let Some(why) = error_of(target) {
+        return why;
+    }
+    match target.is_connected() && !target.differences.is_empty() {
+        true => cut(untitled_by(standing::withheld(assigned, target), target), LONGEST_ERROR),
+        false => NOT_LOOKED_AT.to_owned(),
     }
 }
 
@@ -225,14 +239,15 @@ pub(super) mod tests {
     use jiff::Timestamp;
     use serde_json::json;
 
-    use super::{held, underway};
+    use super::{held, underway, why_left};
     use crate::kubernetes::assignment::HouseAssignment;
     use crate::kubernetes::assignment::tests::{assigned, declarations, name};
     use crate::kubernetes::declared::Listing;
     use crate::kubernetes::departure::Unsettled;
     use crate::kubernetes::resources::{HeldStatus, HouseStatus, ListedAs};
     use crate::model::Key;
-    use crate::status::{Link, Mode, TargetStatus};
+    use crate::plan::Why;
+    use crate::status::{Difference, Link, Mode, TargetStatus};
 
     /// A status that was written, with credentials of these names and generations.
     pub(in crate::kubernetes) fn status(credentials: &[(&str, Option<i64>)]) -> HouseStatus {
@@ -299,6 +314,33 @@ pub(super) mod tests {
         };
         assert_eq!(names(&HouseStatus::default()), [""; 0]);
         assert_eq!(names(&status(&[("b", Some(1))])), ["b"], "it may be there");
+    }
+
+    #[test]
+    fn what_is_left_has_its_real_reason_and_the_error_of_a_house_is_short() {
+        let house = HouseAssignment::default();
+        let link = Link::Up { version: None, since: Timestamp::UNIX_EPOCH };
+        let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
+        let up = TargetStatus { link, ..new.clone() };
+        let why = |target: &TargetStatus| why_left(&house, Some(target));
+        assert_eq!(why(&new), "not looked at yet");
+        let suspended = TargetStatus { link: Link::Suspended, ..new };
+        assert_eq!(why(&suspended), "the HomeAssistant is suspended");
+        let too_many = Why::TooManyDeletes { planned: 1, allowed: 0 };
+        let what = "delete a".to_owned();
+        let difference = Difference { what, why: Some(too_many), is_drift: false };
+        let withheld = TargetStatus { differences: vec![difference], ..up.clone() };
+        let said = why(&withheld);
+        assert!(said.starts_with("delete a: 1 delete planned, 0 allowed"), "{said}");
+        assert!(said.ends_with("raise maxDeletes"), "{said}");
+        let failed = TargetStatus { error: Some("no".repeat(10_000)), ..up };
+        assert!(why(&failed).len() < 310);
+        let mut all = declarations(&[("a", json!({}))]);
+        all.listed.clear();
+        let house = assigned(&all).houses[&name("cabin")].clone();
+        let failed = TargetStatus { revisions: house.revisions.clone(), ..failed };
+        let held = held(&house, Some(&failed), &status(&[]));
+        assert!(held[0].message.as_ref().unwrap().len() < 310);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(super) struct ObjectWrite<K: Reported> {
 impl<K: Reported> ObjectWrite<K> {
     /// Writes its mark where that is to change, and its status otherwise.
     pub(super) async fn run(self) -> Written {
-        let Self { object, verdict: ObjectVerdict { finalizer, status }, .. } = &self;
+        let Self { object, verdict: ObjectVerdict { finalizer, left, status }, .. } = &self;
         let object = &**object;
         match (finalizer, status) {
             (Finalizer::Stays | Finalizer::Waits(_), Some(status)) => {
@@ -67,8 +67,8 @@ impl<K: Reported> ObjectWrite<K> {
             (Finalizer::Stays | Finalizer::Waits(_), None) => Written::Done,
             (finalizer, _) => {
                 let written = self.patch(false, &mark(object, finalizer)).await;
-                if let (Written::Done, Finalizer::GiveUp(houses)) = (&written, finalizer) {
-                    self.report_left(houses).await;
+                if let (Written::Done, Finalizer::GiveUp(_)) = (&written, finalizer) {
+                    self.report_left(left).await;
                 }
                 written
             }
@@ -111,12 +111,8 @@ impl<K: Reported> ObjectWrite<K> {
         }
     }
 
-    async fn report_left(&self, houses: &[ObjectName]) {
-        let houses: Vec<String> = houses.iter().map(ToString::to_string).collect();
-        let note = format!(
-            "what it represents stays on {}: it could not be reached, or an account uses it",
-            houses.join(", ")
-        );
+    async fn report_left(&self, left: &str) {
+        let note = format!("what it represents stays where it is: {left}");
         tracing::warn!("{} {} is deleted, and {note}", K::kind(&()), self.name);
         self.report(EventType::Warning, "Left", note).await;
     }
@@ -204,7 +200,11 @@ mod tests {
             fence: Some(fence.clone()),
             name: name("cabin"),
             object: Arc::clone(&object),
-            verdict: ObjectVerdict { finalizer, status: Some(HouseStatus::default()) },
+            verdict: ObjectVerdict {
+                finalizer,
+                left: String::new(),
+                status: Some(HouseStatus::default()),
+            },
         };
         for finalizer in [Finalizer::Stays, Finalizer::Add, Finalizer::Remove] {
             fence.open_until(uptime() + Duration::from_secs(3600));

@@ -6,12 +6,13 @@
 
 use super::assignment::{ClusterAssignment, CredentialAssignment, Fault, HouseAssignment};
 use super::declared::{Declared, ObjectName};
+use super::departure::Unsettled;
 use super::farewell::Finalizer;
 use super::held::{
     CONSENT_REQUIRED, PENDING, SUSPENDED, SYNCED, StoredHouses, set_up_error, written_state,
 };
 use super::resources::{CredentialSpec, FINALIZER, TargetCounts};
-use super::untitled::untitled;
+use super::untitled::{untitled, untitled_by};
 use crate::model::{Key, counted};
 use crate::plan::Why;
 use crate::status::{Link, TargetStatus};
@@ -74,24 +75,27 @@ impl From<&Fault> for ObjectStanding {
 /// What an object that is being deleted says instead of how it is otherwise.
 pub(super) const DELETING: &str = "Deleting";
 
+/// Where something is left, and why.
+pub(super) fn left_at(houses: &[ObjectName], why: impl Fn(&ObjectName) -> String) -> String {
+    let lines: Vec<String> =
+        houses.iter().map(|house| format!("{house}: {}", why(house))).collect();
+    some(&lines)
+}
+
 /// How an object is by what becomes of its mark: one that is being deleted says what it waits for, and nothing else.
-/// `why` is why something is left at a Home Assistant.
+/// `left` is where something of it is left, and why.
 pub(super) fn unless_deleted(
     otherwise: Option<ObjectStanding>,
     is_deleted: bool,
     finalizer: &Finalizer,
-    why: impl Fn(&ObjectName) -> String,
+    left: &str,
 ) -> Option<ObjectStanding> {
-    let left = match finalizer {
-        Finalizer::Waits(left) => left,
-        _ => return otherwise.filter(|_| !is_deleted),
-    };
-    let lines: Vec<String> = left.iter().map(|house| format!("{house}: {}", why(house))).collect();
-    let message = match lines.is_empty() {
-        true => "where it is is being looked up".to_owned(),
-        false => {
-            format!("what it represents is deleted first, and is still there: {}", some(&lines))
-        }
+    if !matches!(finalizer, Finalizer::Waits(_)) {
+        return otherwise.filter(|_| !is_deleted);
+    }
+    let message = match left {
+        "" => "where it is is being looked up".to_owned(),
+        left => format!("what it represents is deleted first, and is still there: {left}"),
     };
     Some(ObjectStanding::open(DELETING, message, Way::Reconciling))
 }
@@ -113,7 +117,9 @@ pub(super) fn of_house(
         let accounts = counted(waiting, "account");
         format!("{accounts} to be linked: the status page of appcred has the links")
     });
-    Some(ObjectStanding { consent, ..of_target(assigned, target) })
+    let standing = of_target(assigned, target);
+    let message = untitled_by(standing.message, target);
+    Some(ObjectStanding { consent, message, ..standing })
 }
 
 fn of_target(assigned: &HouseAssignment, target: &TargetStatus) -> ObjectStanding {
@@ -121,20 +127,17 @@ fn of_target(assigned: &HouseAssignment, target: &TargetStatus) -> ObjectStandin
         return ObjectStanding::done("Suspended", "nothing is done there for now".to_owned());
     }
     if let Some(why) = &target.error {
+        let is_tried_again = target.next_reconcile.is_some();
+        let way = if is_tried_again { Way::Reconciling } else { Way::Stalled };
         let (reason, way) = match target.link {
             Link::NoAccess { .. } => ("AccessDenied", Way::Stalled),
-            Link::Up { .. } => ("Failed", Way::Reconciling),
-            _ => ("Unreachable", Way::Reconciling),
+            Link::Up { .. } => ("Failed", way),
+            _ => ("Unreachable", way),
         };
         return ObjectStanding::open(reason, untitled(why), way);
     }
     if !target.differences.is_empty() {
-        let all = target.differences.iter().map(|difference| match &difference.why {
-            Some(why) => format!("{}: {}", difference.what, of_why(why)),
-            None => difference.what.clone(),
-        });
-        let all: Vec<String> = all.collect();
-        return ObjectStanding::open("Withheld", all.join("; "), Way::Stalled);
+        return ObjectStanding::open("Withheld", withheld(assigned, target), Way::Stalled);
     }
     let failed: Vec<String> = target.entries.iter().filter_map(set_up_error).collect();
     if !failed.is_empty() {
@@ -147,10 +150,27 @@ fn of_target(assigned: &HouseAssignment, target: &TargetStatus) -> ObjectStandin
     ObjectStanding::done("Synced", format!("{number} {are} as wanted"))
 }
 
+/// What is not done there, and why.
+pub(super) fn withheld(assigned: &HouseAssignment, target: &TargetStatus) -> String {
+    let all = target.differences.iter().map(|difference| match &difference.why {
+        Some(why) => format!("{}: {}", difference.what, of_why(why, assigned)),
+        None => difference.what.clone(),
+    });
+    all.collect::<Vec<_>>().join("; ")
+}
+
 /// Why something is withheld, with what a resource says about that.
-fn of_why(why: &Why) -> String {
+pub(super) fn of_why(why: &Why, assigned: &HouseAssignment) -> String {
+    let is_in_error = |of: &Unsettled| matches!(of, Unsettled::InError(_));
     match why {
         Why::TooManyDeletes { .. } => format!("{why}; if they are meant, raise maxDeletes"),
+        Why::OwnerDiffers { held, owner } => format!(
+            "{} has the same key and client, and the owner `{owner}`: hand it over with the project that made it, as the documentation of the controller says (From a project)",
+            held.id
+        ),
+        Why::NothingDesired if assigned.unsettled.values().any(is_in_error) => {
+            "each ApplicationCredential that is left for this HomeAssistant is in error: put these right, or, if all is meant to go, delete them".to_owned()
+        }
         Why::NothingDesired => {
             "nothing selects this HomeAssistant any more; if all is meant to go, set maxDeletes, or delete the ApplicationCredentials".to_owned()
         }
@@ -167,15 +187,16 @@ pub(super) fn of_credential(
     houses: &StoredHouses,
 ) -> (Option<ObjectStanding>, TargetCounts) {
     let mut counts = TargetCounts { total: assigned.houses.len(), ..TargetCounts::default() };
-    if let Some(fault) = &assigned.fault {
-        counts.failed = counts.total;
-        return (Some(fault.into()), counts);
-    }
+    let key = Key::new(&credential.0.name);
     let (mut failed, mut is_pending) = (Vec::new(), false);
     for house in &assigned.houses {
         let Some(of_house) = all.houses.get(house) else { continue };
         let stored = houses.get(house).map(AsRef::as_ref);
-        let (state, message) = written_state(credential, of_house, stored);
+        let unsettled = key.as_ref().and_then(|key| of_house.unsettled.get(key));
+        let (state, message) = match unsettled {
+            Some(Unsettled::InError(why)) => (PENDING, Some(why.as_str())),
+            _ => written_state(credential, of_house, stored),
+        };
         let line = || format!("{house}: {}", message.unwrap_or(state));
         match state {
             SYNCED => counts.synced += 1,
@@ -189,6 +210,9 @@ pub(super) fn of_credential(
         }
     }
     counts.failed = failed.len();
+    if let Some(fault) = &assigned.fault {
+        return (Some(fault.into()), counts);
+    }
     if let Some(why) = &assigned.withheld {
         return (Some(ObjectStanding::open("Withheld", why.clone(), Way::Stalled)), counts);
     }
@@ -239,25 +263,31 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
+    use jiff::Timestamp;
     use serde_json::json;
 
-    use super::{Finalizer, ObjectStanding, of_credential, unless_deleted};
+    use super::{
+        Finalizer, ObjectStanding, Way, left_at, of_credential, of_house, of_why, unless_deleted,
+    };
     use crate::kubernetes::assignment::HouseAssignment;
     use crate::kubernetes::assignment::tests::{assigned, declarations, name};
     use crate::kubernetes::declared::Declarations;
     use crate::kubernetes::held::tests::status;
     use crate::kubernetes::held::why_left;
-    use crate::kubernetes::resources::HouseStatus;
-    use crate::status::{Mode, TargetStatus};
+    use crate::kubernetes::resources::{HouseObject, HouseStatus};
+    use crate::model::{ClientId, CredentialId, Domain, Held, Owner};
+    use crate::plan::Why;
+    use crate::status::{Link, Mode, TargetStatus};
 
     #[test]
     fn an_object_that_is_being_deleted_says_what_it_waits_for() {
         let mut target = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
         target.error = Some("refused".to_owned());
-        let of = |is_deleted, finalizer| {
+        let of = |is_deleted, finalizer: Finalizer| {
             let begun = Some(ObjectStanding::begun());
             let why = |_: &_| why_left(&HouseAssignment::default(), Some(&target));
-            unless_deleted(begun, is_deleted, &finalizer, why)
+            let left = left_at(finalizer.left(), why);
+            unless_deleted(begun, is_deleted, &finalizer, &left)
                 .map(|standing| (standing.reason, standing.message))
         };
         let (reason, message) = of(true, Finalizer::Waits(vec![name("cabin")])).unwrap();
@@ -268,19 +298,95 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_tried_again_is_stalled() {
+        let (house, mut target) = (HouseAssignment::default(), up());
+        target.error = Some("refused".to_owned());
+        let way = |target: &TargetStatus| of_house(&house, Some(target)).unwrap().way;
+        assert_eq!(way(&target), Way::Stalled);
+        target.next_reconcile = Some(Timestamp::UNIX_EPOCH);
+        assert_eq!(way(&target), Way::Reconciling);
+    }
+
+    fn up() -> TargetStatus {
+        let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
+        let link = Link::Up { version: None, since: Timestamp::UNIX_EPOCH };
+        TargetStatus { link, ..new }
+    }
+
+    #[test]
+    fn what_is_withheld_says_what_to_do_with_objects() {
+        let invalid = json!({"clientSecretRef": {"name": "none", "key": "secret"}});
+        let elsewhere = json!({"targetSelector": {"matchLabels": {"ring": "2"}}});
+        let said = |changes, why: &Why| {
+            let house = assigned(&declarations(&[("a", changes)])).houses[&name("cabin")].clone();
+            of_why(why, &house)
+        };
+        let nobody = said(elsewhere, &Why::NothingDesired);
+        assert!(nobody.starts_with("nothing selects this HomeAssistant any more"), "{nobody}");
+        let in_error = said(invalid, &Why::NothingDesired);
+        assert!(in_error.contains("is in error: put these right"), "{in_error}");
+        let held = Held {
+            id: CredentialId::new("spotify_a"),
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new("a"),
+            name: None,
+            auth_domain: None,
+        };
+        let why = Why::OwnerDiffers { held, owner: Owner::new("house").unwrap() };
+        let other = said(json!({}), &why);
+        assert!(other.contains("owner `house`") && !other.contains("appcred.yaml"), "{other}");
+    }
+
+    #[test]
+    fn a_client_that_is_twice_on_one_house_takes_nothing_from_the_others() {
+        let mut all = declarations(&[("a", json!({})), ("b", json!({"clientId": "a"}))]);
+        let labels = json!({"matchLabels": {"other": "1"}});
+        let of = all.credentials.get_mut(&name("a")).unwrap();
+        of.spec.target_selector = serde_json::from_value(labels).unwrap();
+        let mut stored = BTreeMap::new();
+        for number in 0..10 {
+            let mut house = all.houses[&name("cabin")].clone();
+            house.spec.url = format!("http://{number}:8123");
+            let labels =
+                if number == 0 { &[("other", "1"), ("ring", "1")][..] } else { &[("ring", "1")] };
+            let owned = labels.iter().map(|(label, value)| (label.to_string(), value.to_string()));
+            house.labels = owned.collect();
+            let name = name(&number.to_string());
+            stored.insert(name.clone(), with_status(&said_of("b")));
+            all.houses.insert(name, house);
+        }
+        all.houses.remove(&name("cabin"));
+        let assigned = assigned(&all);
+        let (of, entry) = (name("b"), &assigned.credentials[&name("b")]);
+        let credential = (&of, &all.credentials[&of]);
+        let (standing, counts) = of_credential(credential, entry, &assigned, &stored);
+        assert_eq!(standing.unwrap().reason, "SameClient");
+        assert_eq!((counts.total, counts.synced, counts.failed), (10, 9, 1));
+    }
+
+    fn said_of(credential: &str) -> HouseStatus {
+        let mut status = status(&[(credential, Some(1))]);
+        status.credentials[0].state = "Synced".to_owned();
+        status
+    }
+
+    fn with_status(status: &HouseStatus) -> Arc<HouseObject> {
+        let house = json!({
+            "apiVersion": "appcred.io/v1alpha1",
+            "kind": "HomeAssistant",
+            "metadata": {"name": "cabin", "namespace": "ns", "generation": 1},
+            "spec": {"url": "http://cabin:8123", "tokenSecretRef": {"name": "t", "key": "t"}},
+            "status": status,
+        });
+        Arc::new(serde_json::from_value(house).unwrap())
+    }
+
+    #[test]
     fn a_credential_is_as_the_statuses_of_its_houses_say_once_they_are_of_now() {
         let mut all = declarations(&[("a", json!({}))]);
         let of = |all: &Declarations, status: &HouseStatus| {
             let assigned = assigned(all);
-            let house = json!({
-                "apiVersion": "appcred.io/v1alpha1",
-                "kind": "HomeAssistant",
-                "metadata": {"name": "cabin", "namespace": "ns", "generation": 1},
-                "spec": {"url": "http://cabin:8123", "tokenSecretRef": {"name": "t", "key": "t"}},
-                "status": status,
-            });
-            let stored = Arc::new(serde_json::from_value(house).unwrap());
-            let stored = BTreeMap::from([(name("cabin"), stored)]);
+            let stored = BTreeMap::from([(name("cabin"), with_status(status))]);
             let (name, entry) = (name("a"), &assigned.credentials[&name("a")]);
             let credential = (&name, &all.credentials[&name]);
             let (standing, counts) = of_credential(credential, entry, &assigned, &stored);

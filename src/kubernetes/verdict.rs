@@ -58,6 +58,8 @@ impl<'m> ClusterMoment<'m> {
 /// What is to become of one object.
 pub(super) struct ObjectVerdict<S> {
     pub(super) finalizer: Finalizer,
+    /// Where something of it stays, and why; empty where nothing does.
+    pub(super) left: String,
     /// Its status; none where that stays as it is.
     pub(super) status: Option<S>,
 }
@@ -122,7 +124,8 @@ pub(super) fn judge<K: Reported>(
     let (standing, mut status) = K::standing(name, of, moment, &before);
     let is_deleted = of.deleted.is_some();
     let why = |house: &ObjectName| K::why_left(name, house, moment);
-    let standing = standing::unless_deleted(standing, is_deleted, &finalizer, why);
+    let left = standing::left_at(finalizer.left(), why);
+    let standing = standing::unless_deleted(standing, is_deleted, &finalizer, &left);
     let standing = match (refused, &finalizer) {
         (Some(why), Finalizer::Add) => Some(ObjectStanding::unmarked(why)),
         _ => standing.or_else(|| object.status().is_none().then(ObjectStanding::begun)),
@@ -136,7 +139,8 @@ pub(super) fn judge<K: Reported>(
         status
     });
     let status = status.or_else(|| K::underway(name, moment, &before));
-    Some(ObjectVerdict { finalizer, status: status.filter(|new| object.status() != Some(new)) })
+    let status = status.filter(|new| object.status() != Some(new));
+    Some(ObjectVerdict { finalizer, left, status })
 }
 
 impl Reported for HouseObject {

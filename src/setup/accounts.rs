@@ -1,5 +1,7 @@
 //! The linked accounts of an entry's credential.
 
+use std::collections::BTreeSet;
+
 use crate::model::{AccountName, ConfigEntry, FlowId, Implementation};
 use crate::target::Refusal;
 use crate::target::home_assistant::HomeAssistant;
@@ -55,24 +57,36 @@ pub(super) async fn linked_already(
     let notes = ha.noted_accounts(task.of.mark).await?;
     let accounts = of_credential(ha, task).await?;
     let of = |account: &ConfigEntry| notes.iter().find(|note| note.account == account.id);
-    let mut linked: Vec<String> = accounts
-        .iter()
-        .map(|account| match of(account) {
-            Some(note) => format!("\"{}\" ({})", account.title, note.name),
-            None => format!("\"{}\"", account.title),
-        })
-        .collect();
+    let linked = accounts.iter().map(|account| (account.title.as_str(), of(account)));
+    Ok(belongs_to_another(why, name, linked.map(|(title, note)| (title, note.map(|of| &of.name)))))
+}
+
+/// The same, where accounts with these titles are linked, which are known to be those of these names. Titles come after
+/// `linked account`, by which they are found in texts.
+pub fn belongs_to_another<'n>(
+    why: &str,
+    name: &AccountName,
+    linked: impl IntoIterator<Item = (&'n str, Option<&'n AccountName>)>,
+) -> String {
     // HA has them in the order of their links.
-    linked.sort();
-    let mut message = format!("{why}, so it is not {name}'s");
-    if !linked.is_empty() {
-        message += &format!("; linked are {}", linked.join(", "));
-    }
-    message += &format!("; try again, and log in at the provider as {name}");
-    if accounts.iter().any(|account| of(account).is_none()) {
-        message += &format!(
-            "; or, if one of these is {name}'s, give it the title \"{name}\" in Home Assistant"
-        );
-    }
-    Ok(message)
+    let linked: BTreeSet<_> = linked.into_iter().collect();
+    let described = |(title, name): &(&str, Option<&AccountName>)| match name {
+        Some(name) => format!("\"{title}\" ({name})"),
+        None => format!("\"{title}\""),
+    };
+    let all: Vec<String> = linked.iter().map(described).collect();
+    let are = match all.as_slice() {
+        [] => String::new(),
+        [one] => format!("; the linked account is {one}"),
+        all => format!("; the linked accounts are {}", all.join(", ")),
+    };
+    let other = match linked.iter().any(|(_, name)| name.is_none()) {
+        true => {
+            format!("; or, if one of these is {name}'s, give it the title {name} in Home Assistant")
+        }
+        false => String::new(),
+    };
+    format!(
+        "{why}, so it is not {name}'s{are}; try again, and log in at the provider as {name}{other}"
+    )
 }

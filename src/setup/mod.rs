@@ -13,7 +13,7 @@
 //!  reasons.rs = HA's words for how it ended
 //! ```
 
-mod accounts;
+pub mod accounts;
 pub mod consent;
 pub mod drive;
 pub mod reasons;

@@ -20,7 +20,7 @@ pub(super) enum RoundError {
     Lock(#[from] LockError),
     /// Another target of this project is the same one.
     #[error(
-        "the target `{0}` is the same Home Assistant, and each would delete what the other wants: remove one of the two from appcred.yaml"
+        "the target `{0}` is the same Home Assistant, and each would delete what the other wants: keep one of the two"
     )]
     SameTarget(TargetName),
     /// It cannot be connected to.
@@ -40,7 +40,7 @@ pub(super) enum RoundError {
     Denied(Vec<String>),
     /// What was done was undone each time.
     #[error(
-        "something else undoes what appcred does here: {} was done {MOST_REPEATS} times and undone again. Most likely another appcred manages this target as owner `{owner}`, on another machine or in another repository: stop one of the two, or give each repository its own `owner` in appcred.yaml",
+        "something else undoes what appcred does here: {} was done {MOST_REPEATS} times and undone again. Most likely another appcred manages this target as owner `{owner}`, on another machine or in another repository: stop one of the two, or give each its own owner (`owner` in appcred.yaml, `--owner` of a controller)",
         .steps.join(", ")
     )]
     Conflict {

@@ -155,7 +155,7 @@ fn ha_account_is_added_and_taken_away_without_touching_the_others(release: Relea
     // Somebody who is linked already is not Carl.
     linking.consent_as(&links["Carl"], "bob");
     let ran = linking.appcred(APPLY).status(1).run();
-    let why = "this account is linked already (already_configured), so it is not Carl's; linked are \"ann@provider.example\" (Ann), \"bob@provider.example\" (Bob); try again, and log in at the provider as Carl";
+    let why = "this account is linked already (already_configured), so it is not Carl's; the linked accounts are \"ann@provider.example\" (Ann), \"bob@provider.example\" (Bob); try again, and log in at the provider as Carl";
     assert!(ran.stdout.contains(why), "{}", ran.stdout);
     assert_eq!(linking.linked(), before);
     linking.consent_as(&linking.links()["Carl"], "carl");
