@@ -346,7 +346,7 @@ mod tests {
         let mut stored = BTreeMap::new();
         for number in 0..10 {
             let mut house = all.houses[&name("cabin")].clone();
-            house.spec.url = format!("http://{number}:8123");
+            house.spec.url = format!("http://house{number}:8123");
             let labels =
                 if number == 0 { &[("other", "1"), ("ring", "1")][..] } else { &[("ring", "1")] };
             let owned = labels.iter().map(|(label, value)| (label.to_string(), value.to_string()));
