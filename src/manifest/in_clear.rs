@@ -3,7 +3,9 @@
 use std::iter;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, BuildError, Match, MatchKind};
+use aho_corasick::{
+    AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, BuildError, Match, MatchKind,
+};
 use secrecy::zeroize::Zeroizing;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Span, Spot};
@@ -77,9 +79,8 @@ impl SecretFinder {
             iter::once(Zeroizing::new(secret.expose().to_owned())).chain(key)
         });
         let forms: Vec<Zeroizing<String>> = forms.collect();
-        let matcher = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .build(forms.iter().map(|form| form.as_bytes()));
+        let matcher =
+            builder().ascii_case_insensitive(true).build(forms.iter().map(|form| form.as_bytes()));
         matcher.map(Self).map_err(|why| why.to_string())
     }
 
@@ -105,9 +106,17 @@ fn is_telling(secret: &Secret) -> bool {
     text.len() >= SHORTEST && (text.len() >= SHORTEST_OF_WORDS || !text.bytes().all(is_of_words))
 }
 
+/// A builder of what is as large as the secrets. The automaton that is built for few texts otherwise takes time by the
+/// square of a long text that repeats itself.
+fn builder() -> AhoCorasickBuilder {
+    let mut builder = AhoCorasick::builder();
+    builder.kind(Some(AhoCorasickKind::ContiguousNFA));
+    builder
+}
+
 fn matcher(secrets: &[(Option<&Spot>, &Secret)]) -> Result<AhoCorasick, BuildError> {
     // Where one secret begins with another, the longer one is found.
-    AhoCorasick::builder()
+    builder()
         .match_kind(MatchKind::LeftmostLongest)
         .build(secrets.iter().map(|(_, secret)| secret.expose()))
 }
@@ -130,8 +139,21 @@ fn problem(
 
 #[cfg(test)]
 mod tests {
-    use super::matcher;
+    use aho_corasick::AhoCorasickKind;
+
+    use super::{SecretFinder, matcher};
     use crate::model::Secret;
+
+    #[test]
+    fn a_long_secret_that_repeats_itself_takes_no_time_by_its_square() {
+        let secret = Secret::new(&"b1c".repeat(100_000));
+        let finder = SecretFinder::new([&secret]).unwrap();
+        let matcher = matcher(&[(None, &secret)]).unwrap();
+        assert!(finder.is_in(&format!("x{}", secret.expose())));
+        assert!(matcher.is_match(secret.expose()));
+        let kinds = [finder.0.kind(), matcher.kind()];
+        assert_eq!(kinds, [AhoCorasickKind::ContiguousNFA; 2]);
+    }
 
     #[test]
     fn of_two_secrets_that_begin_alike_the_longer_one_is_found() {

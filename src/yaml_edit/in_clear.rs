@@ -1,7 +1,7 @@
 //! Secrets that an edit would leave in plain text beside the values that are encrypted: in a comment, or in
 //! another field.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 
 use super::{Slot, SlotValue, YamlEditError};
 use crate::model::Secret;
@@ -35,7 +35,7 @@ pub fn check_none_in_clear<'s>(
         return Ok(());
     }
     // All at once: a file may have thousands.
-    let matcher = AhoCorasick::new(&secrets).map_err(|_| YamlEditError::unfit(clear, 0..0))?;
+    let matcher = matcher(&secrets).map_err(|_| YamlEditError::unfit(clear, 0..0))?;
     let counts = |text: &str| {
         let mut counts = vec![0_usize; secrets.len()];
         matcher.find_overlapping_iter(text).for_each(|found| counts[found.pattern()] += 1);
@@ -58,9 +58,24 @@ pub fn check_none_in_clear<'s>(
     Ok(())
 }
 
+/// As large as the secrets: the automaton that is built for few texts otherwise takes time by the square of a long text
+/// that repeats itself.
+fn matcher(secrets: &[&str]) -> Result<AhoCorasick, BuildError> {
+    AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(secrets)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{YamlEditError, check_none_in_clear};
+    use aho_corasick::AhoCorasickKind;
+
+    use super::{YamlEditError, check_none_in_clear, matcher};
+
+    #[test]
+    fn a_long_secret_that_repeats_itself_takes_no_time_by_its_square() {
+        let secret = "b1c".repeat(100_000);
+        assert_eq!(check_none_in_clear([&*secret], "", "", ""), Ok(()));
+        assert_eq!(matcher(&[&secret]).unwrap().kind(), AhoCorasickKind::ContiguousNFA);
+    }
 
     fn line(secret: &str, before: &str, clear: &str, after: &str) -> Option<u32> {
         match check_none_in_clear([secret], before, clear, after) {
