@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, TEXT_LIMIT};
 use crate::git::{self, GitError, NamedFiles, OldContent, OldVersion, OtherProjects};
-use crate::manifest::{Entry, Project, SecretValue, secret_values};
-use crate::model::{CLIENT_SECRET, PlainText, Visible, value_fault};
+use crate::manifest::{Entry, Loaded, Project, SecretValue, secret_values};
+use crate::model::{PlainText, Visible};
 use crate::secret::{SecretResolver, files_of, is_age_file, is_plain_store, plain_file};
 
 const PLAIN_FILE_HELP: &str = "encrypt it with SOPS or age, or remove it from Git with `git rm --cached` and list it in .gitignore; then replace the secrets at the providers, since everybody with the repository has them";
@@ -19,16 +19,12 @@ const TARGET_FILE_HELP: &str = "remove it from Git with `git rm --cached` and li
 
 const STORAGE_HELP: &str = "list its folder `.storage` in .gitignore; if Git tracks it, remove it with `git rm -r --cached` and replace the secrets at the providers, since everybody with the repository has them";
 
-const LEFTOVER_HELP: &str = "remove it from Git with `git rm`, and replace the secret at the provider, since everybody with the repository has it";
+const COPY_HELP: &str = "remove it from Git with `git rm`, and replace the secret at the provider, since everybody with the repository has it";
 
 /// Warns of age identities and of secrets in plain text that Git tracks or would take in. Where there
 /// is no repository, there is nothing to warn of.
-pub fn check(
-    folder: &Path,
-    project: &Project,
-    entries: &[Arc<Entry>],
-    resolver: &SecretResolver,
-) -> Diagnostics {
+pub fn check(folder: &Path, loaded: &Loaded, resolver: &SecretResolver) -> Diagnostics {
+    let (project, entries) = (&loaded.project, loaded.entries.as_slice());
     let mut problems = Diagnostics::default();
     // A configuration folder may be in a repository of its own.
     let mut checked = stored_by_targets(project, &mut problems);
@@ -40,6 +36,7 @@ pub fn check(
             let known: Vec<_> = repositories.iter().copied().zip(&others).collect();
             identities(&known, project, resolver, &mut problems)?;
             plain_files(&repositories, project, entries, resolver, &mut problems)?;
+            copies(&known, loaded, &mut problems)?;
             staged(folder, &known, project, entries, resolver, &mut problems)
         });
     }
@@ -137,23 +134,6 @@ fn identities(
     Ok(())
 }
 
-/// Whether a file, which need not be whole or valid, gives a secret in plain text.
-fn names_plain_secret(file: &Path) -> bool {
-    let Ok(bytes) = files::read(file, TEXT_LIMIT) else { return false };
-    let text = String::from_utf8_lossy(&bytes);
-    text.split(&format!("{}:", CLIENT_SECRET.name)).skip(1).any(|rest| {
-        let value =
-            rest.lines().next().unwrap_or_default().trim_start().trim_start_matches(['"', '\'']);
-        // A template has a variable or a word for the secret.
-        let is_secret =
-            || value_fault(value.trim_end().trim_end_matches(['"', '\'']), false).is_none();
-        !value.is_empty()
-            && !value.starts_with(['!', '|', '>', '#', '{'])
-            && !value.starts_with("ENC[")
-            && is_secret()
-    })
-}
-
 /// Whether a file holds an identity of age, or a private key of SSH.
 fn is_key(file: &Path) -> bool {
     // What cannot be read is reported by whoever reads it.
@@ -197,15 +177,6 @@ fn plain_files(
     let mut stores = Vec::new();
     for folder in repositories {
         stores.append(&mut git::tracked(folder, "secrets.yaml")?);
-        let leftovers = git::leftovers(folder)?.into_iter().filter(|file| names_plain_secret(file));
-        for file in leftovers {
-            let file = file.strip_prefix(".").unwrap_or(&file).visible();
-            let message = format!(
-                "{file} is a copy of a manifest with a secret in plain text, and Git tracks it"
-            );
-            let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message);
-            problems.push(problem.help(LEFTOVER_HELP));
-        }
     }
     for file in stores {
         let real = file.canonicalize().unwrap_or_else(|_| file.clone());
@@ -216,6 +187,34 @@ fn plain_files(
         problems.push(
             Diagnostic::warning(ProblemCode::PlainFileInRepository, message).help(PLAIN_FILE_HELP),
         );
+    }
+    Ok(())
+}
+
+/// Copies of manifests with a secret in plain text that Git tracks. What is read as a manifest is checked as one.
+fn copies(
+    repositories: &[(&Path, &OtherProjects)],
+    loaded: &Loaded,
+    problems: &mut Diagnostics,
+) -> Result<(), GitError> {
+    if loaded.project.allow_plaintext {
+        return Ok(());
+    }
+    let stored = loaded.project.targets.values().filter_map(|target| target.plain_file());
+    let read = loaded.manifests.iter().cloned().chain(stored);
+    let known: BTreeSet<PathBuf> = read.filter_map(|file| file.canonicalize().ok()).collect();
+    for (folder, others) in repositories {
+        let root = git::root(folder).unwrap_or_default();
+        for file in git::copies(folder, others)? {
+            let real = root.join(&file);
+            if known.contains(&real.canonicalize().unwrap_or(real)) {
+                continue;
+            }
+            let file = file.visible();
+            let message = format!("{file} has a `client_secret` in plain text, and Git tracks it");
+            let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message);
+            problems.push(problem.help(COPY_HELP));
+        }
     }
     Ok(())
 }

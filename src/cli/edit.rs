@@ -12,7 +12,7 @@ use crate::files::{self, NotWritten, TEXT_LIMIT};
 use crate::manifest::{LoadRequest, PlainSecrets, Project, check};
 use crate::model::Visible;
 use crate::secret::{IdentityProblem, SecretResolver};
-use crate::yaml_edit::is_empty;
+use crate::yaml_edit::is_hollow;
 
 use super::editor::Editor;
 use super::exit::ExitStatus;
@@ -98,7 +98,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
         }
         Ok(End::Emptied) => {
             console::message(format_args!(
-                "{} was not changed: the editor left an empty file, which cancels the edit.",
+                "{} was not changed: the editor left nothing in it, which cancels the edit.",
                 file.visible()
             ));
             return Ok(ExitStatus::Failure);
@@ -213,7 +213,7 @@ impl EditSession<'_> {
             if *text == *opened.clear() {
                 return Ok(Some(End::Unchanged));
             }
-            if is_empty(&text) && !is_empty(opened.clear()) {
+            if is_hollow(&text) && !is_hollow(opened.clear()) {
                 return Ok(Some(End::Emptied));
             }
             let mut is_overtaken = false;

@@ -63,7 +63,7 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
     }
     problems.append(desired::check_secrets(&loaded, &resolver));
     problems.append(recipients::check(&loaded.project, &loaded.entries, &resolver));
-    problems.append(repository::check(&global.folder, &loaded.project, &loaded.entries, &resolver));
+    problems.append(repository::check(&global.folder, &loaded, &resolver));
     if verb.history {
         problems.append(repository::check_history(
             &global.folder,

@@ -3,23 +3,24 @@
 mod check;
 mod elsewhere;
 mod needed;
+mod take;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::manifest::{Entry, Loaded, Project, check_in_clear};
 use crate::model::{
-    CLIENT_ID, CLIENT_SECRET, ClientId, ClientPart, Completeness, Desired, DesiredCredential,
-    Domain, KnownSecret, Reference, Seal, SealedClients, Seals, Secret, TargetName, Unidentified,
+    ClientId, ClientPart, Completeness, Desired, DesiredCredential, Domain, KnownSecret, Reference,
+    Seal, SealedClients, Seals, Secret, TargetName, Unidentified,
 };
-use crate::secret::{self, BrokenFile, SecretResolver, Unreadable};
+use crate::secret::{self, SecretResolver, Unreadable};
 
 use check::SUSPECT;
 pub use check::{check_client, check_secrets};
 pub use needed::Needed;
 use needed::OpenedDocuments;
+use take::{Unread, take};
 
 /// Entries as far as they are known, and what could not be read.
 #[derive(Debug)]
@@ -224,60 +225,6 @@ fn same_texts(entry: &Entry) -> Unread {
 fn stands_alone(entry: &Entry) -> bool {
     let is_inside = |reference: &Reference| !matches!(reference, Reference::Tagged { .. });
     is_inside(&entry.client_id.value) && is_inside(&entry.client_secret.value)
-}
-
-/// What is wrong with a value.
-struct Unread {
-    problems: Diagnostics,
-    /// Whether another identity, variable or file could solve it.
-    is_lacking: bool,
-}
-
-/// What a field says: its text, or the next answer.
-fn take<'e>(
-    answers: &mut impl Iterator<Item = Result<Secret, Unreadable>>,
-    entry: &'e Entry,
-    part: ClientPart,
-    resolver: &SecretResolver,
-    broken: &mut Vec<BrokenFile>,
-) -> Result<Cow<'e, Secret>, Unread> {
-    let (field, at) = match part {
-        ClientPart::Id => (CLIENT_ID.name, &entry.client_id),
-        ClientPart::Secret => (CLIENT_SECRET.name, &entry.client_secret),
-    };
-    if let Reference::Plain(secret) = &at.value {
-        return Ok(Cow::Borrowed(secret));
-    }
-    let Some(answer) = answers.next() else {
-        return Err(Unread { problems: Diagnostics::default(), is_lacking: true });
-    };
-    let mut problems = Diagnostics::default();
-    let fit = |secret: Secret| match resolver.client_fault(&secret, part) {
-        Some(fault) => Err(Unreadable::Unfit(fault)),
-        None => Ok(secret),
-    };
-    match answer.and_then(fit) {
-        Ok(secret) => Ok(Cow::Owned(secret)),
-        Err(Unreadable::Broken(file)) => {
-            if !broken.contains(&file) {
-                problems.append(file.problems().clone());
-                broken.push(file);
-            }
-            Err(Unread { problems, is_lacking: false })
-        }
-        Err(why) => {
-            let key = &entry.key.value;
-            let (code, message) = match &why {
-                Unreadable::Unfit(fault) => {
-                    (ProblemCode::UnfitValue, format!("the {field} of `{key}` {fault}"))
-                }
-                _ => (why.code(), format!("cannot read the {field} of `{key}`: {why}")),
-            };
-            let problem = Diagnostic::error(code, message).at(&at.spot.file, at.spot.span);
-            problems.push(problem.help(why.help()));
-            Err(Unread { problems, is_lacking: why.is_lacking() })
-        }
-    }
 }
 
 impl Resolved {

@@ -77,7 +77,7 @@ fn manifests(loaded: &Loaded, resolver: &SecretResolver) -> HealthCheck {
 /// What Git keeps in plain text.
 fn in_git(workspace: &Workspace, loaded: &Loaded, resolver: &SecretResolver) -> Vec<HealthCheck> {
     let code = CheckCode::Repository;
-    let found = repository::check(&workspace.folder, &loaded.project, &loaded.entries, resolver);
+    let found = repository::check(&workspace.folder, loaded, resolver);
     let real = workspace.folder.canonicalize();
     let is_in_one = real.is_ok_and(|folder| files::repository_of(&folder).is_some());
     match (found.is_empty(), is_in_one) {

@@ -16,11 +16,12 @@ use crate::model::{
     CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS, Secret, WEBHOOK, is_of_this_machine,
 };
 use crate::yaml_edit::{
-    SlotValue, YamlEditError, all_slots, commented_secrets, files_named, is_empty, is_sealed, slots,
+    SlotValue, YamlEditError, all_slots, commented_secrets, files_named, is_empty, is_sealed,
+    secrets_in_lines, slots,
 };
 
-/// Searches all versions, on all branches, of all manifests and project files of the repository that
-/// the folder is in; those of other projects are left out. Each secret is found once in each file. A
+/// Searches all versions, on all branches, of all manifests, of their copies and of all project files of the repository
+/// that the folder is in; those of other projects are left out. Each secret is found once in each file. A
 /// file of secrets, what Home Assistant stores, each of the files that secrets are read from, and each
 /// that an old version reads one from, is found where it was in plain text.
 ///
@@ -136,23 +137,30 @@ fn findings(
             }
             continue;
         }
-        match searched.get(blob).and_then(|blob| blob.searched.as_ref()) {
-            Some(Searched::Invalid { names_credentials }) if is_project || *names_credentials => {
+        let Some(blob) = searched.get(blob) else { continue };
+        let secrets = match &blob.searched {
+            Some(Searched::Invalid { names_credentials })
+                if is_project || *names_credentials && is_yaml(file) =>
+            {
                 found.push(add(OldContent::Invalid));
+                continue;
             }
-            None | Some(Searched::Invalid { .. }) => {}
-            Some(Searched::Plain(secrets)) => {
-                let here = |secret: &&PlainSecret| is_project || secret.is_of_entry();
-                for secret in secrets.iter().filter(here) {
-                    if seen.insert((file, secret.field.as_str(), secret.digest)) {
-                        let (line, field) = (secret.line, secret.field.clone());
-                        found.push(add(OldContent::Secret { line, field }));
-                    }
-                }
+            Some(Searched::Plain(secrets)) if !secrets.is_empty() => secrets,
+            _ => &blob.in_lines,
+        };
+        for secret in secrets.iter().filter(|secret| is_project || secret.is_of_entry()) {
+            if seen.insert((file, secret.field.as_str(), secret.digest)) {
+                let (line, field) = (secret.line, secret.field.clone());
+                found.push(add(OldContent::Secret { line, field }));
             }
         }
     }
     found
+}
+
+fn is_yaml(file: &Path) -> bool {
+    let is = |end: &str| file.extension().is_some_and(|other| other.eq_ignore_ascii_case(end));
+    is("yaml") || is("yml")
 }
 
 /// Files as Git names them, from the root of the repository.
@@ -165,6 +173,8 @@ fn from_root(folder: &Path, files: &[PathBuf]) -> BTreeSet<PathBuf> {
 struct Blob {
     /// What was found in it as in a manifest.
     searched: Option<Searched>,
+    /// What was found in it as in a text of any kind.
+    in_lines: Vec<PlainSecret>,
     /// Whether it is of a file of secrets and says something that is not encrypted.
     is_plain: bool,
     /// The files that it reads secrets from, as it names them.
@@ -209,7 +219,11 @@ fn search(
         let is_plain = stores.contains(blob.as_str()) && is_plain(&text);
         let (found, files) = search_text(&text).unzip();
         let files = files.unwrap_or_default();
-        searched.insert(blob, Blob { searched: found.flatten(), is_plain, files });
+        let in_lines = secrets_in_lines(&text).into_iter();
+        let in_lines = in_lines
+            .map(|(line, secret)| PlainSecret::new(CLIENT_SECRET.name.to_owned(), line, &secret));
+        let in_lines = in_lines.collect();
+        searched.insert(blob, Blob { searched: found.flatten(), in_lines, is_plain, files });
     })?;
     Ok(searched)
 }

@@ -46,7 +46,11 @@ fn is_identity(text: &[u8]) -> bool {
 fn holds_identity(file: &Path) -> bool {
     let is_small = fs::symlink_metadata(file)
         .is_ok_and(|data| data.is_file() && data.len() <= LARGEST_WITH_IDENTITY);
-    is_small && files::read(file, LARGEST_WITH_IDENTITY).is_ok_and(|text| is_identity(&text))
+    let holds = |bytes: &[u8]| match files::from_utf16(bytes) {
+        Some(text) => is_identity(text.as_bytes()),
+        None => is_identity(bytes),
+    };
+    is_small && files::read_unchecked(file, LARGEST_WITH_IDENTITY).is_ok_and(|bytes| holds(&bytes))
 }
 
 /// All versions, on all branches, of files that hold an identity of age; those of other projects are left out. Each file

@@ -5,6 +5,7 @@ mod address;
 mod blobs;
 mod checkout;
 mod command;
+mod copies;
 mod fetch_error;
 mod history;
 mod identities;
@@ -26,9 +27,10 @@ use thiserror::Error;
 use self::command::{LONGEST, QUESTION, answer, git, inheriting_index, output, refused, shown};
 use self::limited::{NotEnded, NotRun};
 use crate::files;
-use crate::model::{Commit, PROJECT_FILE};
+use crate::model::{Commit, PROJECT_FILE, encrypted_file};
 
 pub use address::{GitPath, GitRef, GitUrl, Transport};
+pub use copies::copies;
 pub use fetch_error::FetchError;
 pub use history::{plain_secrets, staged_plain_secrets};
 pub use identities::{identities, old_identities};
@@ -107,7 +109,7 @@ pub fn is_repository(folder: &Path) -> bool {
 }
 
 /// The folder that the work tree of a repository begins in.
-fn root(folder: &Path) -> Option<PathBuf> {
+pub fn root(folder: &Path) -> Option<PathBuf> {
     let whole = files::folder(folder).canonicalize().unwrap_or_else(|_| folder.to_owned());
     whole.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned)
 }
@@ -174,40 +176,6 @@ pub fn tracked(folder: &Path, name: &str) -> Result<Vec<PathBuf>, GitError> {
     Ok(names(&tracked).map(|file| folder.join(file)).collect())
 }
 
-/// How editors, merges and people call what is left of YAML files, and what such are made of.
-const LEFTOVERS: [&str; 19] = [
-    "*.y*ml~",
-    "#*.y*ml#",
-    "*/#*.y*ml#",
-    ".*.y*ml.sw?",
-    "*/.*.y*ml.sw?",
-    "*.y*ml.bak",
-    "*.y*ml.old",
-    "*.y*ml.orig",
-    "*.y*ml.rej",
-    "*.y*ml.save",
-    "*.y*ml.disabled",
-    "*.y*ml.copy",
-    "*.y*ml.dist",
-    "*.y*ml.j2",
-    "*.y*ml.off",
-    "*.y*ml.tmp",
-    "*.y*ml.tmpl",
-    "*.y*ml.tpl",
-    "*.y*ml.txt",
-];
-
-/// What is left of YAML files under such a name, where Git tracks it.
-///
-/// # Errors
-/// Where git cannot be run, or refuses.
-pub fn leftovers(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
-    let mut command = git(folder);
-    command.args(["ls-files", "-z", "--"]);
-    command.args(LEFTOVERS.map(|pattern| format!(":(icase){pattern}")));
-    Ok(names(&answer(&command)?).map(|file| folder.join(file)).collect())
-}
-
 /// Whether a file is in a work tree and is not ignored there.
 ///
 /// # Errors
@@ -222,10 +190,25 @@ pub fn would_take(file: &Path) -> Result<bool, GitError> {
 /// # Errors
 /// Where git cannot be run, or refuses.
 pub fn stores_as_it_is(file: &Path) -> Result<bool, GitError> {
-    if ask(file, &["ls-files", "--error-unmatch", "--"])? == GitAnswer::No {
-        return Ok(false);
-    }
-    Ok(!is_filtered(file)?)
+    Ok(is_tracked(file)? && (!is_filtered(file)? || is_committed_as_it_is(file)?))
+}
+
+fn is_tracked(file: &Path) -> Result<bool, GitError> {
+    Ok(ask(file, &["ls-files", "--error-unmatch", "--"])? == GitAnswer::Yes)
+}
+
+/// How a value begins that SOPS encrypted.
+const SOPS_VALUE: &[u8] = b"ENC[AES256_GCM,";
+
+/// Whether the index has a file in plain text, whatever filter it has by now: it may have been taken in before, or where
+/// the filter was not set up.
+fn is_committed_as_it_is(file: &Path) -> Result<bool, GitError> {
+    let (folder, name) = parts(file);
+    let mut path = std::ffi::OsString::from(":./");
+    path.push(name);
+    let text = answer(git(folder).args(["cat-file", "blob"]).arg(path))?;
+    let has_value_of_sops = || text.windows(SOPS_VALUE.len()).any(|part| part == SOPS_VALUE);
+    Ok(!text.contains(&0) && encrypted_file(&text).is_none() && !has_value_of_sops())
 }
 
 /// Whether a file is in a work tree, is tracked or not ignored there, and would be stored as it is.
@@ -233,7 +216,10 @@ pub fn stores_as_it_is(file: &Path) -> Result<bool, GitError> {
 /// # Errors
 /// Where git cannot be run, or refuses.
 pub fn would_store_as_it_is(file: &Path) -> Result<bool, GitError> {
-    Ok(is_repository(parts(file).0) && would_take(file)? && !is_filtered(file)?)
+    if !is_repository(parts(file).0) || !would_take(file)? {
+        return Ok(false);
+    }
+    Ok(!is_filtered(file)? || is_tracked(file)? && is_committed_as_it_is(file)?)
 }
 
 /// Whether a filter such as git-crypt encrypts it.

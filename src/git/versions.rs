@@ -6,7 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::command::{HISTORY, INDEX_FILE, QUESTION, answer_in, git};
-use super::{GitError, LEFTOVERS, index_of_commit, names};
+use super::{GitError, index_of_commit, names};
+use crate::model::CLIENT_SECRET;
 
 /// So much of a commit's hash is shown.
 const HASH: usize = 12;
@@ -29,13 +30,17 @@ pub(super) struct Version {
     pub(super) file: PathBuf,
 }
 
-/// All versions of YAML files and of what is left of such, of Home Assistant's stores and of the files named, the oldest
-/// first.
+/// All versions of YAML files, of Home Assistant's stores and of the files named, the oldest first, and those of others
+/// in which a client secret came or went.
 pub(super) fn committed(
     folder: &Path,
     files: &BTreeSet<PathBuf>,
 ) -> Result<Vec<Version>, GitError> {
-    listed(among(&mut log(folder), files), HISTORY, of_commit)
+    let mut versions = listed(among(&mut log(folder), files), HISTORY, of_commit)?;
+    let known: BTreeSet<PathBuf> = versions.iter().map(|version| version.file.clone()).collect();
+    let others = with_text(folder, CLIENT_SECRET.name)?.into_iter();
+    versions.extend(others.filter(|version| !known.contains(&version.file)));
+    Ok(versions)
 }
 
 /// All versions of files in which a line with this pattern came or went, the oldest first.
@@ -68,10 +73,9 @@ pub(super) fn staged(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<Vec<Ver
     listed(among(&mut command, files), QUESTION, |change| (change[0], change[2]))
 }
 
-/// Only of YAML files, what is left of such, Home Assistant's stores, and the files named.
+/// Only of YAML files, Home Assistant's stores, and the files named.
 fn among<'c>(command: &'c mut Command, files: &BTreeSet<PathBuf>) -> &'c mut Command {
     command.args(["--", ":(top)*.yaml", ":(top)*.yml"]);
-    command.args(LEFTOVERS.map(|pattern| format!(":(top,icase){pattern}")));
     command.args(SECRETS_FILES.map(|file| format!(":(top,glob)**/{file}")));
     command.args(files.iter().map(|file| format!(":(top,literal){}", file.to_string_lossy())))
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, FileType};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::file::unreadable;
@@ -47,7 +46,7 @@ pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnost
     match &project.manifests {
         Some(named) => {
             for name in named {
-                search.look_at(&folder.join(&name.value), Some(&name.spot));
+                search.look_at_own(&folder.join(&name.value), Some(&name.spot));
             }
         }
         None => {
@@ -58,7 +57,7 @@ pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnost
                 search.problems.push(nothing_there(folder));
             }
             for path in usual {
-                search.look_at(&path, None);
+                search.look_at_own(&path, None);
             }
         }
     }
@@ -78,36 +77,6 @@ pub(super) fn target_files(
         search.look_at(&folder.join(&name.value), Some(&name.spot));
     }
     search.found
-}
-
-/// The folder of the project that a folder belongs to: the nearest one with a project file, upwards as far as
-/// the Git repository goes, or the folder itself. What is above a repository may be somebody else's, and a
-/// project can start programs.
-pub fn project_folder(folder: &Path) -> PathBuf {
-    let Ok(real) = folder.canonicalize() else { return folder.to_owned() };
-    let Some(repository) = files::repository_of(&real) else { return folder.to_owned() };
-    let has_project = |folder: &Path| folder.join(PROJECT_FILE).symlink_metadata().is_ok();
-    let mut inside = real.ancestors().take_while(|above| above.starts_with(repository));
-    match inside.position(has_project) {
-        None | Some(0) => folder.to_owned(),
-        Some(levels) if !real.ancestors().nth(levels).is_some_and(is_own_project) => {
-            tracing::warn!(
-                "appcred.yaml in a folder above belongs to another user and is not used: name its folder with -C to use it"
-            );
-            folder.to_owned()
-        }
-        Some(levels) => {
-            let below = if folder == Path::new(".") { Path::new("") } else { folder };
-            (0..levels).fold(below.to_owned(), |folder, _| folder.join(".."))
-        }
-    }
-}
-
-/// Whether a folder and its project file belong to who runs this: Git asks the same of a repository.
-fn is_own_project(folder: &Path) -> bool {
-    let user = rustix::process::geteuid().as_raw();
-    let is_own = |path: &Path| path.symlink_metadata().is_ok_and(|data| data.uid() == user);
-    is_own(folder) && is_own(&folder.join(PROJECT_FILE))
 }
 
 /// Whether a file of this path is found in these places, or would be if it were there.
@@ -192,14 +161,39 @@ struct Search<'p> {
     seen: HashSet<PathBuf>,
     /// How many manifests were met, those seen before included.
     met: usize,
+    /// How many files and folders were met that had been seen before.
+    again: usize,
     /// The real paths of the folders that are being looked through.
     above: Vec<PathBuf>,
 }
 
 impl<'p> Search<'p> {
     fn new(what: &'static str, named: Vec<PathBuf>, problems: &'p mut Diagnostics) -> Self {
-        let (found, emptied, passed_over, seen, met, above) = Default::default();
-        Self { what, problems, named, found, emptied, passed_over, seen, met, above }
+        let (found, emptied, passed_over, seen, met, again, above) = Default::default();
+        Self { what, problems, named, found, emptied, passed_over, seen, met, again, above }
+    }
+
+    /// Looks at a place of manifests. One that has none of its own, and none beside it has in it, was most likely made a
+    /// link to the other by a slip: to take its manifests for removed ones would delete their credentials.
+    fn look_at_own(&mut self, path: &Path, spot: Option<&Spot>) {
+        let before = (self.found.len(), self.again);
+        self.look_at(path, spot);
+        let is_above =
+            |one: &Path, other: &Path| files::absolute(one).starts_with(files::absolute(other));
+        let related = |other: &&PathBuf| is_above(path, other) || is_above(other, path);
+        let shares = self.named.iter().filter(related).count() > 1;
+        if self.found.len() > before.0 || self.again == before.1 || shares {
+            return;
+        }
+        self.emptied.insert(path.to_owned());
+        let message = format!("`{}` leads to manifests that are read already", path.visible());
+        let problem = Diagnostic::warning(ProblemCode::NoManifest, message).help(
+            "if it became a link by mistake, put its own files back; otherwise remove it: nothing is deleted as long as it has no manifest of its own",
+        );
+        self.problems.push(match spot {
+            Some(spot) => problem.at(&spot.file, spot.span),
+            None => problem,
+        });
     }
 
     /// Looks at a file or folder that the project names at `spot`, or that is one of the usual ones.
@@ -276,6 +270,8 @@ impl<'p> Search<'p> {
         self.met += 1;
         if self.seen.insert(real) {
             self.found.push(path.to_owned());
+        } else {
+            self.again += 1;
         }
     }
 
@@ -294,7 +290,10 @@ impl<'p> Search<'p> {
                 self.problems.push(Diagnostic::error(ProblemCode::TooDeep, message));
             }
             // Links may lead to one folder by many ways.
-            Ok(real) if !self.seen.insert(real.clone()) => self.met += 1,
+            Ok(real) if !self.seen.insert(real.clone()) => {
+                self.met += 1;
+                self.again += 1;
+            }
             Ok(real) => {
                 self.above.push(real);
                 match entries_of(path) {

@@ -17,7 +17,7 @@ use super::tags;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
 use crate::field::{Days, Field, FieldRefusal, Text, Texts};
 use crate::model::{
-    Key, Labels, MaxDeletes, OnDrift, Owner, Place, Policy, Prune, Rollout, TargetName,
+    Key, Labels, MaxDeletes, OnDrift, Owner, PathFault, Place, Policy, Prune, Rollout, TargetName,
 };
 use crate::secret::seal::{MIXED, mixture, shown};
 use crate::secret::{SecretProgram, SecretPrograms};
@@ -313,7 +313,15 @@ impl<'n> Decoder<'n> {
             let message = "this is an address, and the path of a file or folder is needed";
             self.report(self.error(ProblemCode::BadValue, span, message));
         }
-        !is_address && self.is_filled_in("path", text, span)
+        if is_address || !self.is_filled_in("path", text, span) {
+            return false;
+        }
+        let fault = PathFault::of(text, self.allow_placeholders.get());
+        if let Some(fault) = fault {
+            let problem = self.error(ProblemCode::BadValue, span, format!("this path {fault}"));
+            self.report(problem.help(fault.help()));
+        }
+        fault.is_none()
     }
 
     /// The path that a text is short for.

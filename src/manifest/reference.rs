@@ -135,6 +135,11 @@ impl<'n> Decoder<'n> {
             return Err(tags::unknown(tag));
         }
         match value {
+            Value::Scalar(scalar) if name == "env_var" && is_of_shell(&scalar.text) => Err(
+                FieldRefusal::new(ProblemCode::BadValue, "names a variable as a shell does").help(
+                    "write its name alone, as in `!env_var NAME`; a default comes behind a space",
+                ),
+            ),
             Value::Scalar(scalar) if !scalar.text.trim().is_empty() => Ok(Reference::Tagged {
                 tag: name.clone(),
                 argument: scalar.text.trim().to_owned(),
@@ -206,6 +211,19 @@ impl<'n> Decoder<'n> {
         }
         Ok(Reference::Sops { document: Arc::clone(document), at: span.start })
     }
+}
+
+/// Whether what is behind `!env_var` begins with a variable as a shell, an env file or Windows has it: `$NAME`, `${NAME:-x}`,
+/// `NAME=x`, `%NAME%`. No variable has such a name, so that the default would be taken in its place.
+fn is_of_shell(argument: &str) -> bool {
+    let Some(first) = argument.split_whitespace().next() else { return false };
+    let name = first.trim_start_matches(['$', '{', '(', '%']);
+    let end = name.find(|part: char| !part.is_ascii_alphanumeric() && part != '_');
+    let (name, behind) = name.split_at(end.unwrap_or(name.len()));
+    let is_marked = name.len() + behind.len() < first.len();
+    let is_in_capitals = !name.contains(|part: char| part.is_ascii_lowercase());
+    let is_name = name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
+    is_name && (is_marked || is_in_capitals && behind.starts_with([':', '=']))
 }
 
 /// The tag that a text begins with, or is most likely meant to.

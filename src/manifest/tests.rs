@@ -366,6 +366,77 @@ fn earlier_keys_and_owners_are_read() {
 }
 
 #[test]
+fn a_place_that_becomes_a_link_to_another_is_not_taken_for_removed_manifests() {
+    let linked = |project: &str, link: &str, to: &str| {
+        let files =
+            [("appcred.yaml", project), ("credentials/x.yaml", LEAST), ("other/y.yaml", "")];
+        let (folder, _) = project_of(&files);
+        std::os::unix::fs::symlink(to, folder.path().join(link)).unwrap();
+        let request = LoadRequest { folder: folder.path().to_owned(), home: None, owner: None };
+        let loaded = load(&request);
+        let said: Vec<String> =
+            loaded.problems.sorted().into_iter().map(|problem| problem.message.clone()).collect();
+        (loaded.completeness() != Completeness::Whole, said.concat())
+    };
+    for (project, link, to) in [
+        ("manifests: [credentials, b]\n", "b", "credentials"),
+        ("manifests: [b, credentials]\n", "b", "credentials"),
+        ("manifests: [credentials, b.yaml]\n", "b.yaml", "credentials/x.yaml"),
+        ("owner: a\n", "application_credentials", "credentials"),
+        ("owner: a\n", "credentials.yaml", "credentials/x.yaml"),
+    ] {
+        let (is_held, said) = linked(project, link, to);
+        assert!(is_held && said.contains("leads to manifests that are read already"), "{said}");
+    }
+    for (project, link, to) in [
+        ("manifests: [credentials, ./credentials]\n", "b", "credentials"),
+        ("manifests: [credentials, credentials/x.yaml]\n", "b", "credentials"),
+        ("manifests: [credentials/x.yaml, credentials]\n", "b", "credentials"),
+        ("manifests: [b]\n", "b", "credentials"),
+        ("owner: a\n", "credentials/z.yaml", "x.yaml"),
+    ] {
+        assert_eq!(linked(project, link, to), (false, String::new()), "{project}");
+    }
+}
+
+#[test]
+fn a_variable_is_named_without_what_a_shell_writes_around_it() {
+    let codes = |argument: &str| -> Vec<&'static str> {
+        let text = LEAST.replace("client_id: 4f5c0a", &format!("client_id: !env_var '{argument}'"));
+        let (_, loaded) = project_of(&[("credentials.yaml", text.as_str())]);
+        loaded.problems.sorted().into_iter().map(|problem| problem.code.as_str()).collect()
+    };
+    for argument in
+        ["$CID dflt", "${CID}", "${CID:-dflt}", "$(CID)", "%CID%", "CID=d", "CID:d", "$cid x"]
+    {
+        assert_eq!(codes(argument), ["bad-value"], "{argument}");
+    }
+    for argument in ["CID", "CID dflt", "cid", "CID $dflt", "CID a=b"] {
+        assert_eq!(codes(argument), [""; 0], "{argument}");
+    }
+}
+
+#[test]
+fn a_folder_of_another_machine_or_that_nobody_filled_in_is_no_path() {
+    let said = |path: &str| {
+        let text = format!("targets: {{home: {{config_dir: {path}}}}}\n");
+        let (_, loaded) = project_of(&[("appcred.yaml", &text), ("credentials.yaml", LEAST)]);
+        let problems = loaded.problems.sorted().into_iter();
+        problems.map(|problem| problem.message.clone()).collect::<String>()
+    };
+    for (path, why) in [
+        ("'%HADIR%'", "this path is a placeholder that was not filled in"),
+        ("changeme", "this path is a placeholder that was not filled in"),
+        ("'C:\\ha'", "this path is one of Windows"),
+        ("'root@host:ha'", "this path is one of another machine"),
+        ("'ha '", "this path has white space at its beginning or end"),
+    ] {
+        assert_eq!(said(path), why, "{path}");
+    }
+    assert_eq!(said("ha"), "");
+}
+
+#[test]
 fn a_former_key_leads_to_one_entry() {
     let entry = |key: &str, formerly: &str, targets: &str| {
         format!(

@@ -19,6 +19,7 @@ mod name;
 mod no_secret;
 mod notify_action;
 mod observed;
+mod path_fault;
 mod place;
 mod placeholder;
 mod placeholders;
@@ -70,11 +71,12 @@ pub(crate) use merge_conflict::{
     CONFLICT_MARKERS, MERGE_CONFLICT_HELP, conflict_marker, has_merge_conflict,
 };
 pub use name::{FieldName, Named, is_name, may_be_token, named, without_number};
-pub use no_secret::{ClientPart, is_client_secret};
+pub use no_secret::{ClientPart, is_client_secret, is_name_for};
 pub use notify_action::NotifyAction;
 pub use observed::{
     ConfigEntry, EntryState, KnownDomains, Live, NoSetUp, Observed, UnreadAccounts,
 };
+pub use path_fault::PathFault;
 pub use place::Place;
 pub use placeholder::{Placeholder, UNFILLED, is_template};
 pub use placeholders::{NOTICE_FIELDS, fill_in};

@@ -2,6 +2,7 @@
 //! as a secret, words and addresses. A client id may be a word or an address.
 
 use super::placeholder::{MISSING, Placeholder, SHORT};
+use super::text::Domain;
 use super::value_rule::ValueRule;
 use super::words::{Words, begins, is_in, words};
 
@@ -37,9 +38,11 @@ const ELSEWHERE: &[&str] = &[
     r"(?i)^(1password|akv|awssecret|azure-?keyvault|bitwarden|bws?|config|credstash|doppler|gcp|gcp-?secrets?|gsm|hashivault|infisical|keepass|kms|kube|k8s|lastpass|lpass|op|pass|sm|sops|secrets?|store|var):[A-Za-z_/.-]+",
     r"(?i)^(process\.env|os\.(environ|getenv)|env|secrets|vars?|local|module|config|settings|inputs)([.\[(]['\x22]?[A-Za-z_]+)+['\x22]?[\])]*$",
     r"^([a-z]+\.)?(getenv|lookup|secret|file|env)\(.*\)$",
+    r"^os\.environ$",
+    r"^data([.\[]['\x22]?[A-Za-z_]+['\x22]?\]?){2,}$",
 ];
 /// What comes before a dot there.
-const READERS: &str = "process|os|env|secrets|var|vars|local|module|config|settings|inputs";
+const READERS: &str = "process|os|data|env|secrets|var|vars|local|module|config|settings|inputs";
 
 /// Addresses of the web and of persons.
 const ADDRESSES: &[&str] = &[
@@ -73,7 +76,7 @@ const WORDS: &str = "hidden|masked|removed|sensitive|private|confidential|stripp
 /// Programs that keep secrets, by their names, and more words that are no secret.
 const KEEPERS: &str = "1password|1passw0rd|1pw|bitwarden|vaultwarden|lastpass|keepass|keepassxc|keepassx|keepassdx|\
     dashlane|passbolt|nordpass|enpass|roboform|protonpass|proton pass|keychain|kwallet|gopass|doppler|infisical|vault|\
-    psono|passman|copied|siehe|fake|mock|invalid|pending|tba|s3cr3t|kennwort|geheimnis|hier|motdepasse|contrasena";
+    psono|passman|copied|siehe|fake|mock|invalid|pending|tba|tbc|s3cr3t|kennwort|geheimnis|hier|motdepasse|contrasena";
 
 /// What begins a sentence that says where a secret is, beside what begins any sentence.
 const POINTING: &str = "ask|check|cop(?:y|ied)|find|found|get|go|inside|its|kept|look|open|our|pasted?|request|saved?|siehe|\
@@ -87,6 +90,9 @@ const SUBJECTS: &str = "client|credentials?|passwords?|passphrase|secrets?|token
 
 /// One word of it.
 const WORD: &str = r"[\w'.,:;/()@-]+";
+
+/// The name of an environment variable: words in capitals, each perhaps with a number.
+const VARIABLE_NAME: &str = r"^[A-Z]+[0-9]{0,2}(_([A-Z]+[0-9]{0,2}|[0-9]{1,2}))+$";
 
 /// What is shown in place of a part of a value.
 const ELISIONS: &[&str] =
@@ -119,6 +125,10 @@ static TOKEN: ValueRule = ValueRule::new(
     |text| TOKEN_BEGINNINGS.split('|').any(|beginning| text.starts_with(beginning)),
     || TOKENS.join("|"),
 );
+static VARIABLE: ValueRule = ValueRule::new(
+    |text| text.contains('_') && text.starts_with(|first: char| first.is_ascii_uppercase()),
+    || VARIABLE_NAME.to_owned(),
+);
 static ELIDED: ValueRule =
     ValueRule::new(|text| text.contains("...") || text.contains("***"), || ELISIONS.join("|"));
 static LEFT_ENTITY: ValueRule = ValueRule::new(|text| text.contains('&'), || ENTITY.to_owned());
@@ -149,6 +159,9 @@ pub(super) fn no_half(text: &str, part: ClientPart) -> Option<Placeholder> {
     if TOKEN.is_match(text) {
         return Some(Placeholder::Token);
     }
+    if VARIABLE.is_match(text) {
+        return Some(Placeholder::Variable);
+    }
     if LEFT_ENTITY.is_match(text) || has_left_over(text) {
         return Some(Placeholder::LeftOver);
     }
@@ -159,6 +172,20 @@ pub(super) fn no_half(text: &str, part: ClientPart) -> Option<Placeholder> {
             || SENTENCE.is_match(text)
             || is_counting(text));
     is_word.then_some(Placeholder::Unfilled)
+}
+
+/// Whether a text is a name that was written in the place of a client's half for this integration: its own, or, of a
+/// secret, one that says whose secret it is.
+pub fn is_name_for(text: &str, part: ClientPart, domain: &Domain) -> bool {
+    let split = |text: &str| -> Vec<String> {
+        let words = text.split(|part: char| !part.is_ascii_alphanumeric());
+        words.filter(|word| !word.is_empty()).map(str::to_ascii_lowercase).collect()
+    };
+    let (words, named) = (split(text), split(domain.as_str()));
+    let at = words.windows(named.len().max(1)).position(|some| some == named);
+    let Some(at) = at else { return false };
+    let rest = [&words[..at], &words[at + named.len()..]].concat();
+    rest.is_empty() || part == ClientPart::Secret && ALL_WORDS.are_all_of(&rest.join("-"))
 }
 
 /// Whether a text is the name of a file with an extension.
@@ -242,9 +269,10 @@ mod tests {
 
     use super::{
         ADDRESS, ALL_WORDS, COMMAND, ClientPart, ELIDED, EXTENSIONS, KEEPERS, LEFT_ENTITY, MISSING,
-        NUMBERED, OTHER_PROGRAM, PATH, SENTENCE, SHORT, TOKEN, WORDS, half, is_file_name,
-        is_numbered, no_half,
+        NUMBERED, OTHER_PROGRAM, PATH, SENTENCE, SHORT, TOKEN, VARIABLE, WORDS, half, is_file_name,
+        is_name_for, is_numbered, no_half,
     };
+    use crate::model::Domain;
     use crate::model::placeholder::Placeholder;
     use crate::model::words::tests::{pattern, texts_of};
 
@@ -325,8 +353,17 @@ mod tests {
 
     #[test]
     fn what_providers_make_may_be_a_secret() {
-        let rules =
-            [&COMMAND, &PATH, &OTHER_PROGRAM, &ADDRESS, &TOKEN, &ELIDED, &LEFT_ENTITY, &SENTENCE];
+        let rules = [
+            &COMMAND,
+            &PATH,
+            &OTHER_PROGRAM,
+            &ADDRESS,
+            &TOKEN,
+            &ELIDED,
+            &LEFT_ENTITY,
+            &SENTENCE,
+            &VARIABLE,
+        ];
         assert!(rules.into_iter().all(|rule| rule.regex().is_some()));
         for secret in SECRETS {
             assert_eq!(no_half(secret, ClientPart::Secret), None, "{secret}");
@@ -371,19 +408,42 @@ mod tests {
         check(commands, Placeholder::Command, BOTH);
         let paths = "~/.secret ; ~me/x ; ./secret.txt ; ../x ; ./x ; /run/x ; /etc/ha/spotify ; /home/me/a b ; C:\\a\\b.txt ; \\\\nas\\x ; spotify.secret.txt ; secrets.yaml ; client_secret.json ; .\\x";
         check(paths, Placeholder::Path, BOTH);
-        let elsewhere = "gcp:secretmanager:projects/x ; secrets.SPOTIFY ; process.env.SECRET ; os.environ['X'] ; var.client_secret ; bitwarden:spotify ; secret:spotify ; sm:/a ; lookup('env', 'X') ; env.X";
+        let elsewhere = "gcp:secretmanager:projects/x ; secrets.SPOTIFY ; process.env.SECRET ; os.environ['X'] ; var.client_secret ; bitwarden:spotify ; secret:spotify ; sm:/a ; lookup('env', 'X') ; env.X ; os.environ ; data.vault.x ; data.vault_generic_secret.a.data[\"b\"]";
         check(elsewhere, Placeholder::Elsewhere, BOTH);
         let tokens = "ghp_k3v9XwQz1mRt8YbNc5LdHs7AePz4Uy6Gf2Jo ; github_pat_11ABCDEFG0k3v9XwQz1mRt8YbNc5LdHs7AePz4 ; glpat-k3v9XwQz1mRt8YbNc5Ld ; xoxb-123456789012-k3v9XwQz ; AKIAIOSFODNN7EXAMPLE ; hvs.CAESIJk3v9XwQz1mRt8YbNc5LdHs ; npm_k3v9XwQz1mRt8YbNc5LdHs7AePz4Uy6Gf2Jo";
         check(tokens, Placeholder::Token, BOTH);
+        let variables = "NETATMO_SECRET ; SPOTIFY_2 ; HA_SPOTIFY_CLIENT ; X_Y ; MY_ID_3";
+        check(variables, Placeholder::Variable, BOTH);
         let left = "abc123def, ; \"abc123def\", ; \"abc123def ; abc123def' ; abc123def; ; =abc123def ; abc123def\"} ; abc123def\\n ; 'abc123def', ; a1b2&amp;c3 ; &lt;secret&gt; ; it&#39;s4f5c";
         check(left, Placeholder::LeftOver, BOTH);
+    }
+
+    #[test]
+    fn a_name_with_that_of_the_integration_is_no_half_of_its_client() {
+        let netatmo = Domain::new("netatmo");
+        let home_connect = Domain::new("home_connect");
+        for (text, domain) in [
+            ("netatmo_secret", &netatmo),
+            ("my-netatmo-secret", &netatmo),
+            ("NETATMO_CLIENT_SECRET", &netatmo),
+            ("home-connect key", &home_connect),
+        ] {
+            assert!(is_name_for(text, ClientPart::Secret, domain), "{text}");
+            assert!(!is_name_for(text, ClientPart::Id, domain), "{text}");
+        }
+        for (text, domain) in [("Netatmo", &netatmo), ("home connect", &home_connect)] {
+            assert!(BOTH.iter().all(|part| is_name_for(text, *part, domain)), "{text}");
+        }
+        for text in ["netatmo-4f5c0a88", "anetatmo", "netatmo_of_anna", "secret", "x"] {
+            assert!(!is_name_for(text, ClientPart::Secret, &netatmo), "{text}");
+        }
     }
 
     #[test]
     fn words_and_addresses_are_no_secret() {
         let addresses = "https://developer.spotify.com/dashboard ; http://x ; www.fitbit.com ; developer.spotify.com/dashboard ; dev.netatmo.com ; me@home.example ; mailto:me@x.y ; HTTPS://x";
         check(addresses, Placeholder::Address, SECRET);
-        let words = "password ; Password123 ; hidden ; secret ; my-secret ; N/A ; NaN ; n/a ; not set ; SECRET ; client secret ; the secret key ; (secret) ; test ; admin ; 1234 ; 12345678 ; 1234567890 ; abcdef ; P@ssw0rd ; see above ; secret123 ; foobar ; qwerty ; home assistant ; see 1Password ; in Bitwarden ; lastpass ; Value copied ; KeePassXC ; stored in vault ; ask Anna ; in the kitchen drawer ; client secret from the Spotify dashboard ; Spotify secret ; siehe Wiki ; copy from 1password ; fake-secret ; na ; NA ; rotate me ; rotate-me ; coming soon ; update me later ; (see vault) ; s3cr3t ; token of Anna ; sk_live_... ; 4f5c...8e ; ... ; ****4f5c ; ***4f5c ; 4f5c0a***";
+        let words = "password ; Password123 ; hidden ; secret ; my-secret ; N/A ; NaN ; n/a ; not set ; SECRET ; client secret ; the secret key ; (secret) ; test ; admin ; 1234 ; 12345678 ; 1234567890 ; abcdef ; P@ssw0rd ; see above ; secret123 ; foobar ; qwerty ; home assistant ; see 1Password ; in Bitwarden ; lastpass ; Value copied ; KeePassXC ; stored in vault ; ask Anna ; in the kitchen drawer ; client secret from the Spotify dashboard ; Spotify secret ; siehe Wiki ; copy from 1password ; fake-secret ; na ; NA ; rotate me ; rotate-me ; coming soon ; tbc ; update me later ; (see vault) ; s3cr3t ; token of Anna ; sk_live_... ; 4f5c...8e ; ... ; ****4f5c ; ***4f5c ; 4f5c0a***";
         check(words, Placeholder::Unfilled, SECRET);
     }
 

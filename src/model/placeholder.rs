@@ -29,6 +29,19 @@ pub enum Placeholder {
     QuotedTag,
     /// A token of another service, as of GitHub.
     Token,
+    /// The name of an environment variable.
+    Variable,
+    /// The name of the integration that it is for.
+    Integration,
+    /// The name of a secret in a file of secrets.
+    SecretName,
+}
+
+impl Placeholder {
+    /// Whether it is a name by which the value may be found elsewhere.
+    pub fn is_name(self) -> bool {
+        matches!(self, Self::Variable | Self::Integration | Self::SecretName)
+    }
 }
 
 impl fmt::Display for Placeholder {
@@ -44,6 +57,9 @@ impl fmt::Display for Placeholder {
                 "has a quote, a comma or something else of the text that it was copied from"
             }
             Self::Token => "is an access token of another service",
+            Self::Variable => "looks like the name of an environment variable",
+            Self::Integration => "is the name of the integration",
+            Self::SecretName => "is the name of a secret in a file of secrets",
             Self::QuotedTag => {
                 "begins with a YAML tag, which is only text in quotes, in a file or without its `!`"
             }
@@ -137,6 +153,18 @@ pub(super) fn placeholder(text: &str) -> Option<Placeholder> {
     is_unfilled.then_some(Placeholder::Unfilled)
 }
 
+/// Whether the name of a file or folder says that it is missing. One may be called as what is in it.
+pub(super) fn is_missing_name(name: &str) -> bool {
+    let is_shown = ["example", "sample"].iter().any(|shown| name.eq_ignore_ascii_case(shown));
+    !is_shown && WORDS.are_all_of(name) && suffixes(name).any(has_missing_word)
+}
+
+/// Whether a name begins with the words for what somebody has to replace.
+pub(super) fn asks_for_value(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.strip_prefix("your").is_some_and(|rest| rest.starts_with(['-', '_', ' ', '.']))
+}
+
 /// Whether a word of the first list is in a text, or the name of a value.
 fn is_missing(text: &str) -> bool {
     let is_name = |text: &[u8], owner: &str| {
@@ -148,10 +176,18 @@ fn is_missing(text: &str) -> bool {
                 .chain(["value", "password"])
                 .any(|owned| begins(&name[start..], owned))
     };
-    (0..text.len()).map(|at| &text.as_bytes()[at..]).any(|rest| {
-        MISSING.split('|').any(|word| begins(rest, word))
-            || OWNERS.split('|').chain(["my"]).any(|owner| is_name(rest, owner))
+    suffixes(text).any(|rest| {
+        has_missing_word(rest) || OWNERS.split('|').chain(["my"]).any(|owner| is_name(rest, owner))
     })
+}
+
+fn suffixes(text: &str) -> impl Iterator<Item = &[u8]> {
+    (0..text.len()).map(|at| &text.as_bytes()[at..])
+}
+
+/// Whether a text begins with a word that says that something is missing.
+fn has_missing_word(text: &[u8]) -> bool {
+    MISSING.split('|').any(|word| begins(text, word))
 }
 
 /// Whether a text asks for a value, or is the name of one, with words of people's own in it.
@@ -232,7 +268,7 @@ fn is_filling(text: &str) -> bool {
 }
 
 /// Whether a name is between the same characters, as in `@@SECRET@@`.
-fn is_marked(text: &str) -> bool {
+pub(super) fn is_marked(text: &str) -> bool {
     let Some(mark) = text.chars().next().filter(char::is_ascii_punctuation) else { return false };
     let name = text.trim_start_matches(mark);
     let before = text.len() - name.len();

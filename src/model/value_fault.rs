@@ -108,7 +108,15 @@ impl ValueFault {
             Self::Placeholder(Placeholder::Token) => {
                 "write the client secret that the provider issued for this client, and revoke the token if it was committed; `allow_placeholders: true` in appcred.yaml accepts it"
             }
-            Self::Placeholder(Placeholder::Unfilled | Placeholder::Address) => {
+            Self::Placeholder(Placeholder::Variable) => {
+                "write `!env_var NAME` where that variable has the value; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
+            }
+            Self::Placeholder(Placeholder::SecretName) => {
+                "write `!secret NAME`, which reads it; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
+            }
+            Self::Placeholder(
+                Placeholder::Unfilled | Placeholder::Address | Placeholder::Integration,
+            ) => {
                 "write what the provider issued; if this is what it issued, `allow_placeholders: true` in appcred.yaml accepts it"
             }
             Self::Comment => {

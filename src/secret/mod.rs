@@ -138,6 +138,11 @@ pub fn may_be_secret(reference: &Reference, resolver: &SecretResolver) -> Option
     }
 }
 
+/// Whether a text in this file is the name of a secret in a file of secrets, where that is seen without asking anybody.
+pub fn is_name_of_secret(text: &str, base: &Path, resolver: &SecretResolver) -> bool {
+    named::is_known(text, base, resolver)
+}
+
 /// Whether this is an age file, whole or not.
 pub fn is_age_file(bytes: &[u8]) -> bool {
     age::is_file(bytes)

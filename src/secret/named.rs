@@ -82,6 +82,13 @@ fn has_name(name: &str, path: &Path, resolver: &SecretResolver) -> Option<bool> 
     resolver.names.with(&path, names, |names| names.as_ref().map(|names| names.contains(name)))
 }
 
+/// Whether this is the name of a secret in a file of secrets, where that is seen without asking anybody.
+pub(super) fn is_known(name: &str, base: &Path, resolver: &SecretResolver) -> bool {
+    let Ok(files) = files_for(base, resolver) else { return false };
+    let mut paths = files.iter().filter_map(|file| file.path.as_ref().ok());
+    is_name(name) && paths.any(|path| has_name(name, path, resolver) == Some(true))
+}
+
 /// Warns of other files of secrets in the folder that have the name as well, as far as they can be read without
 /// asking anybody: a copy that somebody forgot keeps an old secret in force.
 fn warn_of_others(name: &str, used: &Path, others: &[PathBuf], resolver: &SecretResolver) {

@@ -7,6 +7,9 @@ use crate::model::{
     may_be_token, value_fault,
 };
 
+/// Nothing longer is looked at: a line may have a whole file in it.
+const LONGEST: usize = 4096;
+
 /// A field in a comment, with a secret in plain text.
 pub struct CommentedSecret {
     /// The field.
@@ -50,20 +53,28 @@ fn known_secret(word: &str) -> Option<(&'static str, &str)> {
     is_client_secret(word).then_some((CLIENT_SECRET.name, word))
 }
 
-/// The value that a line gives a field in plain text.
+/// The value that a line gives a field in plain text. What has the form of a name is prose.
 fn value_of<'l>(line: &'l str, field: &SecretField) -> Option<&'l str> {
-    line.match_indices(field.name).find_map(|(at, name)| {
+    // A client secret is never a sentence; what is said of a token may be.
+    let is_value = |value: &&str| {
+        !is_name(value) && (field.name == CLIENT_SECRET.name || !value.contains(' '))
+    };
+    values_of(line, field).find(is_value)
+}
+
+/// The values that a line gives a field, and that are no placeholders.
+pub(super) fn values_of<'l>(line: &'l str, field: &SecretField) -> impl Iterator<Item = &'l str> {
+    line.match_indices(field.name).filter_map(|(at, name)| {
         let is_inside =
             line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
-        let behind = line[at + name.len()..].trim_start_matches(['"', '\'']).trim_start();
-        let value = behind.strip_prefix(':')?;
-        if is_inside || !value.starts_with([' ', '\t']) {
+        let behind = &line[at + name.len()..];
+        let is_quoted = behind.starts_with(['"', '\'']);
+        let value = behind.trim_start_matches(['"', '\'']).trim_start().strip_prefix(':')?;
+        if is_inside || !(is_quoted || value.starts_with([' ', '\t'])) {
             return None;
         }
-        let value = plain(value.trim())?;
-        // A client secret is never a sentence; what is said of a token may be.
-        let is_value = !is_name(value) && value_fault(value, false).is_none();
-        (is_value && (field.name == CLIENT_SECRET.name || !value.contains(' '))).then_some(value)
+        let value = value.char_indices().nth(LONGEST).map_or(value, |(end, _)| &value[..end]);
+        plain(value.trim()).filter(|value| value_fault(value, false).is_none())
     })
 }
 

@@ -8,6 +8,7 @@ mod build;
 mod commented;
 mod conflict;
 mod fault;
+mod in_lines;
 mod json;
 mod scalar;
 mod sops;
@@ -19,6 +20,7 @@ use std::borrow::Cow;
 pub(crate) use build::{comments, parse};
 pub use commented::commented_secrets;
 pub(crate) use fault::YamlFault;
+pub use in_lines::secrets_in_lines;
 pub(crate) use json::{parse_json, to_json};
 pub(crate) use scalar::Kind;
 pub(crate) use sops::{SOPS, is_sops, sops_document, sops_parts};
@@ -37,6 +39,21 @@ pub(crate) fn is_plain_text(text: &str) -> bool {
 /// statement. `[]` and `{}` are one: they say that nothing is wanted.
 pub(crate) fn is_empty(text: &str) -> bool {
     parse(text).is_empty()
+}
+
+/// Whether nothing is left of a text but keys without values.
+pub(crate) fn is_hollow(text: &str) -> bool {
+    fn says_nothing(node: &Node<'_>) -> bool {
+        let says_nothing = |pairs: &[Pair<'_>]| {
+            !pairs.is_empty() && pairs.iter().all(|pair| says_nothing(&pair.value))
+        };
+        node.is_null() || matches!(&node.value, Value::Mapping(pairs) if says_nothing(pairs))
+    }
+    let parsed = parse(text);
+    let is_whole = parsed.whole && parsed.faults.is_empty();
+    let is_hollow = is_whole && parsed.documents.iter().all(says_nothing);
+    parsed.documents.into_iter().for_each(wipe);
+    is_hollow
 }
 
 /// Wipes the texts of a value that were made for it, as those with escapes are. What the parser itself

@@ -34,8 +34,8 @@ pub use put::{NewValue, OldLayout, put};
 pub use slots::{Slot, SlotValue, all_slots, is_sealed, slots};
 pub use write::document;
 
-pub use crate::yaml::commented_secrets;
-pub(crate) use crate::yaml::is_empty;
+pub use crate::yaml::{commented_secrets, secrets_in_lines};
+pub(crate) use crate::yaml::{is_empty, is_hollow};
 
 /// Why a file is not changed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

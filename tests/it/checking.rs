@@ -172,6 +172,35 @@ fn a_sops_document_that_was_changed_is_an_error_of_validate() {
 }
 
 #[test]
+fn a_name_of_the_value_is_not_taken_for_the_value() {
+    let (identity, recipient) = age_identity();
+    let to = recipient.to_string();
+    let project =
+        Project::new().file("appcred.yaml", &format!("{PROJECT}age: {{recipients: [{to}]}}\n"));
+    // SOPS drops the tags.
+    let plain = "application_credentials:\n  - domain: fitbit\n    client_id: a\n    client_secret: !secret fitbit\n  - domain: netatmo\n    client_id: b\n    client_secret: !env_var NETATMO_SECRET\n  - domain: spotify\n    client_id: c\n    client_secret: !secret spotify_secret\n";
+    by_sops(&project, "credentials/a.yaml", plain, &to, "^client_secret$");
+    let validate = || appcred(&project, &["validate"]).env("SOPS_AGE_KEY", &identity);
+    let said = validate().status(1).run().stderr;
+    for why in [
+        "the client_secret of `fitbit` is the name of the integration",
+        "the client_secret of `netatmo` looks like the name of an environment variable",
+        "the client_secret of `spotify` is the name of the integration",
+    ] {
+        assert!(said.contains(why), "{why}\n{said}");
+    }
+    assert_eq!(said.matches("SOPS drops the tags of YAML").count(), 3, "{said}");
+    project.write("appcred.yaml", &format!("{PROJECT}allow_placeholders: true\n"));
+    validate().stderr("").run();
+    project.write("appcred.yaml", PROJECT);
+    project.write("credentials/a.yaml", &manifest("client_id: a, client_secret: !secret one"));
+    project.write("secrets.yaml", "one: two_b\ntwo_b: Zq7m4rk3dKx2\n");
+    check(validate(), 1, "is the name of a secret in a file of secrets");
+    project.write("secrets.yaml", "one: two_c\ntwo_b: Zq7m4rk3dKx2\n");
+    validate().stderr("").run();
+}
+
+#[test]
 fn the_advice_for_a_document_of_other_recipients_is_what_changes_it() {
     let [ours, theirs] = [(); 2].map(|()| age_identity());
     let project = Project::new()

@@ -448,6 +448,8 @@ fn an_emptied_file_changes_nothing() {
             "echo null >\"$1\"",
             "echo '--- ~' >\"$1\"",
             "rm \"$1\"",
+            "echo 'application_credentials:' >\"$1\"",
+            "echo 'a: {b: ~}' >\"$1\"",
         ] {
             let ran = desk.edit(file, script).status(1).stdout("").run();
             assert!(ran.stderr.contains(file), "{script}: {}", ran.stderr);

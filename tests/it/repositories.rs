@@ -111,25 +111,69 @@ fn a_repository_is_found_above_a_ceiling() {
 }
 
 #[test]
-fn what_editors_left_of_a_manifest_is_no_place_for_its_secret() {
+fn a_copy_of_a_manifest_is_found_by_what_it_holds_under_any_name() {
     let sealed = MANIFEST.replace("plain-text-secret", "!secret spotify");
     let project = Project::new()
         .file("appcred.yaml", "owner: house\ntargets: {home: {config_dir: /srv/ha}}\n")
         .file("credentials/a.yaml", &sealed);
-    let left = ["a.yaml~", "a.yml.bak", "A.YAML.orig", "#a.yaml#", ".a.yaml.swp"];
-    for name in left {
-        fs::write(project.path().join("credentials").join(name), MANIFEST).unwrap();
+    let copies = [
+        "credentials/a.yaml~",
+        "credentials/A.YAML.orig",
+        "credentials/#a.yaml#",
+        "credentials/.a.yaml.swp",
+        "credentials/a.yaml.1",
+        "credentials/a.yaml.~1~",
+        "credentials/a.yaml.mine",
+        "credentials/a_old",
+        "credentials/a.rpmnew",
+        "credentials/a - Kopie.yaml.txt",
+        "credentials/notes.md",
+        "old/a.yaml",
+        "credentials.disabled/a.yaml",
+    ];
+    for name in copies {
+        project.write(name, MANIFEST);
     }
-    fs::write(project.path().join("credentials/b.yaml~"), &sealed).unwrap();
+    let patch: String = MANIFEST.lines().map(|line| format!("+{line}\n")).collect();
+    project.write("a.patch", &format!("--- a\n+++ b\n@@ -0,0 +1,2 @@\n{patch}"));
+    // What holds no secret, and a binary file.
+    project.write("credentials/b.yaml~", &sealed);
+    project.write("docs/fields.md", "`client_secret: !secret NAME` is read; domain: spotify\n");
+    fs::write(project.join("a.db"), format!("\0{MANIFEST}")).unwrap();
     git(project.path(), &["init", "--quiet"]);
+    // Git does not have it.
+    project.write("ignored.txt", MANIFEST);
     git(project.path(), &["add", "--all", "--force"]);
+    git(project.path(), &["rm", "--quiet", "--cached", "ignored.txt"]);
+    let found = |said: &str| -> Vec<String> {
+        let lines = said.lines().filter_map(|line| line.strip_prefix("warning: "));
+        let lines =
+            lines.filter_map(|line| line.split_once(" has a `client_secret` in plain text"));
+        let files = lines.map(|(file, _)| file).filter(|file| !file.contains("staged version"));
+        files.map(str::to_owned).collect()
+    };
+    let mut expected = [&copies[..], &["a.patch"]].concat();
+    expected.sort_unstable();
     let said = validate(project.path(), &[]).stderr;
-    for name in left {
-        let file =
-            format!("credentials/{name} is a copy of a manifest with a secret in plain text");
-        assert!(said.contains(&file), "{name}: {said}");
+    assert_eq!(found(&said), expected, "{said}");
+    assert!(!said.contains("plain-text-secret"), "{said}");
+    fs::remove_file(project.join("ignored.txt")).unwrap();
+    // What the index has counts, whatever the work tree has; and what is read as a manifest is said as of one.
+    commit(project.path());
+    project.write("old/a.yaml", &sealed);
+    fs::remove_file(project.join("a.patch")).unwrap();
+    let said = validate(project.path(), &[]).stderr;
+    assert_eq!(found(&said), expected, "{said}");
+    git(project.path(), &["rm", "--quiet", "-rf", "old", "a.patch", "credentials"]);
+    project.write("credentials/a.yaml", &sealed);
+    commit(project.path());
+    let said = validate(project.path(), &[]).stderr;
+    assert_eq!(found(&said), ["credentials.disabled/a.yaml"], "{said}");
+    let said = history(project.path());
+    for file in expected {
+        assert!(said.contains(&format!(", {file}:")), "{file}: {said}");
     }
-    assert!(!said.contains("b.yaml~"), "{said}");
+    assert!(!said.contains("b.yaml~") && !said.contains("fields.md"), "{said}");
 }
 
 const SEALED: &str = "application_credentials:\n  - {domain: spotify, client_id: i, client_secret: !env_var SPOTIFY}\n";

@@ -1,0 +1,54 @@
+//! Copies of manifests that Git tracks, with a secret in plain text. They are found by what they hold: editors, merges
+//! and people have names for them without end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::blobs::each_text;
+use super::command::{INDEX_FILE, QUESTION, answer, git, output, refused};
+use super::{GitError, OtherProjects, index_of_commit, names};
+use crate::model::CLIENT_SECRET;
+use crate::yaml_edit::secrets_in_lines;
+
+/// The files of the index that have a client secret in plain text, from the root of the repository; those of other
+/// projects are left out.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn copies(folder: &Path, others: &OtherProjects) -> Result<Vec<PathBuf>, GitError> {
+    let mut naming = with_index(folder)?;
+    naming.args(["grep", "--cached", "-z", "-l", "-I", "--full-name", "--no-color"]);
+    naming.args(["--no-recurse-submodules", "-F", "-e", CLIENT_SECRET.name, "--", ":(top)"]);
+    let Output { status, stdout, stderr } = output(QUESTION, &naming)?;
+    let naming: BTreeSet<String> = match status.code() {
+        Some(0) => names(&stdout).collect(),
+        Some(1) => return Ok(Vec::new()),
+        _ => return Err(refused(status, &stderr)),
+    };
+    let mut listing = with_index(folder)?;
+    let listed = answer(listing.args(["ls-files", "-z", "-s", "--full-name", "--", ":(top)"]))?;
+    let listed = names(&listed).filter_map(|line| {
+        let (about, file) = line.split_once('\t')?;
+        let blob = about.split(' ').nth(1).filter(|_| naming.contains(file))?;
+        Some((PathBuf::from(file), blob.to_owned()))
+    });
+    let blobs: BTreeMap<PathBuf, String> = listed.filter(|(file, _)| !others.have(file)).collect();
+    let asked = blobs.values().map(String::as_str).collect();
+    let mut found = BTreeSet::new();
+    each_text(folder, &asked, |blob, text| {
+        if !secrets_in_lines(&text).is_empty() {
+            found.insert(blob);
+        }
+    })?;
+    Ok(blobs.into_iter().filter_map(|(file, blob)| found.contains(&blob).then_some(file)).collect())
+}
+
+/// Git with the index of the commit that is being made.
+fn with_index(folder: &Path) -> Result<Command, GitError> {
+    let mut command = git(folder);
+    if let Some(index) = index_of_commit(folder)? {
+        command.env(INDEX_FILE, index);
+    }
+    Ok(command)
+}
