@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{Entry, Located, Project, SecretValue, secret_values};
-use crate::model::Reference;
+use crate::model::{Reference, counted};
 use crate::secret::seal::shown;
 use crate::secret::{
     RecipientMismatch, SecretResolver, file_mismatch, files_of, is_changed_by_sops_alone,
@@ -88,7 +88,8 @@ fn report(mismatch: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
         RecipientMismatch::TooFew { stanzas, recipients } => (
             ProblemCode::NotToAllRecipients,
             format!(
-                "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: not all of them can decrypt it"
+                "this {what} is encrypted to {}, and the project has {recipients}: not all of them can decrypt it",
+                of_age(*stanzas)
             ),
         ),
         RecipientMismatch::Others => (
@@ -98,9 +99,15 @@ fn report(mismatch: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
         RecipientMismatch::TooMany { stanzas, recipients } => (
             ProblemCode::ToStrangers,
             format!(
-                "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: another recipient can decrypt it"
+                "this {what} is encrypted to {}, and the project has {recipients}: another recipient can decrypt it",
+                of_age(*stanzas)
             ),
         ),
     };
     Diagnostic::warning(code, message).at(&spot.file, spot.span)
+}
+
+/// So many recipients of the kind that age makes itself.
+fn of_age(count: usize) -> String {
+    counted(count, "`age1…` recipient")
 }

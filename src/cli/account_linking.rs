@@ -1,5 +1,6 @@
 //! Links one account with the browser of this machine.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -96,10 +97,7 @@ impl AccountLinking<'_> {
             }
             FlowStep::Progress(None) => return Ok(()),
             other => {
-                let mut out = String::new();
-                let id = SetUpId { key: entry.key.clone(), account: self.account.cloned() };
-                set_up::waits(&mut out, self.title, Some(&id), other, Links::Shown);
-                print(&out);
+                self.show_questions(other, entry);
                 return Err(
                     "add these answers to the entry, and run `appcred authorize` again".to_owned()
                 );
@@ -134,14 +132,21 @@ impl AccountLinking<'_> {
             Some(Err(_)) if is_shown => {
                 print("  no browser could be opened here: follow the link yourself\n");
             }
-            Some(Err(why)) => {
-                return Err(format!(
-                    "no browser could be opened here ({why}): pass --no-browser, and --show-links where no terminal prints the link"
-                ));
+            // What the error says has the link in it.
+            Some(Err(_)) => {
+                return Err("no browser could be opened here: pass --no-browser, and --show-links where no terminal prints the link".to_owned());
             }
             Some(Ok(())) | None => {}
         }
         Ok(())
+    }
+
+    /// What is asked that the entry does not answer.
+    fn show_questions(&self, step: &FlowStep, entry: &DesiredCredential) {
+        let (mut out, mut uris) = (String::new(), BTreeSet::new());
+        let id = SetUpId { key: entry.key.clone(), account: self.account.cloned() };
+        set_up::waits(&mut out, self.title, Some(&id), step, Links::Shown, &mut uris);
+        print(&out);
     }
 
     /// Whose consent is wanted.

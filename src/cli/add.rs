@@ -17,6 +17,7 @@ use crate::model::{
     day, hidden_character,
 };
 use crate::report::changes::MadeChange;
+use crate::report::registration::where_to_register;
 use crate::secret::OpenedSopsDocument;
 use crate::secret::seal::seal;
 use crate::workspace::Offered;
@@ -146,7 +147,6 @@ fn add(
         bail!("--expires {expires} is in the past: make a new client at the provider");
     }
     let details = EntryDetails::given_or_asked(verb, client.as_ref(), &loaded, offered)?;
-    details.check_new(&loaded, None)?;
     if let Some(client) = &client {
         client.warn_of_unregistered(offered.redirect_uris.values());
     }
@@ -177,12 +177,14 @@ fn add(
     recipients.warn_of_lockout(&resolver);
     let secret = match client {
         Some(client) => checked(&client.client_secret, &loaded.project)?,
-        None => secret(verb.secret_stdin, "--secret-stdin or --from", &loaded.project)?,
+        None => {
+            let fits = |secret: &str| details.check_secret(&loaded, secret);
+            secret(verb.secret_stdin, "--secret-stdin or --from", &loaded.project, fits)?
+        }
     };
     let _lock = lock_project(global)?;
     // The project may have changed while the questions were open.
-    details.check_new(&load(global), Some(&Secret::new(&secret)))?;
-    details.check_apart(&secret)?;
+    details.check_secret(&load(global), &secret)?;
     let sealed = || {
         let sealed = SlotValue::Age(seal(secret.as_bytes(), &recipients.names)?);
         Ok(vec![details.entry(sealed, verb.adopt)])
@@ -224,7 +226,7 @@ impl EntryDetails {
         loaded: &Loaded,
         offered: &Offered,
     ) -> anyhow::Result<Self> {
-        let domain = chosen(verb.domain.as_deref(), is_asking(verb), loaded, offered)?;
+        let domain = chosen(verb.domain.as_deref(), is_asking(verb), loaded)?;
         let name = match (&verb.name, is_asking(verb)) {
             (Some(name), _) => Some(name.trim().to_owned()),
             (None, true) => Some(line("Name, as Home Assistant shows it", domain.as_str())?),
@@ -241,26 +243,50 @@ impl EntryDetails {
                 "the policy has `{key}` under `forgotten`, and an entry with this key would manage that credential again: choose another with --key, or this one if that is meant"
             );
         }
-        let client_id = match client.map(|client| &client.client_id).or(verb.client_id.as_ref()) {
-            Some(id) => id.trim().to_owned(),
-            None if is_asking(verb) => line("Client id", "")?,
-            None => bail!("--client-id or --from is needed where there is no terminal to ask on"),
-        };
-        let allowed = loaded.project.allow_placeholders;
-        refuse("the client id", client_fault(&client_id, ClientPart::Id, allowed))?;
         if let Some(which) = name.as_deref().and_then(hidden_character) {
             bail!("the name has {which}");
         }
-        Ok(Self {
+        let given = client.map(|client| &client.client_id).or(verb.client_id.as_ref());
+        let mut details = Self {
             domain,
             name,
             key,
-            client_id,
+            client_id: given.map(|id| id.trim().to_owned()).unwrap_or_default(),
             accounts: verb.accounts.clone(),
             expires: verb.expires,
             rotate_after: verb.rotate_after,
             targets: verb.targets.clone(),
-        })
+        };
+        let is_missing = given.is_none();
+        if is_missing && !is_asking(verb) {
+            bail!("--client-id or --from is needed where there is no terminal to ask on");
+        }
+        if !is_missing {
+            details.check_client_id(loaded)?;
+        }
+        // Nobody registers an application for what is refused then.
+        details.check_new(loaded, None)?;
+        console::print_error(&where_to_register(&details.domain, &offered.redirect_uris));
+        if is_missing {
+            details.ask_client_id(loaded)?;
+        }
+        Ok(details)
+    }
+
+    /// Asks for the client id until it is one.
+    fn ask_client_id(&mut self, loaded: &Loaded) -> anyhow::Result<()> {
+        loop {
+            self.client_id = line("Client id", "")?;
+            match self.check_client_id(loaded).and_then(|()| self.check_new(loaded, None)) {
+                Ok(()) => return Ok(()),
+                Err(why) => console::message(format_args!("{why:#}")),
+            }
+        }
+    }
+
+    fn check_client_id(&self, loaded: &Loaded) -> anyhow::Result<()> {
+        let allowed = loaded.project.allow_placeholders;
+        refuse("the client id", client_fault(&self.client_id, ClientPart::Id, allowed))
     }
 
     /// Refuses what the next `validate` would refuse, with the secret or before that is known.
@@ -269,11 +295,19 @@ impl EntryDetails {
         project.allow_plaintext = true;
         project.allow_placeholders |= secret.is_none();
         let tried = secret.cloned().unwrap_or_else(|| Secret::new("x"));
-        let text = new_manifest(&[self.entry(SlotValue::Plain(tried), false)])?;
+        let mut entry = self.entry(SlotValue::Plain(tried), false);
+        if entry.client_id.is_empty() {
+            // It is asked for later, and no other entry has it.
+            entry.client_id = format!("client-id-of-{}", entry.key);
+        }
+        let text = new_manifest(&[entry])?;
         let mut problems = Diagnostics::default();
         for tried in manifest::try_out(&[text], &loaded.entries, &project) {
             match (tried, secret) {
-                (Err(problem), _) => problems.push(problem),
+                (Err(problem), _) => problems.push(match problem.code {
+                    ProblemCode::DuplicateEntryKey => problem.help("choose another with --key"),
+                    _ => problem,
+                }),
                 (Ok(entries), Some(secret)) => {
                     let (id, files) = (Secret::new(&self.client_id), &loaded.files);
                     let check = |entry| check_client(&loaded.project, files, entry, &id, secret);
@@ -283,6 +317,12 @@ impl EntryDetails {
             }
         }
         refuse_problems(&problems)
+    }
+
+    /// Refuses what the next `validate` would refuse with this secret.
+    fn check_secret(&self, loaded: &Loaded, secret: &str) -> anyhow::Result<()> {
+        self.check_new(loaded, Some(&Secret::new(secret)))?;
+        self.check_apart(secret)
     }
 
     /// Refuses a secret that is also what everybody may read of the entry.

@@ -82,12 +82,15 @@ pub(super) struct ApplyArgs {
     pub(super) cluster: ClusterArgs,
     #[command(flatten)]
     links: LinkArgs,
+    /// Whether another verb has selected the entries, which it has changed.
+    #[arg(skip)]
+    follows_change: bool,
 }
 
 impl ApplyArgs {
-    /// What applies these entries alone.
+    /// What applies these entries alone, which were changed just now.
     pub(super) fn of(keys: &[Key], yes: bool) -> Self {
-        Self { entries: EntryArgs::of(keys), yes, ..Self::default() }
+        Self { entries: EntryArgs::of(keys), yes, follows_change: true, ..Self::default() }
     }
 }
 
@@ -106,6 +109,8 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     ask_about_troubles(&mut gathered.targets).await;
     let Gathered { manifests, problems, windows, rollout, reach, targets } = gathered;
     let mut waves = RunInWaves { rollout, reach, write_locks, locks };
+    // Nobody typed what selects a change that was made just now.
+    let selected = if verb.follows_change { &Selection::default() } else { &policy.selection };
     let write = |views: &[TargetView]| {
         let (targets, names) = (reported(views), names(global));
         let report = Report {
@@ -114,7 +119,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             problems: &problems,
             targets: &targets,
             names: &names,
-            selection: &policy.selection,
+            selection: selected,
             commit: global.commit(),
             details: global.details(),
         };
@@ -124,7 +129,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         write(&[])?;
         return Ok(ExitStatus::Failure);
     };
-    show_plan(global, verb, &views, &policy.selection)?;
+    show_plan(global, verb, &views, selected)?;
     if let Some(saved) = &saved
         && !plan_file::is_up_to_date(saved, &views, &policy)?
     {

@@ -25,6 +25,7 @@ use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::write_locks;
 use super::selection::{EntryArgs, TargetArgs};
+use super::times::seconds;
 use super::{ChangesArgs, Global, candidates, console};
 
 /// Link the accounts that wait for consent, with the browser of this machine
@@ -58,8 +59,8 @@ pub(super) struct Authorize {
     /// takes --show-links too
     #[arg(long)]
     no_browser: bool,
-    /// How long to wait for each consent
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    /// How long to wait for each consent: seconds, or as in 5m
+    #[arg(long, value_name = "TIME", default_value_t = 300, value_parser = seconds)]
     timeout: u64,
     #[command(flatten)]
     links: LinkArgs,
@@ -162,15 +163,12 @@ impl Authorize {
         let comparison = match &view.comparison {
             Ok(comparison) => comparison,
             Err(why) => {
-                console::message(format_args!("{name}: {why}"));
+                console::error(format_args!("{name}: {why}"));
                 return false;
             }
         };
         let Some(ha) = view.target.as_ref().and_then(LiveTarget::home_assistant) else {
-            console::message(format_args!(
-                "{name}: accounts cannot be linked in a configuration folder"
-            ));
-            return self.named.is_empty();
+            return self.is_well_in_folder(view);
         };
         let mut is_well = self.print_others(view, comparison);
         let asking = self.refused(comparison, ha, loopback.as_deref());
@@ -209,11 +207,23 @@ impl Authorize {
                 }
                 Err(why) => {
                     is_well = false;
-                    print(&format!("{title}: failed: {why}\n"));
+                    print_failure(&title, &why);
                 }
             }
         }
         is_well && !stop.is_cancelled()
+    }
+
+    /// Says that no accounts are linked there. Answers whether none was asked for.
+    fn is_well_in_folder(&self, view: &TargetView) -> bool {
+        let why = format!("{}: accounts cannot be linked in a configuration folder", view.name);
+        let is_well = self.named.is_empty();
+        if is_well {
+            console::message(why)
+        } else {
+            console::error(why)
+        }
+        is_well
     }
 
     /// The set-ups for which no browser need be opened, since the provider would refuse them.
@@ -255,8 +265,12 @@ impl Authorize {
                     format!("is not linked: {why}; {}", why.help())
                 }
                 (_, Some(trouble), _) => {
-                    is_well &= self.named.is_empty();
-                    not_running(comparison, id, trouble)
+                    let why = not_running(comparison, id, trouble);
+                    if !self.named.is_empty() {
+                        is_well = false;
+                        console::note_failure(format_args!("{}: {id} {why}", view.name));
+                    }
+                    why
                 }
                 (_, None, SetupState::Linked(accounts) | SetupState::Cloud(accounts)) => {
                     let accounts: Vec<String> = accounts.iter().map(notices::account).collect();
@@ -269,6 +283,11 @@ impl Authorize {
         }
         is_well
     }
+}
+
+fn print_failure(title: &str, why: &str) {
+    console::note_failure(format_args!("{title}: {why}"));
+    print(&format!("{title}: failed: {why}\n"));
 }
 
 /// What is to be known of an account that does not run and that is not linked again now.

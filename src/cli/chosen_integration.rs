@@ -8,11 +8,9 @@ use dialoguer::FuzzySelect;
 use crate::integrations;
 use crate::manifest::Loaded;
 use crate::model::Domain;
-use crate::report::registration::where_to_register;
 use crate::suggest;
-use crate::workspace::Offered;
 
-use super::{console, questions};
+use super::questions;
 
 /// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
 const ROWS: usize = 12;
@@ -47,7 +45,6 @@ pub(super) fn chosen(
     given: Option<&str>,
     is_asking: bool,
     loaded: &Loaded,
-    offered: &Offered,
 ) -> anyhow::Result<Domain> {
     let known = known(loaded);
     let domain = match given {
@@ -80,6 +77,5 @@ pub(super) fn chosen(
             "{unknown} Only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml"
         );
     }
-    console::print_error(&where_to_register(&domain, &offered.redirect_uris));
     Ok(domain)
 }

@@ -12,18 +12,29 @@ use crate::model::{ClientPart, client_fault};
 use super::console;
 use super::encrypt::refuse;
 
-/// A client secret from standard input, or from whoever is asked; where nobody can be, `instead` is needed.
+/// A client secret from standard input, or from whoever is asked, who may correct what is refused; where nobody can be
+/// asked, `instead` is needed.
 pub(super) fn secret(
     from_stdin: bool,
     instead: &str,
     project: &Project,
+    fits: impl Fn(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<Zeroizing<String>> {
+    let checked = |typed: &str| {
+        let secret = checked(typed, project)?;
+        fits(&secret).map(|()| secret)
+    };
     if from_stdin {
         let typed = files::read_stream(&mut std::io::stdin(), TEXT_LIMIT);
-        checked(&typed.context("cannot read standard input")?, project)
+        checked(&typed.context("cannot read standard input")?)
     } else if console::can_ask() {
-        let answer = console::ask_hidden("Client secret (not shown): ")?;
-        checked(answer.expose_secret(), project)
+        loop {
+            let answer = console::ask_hidden("Client secret (not shown): ")?;
+            match checked(answer.expose_secret()) {
+                Ok(secret) => return Ok(secret),
+                Err(why) => console::message(format_args!("{why:#}")),
+            }
+        }
     } else {
         bail!("{instead} is needed where there is no terminal to ask on");
     }
@@ -53,6 +64,8 @@ pub(super) fn refuse_problems(problems: &Diagnostics) -> anyhow::Result<()> {
     // Where the value itself is at fault, the other place is in the same entry.
     let related = problem.related.as_ref().filter(|_| problem.code != ProblemCode::UnfitValue);
     let related = related.map(at).unwrap_or_default();
-    let help = problem.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
-    bail!("{}{related}{help}", problem.message)
+    let said = format!("{}{related}", problem.message);
+    let mark = if said.ends_with('?') { "" } else { ";" };
+    let help = problem.help.as_ref().map(|help| format!("{mark} {help}")).unwrap_or_default();
+    bail!("{said}{help}")
 }

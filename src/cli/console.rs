@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anstream::ColorChoice;
 use clap::ValueEnum;
@@ -151,7 +152,22 @@ pub(super) fn message(line: impl Display) {
 
 /// Writes what went wrong.
 pub(super) fn error(what: impl Display) {
+    note_failure(&what);
     message(format_args!("error: {what}"));
+}
+
+/// What went wrong until now, as a program reads it.
+static FAILURES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Keeps what went wrong for a program, where people read it in another place.
+pub(super) fn note_failure(what: impl Display) {
+    FAILURES.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_string());
+}
+
+/// What went wrong until now; none where nothing did.
+pub(super) fn failures() -> Option<String> {
+    let failures = FAILURES.lock().unwrap_or_else(PoisonError::into_inner);
+    (!failures.is_empty()).then(|| failures.join("; "))
 }
 
 /// Writes what a person should know.

@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 
 use crate::desired::{Needed, Resolved};
 use crate::diagnostic::Diagnostics;
-use crate::manifest::{Entry, LoadRequest, Loaded, Project, secret_values};
+use crate::manifest::{Entry, LoadRequest, Loaded, Project, check_known, secret_values};
 use crate::model::{PolicyOverrides, Rollout, TargetSelection, Windows};
 use crate::reconcile::{self, Verdicts};
 use crate::report::{EntryPlaces, TargetReport, notices, problems};
@@ -62,6 +62,11 @@ pub(super) fn variables_with_secrets(loaded: &Loaded) -> Vec<String> {
 
 /// Shows problems to a person.
 pub(super) fn show(problems: &Diagnostics) {
+    if problems.has_errors() {
+        console::note_failure(
+            "the project has errors: `appcred validate --format json` lists them",
+        );
+    }
     if !problems.is_empty() {
         console::print_error(&problems::render(problems, console::has_color()));
     }
@@ -112,11 +117,14 @@ pub(super) async fn gather(
 /// Where there is no such target.
 pub(super) async fn gather_loaded(
     global: &Global,
-    loaded: Loaded,
+    mut loaded: Loaded,
     selection: &TargetSelection,
     policy: &PolicyOverrides,
     on_error: OnError,
 ) -> anyhow::Result<Gathered> {
+    if on_error == OnError::Stop {
+        add_unknown_integrations(&mut loaded);
+    }
     show(&loaded.problems);
     pager::keep_from(variables_with_secrets(&loaded));
     let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
@@ -126,6 +134,14 @@ pub(super) async fn gather_loaded(
     let evaluation = workspace.evaluate(loaded, selection, policy, on_error, Terminal).await?;
     warn_of_running(evaluation.targets.iter().flatten()).await?;
     Ok(Gathered { windows, rollout, ..gathered(manifests, problems, evaluation) })
+}
+
+/// Adds the integrations that appcred does not know, where no target is asked for its own since something is in error.
+fn add_unknown_integrations(loaded: &mut Loaded) {
+    if loaded.problems.has_errors() {
+        let unknown = check_known(loaded.domains(), &loaded.project);
+        loaded.problems.append(unknown);
+    }
 }
 
 /// Plans for the selected targets as a snapshot recorded them.
@@ -141,7 +157,8 @@ pub(super) async fn gather_snapshot(
     let (workspace, shared) = (workspace(global), workspace(global));
     let reading = spawn_blocking(move || shared.load());
     let (loaded, snapshot) = tokio::join!(reading, against.fetch());
-    let loaded = loaded?;
+    let mut loaded = loaded?;
+    add_unknown_integrations(&mut loaded);
     show(&loaded.problems);
     pager::keep_from(variables_with_secrets(&loaded));
     let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());

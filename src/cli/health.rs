@@ -1,5 +1,6 @@
 //! `health`
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -37,9 +38,19 @@ pub(super) async fn run(verb: &Health) -> anyhow::Result<ExitStatus> {
         bail!("`watch --listen off` serves no /healthz: give both the same address");
     };
     let status = timeout(TIMEOUT, ask(address)).await;
-    let status = status
-        .with_context(|| format!("no answer from {address} within {} seconds", TIMEOUT.as_secs()))?
-        .with_context(|| format!("cannot ask {address}; does `appcred watch` listen there?"))?;
+    let status = status.with_context(|| {
+        format!("no answer from {address} within {} seconds", TIMEOUT.as_secs())
+    })?;
+    let is_refused = |why: &anyhow::Error| {
+        let why = why.downcast_ref::<io::Error>();
+        why.is_some_and(|why| why.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    if status.as_ref().is_err_and(is_refused) {
+        bail!(
+            "nothing listens at {address}: start `appcred watch`, or pass --listen with the address that it was given"
+        );
+    }
+    let status = status.with_context(|| format!("cannot ask the watcher at {address}"))?;
     if status != StatusCode::OK {
         bail!("the watcher at {address} does not work: /healthz answers {status}");
     }

@@ -245,6 +245,7 @@ async fn finish(
         _ => "Write these entries and apply these changes?",
     };
     if adopts && !verb.yes && !agreed(question, instead).await? {
+        console::note_failure("it was not agreed to");
         console::message("Nothing was changed.");
         return Ok(ExitStatus::Failure);
     }
@@ -267,6 +268,9 @@ async fn finish(
         console::say(&outcomes::outcomes(&reported(&views), links))?;
     }
     let arrived = verb.no_adopt || views.iter().all(arrived);
+    if !arrived {
+        console::error("not all was taken over: `appcred plan` shows what is left");
+    }
     Ok(if arrived { ExitStatus::Success } else { ExitStatus::Failure })
 }
 

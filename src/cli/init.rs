@@ -22,6 +22,7 @@ use super::from_resources;
 use super::gather::{request, show};
 use super::keygen::{generate, identity_created, usual_file};
 use super::locks::lock_project;
+use super::unsaved_copy::UNSAVED;
 use super::{ChangesArgs, Global, console, environment, recipients};
 
 /// How many random characters the name of an owner gets.
@@ -31,8 +32,7 @@ const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercont
 
 /// What never goes into Git: secrets in plain text, also where Home Assistant keeps them, saved plans, and what a killed
 /// run leaves behind.
-const IGNORED: &[&str] =
-    &["secrets.yaml", ".storage/", "*.plan", ".*.appcred-new", "*.unsaved*.age"];
+const IGNORED: &[&str] = &["secrets.yaml", ".storage/", "*.plan", ".*.appcred-new", UNSAVED];
 
 /// Begin a project: its file, an age identity, a first folder
 ///
@@ -42,6 +42,7 @@ const IGNORED: &[&str] =
 #[command(after_help = "Examples:
   appcred init
   appcred init --owner home-gitops --url https://ha.example:8123
+  appcred init --config-dir ./config
   appcred init --recipient age1... --recipient \"ssh-ed25519 AAAA...\"")]
 pub(super) struct Init {
     /// In whose name credentials are managed
@@ -51,6 +52,9 @@ pub(super) struct Init {
     /// token. Else the address that HASS_SERVER has
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// The configuration folder of a Home Assistant that is stopped; a relative path begins in the project's folder
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    config_dir: Option<String>,
     /// Encrypt to this recipient; may be given several times. Else to an identity of your own
     #[arg(long = "recipient", value_name = "RECIPIENT")]
     recipients: Vec<String>,
@@ -61,7 +65,7 @@ pub(super) struct Init {
     /// `appcred controller` has created. No secret is read: which values are to be written into which files is said on
     /// standard error, as is all that no project can say.
     #[cfg(feature = "kubernetes")]
-    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "config_dir"])]
     resources: Option<PathBuf>,
     #[command(flatten)]
     pub(super) changes: ChangesArgs,
@@ -133,7 +137,7 @@ pub(super) fn run(
     changes.extend(written);
     match content.said {
         Some(said) => said.into_iter().for_each(console::message),
-        None => say_what_is_next(url(verb).as_deref()),
+        None => say_what_is_next(url(verb).as_deref(), content.targets.is_some()),
     }
     Ok(if content.is_whole { ExitStatus::Success } else { ExitStatus::Failure })
 }
@@ -156,8 +160,10 @@ pub(super) struct ProjectContent {
     pub(super) is_whole: bool,
 }
 
+/// The address of its target; none where that is a folder.
 fn url(verb: &Init) -> Option<String> {
-    verb.url.clone().or_else(environment::server)
+    let named = || verb.url.clone().or_else(environment::server);
+    if verb.config_dir.is_some() { None } else { named() }
 }
 
 fn content(verb: &Init) -> anyhow::Result<ProjectContent> {
@@ -167,7 +173,13 @@ fn content(verb: &Init) -> anyhow::Result<ProjectContent> {
     }
     Ok(ProjectContent {
         owner: None,
-        targets: url(verb).map(|url| home(&url)),
+        targets: match &verb.config_dir {
+            Some(folder) => {
+                let home = mapping(vec![("config_dir", folder.as_str().into())]);
+                Some(mapping(vec![("home", home)]))
+            }
+            None => url(verb).map(|url| home(&url)),
+        },
         policy: None,
         manifests: Vec::new(),
         ignored: &[],
@@ -190,10 +202,10 @@ fn home(url: &str) -> Value {
     mapping(vec![("home", home)])
 }
 
-fn say_what_is_next(url: Option<&str>) {
-    if url.is_none() {
+fn say_what_is_next(url: Option<&str>, has_target: bool) {
+    if !has_target {
         console::message(
-            "There is no target yet. Add one to appcred.yaml: `targets: {home: {url: https://ha.example:8123}}` for a running Home Assistant, or `targets: {home: {config_dir: ./config}}` for its configuration folder; or set HASS_SERVER and HASS_TOKEN.",
+            "There is no target yet. Add one to appcred.yaml: `targets: {home: {url: https://ha.example:8123}}` for a running Home Assistant, or `targets: {home: {config_dir: ./config}}` for the configuration folder of one that is stopped; or set HASS_SERVER and HASS_TOKEN.",
         );
     }
     if url.is_some() && environment::has_token() {

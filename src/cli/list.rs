@@ -17,7 +17,7 @@ use super::{GitArgs, Global, OutputFormat, candidates, console};
 
 /// List what targets hold and what entries want, each with the KEY that other verbs take
 ///
-/// States: in sync, drifted (differs from its entry), missing (wanted by an entry and not there), shadowed (made
+/// States: in sync, differs (from its entry), missing (wanted by an entry and not there), shadowed (made
 /// by hand, in use, and replaced by another one), claim (names the owner of a shadow), superseded (left over
 /// beside a newer one), undeclared (ours, and no entry declares it), forgotten (the same, and it stays), another
 /// owner's, foreign (of no owner), unknown. What is protected or suspended says so beside its state, and --state takes these two as well. On a terminal,
@@ -25,7 +25,7 @@ use super::{GitArgs, Global, OutputFormat, candidates, console};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred list
-  appcred list --state missing,drifted
+  appcred list --state missing,differs
   appcred list --domain 'google*' --owner home-gitops
   appcred list --target home --format json")]
 pub(super) struct ListArgs {

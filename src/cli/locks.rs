@@ -101,7 +101,7 @@ pub(super) fn write_locks(
 /// Where another run does not end, or the lock file cannot be made.
 pub(super) async fn lock_target(lock: &WriteLock) -> Result<HeldLock, LockError> {
     let waits = |holder: &str| {
-        console::message(format_args!("Waiting for {holder}, which is changing {}.", lock.place));
+        console::message(format_args!("Waiting for {holder}, which is changing {}.", lock.address));
     };
     lock.take(TARGET_TIMEOUT, waits).await
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::callback::{Arrival, AuthorizationResponse, Loopback, is_same_state};
 use crate::codes::ChangeCode;
 use crate::http::Network;
-use crate::model::{HandOverError, Visible, counted};
+use crate::model::{HandOverError, Visible};
 use crate::report::changes::MadeChange;
 use crate::secret::SecretResolver;
 use crate::target::TargetError;
@@ -21,6 +21,7 @@ use crate::workspace::one_home_assistant;
 
 use super::exit::ExitStatus;
 use super::gather::{project, resolver};
+use super::times::{exactly, seconds};
 use super::{ChangesArgs, Global, candidates, console, environment};
 
 /// No address is as long.
@@ -51,9 +52,9 @@ pub(super) struct Login {
     /// The port of this machine to which the browser comes back; default: any that is free
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     port: u16,
-    /// How long to wait for the browser
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    timeout: u16,
+    /// How long to wait for the browser: seconds, or as in 5m
+    #[arg(long, value_name = "TIME", default_value_t = 600, value_parser = seconds)]
+    timeout: u64,
     #[command(flatten)]
     pub(super) changes: ChangesArgs,
 }
@@ -119,16 +120,16 @@ async fn sign_in(
     }
     console::message(format_args!(
         "Waiting up to {} for the browser to come back.{}",
-        counted(verb.timeout.into(), "second"),
+        exactly(verb.timeout),
         if can_paste { " If it cannot, paste the address of the page where it ends:" } else { "" }
     ));
     listener.expect(sign_in.state());
-    let within = Duration::from_secs(verb.timeout.into());
+    let within = Duration::from_secs(verb.timeout);
     let Ok(granted) = timeout(within, granted(&sign_in, (url, network), &mut listener)).await
     else {
         console::error(format_args!(
             "nobody signed in within {}; --timeout waits longer",
-            counted(verb.timeout.into(), "second")
+            exactly(verb.timeout)
         ));
         return Ok(None);
     };

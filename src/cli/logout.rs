@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use crate::codes::ChangeCode;
 use crate::report::changes::MadeChange;
 use crate::target::home_assistant;
-use crate::workspace::one_home_assistant;
+use crate::workspace::{SelectionError, one_home_assistant};
 
 use super::exit::ExitStatus;
 use super::gather::{project, resolver};
@@ -36,7 +36,12 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitStatus> {
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     let environment = environment::read();
-    let (name, endpoint) = one_home_assistant(&project, &environment, verb.target.as_deref())?;
+    let target = one_home_assistant(&project, &environment, verb.target.as_deref());
+    if matches!(target, Err(SelectionError::NotHomeAssistant)) {
+        console::say("Nothing to sign out of: a configuration folder has no session.\n")?;
+        return Ok(ExitStatus::Success);
+    }
+    let (name, endpoint) = target?;
     let (resolver, _) = resolver(global, &project);
     let url = home_assistant::canonical(&endpoint.url)?;
     let network = endpoint.network.read(&resolver)?;
@@ -46,7 +51,12 @@ pub(super) async fn run(
     let _lock = store.lock()?;
     let ended = match store.load(&url, &resolver) {
         Ok(Some(session)) => session.revoke(&network).await.map_err(anyhow::Error::from),
-        Ok(None) => bail!("you are not signed in to {name} ({url})"),
+        Ok(None) => {
+            console::say(&format!(
+                "Nothing to sign out of: no session of {name} ({url}) is kept here.\n"
+            ))?;
+            return Ok(ExitStatus::Success);
+        }
         Err(why) => Err(why.into()),
     };
     match ended {

@@ -14,14 +14,17 @@ use super::exit::ExitStatus;
 
 /// Write the man pages, one for each verb, into a folder
 #[derive(clap::Args, Debug)]
-#[command(hide = true)]
+#[command(after_help = "Example:
+  appcred man ~/.local/share/man/man1")]
 pub(super) struct ManArgs {
-    /// The folder, which must exist
+    /// The folder, which is made where there is none
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
 pub(super) fn run(verb: &ManArgs) -> anyhow::Result<ExitStatus> {
+    std::fs::create_dir_all(&verb.folder)
+        .with_context(|| format!("cannot create {}", verb.folder.visible()))?;
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned();

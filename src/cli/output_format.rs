@@ -144,7 +144,12 @@ impl ForProgram {
         result: &anyhow::Result<ExitStatus>,
         made: &[MadeChange],
     ) -> anyhow::Result<()> {
-        let why = result.as_ref().err().map(|why| format!("{why:#}"));
+        let why = match result {
+            Err(why) => Some(format!("{why:#}")),
+            Ok(ExitStatus::Success) => None,
+            Ok(_) if self.has_changes => Some(why_failed()),
+            Ok(_) => Some(no_report().to_owned()),
+        };
         let document = || match self.has_changes {
             true => Some(changes::json(self.verb, made, why.as_deref())),
             false => failed(self.verb, why.as_deref().unwrap_or(no_report())),
@@ -155,6 +160,14 @@ impl ForProgram {
             console::print(&self.format.of(String::new, || document)?)?;
         }
         Ok(())
+    }
+}
+
+/// Why a run failed that reported its errors to people.
+fn why_failed() -> String {
+    match interrupt::was_pressed() {
+        true => "interrupted".to_owned(),
+        false => console::failures().unwrap_or_else(|| "not all was done".to_owned()),
     }
 }
 

@@ -105,9 +105,9 @@ enum FailOn {
     Delete,
     /// A credential that nobody manages, or that was made by hand for a client of an entry
     Foreign,
-    /// A credential of ours that is not as its entry wants it; one that was deleted is to be created, since
-    /// one run cannot know that it was there
-    Drift,
+    /// A credential of ours that is not as its entry wants it, whether that was edited or the target; only `watch` can
+    /// say which. One that was deleted is to be created, since one run cannot know that it was there
+    Differs,
     /// An entry whose `expires` has passed or is near, or whose `rotate_after` has passed
     Expiring,
 }
@@ -123,7 +123,7 @@ impl FailOn {
         match self {
             Self::Delete => plan.deletes() + plan.removed_accounts() + plan.deferred_deletes(),
             Self::Foreign => plan.unmanaged(),
-            Self::Drift => plan.drifted(),
+            Self::Differs => plan.differing(),
             Self::Expiring => due(view, problems, selection),
         }
     }
@@ -132,7 +132,7 @@ impl FailOn {
         let (name, what) = match self {
             Self::Delete => return format!("--fail-on delete: {}", deletes(plan)),
             Self::Foreign => ("foreign", "that no repository manages"),
-            Self::Drift => ("drift", "not as the entry wants it"),
+            Self::Differs => ("differs", "not as the entry wants it"),
             Self::Expiring => ("expiring", "to renew"),
         };
         format!("--fail-on {name}: {} {what}", counted(count, "credential"))

@@ -24,6 +24,11 @@ pub(super) fn write(
     let shown = file.visible();
     files::write(file, &text, 0o644).with_context(|| format!("cannot write {shown}"))?;
     console::message(format_args!("Saved the plan: `appcred apply {shown}` applies exactly that."));
+    if file.extension().is_none_or(|end| end != "plan") {
+        console::message(
+            "Keep it out of Git: the .gitignore of `appcred init` ignores plans whose names end with `.plan`.",
+        );
+    }
     Ok(())
 }
 

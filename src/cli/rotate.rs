@@ -63,7 +63,7 @@ pub(super) async fn run(
     let client = verb.from.as_deref().map(ClientFile::read).transpose()?;
     let new = match &client {
         Some(client) => checked(&client.client_secret, &loaded.project)?,
-        None => secret(verb.secret_stdin, "--secret-stdin or --from", &loaded.project)?,
+        None => secret(verb.secret_stdin, "--secret-stdin or --from", &loaded.project, |_| Ok(()))?,
     };
     let new = Secret::new(&new);
     // What cannot be read now is not compared.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 
+use crate::model::counted;
+
 const HOUR: Duration = Duration::from_secs(3_600);
 const YEAR_SECONDS: u64 = 31_536_000;
 
@@ -23,6 +25,16 @@ pub(super) fn seconds(text: &str) -> Result<u64, String> {
             "`{text}` is not a time such as 300, 30s or 5m, of at least a second and at most a year"
         )
     })
+}
+
+/// A number of seconds in the largest unit that says it exactly, as in `10 minutes`.
+pub(super) fn exactly(seconds: u64) -> String {
+    let (number, unit) = match seconds {
+        all if all % 3_600 == 0 => (all / 3_600, "hour"),
+        all if all % 60 == 0 => (all / 60, "minute"),
+        all => (all, "second"),
+    };
+    counted(usize::try_from(number).unwrap_or(usize::MAX), unit)
 }
 
 /// Reads a time of an hour or more: providers limit requests.

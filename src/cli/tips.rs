@@ -53,6 +53,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("--dry-run", "'appcred plan' shows what would be done"),
     ("--check", "'appcred plan' shows what would be done"),
     ("--json", "'--format json' writes it for programs"),
+    ("-o", "'--format json' writes it for programs"),
 ];
 
 /// That an option of several letters has one dash, as in terraform and Go: clap would read letters and values in
@@ -163,6 +164,8 @@ mod tests {
             ("apply --dry-run", "'appcred plan' shows what would be done"),
             ("state", "'list'"),
             ("daemon", "'watch'"),
+            ("list -o json", "'--format json' writes it"),
+            ("verify -ojson", "'--format json' writes it"),
         ] {
             let words = ["appcred"].into_iter().chain(arguments.split(' '));
             let error = Cli::try_parse_from(words).err().unwrap();

@@ -72,6 +72,16 @@ const EXCLUSIVE: &[(&str, &str, &str)] = &[
         "the addresses are those of the resources: leave --url out, or begin a project without --resources",
     ),
     (
+        "--config-dir",
+        "--url",
+        "a target is a running Home Assistant or the folder of one that is stopped: leave --config-dir or --url out",
+    ),
+    (
+        "--resources",
+        "--config-dir",
+        "the targets are those of the resources: leave --config-dir out, or begin a project without --resources",
+    ),
+    (
         "--kubernetes",
         "--git",
         "the manifests are in a cluster or in a repository: leave --kubernetes or --git out",

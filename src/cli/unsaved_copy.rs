@@ -7,7 +7,7 @@ use anyhow::Context;
 use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
-use crate::files::{self, NotWritten};
+use crate::files::{self, NotWritten, TEXT_LIMIT};
 use crate::manifest::Project;
 use crate::model::{Visible, hex};
 use crate::secret::SecretResolver;
@@ -15,6 +15,8 @@ use crate::secret::seal::seal;
 
 use super::{console, environment};
 
+/// What Git is to ignore of it.
+pub(super) const UNSAVED: &str = "*.unsaved*.age";
 /// So much of a file's name is in that of what is kept elsewhere, however long its characters are.
 const LONGEST_NAME: usize = 40;
 /// So much of what was typed is kept; what is saved has a lower limit.
@@ -43,13 +45,28 @@ pub(super) fn read(kept: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
 /// Keeps a text beside the file that it was meant for, as an age file, and reports where.
 pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, resolver: &SecretResolver) {
     match sealed(text, project, resolver).and_then(|sealed| keep(file, &sealed)) {
-        Ok(kept) => console::message(format_args!(
-            "What you typed is kept in {}, encrypted: continue with `appcred edit --unsaved {}`. List `*.unsaved*.age` in .gitignore to keep it out of Git.",
-            kept.visible(),
-            shell_words::quote(&file.visible())
-        )),
+        Ok(kept) => {
+            let ignore = match is_ignored(&kept) {
+                true => String::new(),
+                false => format!(" List `{UNSAVED}` in .gitignore to keep it out of Git."),
+            };
+            console::message(format_args!(
+                "What you typed is kept in {}, encrypted: continue with `appcred edit --unsaved {}`.{ignore}",
+                kept.visible(),
+                shell_words::quote(&file.visible())
+            ));
+        }
         Err(error) => console::error(format_args!("what you typed is lost: {error:#}")),
     }
+}
+
+/// Whether a `.gitignore` above it has the line that `init` writes.
+fn is_ignored(kept: &Path) -> bool {
+    let has_line = |folder: &Path| {
+        let ignored = files::read_text(&folder.join(".gitignore"), TEXT_LIMIT);
+        ignored.is_ok_and(|text| text.lines().any(|line| line.trim() == UNSAVED))
+    };
+    files::resolved(kept).ancestors().skip(1).any(has_line)
 }
 
 /// For the project's recipients; where there are none, as with SOPS alone, for the person's own.

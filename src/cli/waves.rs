@@ -1,6 +1,7 @@
 //! Carries plans out in waves: each begins once those before it are done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::sleep;
@@ -17,6 +18,7 @@ use crate::workspace::{Comparison, Reach, Reopened, TargetView};
 use super::apply::Worker;
 use super::console;
 use super::locks::take_all;
+use super::times::exactly;
 
 /// The waves of a run, and what it needs to give up everything in a pause and have it again.
 pub(super) struct RunInWaves {
@@ -48,11 +50,11 @@ impl RunInWaves {
             standings.extend(self.look(views, wave).await);
             let pause = self.rollout.pause;
             let mut undone = self.rollout.first_undone(&standings);
-            if undone.is_none() && has_work && !pause.is_zero() {
-                console::message(format_args!(
-                    "{wave} is done; the next one begins in {}.",
-                    exactly(pause.as_secs())
-                ));
+            let is_done = undone.is_none() && has_work;
+            if is_done {
+                say_done(views, wave, pause.unsigned_abs());
+            }
+            if is_done && !pause.is_zero() {
                 self.close(views);
                 is_closed = true;
                 tokio::select! {
@@ -145,6 +147,17 @@ impl RunInWaves {
     }
 }
 
+/// Says that a wave is done, since those after it may take long.
+fn say_done(views: &[TargetView], wave: Wave, pause: Duration) {
+    let changed = views.iter().filter(|view| view.wave == Some(wave) && !view.outcomes.is_empty());
+    let names = Names(changed.map(|view| &view.name).collect());
+    let next = match pause.as_secs() {
+        0 => String::new(),
+        seconds => format!("; the next one begins in {}", exactly(seconds)),
+    };
+    console::message(format_args!("{wave} is done ({names}){next}."));
+}
+
 /// How far a target is, where that is known without a look at it: it was not reached, or something failed.
 fn known(view: &TargetView) -> Option<Standing> {
     let Ok(Comparison { plan, .. }) = &view.comparison else { return Some(Standing::Unreachable) };
@@ -202,16 +215,6 @@ fn unchanged(left: &Names<'_>) -> String {
             format!("; nothing was changed in {targets} of the waves after it ({left})")
         }
     }
-}
-
-/// As in `10 minutes`.
-fn exactly(seconds: i64) -> String {
-    let (number, unit) = match seconds {
-        all if all % 3_600 == 0 => (all / 3_600, "hour"),
-        all if all % 60 == 0 => (all / 60, "minute"),
-        all => (all, "second"),
-    };
-    counted(usize::try_from(number).unwrap_or(usize::MAX), unit)
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ codes! {
         /// It was tried and failed.
         Failed = "failed",
         /// It was not tried.
-        NotBegun = "not_begun": "not done",
+        NotBegun = "not_begun": "skipped",
     }
 
     /// What is not known of an entry.
@@ -132,7 +132,7 @@ codes! {
         /// As its entry wants it.
         InSync = "in_sync",
         /// Not as its entry wants it.
-        Drifted = "drifted",
+        Differs = "differs",
         /// Of an entry, and it is not known whether as that wants it.
         Unknown = "unknown",
         /// Made by hand and in use; another one of its entry has replaced it.
@@ -158,7 +158,7 @@ codes! {
         /// As the entry wants it.
         InSync = "in_sync",
         /// Not as the entry wants it.
-        Drifted = "drifted": "differs",
+        Differs = "differs",
         /// Not at all.
         Missing = "missing",
         /// It was not created or changed, for a reason that is given.
@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&ActionCode::SetUp).unwrap(), "\"set_up\"");
         assert_eq!(ActionCode::SetUp.to_string(), "set_up");
         let schema = of_output::<(EntryCode, SetupCode)>().to_value().to_string();
-        for code in ["in_sync", "drifted", "missing", "withheld", "unknown", "needs_consent_again"]
+        for code in ["in_sync", "differs", "missing", "withheld", "unknown", "needs_consent_again"]
         {
             assert!(schema.contains(&format!("\"const\":\"{code}\"")), "{code}: {schema}");
         }

@@ -37,7 +37,9 @@ codes! {
         UnknownClient = "unknown_client",
         /// It knows the client id; of the redirect URI nothing is known.
         ClientKnown = "client_known",
-        /// Nothing follows from its answer, or none came.
+        /// It did not answer.
+        Unreachable = "unreachable",
+        /// Nothing follows from its answer.
         Unclear = "unclear",
         /// It was not asked.
         NotAsked = "not_asked",

@@ -158,7 +158,7 @@ fn state(
         _ if !target.is_connected() => (PENDING, error_of(target)),
         Holding::Suspended => (SUSPENDED, None),
         Holding::Withheld(why) => (WITHHELD, Some(standing::of_why(why, assigned))),
-        Holding::Drifted | Holding::Missing | Holding::Unknown => (PENDING, error_of(target)),
+        Holding::Differs | Holding::Missing | Holding::Unknown => (PENDING, error_of(target)),
         Holding::InSync => match set_up_error(entry) {
             Some(why) => (SET_UP_FAILED, Some(why)),
             None if entry.waiting().next().is_some() => (CONSENT_REQUIRED, None),

@@ -54,17 +54,19 @@ mod verdict;
 mod wanted;
 mod writer;
 
+use std::error::Error as _;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use crate::model::Owner;
+use crate::model::{Owner, Visible};
 use crate::target::Stop;
 use crate::watch::{Clock, StatusStore};
 
@@ -89,12 +91,24 @@ const READ_TIMEOUT: Duration = Duration::from_secs(320);
 pub enum ClusterError {
     /// It is not known where it is.
     #[error(
-        "no Kubernetes cluster: run in a pod with a service account, or name a file with --kubeconfig: {0}"
+        "no Kubernetes cluster: {0}; name a kubeconfig with --kubeconfig or KUBECONFIG, or run in a pod with a service account"
     )]
     Unknown(String),
     /// What is said of it cannot be used.
     #[error("cannot connect to the Kubernetes cluster: {0}")]
     Unusable(String),
+}
+
+/// Why there is no cluster where none is named.
+fn no_kubeconfig(why: &InferConfigError) -> String {
+    let of_file = why.source().and_then(|why| why.downcast_ref());
+    match of_file {
+        Some(KubeconfigError::ReadConfig(why, file)) if why.kind() == ErrorKind::NotFound => {
+            format!("there is no {}", file.visible())
+        }
+        Some(other) => other.to_string(),
+        None => why.to_string(),
+    }
 }
 
 /// A cluster, and the namespace that is meant where none is named.
@@ -125,7 +139,7 @@ impl Cluster {
             None if options.context.is_some() => {
                 Config::from_kubeconfig(&options).await.map_err(|why| unknown(&why))
             }
-            None => Config::infer().await.map_err(|why| unknown(&why)),
+            None => Config::infer().await.map_err(|why| ClusterError::Unknown(no_kubeconfig(&why))),
         };
         let mut config = config?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);

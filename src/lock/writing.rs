@@ -18,6 +18,8 @@ pub struct WriteLock {
     pub file: Option<PathBuf>,
     /// Where the target is, in one way however it is written.
     pub place: String,
+    /// Its address as the project has it, for people.
+    pub address: String,
     /// Until when it may be changed, where a process elsewhere may do so later.
     pub fence: Option<Fence>,
 }
@@ -27,7 +29,8 @@ impl WriteLock {
     pub fn of(endpoint: &Endpoint, state_folder: Option<&Path>) -> Self {
         let place = endpoint.place();
         let file = format!("applying/{:x}.lock", Sha256::digest(&place));
-        Self { file: state_folder.map(|folder| folder.join(file)), place, fence: None }
+        let file = state_folder.map(|folder| folder.join(file));
+        Self { file, place, address: endpoint.address(), fence: None }
     }
 
     /// Takes the target, once nobody else has it. Where somebody has, `waits` is called first with who.
@@ -49,7 +52,7 @@ impl WriteLock {
             Ok(lock) => Ok(lock.into()),
             Err(NotLocked::Held { holder }) => {
                 let holder = holder.unwrap_or_else(|| somebody.to_owned());
-                Err(LockError::Writing { holder, place: self.place.clone() })
+                Err(LockError::Writing { holder, place: self.address.clone() })
             }
             Err(why) => Err(failed(why)),
         }
@@ -67,7 +70,8 @@ mod tests {
     async fn a_second_writer_waits_knows_for_whom_and_not_for_ever() {
         let folder = tempfile::tempdir().unwrap();
         let file = Some(folder.path().join("applying/home"));
-        let lock = WriteLock { file, place: "http://home".to_owned(), fence: None };
+        let (place, address) = ("http://localhost".to_owned(), "http://home".to_owned());
+        let lock = WriteLock { file, place, address, fence: None };
         let second = Duration::from_secs(1);
         let first = lock.take(second, |_| panic!("nobody has it")).await.unwrap();
         let named = RefCell::new(Vec::new());

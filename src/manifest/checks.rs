@@ -324,7 +324,7 @@ fn names_integration(reference: &Reference) -> bool {
 }
 
 /// Finds integrations that neither appcred knows nor the project names.
-pub(super) fn check_known<'d>(
+pub fn check_known<'d>(
     domains: impl IntoIterator<Item = &'d Located<Domain>>,
     project: &Project,
 ) -> Diagnostics {

@@ -48,7 +48,7 @@ use jiff::Timestamp;
 pub use crate::diagnostic::Located;
 pub use cache::Cache;
 pub use candidates::try_out;
-pub use checks::{check_domains, check_loaded, check_names};
+pub use checks::{check_domains, check_known, check_loaded, check_names};
 pub use entry::Entry;
 pub use in_clear::{SecretFinder, check_in_clear, holds_secret};
 pub use lifetime::check_lifetimes;

@@ -161,11 +161,17 @@ impl<'n> TargetChoice<'_, 'n, '_> {
             true => "no target has a name like this".to_owned(),
             false => suggest::unknown("target", name, known()),
         };
-        let help = match self.project.target_spots.is_empty() {
-            true => "appcred.yaml names no targets: name them there, or leave `targets` out here"
+        let help = match self.project.target_spots.len() {
+            0 => "appcred.yaml names no targets: name them there, or leave `targets` out here"
                 .to_owned(),
-            false if is_glob && is_shown => "`*` means any characters, and `?` any one".to_owned(),
-            false => format!("appcred.yaml has {}", some(known())),
+            // The message names it.
+            1 if message.ends_with('?') => {
+                let problem =
+                    self.decoder.error(ProblemCode::UnknownTarget, target.spot.span, message);
+                return self.decoder.report(problem);
+            }
+            _ if is_glob && is_shown => "`*` means any characters, and `?` any one".to_owned(),
+            _ => format!("appcred.yaml has {}", some(known())),
         };
         let problem = self.decoder.error(ProblemCode::UnknownTarget, target.spot.span, message);
         self.decoder.report(problem.help(help));

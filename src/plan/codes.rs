@@ -44,7 +44,7 @@ impl Reason {
             Self::AdoptionAsked => ReasonCode::AdoptionAsked,
             Self::LetGo => ReasonCode::LetGo,
             Self::Unclaimed => ReasonCode::Unclaimed,
-            Self::Renamed | Self::TakenForRenamed => ReasonCode::Renamed,
+            Self::Renamed | Self::OwnerRenamed | Self::TakenForRenamed => ReasonCode::Renamed,
             Self::OldShadow => ReasonCode::OldShadow,
             Self::ReferencedById => ReasonCode::ReferencedById,
             Self::NotSetUp | Self::AccountNotLinked => ReasonCode::NotSetUp,
@@ -103,7 +103,7 @@ impl CredentialState {
     pub fn code(&self) -> CredentialCode {
         match self {
             Self::InSync(_) => CredentialCode::InSync,
-            Self::Drifted(_) => CredentialCode::Drifted,
+            Self::Differs(_) => CredentialCode::Differs,
             Self::Unknown(_) => CredentialCode::Unknown,
             Self::Shadowed(_) => CredentialCode::Shadowed,
             Self::Claim(_) => CredentialCode::Claim,

@@ -73,7 +73,7 @@ impl EntryCase<'_> {
                 {
                     draft.secret_is_unknown(self.entry);
                 }
-                let drifted = CredentialState::Drifted(key());
+                let drifted = CredentialState::Differs(key());
                 self.set_states(&free, &drifted, draft);
                 self.set_states(&referenced, &drifted, draft);
                 let reload = self.users_if_changed(name, &reasons);

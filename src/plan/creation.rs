@@ -41,7 +41,7 @@ impl EntryCase<'_> {
                 }
             };
         }
-        self.set_states(&free, &CredentialState::Drifted(self.entry.key.clone()), draft);
+        self.set_states(&free, &CredentialState::Differs(self.entry.key.clone()), draft);
         let has_mark = |at: &usize| {
             self.index.ownership(*at).is_some_and(|ownership| ownership.proof == Proof::Mark)
         };

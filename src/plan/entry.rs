@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
-use crate::model::{Claim, DesiredCredential, Mark};
+use crate::model::{Claim, DesiredCredential, Key, Mark};
 
 use super::action::{Action, Adoption, CredentialState, Reason, StepId};
 use super::case::EntryCase;
@@ -191,8 +191,10 @@ impl EntryCase<'_> {
         }
         for id in self.context.lost_ids.own(self.entry) {
             let lost = all.entry(id.into()).or_default();
-            let is_mark = Mark::parse(id).is_some();
-            let reason = if is_mark { Reason::Renamed } else { Reason::ReferencedById };
+            let reason = match Mark::parse(id) {
+                Some(mark) => self.renamed_from(&mark.key),
+                None => Reason::ReferencedById,
+            };
             lost.reason.get_or_insert(reason);
         }
         for at in self.by_hand.iter().copied() {
@@ -214,8 +216,15 @@ impl EntryCase<'_> {
     pub(super) fn renamed(&self, at: usize) -> Reason {
         match self.context.assignment.is_guessed(at) {
             true => Reason::TakenForRenamed,
-            false => Reason::Renamed,
+            false => match self.index.ownership(at) {
+                Some(ownership) => self.renamed_from(&ownership.mark.key),
+                None => Reason::Renamed,
+            },
         }
+    }
+
+    fn renamed_from(&self, key: &Key) -> Reason {
+        if *key == self.entry.key { Reason::OwnerRenamed } else { Reason::Renamed }
     }
 
     /// Writes whose an implementation is that a linked account names, where that is not written yet.
@@ -373,7 +382,7 @@ impl EntryCase<'_> {
         };
         let owned: Vec<usize> =
             of.members.iter().copied().filter(|at| self.owned.contains(at)).collect();
-        self.set_states(&owned, &CredentialState::Drifted(self.entry.key.clone()), draft);
+        self.set_states(&owned, &CredentialState::Differs(self.entry.key.clone()), draft);
         draft.withhold(action, why);
     }
 }

@@ -33,8 +33,10 @@ pub enum Reason {
     LetGo,
     /// What it claimed is gone or has another claim.
     Unclaimed,
-    /// The entry had another key, or its owner another name, as that is written.
+    /// The entry had another key, as that is written.
     Renamed,
+    /// The entry's owner had another name, as that is written.
+    OwnerRenamed,
     /// The entry seems to have had another key: its client is the same, and no entry has that key.
     TakenForRenamed,
     /// An older version shadowed it, and wrote nowhere whose it is.

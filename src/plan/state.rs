@@ -59,7 +59,7 @@ pub enum CredentialState {
     /// As its entry wants it.
     InSync(Key),
     /// Not as its entry wants it.
-    Drifted(Key),
+    Differs(Key),
     /// Of this entry, and it is not known whether as it wants it.
     Unknown(Key),
     /// Made by hand and still named by a linked account; a shadow of this entry is in force.
@@ -82,7 +82,7 @@ impl CredentialState {
     /// The entry whose present credential it is.
     pub fn entry(&self) -> Option<&Key> {
         match self {
-            Self::InSync(key) | Self::Drifted(key) => Some(key),
+            Self::InSync(key) | Self::Differs(key) => Some(key),
             _ => None,
         }
     }
@@ -91,7 +91,7 @@ impl CredentialState {
     pub fn key(&self) -> Option<&Key> {
         match self {
             Self::InSync(key)
-            | Self::Drifted(key)
+            | Self::Differs(key)
             | Self::Unknown(key)
             | Self::Shadowed(key)
             | Self::Claim(key)

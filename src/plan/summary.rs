@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::action::{Action, ComparedCredential, CredentialState, Plan, Step, Wanted};
+use super::action::{Action, ComparedCredential, CredentialState, Plan, Step, StepId, Wanted};
 use super::reason::Reason;
 use super::withheld::{Why, Withheld};
 use crate::model::{ClientId, Domain, Held, Key};
@@ -10,7 +10,12 @@ use crate::model::{ClientId, Domain, Held, Key};
 impl Plan {
     /// Whether there is nothing to do and nothing that keeps the target from what is wanted.
     pub fn is_in_sync(&self) -> bool {
-        self.steps.is_empty()
+        self.is_in_sync_once(|_| false)
+    }
+
+    /// The same once these steps are done.
+    pub fn is_in_sync_once(&self, is_done: impl Fn(StepId) -> bool) -> bool {
+        self.steps.iter().all(|step| is_done(step.id))
             && self.unknown.is_empty()
             && self.withheld.iter().all(|withheld| match withheld.why {
                 Why::PruneOff | Why::Suspended => true,
@@ -165,11 +170,11 @@ impl Plan {
     }
 
     /// How many credentials of this owner are not as their entries want them.
-    pub fn drifted(&self) -> usize {
-        let is_drifted = |state: &CredentialState| {
-            matches!(state, CredentialState::Drifted(_) | CredentialState::Superseded(_))
+    pub fn differing(&self) -> usize {
+        let differs = |state: &CredentialState| {
+            matches!(state, CredentialState::Differs(_) | CredentialState::Superseded(_))
         };
-        self.credential_states.iter().filter(|of| is_drifted(&of.state)).count()
+        self.credential_states.iter().filter(|of| differs(&of.state)).count()
     }
 
     /// How many credentials nobody manages, with those that were made by hand for an entry's client.

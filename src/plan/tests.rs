@@ -455,7 +455,7 @@ fn what_an_owner_made_under_another_name_is_not_made_twice() {
         let withheld = format!("! + a of {owner} spotify_id_a");
         check(&of(&mark, &[]), &[&withheld]);
         check(&of(&mark, &["hut"]), &[&withheld]);
-        check(&of(&mark, &[owner]), &["-/+ a for spotify_id_a [Renamed]"]);
+        check(&of(&mark, &[owner]), &["-/+ a for spotify_id_a [OwnerRenamed]"]);
     }
     check(&of("appcred:cabin:x", &[]), &["+ a [BesideOtherOwner]"]);
     let text = of("appcred:cabin:a", &[]).withheld[0].why.to_string();
@@ -545,7 +545,8 @@ fn what_an_entry_or_its_owner_was_called_is_created_again_where_all_is_lost_and_
             observed.config_entries = vec![linked(account)];
         });
         let key = plan.steps[0].action.created().unwrap().key.clone();
-        let claim = format!("claim appcred:house:{key}:{account} [Renamed]");
+        let why = if key.as_str() == "a" { "OwnerRenamed" } else { "Renamed" };
+        let claim = format!("claim appcred:house:{key}:{account} [{why}]");
         check(&plan, &[&claim, &format!("+ {key} [NotObserved] reload")]);
         assert_eq!(plan.steps[1].action.created().unwrap().auth_domain, account);
     }
@@ -841,7 +842,7 @@ fn a_previous_owners_claim_that_stays_is_claimed_as_well() {
         observed.credentials[0].auth_domain = Some(theirs.into());
         observed.config_entries = vec![linked("spotify_id_a")];
     });
-    let claimed = format!("claim appcred:house:a:{theirs} [Renamed]");
+    let claimed = format!("claim appcred:house:a:{theirs} [OwnerRenamed]");
     assert!(summary(&plan).contains(&claimed), "{:?}", summary(&plan));
 }
 

@@ -103,15 +103,15 @@ impl TargetReport<'_> {
 
 /// All of one target, in the order in which it is shown.
 pub(super) fn changes(target: &TargetReport<'_>, plan: &Plan) -> Vec<Change> {
-    let steps = plan.steps.iter().map(|step| of_step(target, step));
+    let steps = plan.steps.iter().map(|step| of_step(target, step, plan));
     let withheld = plan.withheld.iter().map(|withheld| of_withheld(target, withheld));
     let unknown = plan.unknown.iter().map(|unknown| of_unknown(target, unknown));
     let expected = notices::expected_set_ups(target.expected_set_ups);
-    let notices = notices::notices(plan, |_| true);
+    let notices = notices::beside_steps(plan);
     steps.chain(withheld).chain(unknown).chain(notices).chain(expected).collect()
 }
 
-fn of_step(target: &TargetReport<'_>, step: &Step) -> Change {
+fn of_step(target: &TargetReport<'_>, step: &Step, plan: &Plan) -> Change {
     let mut change = Change::new(symbol(&step.action), step.action.summary());
     match &step.action {
         Action::Delete { old, remove } => {
@@ -158,11 +158,18 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> Change {
             }
         }
     }
-    notes(&mut change, step);
+    notes(&mut change, step, plan);
     change
 }
 
-fn notes(change: &mut Change, step: &Step) {
+/// Whether linked accounts use one of these.
+fn is_used(plan: &Plan, held: &[Held]) -> bool {
+    let ids: Vec<_> = held.iter().map(|held| &held.id).collect();
+    let of_them = plan.credential_states.iter().filter(|of| ids.contains(&&of.held.id));
+    of_them.map(|of| &of.users).any(|users| !users.is_empty())
+}
+
+fn notes(change: &mut Change, step: &Step, plan: &Plan) {
     for reason in &step.reasons {
         let is_expected = matches!(
             (&step.action, reason),
@@ -173,7 +180,8 @@ fn notes(change: &mut Change, step: &Step) {
         change.add(DIM, words::reason(*reason).to_owned(), kind);
     }
     let is = |meant: &[Reason]| step.reasons.iter().any(|reason| meant.contains(reason));
-    if is(&[Reason::Renamed, Reason::TakenForRenamed]) && !is(&[Reason::ClientIdDiffers]) {
+    let renamed = [Reason::Renamed, Reason::OwnerRenamed, Reason::TakenForRenamed];
+    if is(&renamed) && !is(&[Reason::ClientIdDiffers]) && is_used(plan, step.action.outgoing()) {
         change.note(DIM, "linked accounts stay linked: no new consent is needed");
     }
     if let Action::Claim { wanted, .. } = &step.action

@@ -1,5 +1,6 @@
 //! What `doctor` has seen, as text and as JSON.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use schemars::JsonSchema;
@@ -101,11 +102,22 @@ pub fn text(checks: &[HealthCheck], details: Details) -> String {
     let HealthTally { ok, warning, error, skipped } = HealthTally::of(checks);
     let skipped = match skipped {
         0 => String::new(),
-        number => format!("; {number} skipped"),
+        number if details == Details::All => format!("; {number} skipped"),
+        number => format!("; {number} skipped ({})", skipped_names(checks).join(", ")),
     };
     let (errors, warnings) = (counted(error, "error"), counted(warning, "warning"));
     let _ = writeln!(out, "\n{BOLD}{errors}, {warnings}, {ok} ok{skipped}.{BOLD:#}");
     out
+}
+
+/// What was skipped, each once.
+fn skipped_names(checks: &[HealthCheck]) -> Vec<String> {
+    let skipped = checks.iter().filter(|check| check.health == HealthCode::Skipped);
+    let mut names: Vec<String> =
+        skipped.map(|check| check.code.as_str().replace('_', " ")).collect();
+    let mut known = BTreeSet::new();
+    names.retain(|name| known.insert(name.clone()));
+    names
 }
 
 /// JSON for programs.

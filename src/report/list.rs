@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::codes::CredentialCode;
-use crate::model::{Glob, Key, Mark, counted};
+use crate::model::{Glob, Key, Mark, Owner, counted};
 use crate::plan::{ComparedCredential, CredentialState, Plan, Wanted};
 
 use super::text::{DIM, RED, head, in_full, line, redirect_uri};
@@ -47,11 +47,11 @@ impl Rows {
                 [(of.is_suspended, RowState::Suspended), (of.is_protected, RowState::Protected)];
             let kept = kept.into_iter().filter_map(|(is_kept, state)| is_kept.then_some(state));
             let states = kept.chain([RowState::Is(of.state.code())]);
-            self.include(mark_of(&of.held), states)
+            self.include(owner_of(of, plan), states)
         });
         let missing = plan.missing().into_iter();
         let missing = missing.filter(|of| {
-            self.include(Mark::of_text(&of.auth_domain), [RowState::Is(CredentialCode::Missing)])
+            self.include(owner(&of.auth_domain), [RowState::Is(CredentialCode::Missing)])
         });
         (held.collect(), missing.collect())
     }
@@ -63,9 +63,9 @@ impl Rows {
         held.into_iter().filter_map(key_of).chain(missing).collect()
     }
 
-    fn include(&self, mark: Option<Mark>, of: impl IntoIterator<Item = RowState>) -> bool {
-        let is_of = |mark: Mark| self.owners.iter().any(|owner| owner.matches(mark.owner.as_str()));
-        (self.owners.is_empty() || mark.is_some_and(is_of))
+    fn include(&self, owner: Option<Owner>, of: impl IntoIterator<Item = RowState>) -> bool {
+        let is_of = |owner: Owner| self.owners.iter().any(|one| one.matches(owner.as_str()));
+        (self.owners.is_empty() || owner.is_some_and(is_of))
             && (self.states.is_empty() || of.into_iter().any(|state| self.states.contains(&state)))
     }
 }
@@ -73,6 +73,19 @@ impl Rows {
 /// The key that verbs take: that of the entry, or the one that is written at the target.
 pub(super) fn key_of(of: &ComparedCredential) -> Option<Key> {
     of.state.key().cloned().or_else(|| Some(mark_of(&of.held)?.key))
+}
+
+/// Who manages a credential, as it says itself, or as a claim says of it.
+pub(super) fn owner_of(of: &ComparedCredential, plan: &Plan) -> Option<Owner> {
+    let claimed = || match &of.state {
+        CredentialState::OtherOwner(owner) => Some(owner.clone()),
+        state => {
+            let claim = CredentialState::Claim(state.key()?.clone());
+            let claim = plan.credential_states.iter().find(|other| other.state == claim)?;
+            mark_of(&claim.held).map(|mark| mark.owner)
+        }
+    };
+    mark_of(&of.held).map(|mark| mark.owner).or_else(claimed)
 }
 
 /// More rows than this are for a program to read, or for a person who asks for all of them.
@@ -186,7 +199,7 @@ fn held_row(of: &ComparedCredential, plan: &Plan) -> Vec<String> {
         held.name.as_deref().unwrap_or_default().to_owned(),
         held.client_id.to_string(),
         held.id.to_string(),
-        owner(mark_of(held)),
+        owner_of(of, plan).map(|owner| owner.to_string()).unwrap_or_default(),
         users.join(", "),
         std::iter::once(state.code().words()).chain(kept).collect(),
         set_up::state_of(plan, state),
@@ -200,13 +213,13 @@ fn missing_row(wanted: &Wanted) -> Vec<String> {
         wanted.name.to_string(),
         wanted.client_id.to_string(),
         String::new(),
-        owner(Mark::of_text(&wanted.auth_domain)),
+        owner(&wanted.auth_domain).map(|owner| owner.to_string()).unwrap_or_default(),
         String::new(),
         CredentialCode::Missing.words().to_owned(),
         String::new(),
     ]
 }
 
-fn owner(mark: Option<Mark>) -> String {
-    mark.map(|mark| mark.owner.to_string()).unwrap_or_default()
+fn owner(auth_domain: &str) -> Option<Owner> {
+    Mark::of_text(auth_domain).map(|mark| mark.owner)
 }

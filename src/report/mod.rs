@@ -218,9 +218,8 @@ impl Tally {
     fn of<'a>(steps: impl Iterator<Item = &'a Step>) -> Self {
         let mut tally = Self::default();
         for step in steps {
-            tally.delete += step.deletes();
             *match step.action {
-                Action::Delete { .. } => continue,
+                Action::Delete { .. } => &mut tally.delete,
                 Action::Create { .. } => &mut tally.create,
                 Action::Replace { .. } => &mut tally.replace,
                 Action::Adopt { how: Adoption::TakeOver, .. } => &mut tally.adopt,

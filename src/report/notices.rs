@@ -13,16 +13,33 @@ use crate::model::{
 };
 use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, Trouble, UndeclaredAccount};
 
+/// The same of a plan whose steps are shown: what one of them continues needs no notice.
+pub(super) fn beside_steps(plan: &Plan) -> Vec<Change> {
+    let continued = |id: &SetUpId| {
+        let steps = plan.steps.iter().map(|step| &step.action);
+        let set_ups = steps.filter(|action| matches!(action, Action::SetUp { .. }));
+        set_ups.filter_map(Action::set_up_id).any(|of| of == *id)
+    };
+    let in_progress = in_progress(plan).filter(|of| !continued(&of.id));
+    let in_progress: Vec<_> = in_progress.map(being_set_up).collect();
+    in_progress.into_iter().chain(others(plan, |_| true)).collect()
+}
+
+fn being_set_up(EntrySetup { id, .. }: &EntrySetup) -> Change {
+    let help =
+        format!("`appcred authorize {}` continues it and shows what it waits for", id.argument());
+    Change::notice(format!("{id}: it is being set up"), Some(help))
+}
+
 /// Every set-up that is in progress, every account that does not run, and those that no entry names.
 pub(super) fn notices(plan: &Plan, is_meant: impl Fn(&Key) -> bool) -> Vec<Change> {
     let in_progress = in_progress(plan).filter(|of| is_meant(&of.id.key));
-    let in_progress = in_progress.map(|EntrySetup { id, .. }| {
-        let help = format!(
-            "`appcred apply` or `appcred authorize {}` continues it and shows what it waits for",
-            id.argument()
-        );
-        Change::notice(format!("{id}: it is being set up"), Some(help))
-    });
+    let in_progress: Vec<_> = in_progress.map(being_set_up).collect();
+    in_progress.into_iter().chain(others(plan, is_meant)).collect()
+}
+
+/// What is to know but for set-ups that are in progress.
+fn others(plan: &Plan, is_meant: impl Fn(&Key) -> bool) -> Vec<Change> {
     let troubled = troubled(plan).filter(|(id, _)| is_meant(&id.key)).map(|(id, trouble)| {
         let of = id.account.as_ref().map(|_| format!(" ({})", account(&trouble.account)));
         let title = format!("{id}{}: {}", of.unwrap_or_default(), trouble.seen());
@@ -38,7 +55,7 @@ pub(super) fn notices(plan: &Plan, is_meant: impl Fn(&Key) -> bool) -> Vec<Chang
         );
         Change::notice(title, Some(help))
     });
-    in_progress.chain(troubled).chain(undeclared).chain(renamed).collect()
+    troubled.chain(undeclared).chain(renamed).collect()
 }
 
 /// The set-ups that a run would begin, of which a plan against a snapshot has no steps.

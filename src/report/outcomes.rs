@@ -18,7 +18,7 @@ use super::{Tally, TargetReport, notices, set_up};
 /// What is not done, in order, then a summary: target by target, or, where there are many targets, what is
 /// the same in several of them once.
 pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
-    let mut out = String::new();
+    let (mut out, mut uris) = (String::new(), BTreeSet::new());
     let tried: Vec<&TargetReport<'_>> =
         targets.iter().filter(|target| !target.outcomes.is_empty()).collect();
     let together = if tried.len() > MOST_NAMED { tried.len() } else { 1 };
@@ -39,7 +39,7 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
                 } else if let Outcome::Waits(waits) = &outcome.outcome {
                     let id = step.action.set_up_id();
                     let what = format!("{}: {what}", target.name);
-                    set_up::waits(&mut out, &what, id.as_ref(), waits, links);
+                    set_up::waits(&mut out, &what, id.as_ref(), waits, links, &mut uris);
                 } else if let Some(Undone { word, why }) = words::undone(&outcome.outcome) {
                     let text = format!("{word}: {what}: {}", why.unwrap_or_default());
                     let style = if outcome.is_failure(plan) { RED } else { YELLOW };
@@ -68,7 +68,7 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
     if together > 1 {
         let all: Vec<_> =
             tried.iter().filter_map(|target| Some((target.plan.ok()?, target.outcomes))).collect();
-        let text = format!("{} in all: {}", counted(targets.len(), "target"), done(&all).0);
+        let text = format!("Total of {}: {}", counted(targets.len(), "target"), done(&all).0);
         line(&mut out, BOLD, &text);
     }
     out
@@ -77,9 +77,10 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
 /// What was done of some plans, in a line, and whether all is well.
 fn done(of: &[(&Plan, &[StepOutcome])]) -> (String, bool) {
     let outcomes = || of.iter().flat_map(|(_, outcomes)| outcomes.iter());
-    let failures = of
-        .iter()
-        .flat_map(|(plan, outcomes)| outcomes.iter().filter(|outcome| outcome.is_failure(plan)));
+    let mut failures = Vec::new();
+    for (plan, outcomes) in of {
+        failures.extend(outcomes.iter().filter(|outcome| outcome.is_failure(plan)));
+    }
     let steps = of.iter().flat_map(|(plan, outcomes)| {
         let done: BTreeSet<StepId> =
             outcomes.iter().filter(|of| of.outcome.is_done()).map(|of| of.step).collect();
@@ -89,12 +90,17 @@ fn done(of: &[(&Plan, &[StepOutcome])]) -> (String, bool) {
     for (awaits, number) in unfinished(outcomes()) {
         let _ = write!(text, ", {number} {awaits}");
     }
-    let failures = failures.count();
+    let is_failed = |of: &Outcome| matches!(of, Outcome::Failed(_) | Outcome::Denied(_));
+    let failed = failures.iter().filter(|of| is_failed(&of.outcome)).count();
+    let is_skipped = |of: &Outcome| matches!(of, Outcome::NotBegun(_));
+    let skipped = failures.iter().filter(|of| is_skipped(&of.outcome)).count();
     let withheld = of.iter().map(|(plan, _)| plan.withheld.len()).sum::<usize>();
-    if failures + withheld > 0 {
-        let _ = write!(text, ", {} not done", failures + withheld);
+    for (number, what) in [(failed, "failed"), (skipped, "skipped"), (withheld, "not done")] {
+        if number > 0 {
+            let _ = write!(text, ", {number} {what}");
+        }
     }
-    let is_well = failures == 0 && of.iter().all(|(plan, _)| plan.blocked() == 0);
+    let is_well = failures.is_empty() && of.iter().all(|(plan, _)| plan.blocked() == 0);
     (text + ".", is_well)
 }
 

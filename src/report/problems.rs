@@ -1,12 +1,14 @@
 //! Problems, each where it is, as compilers show them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Redacted, Severity, SourceFile, Spot};
+use crate::diagnostic::{
+    Diagnostic, Diagnostics, ProblemCode, Redacted, Severity, SourceFile, Spot,
+};
 use crate::model::{Visible, counted};
 
 /// Two places at most so many lines apart are shown in one piece.
@@ -20,15 +22,32 @@ pub fn render(problems: &Diagnostics, color: bool) -> String {
     }
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut sources = Sources::default();
-    let mut text = String::new();
+    let (mut text, mut shown) = (String::new(), BTreeSet::new());
     for problem in &sorted {
         sources.learn(problem);
-        text.push_str(&one(problem, &sources, &renderer));
-        text.push_str("\n\n");
+        match cause(problem) {
+            Some((what, why)) if !shown.insert((why, &problem.help)) => {
+                let message = format!("{what}`: for the same reason");
+                let problem = Diagnostic { message, help: None, ..(*problem).clone() };
+                let lines = one(&problem, &sources, &renderer);
+                text.extend(lines.lines().take(2).map(|line| format!("{line}\n")));
+                text.push('\n');
+            }
+            _ => {
+                text.push_str(&one(problem, &sources, &renderer));
+                text.push_str("\n\n");
+            }
+        }
     }
     text.push_str(&count(&sorted));
     text.push('\n');
     text
+}
+
+/// What cannot be read, and why, which may be why many others cannot.
+fn cause(problem: &Diagnostic) -> Option<(&str, &str)> {
+    let is_unread = problem.code == ProblemCode::UnreadableSecret;
+    is_unread.then(|| problem.message.split_once("`: ")).flatten()
 }
 
 /// The lines that each of the first `most` problems is about, in the order of [`render`].

@@ -1,5 +1,7 @@
 //! How far integrations are set up, for people and for programs.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -286,7 +288,14 @@ pub(super) fn are_well(plan: &Plan, state: &CredentialState) -> bool {
 }
 
 /// What a set-up waits for, and how to go on.
-pub fn waits(out: &mut String, what: &str, id: Option<&SetUpId>, step: &FlowStep, links: Links) {
+pub fn waits(
+    out: &mut String,
+    what: &str,
+    id: Option<&SetUpId>,
+    step: &FlowStep,
+    links: Links,
+    known: &mut BTreeSet<String>,
+) {
     line(out, YELLOW, &format!("{what}: {}", step.awaits()));
     if let Some(account) = id.and_then(|id| id.account.as_ref()).filter(|_| step.needs_consent()) {
         line(out, DIM, &format!("    log in at the provider as {account}"));
@@ -296,7 +305,7 @@ pub fn waits(out: &mut String, what: &str, id: Option<&SetUpId>, step: &FlowStep
         FlowStep::Consent(link) => {
             let shown = link.shown(links).map_err(why_hidden);
             let mut details = vec![shown.unwrap_or_else(|why| why).to_owned()];
-            if let Some(uri) = redirect_uri(link) {
+            if let Some(uri) = redirect_uri(link).filter(|uri| known.insert(uri.clone())) {
                 details
                     .push(format!("the redirect URI {uri} must be registered with the provider"));
             }

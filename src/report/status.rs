@@ -2,13 +2,16 @@
 //! status page, so that both agree.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::codes::{ClientCode, DueCode, EntryCode, LinkCode, ModeCode, TargetCode};
 use crate::integrations::too_many_accounts;
-use crate::model::{AccountName, ClientId, Domain, Due, Key, Labels, SetUpId, TargetName, to_json};
+use crate::model::{
+    AccountName, ClientId, Domain, Due, Key, Labels, Place, SetUpId, TargetName, to_json,
+};
 use crate::status::{
     AccessFault, EntryStatus, Holding, Link, Mode, Status, TargetStatus, wait_line,
 };
@@ -136,8 +139,8 @@ pub(crate) struct ReportedEntry<'a> {
     pub(crate) name: &'a str,
     /// The OAuth2 client id.
     pub(crate) client_id: &'a ClientId,
-    /// Where it is written, from the root of the repository: `file:line:column`.
-    pub(crate) declared_at: String,
+    /// Where it is written, from the root of the repository.
+    pub(crate) declared_at: Place,
     /// The day on which its client expires, as in `2027-03-01`.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
@@ -362,7 +365,11 @@ fn of_entry<'a>(
         domain: &entry.domain,
         name: &entry.name,
         client_id: &entry.client_id,
-        declared_at: format!("{}:{}:{}", names.of(&place.file), place.line, place.column),
+        declared_at: Place {
+            file: Path::new(names.of(&place.file).as_str()).into(),
+            line: place.line,
+            column: place.column,
+        },
         expires: entry.lifetime.expires.map(|day| day.to_string()),
         rotate_after: entry.lifetime.rotate_after.map(|day| day.to_string()),
         due: entry.lifetime.due.map(due_code),

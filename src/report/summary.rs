@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::model::Key;
 use crate::plan::{Action, CredentialState, Plan, Step};
 
 use super::{Count, Tally, notices};
@@ -46,9 +47,16 @@ fn is_new(step: &Step) -> bool {
     !matches!(step.action, Action::SetUp { account: None, open: Some(_), .. })
 }
 
+/// Those to which nothing is done: one that is claimed is counted there.
 fn in_sync(plan: &Plan) -> usize {
+    let claimed = |key: &Key| {
+        let steps = plan.steps.iter().map(|step| &step.action);
+        steps
+            .filter(|action| matches!(action, Action::Claim { .. }))
+            .any(|action| action.created().is_some_and(|wanted| wanted.key == *key))
+    };
     let states = plan.credential_states.iter();
-    states.filter(|of| matches!(of.state, CredentialState::InSync(_))).count()
+    states.filter(|of| matches!(&of.state, CredentialState::InSync(key) if !claimed(key))).count()
 }
 
 impl fmt::Display for PlanSummary {

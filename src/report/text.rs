@@ -48,10 +48,8 @@ fn is_report(text: &str) -> bool {
     let begins = |line: &str, starts: &[&str]| starts.iter().any(|start| line.starts_with(start));
     let first = text.lines().next().unwrap_or_default();
     let is_sum = |line: &str| {
-        begins(line, &["Valid: ", "Plan: ", "No changes", "  error: "])
-            || [" created, ", ": nothing was done: ", " in all. "]
-                .iter()
-                .any(|of| line.contains(of))
+        begins(line, &["Valid: ", "Plan: ", "No changes", "Total of ", "  error: "])
+            || [" created, ", ": nothing was done: "].iter().any(|of| line.contains(of))
     };
     let is_page = begins(first, &["#", "<", "-", "=", "[", "!", "{"])
         && !begins(first, &["# commit ", "# only what is selected: "]);
@@ -257,7 +255,9 @@ pub(super) fn total(targets: &[TargetReport<'_>]) -> String {
         0 => String::new(),
         _ => format!(" {} could not be read.", counted(unread, "target")),
     };
-    format!("{} in all. {summary}{unread}", counted(targets.len(), "target"))
+    let summary = summary.to_string();
+    let summary = summary.strip_prefix("Plan: ").unwrap_or(&summary);
+    format!("Total of {}: {summary}{unread}", counted(targets.len(), "target"))
 }
 
 pub(super) fn head(out: &mut String, target: &TargetReport<'_>) {
@@ -426,10 +426,10 @@ mod tests {
 
         plan.steps[0].action = Action::Reload { wanted, account };
         let failed = || StepOutcome::new(StepId(0), Outcome::Failed("it stays down".to_owned()));
-        assert!(said(&plan, failed()).contains(", 1 not done."));
+        assert!(said(&plan, failed()).contains(", 1 failed."));
         plan.steps[0].reasons = vec![Reason::UnnamedAccountDown];
         let text = said(&plan, failed());
-        assert!(text.contains("it stays down") && !text.contains("not done"), "{text}");
+        assert!(text.contains("it stays down") && !text.contains("1 failed"), "{text}");
     }
 
     #[test]
@@ -514,13 +514,13 @@ In 11 targets (house-1, house-2, house-3 and 8 others), 1 new folder
 
 No changes in 1 target (house-6)
 
-13 targets in all. Plan: 22 to create, 0 to replace, 0 to delete. 1 target could not be read.
+Total of 13 targets: 22 to create, 0 to replace, 0 to delete. 1 target could not be read.
 --verbose shows every change in full.
 "#
         );
         let full = stripped(&plan(&targets, Details::All));
         assert_eq!(full.matches("at http").count() + full.matches("+ create").count(), 22);
-        assert!(full.contains("\n13 targets in all."), "{full}");
+        assert!(full.contains("\nTotal of 13 targets:"), "{full}");
     }
 
     #[test]
@@ -556,7 +556,7 @@ No changes in 1 target (house-6)
                 auth_domain: None,
             },
             state: match at {
-                0 => CredentialState::Drifted(Key::new("drifted").unwrap()),
+                0 => CredentialState::Differs(Key::new("changed").unwrap()),
                 _ => CredentialState::InSync(Key::new(&format!("key-{at}")).unwrap()),
             },
             users: Vec::new(),
@@ -579,7 +579,7 @@ No changes in 1 target (house-6)
             folded.contains("(199 credentials in sync: `--verbose` lists them too)"),
             "{folded}"
         );
-        assert!(folded.contains("drifted") && folded.contains("suspended"), "{folded}");
+        assert!(folded.contains("changed") && folded.contains("suspended"), "{folded}");
         assert!(folded.lines().count() < 8, "{folded}");
         for (length, width, details) in [
             (200, Some(200), Details::WhereShort),
@@ -627,9 +627,9 @@ No changes in 1 target (house-6)
         assert_eq!(
             stripped(&outcomes(&targets, Links::Hidden)),
             r#"house-1, house-2, house-3 and 6 others: failed: create spotify "Anna": no rights
-house-1, house-2, house-3 and 6 others: 0 created, 0 replaced, 0 deleted, 1 not done.
+house-1, house-2, house-3 and 6 others: 0 created, 0 replaced, 0 deleted, 1 failed.
 house-10, house-11, house-12: 1 created, 0 replaced, 0 deleted.
-12 targets in all: 3 created, 0 replaced, 0 deleted, 9 not done.
+Total of 12 targets: 3 created, 0 replaced, 0 deleted, 9 failed.
 "#
         );
     }

@@ -92,7 +92,9 @@ struct RegistrationTally {
     unknown_client: usize,
     /// It knows the client id alone, as far as is known.
     client_known: usize,
-    /// Nothing follows from its answer, or none came.
+    /// No answer came.
+    unreachable: usize,
+    /// Nothing follows from its answer.
     unclear: usize,
     /// It was not asked.
     not_asked: usize,
@@ -207,6 +209,7 @@ impl RegistrationTally {
                 RegistrationCode::NotRegistered => &mut tally.not_registered,
                 RegistrationCode::UnknownClient => &mut tally.unknown_client,
                 RegistrationCode::ClientKnown => &mut tally.client_known,
+                RegistrationCode::Unreachable => &mut tally.unreachable,
                 RegistrationCode::Unclear => &mut tally.unclear,
                 RegistrationCode::NotAsked => &mut tally.not_asked,
             } += 1;
@@ -214,12 +217,13 @@ impl RegistrationTally {
         tally
     }
 
-    fn counts(&self) -> [(usize, RegistrationCode); 6] {
+    fn counts(&self) -> [(usize, RegistrationCode); 7] {
         [
             (self.registered, RegistrationCode::Registered),
             (self.not_registered, RegistrationCode::NotRegistered),
             (self.unknown_client, RegistrationCode::UnknownClient),
             (self.client_known, RegistrationCode::ClientKnown),
+            (self.unreachable, RegistrationCode::Unreachable),
             (self.unclear, RegistrationCode::Unclear),
             (self.not_asked, RegistrationCode::NotAsked),
         ]
@@ -279,7 +283,8 @@ fn summary(all: &[Checked]) -> String {
 fn reasons(one: &Checked) -> String {
     let has_reason = one.registration.code != RegistrationCode::Registered;
     let of_uri = has_reason.then_some(one.registration.why.as_str());
-    let reasons: Vec<&str> = why(&one.verdict).into_iter().chain(of_uri).collect();
+    let mut reasons: Vec<&str> = why(&one.verdict).into_iter().chain(of_uri).collect();
+    reasons.dedup();
     if reasons.is_empty() { "-".to_owned() } else { reasons.join("; ") }
 }
 

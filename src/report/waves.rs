@@ -14,8 +14,10 @@ pub(super) fn waves(targets: &[TargetReport<'_>]) -> Option<String> {
     for target in targets.iter().filter(to_do) {
         waves.entry(target.wave?).or_default().0.push(target.name);
     }
-    let waves: Vec<String> = waves.iter().map(|(wave, names)| format!("{wave}: {names}")).collect();
-    (!waves.is_empty()).then(|| format!("One wave after the other: {}.", waves.join("; ")))
+    let of =
+        |(wave, names): (&Wave, &Names<'_>)| format!("{} of {}: {names}", wave.number, wave.of);
+    let waves: Vec<String> = waves.iter().map(of).collect();
+    (!waves.is_empty()).then(|| format!("Waves: {}.", waves.join("; ")))
 }
 
 /// The wave that will not be done by what is planned, so that those after it do not begin; none where all will be, or

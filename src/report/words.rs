@@ -27,7 +27,8 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::AdoptionAsked => "made by hand, and to be taken over",
         Reason::LetGo => "no linked account uses the earlier one now",
         Reason::Unclaimed => "what it claimed is gone or has another claim",
-        Reason::Renamed => "the entry had another key, or its owner another name",
+        Reason::Renamed => "the entry had another key",
+        Reason::OwnerRenamed => "its owner had another name",
         Reason::TakenForRenamed => {
             "taken for the same entry under a new key, since the client is the same: `formerly` with the old key, or the old `key`, makes that explicit"
         }
@@ -51,7 +52,9 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::AccountDown => "the linked account does not run although its credential is right",
         Reason::ConsentLost => "Home Assistant asks for consent again",
         Reason::OnDeleteDiffers => "records `on_delete` of the entry, for when it is removed",
-        Reason::LeftOver => "it was started with an entry or a credential that is no longer wanted",
+        Reason::LeftOver => {
+            "its entry or credential has changed since it was started, or is linked by now"
+        }
     }
 }
 
@@ -69,7 +72,7 @@ pub(super) fn undone(outcome: &Outcome) -> Option<Undone<'_>> {
         Outcome::Waits(step) => (step.awaits(), None),
         Outcome::Unfinished(why) => ("unfinished", Some(why)),
         Outcome::Failed(why) | Outcome::Denied(why) => ("failed", Some(why)),
-        Outcome::NotBegun(why) => ("not done", Some(why)),
+        Outcome::NotBegun(why) => ("skipped", Some(why)),
     };
     Some(Undone { word, why: why.map(String::as_str) })
 }

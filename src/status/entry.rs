@@ -115,7 +115,7 @@ pub enum Holding {
     /// As it is wanted.
     InSync,
     /// Not as it is wanted.
-    Drifted,
+    Differs,
     /// Not at all.
     Missing,
     /// The target could not be observed since this was declared.
@@ -131,7 +131,7 @@ impl Holding {
     pub fn code(&self) -> EntryCode {
         match self {
             Self::InSync => EntryCode::InSync,
-            Self::Drifted => EntryCode::Drifted,
+            Self::Differs => EntryCode::Differs,
             Self::Missing => EntryCode::Missing,
             Self::Unknown => EntryCode::Unknown,
             Self::Suspended => EntryCode::Suspended,
@@ -197,7 +197,7 @@ pub fn entries(desired: &Desired, plan: &Plan, policy: &Policy) -> Vec<EntryStat
     for compared in &plan.credential_states {
         match &compared.state {
             CredentialState::InSync(key) => drop(holdings.entry(key).or_insert(Holding::InSync)),
-            CredentialState::Drifted(key) => drop(holdings.insert(key, Holding::Drifted)),
+            CredentialState::Differs(key) => drop(holdings.insert(key, Holding::Differs)),
             _ => {}
         }
     }

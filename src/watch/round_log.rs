@@ -67,7 +67,7 @@ impl RoundLog {
         self.failing.retain(|step, _| steps.contains(step));
         if !repaired.is_empty() {
             let steps = repaired.join("; ");
-            tracing::info!(target = %self.target, "changed at the target, not by a manifest; to do: {steps}");
+            tracing::info!(target = %self.target, "drift, to do: {steps}");
         }
         let (waiting, rest): (Vec<_>, Vec<_>) =
             differences.iter().partition(|difference| difference.wait().is_some());
@@ -224,7 +224,7 @@ fn accounts(plan: &Plan) -> Vec<String> {
 fn postponed(waiting: &[&Difference]) -> Option<String> {
     let why = waiting.iter().find_map(|difference| difference.wait())?;
     let what = waiting.iter().map(|difference| match difference.is_drift {
-        true => format!("{} (drifted)", difference.what),
+        true => format!("{} (drift)", difference.what),
         false => difference.what.clone(),
     });
     let what: Vec<String> = what.collect();
@@ -233,7 +233,7 @@ fn postponed(waiting: &[&Difference]) -> Option<String> {
 
 fn line(difference: &Difference) -> String {
     match &difference.why {
-        None if difference.is_drift => format!("drifted, to do: {}", difference.what),
+        None if difference.is_drift => format!("drift, to do: {}", difference.what),
         None => format!("to do: {}", difference.what),
         Some(why) => format!("not done: {}: {why}", difference.what),
     }
@@ -301,7 +301,7 @@ pub(super) mod tests {
         let waits = |what: &str| Difference { what: what.to_owned(), why: why(), is_drift: false };
         let drifted = Difference { is_drift: true, ..waits("delete b") };
         let waiting = [waits("create a"), drifted];
-        let line = "INFO 2 changes wait for the window that begins on Sat 02:00: create a, delete b (drifted) target=home";
+        let line = "INFO 2 changes wait for the window that begins on Sat 02:00: create a, delete b (drift) target=home";
         let mut found = || logged(|| log.found(&waiting, &[], &plan(&[]), &Selection::default()));
         assert_eq!(found(), [line]);
         assert_eq!(found(), [""; 0]);

@@ -14,7 +14,7 @@ use super::targets::{SelectionError, select, take_out_suspended};
 use super::{Workspace, limits};
 use crate::desired::{self, Needed, Resolved};
 use crate::diagnostic::Diagnostics;
-use crate::manifest::{Entry, Loaded, Project};
+use crate::manifest::{Entry, Loaded, Project, check_known};
 use crate::model::{
     Desired, DesiredCredential, Key, KnownSecret, Labels, Observed, Place, Policy, PolicyOverrides,
     SealedClients, Seals, Selection, SetUpId, TargetName, TargetSelection, Wave,
@@ -218,7 +218,7 @@ impl Workspace {
             let compare = |observation: Observation| {
                 observation.compare(&project, &resolved, overrides, &mut problems)
             };
-            let targets: Vec<TargetView> = observations.into_iter().map(compare).collect();
+            let targets = in_order_of_waves(observations.into_iter().map(compare));
             // By what a target holds of it, an entry may be selected under a key that no manifest has.
             let unread: BTreeSet<Key> = targets.iter().flat_map(TargetView::unread).collect();
             if unread.is_subset(&also) {
@@ -239,8 +239,10 @@ impl Workspace {
         }
         problems.append(suspended);
         problems.append(limits::check(&targets));
-        let targets = Some(targets).filter(|_| !is_stopped(&problems));
-        Ok(Evaluation { targets, problems, reach })
+        if is_stopped(&problems) {
+            return Ok(stopped(problems, &loaded, reach));
+        }
+        Ok(Evaluation { targets: Some(targets), problems, reach })
     }
 
     /// Reads what is needed of each entry.
@@ -279,6 +281,19 @@ impl EntrySelection {
             Needed::IdAlone
         }
     }
+}
+
+/// Without plans, which would have said what integrations are not known.
+fn stopped(mut problems: Diagnostics, loaded: &Loaded, reach: Reach) -> Evaluation {
+    problems.append(check_known(loaded.domains(), &loaded.project));
+    Evaluation { targets: None, problems, reach }
+}
+
+/// In the order in which they are changed.
+fn in_order_of_waves(targets: impl Iterator<Item = TargetView>) -> Vec<TargetView> {
+    let mut targets: Vec<TargetView> = targets.collect();
+    targets.sort_by_key(|target| target.wave);
+    targets
 }
 
 /// What could not be read. Problems of identities matter only then.

@@ -60,7 +60,7 @@ fn bash_offers_what_the_project_has() {
         (&["verify", "f"], &["family"]),
         (&["rm", "family", "o"], &["office"]),
         (&["list", "--owner", ""], &["us"]),
-        (&["list", "--state", "dri"], &["drifted"]),
+        (&["list", "--state", "dif"], &["differs"]),
         (&["list", "--format", "j"], &["json"]),
         (&["plan", "--format", "mark"], &["markdown"]),
         (&["login", ""], &["cabin", "home"]),

@@ -200,6 +200,8 @@ fn a_house_is_examined(release: Release) {
     let lines: Vec<&str> = house.lines().take_while(|line| !line.is_empty()).collect();
     let [down, watcher] = lines[..] else { panic!("{house}") };
     assert!(down.starts_with("error    reach: ") && watcher.contains("watcher"), "{house}");
+    let sum = ran.stdout.lines().last().unwrap();
+    assert!(sum.contains(" skipped (") && sum.contains("token, "), "{sum}");
     let all = doctor(&project, ha.token()).args(["doctor", "-v"]).status(1).run().stdout;
     assert!(all.contains("skipped  token: it is not reached"), "{all}");
 }

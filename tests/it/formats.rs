@@ -82,11 +82,11 @@ fn what_an_earlier_version_put_into_a_house_is_known_as_its_owners() {
             .collect();
         let expected = [
             ["spotify_mine", "-", "-", "foreign"],
-            ["dropbox_adopted", "-", "adopted", "shadowed"],
+            ["dropbox_adopted", "first", "adopted", "shadowed"],
             ["twitch_leaving_client", "first", "leaves", "undeclared"],
-            ["google_rotated_client", "first", "rotated", "drifted"],
+            ["google_rotated_client", "first", "rotated", "differs"],
             ["spotify_stays_client", "first", "stays", "in_sync"],
-            ["dropbox_adopted_client_2", "-", "adopted", "in_sync"],
+            ["dropbox_adopted_client_2", "first", "adopted", "in_sync"],
             ["dropbox_adopted_client_3", "first", "adopted", "claim"],
         ];
         assert_eq!(listed, expected, "{version}");

@@ -7,7 +7,7 @@ use std::thread;
 
 use appcred::files::FileLock;
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::linking::{Linking, link};
@@ -281,6 +281,32 @@ fn ha_link_that_holds_the_secret_is_opened_and_not_shown(release: Release) {
         "{}",
         ran.stdout
     );
+}
+
+each_release!(ha_link_is_not_in_what_is_said_where_no_browser_opens);
+fn ha_link_is_not_in_what_is_said_where_no_browser_opens(release: Release) {
+    let linking = anna(release);
+    let folder = TempDir::new().unwrap();
+    let program = folder.path().join("xdg-open");
+    fs::write(&program, "#!/bin/sh\nexit 3\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let port = free_port().to_string();
+    for format in ["text", "json"] {
+        let ran = linking
+            .appcred(&["authorize", "--port", &port, "--format", format])
+            .env("PATH", folder.path().display().to_string())
+            .env("CI", "true")
+            .status(1)
+            .run();
+        let all = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(all.contains("no browser could be opened here: pass --no-browser"), "{all}");
+        assert!(!all.contains("state=") && !all.contains("/authorize?"), "{all}");
+        if format == "json" {
+            let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+            let why = document["error"].as_str().unwrap();
+            assert!(why.contains("\"Anna\": no browser could be opened"), "{why}");
+        }
+    }
 }
 
 each_release!(ha_link_that_apply_gave_goes_on_here);

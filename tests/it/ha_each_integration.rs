@@ -12,7 +12,8 @@ use crate::real::{CONFIGURATION, HomeAssistant, Release};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// What HA says where a library or another integration is missing that one needs.
-const NOT_LOADED: [&str; 2] = ["cannot load it", "cannot set up what the integration depends on"];
+const NOT_LOADED: [&str; 2] =
+    ["cannot load this integration", "cannot set up what the integration depends on"];
 
 fn facts(release: Release) -> BTreeMap<String, Map<String, Value>> {
     let text = fs::read_to_string(Path::new(ROOT).join("src/integrations/facts.json")).unwrap();

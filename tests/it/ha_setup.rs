@@ -21,8 +21,11 @@ fn ha_set_up_stops_at_consent_and_the_next_run_finds_the_account_linked(release:
     assert_eq!(linking.set_up("anna"), json!({"state": "in_progress"}));
     let list = linking.appcred(&["list"]).run().stdout;
     assert!(list.contains("`appcred authorize anna` continues it"), "{list}");
-    linking.appcred(&["plan", "--detailed-exitcode"]).status(2).run();
-    linking.appcred(&["plan", "--no-setup", "--detailed-exitcode"]).status(0).run();
+    let plan = linking.appcred(&["plan", "--detailed-exitcode"]).status(2).run().stdout;
+    assert!(plan.contains("> continue to set up") && !plan.contains("continues it"), "{plan}");
+    let without = ["plan", "--no-setup", "--detailed-exitcode"];
+    let plan = linking.appcred(&without).status(0).run().stdout;
+    assert!(plan.contains("`appcred authorize anna` continues it"), "{plan}");
     let tests = linking.appcred(&["plan", "--format", "junit"]).run().stdout;
     assert_eq!(tests.matches("name=\"anna\"").count(), 1, "one entry is one test: {tests}");
 

@@ -34,7 +34,7 @@ fn what_is_protected_is_replaced_only_where_that_is_allowed() {
     is_held(&house, &OLD);
     house.appcred("plan --detailed-exitcode").status(2).run();
     let ran = house.appcred("list").run();
-    assert!(ran.stdout.contains("drifted, protected"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("differs, protected"), "{}", ran.stdout);
     for (state, count) in [("protected", 1), ("suspended", 0), ("in_sync,protected", 2)] {
         let listed = house.appcred(&format!("list --format json --state {state}")).run().stdout;
         let listed: Value = serde_json::from_str(&listed).unwrap();
@@ -139,7 +139,7 @@ fn a_suspended_entry_stays_as_it_is_and_that_is_no_error() {
     let ran = house.appcred("list --format json").run();
     let list: Value = serde_json::from_str(&ran.stdout).unwrap();
     let first = &list["targets"][0]["credentials"][0];
-    assert_eq!((&first["suspended"], &first["state"]), (&true.into(), &"drifted".into()));
+    assert_eq!((&first["suspended"], &first["state"]), (&true.into(), &"differs".into()));
     house.declare(&TWO.replacen("AGE", "@NEW", 1));
     house.appcred("apply --yes").run();
     is_held(&house, &[OLD[1], ("appcred:house:a", "m4rk3d-new")]);

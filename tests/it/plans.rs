@@ -117,6 +117,59 @@ fn an_unknown_integration_stops_only_its_own_entry() {
 }
 
 #[test]
+fn an_unknown_integration_is_reported_beside_other_errors() {
+    let manifest = "application_credentials:
+  - {domain: spotfy, name: mistyped, client_id: a, client_secret: s}
+  - {domain: spotify, name: broken, client_secret: s}
+";
+    let project = Project::new().file("appcred.yaml", PROJECT).file("credentials.yaml", manifest);
+    for verb in ["validate", "plan", "apply"] {
+        let said = Appcred::new().in_dir(project.path()).args([verb]).status(1).run().stderr;
+        assert!(said.contains("unknown integration `spotfy`"), "{verb}: {said}");
+        assert!(said.contains("client_id") && said.contains("2 errors"), "{verb}: {said}");
+    }
+}
+
+#[test]
+fn apply_reports_how_the_target_is_at_its_end() {
+    let manifest = "application_credentials:
+  - {domain: spotify, key: a, client_id: a, client_secret: s}
+";
+    let project = Project::new().file("appcred.yaml", PROJECT).file("credentials.yaml", manifest);
+    let report = |verb: &[&str]| -> serde_json::Value {
+        let ran = Appcred::new().in_dir(project.path()).args(verb).args(["--format", "json"]);
+        serde_json::from_str(&ran.run().stdout).unwrap()
+    };
+    assert_eq!(report(&["plan"])["targets"][0]["in_sync"], false);
+    assert_eq!(report(&["apply", "--yes"])["targets"][0]["in_sync"], true);
+}
+
+#[test]
+fn what_a_claim_names_is_counted_once_and_listed_with_its_owner() {
+    let case = Path::new(CASES).join("adopt-by-shadow");
+    let manifest = "application_credentials:
+  - {domain: spotify, key: family, client_id: family, client_secret: MARKED-SECRET-old}
+";
+    let project = Project::new().file("appcred.yaml", PROJECT).file("credentials.yaml", manifest);
+    for name in ["core.config_entries", "application_credentials"] {
+        let path = format!("ha/.storage/{name}");
+        project.write(&path, &read(&case, &path).unwrap());
+    }
+    let appcred = |words: &str| Appcred::new().in_dir(project.path()).args(words.split(' ')).run();
+    let plan = appcred("plan --adopt").stdout;
+    let sum = "Plan: 0 to create, 0 to replace, 1 to claim, 0 to delete.\n";
+    assert!(plan.ends_with(sum), "{plan}");
+    appcred("apply --adopt --yes");
+    let listed = appcred("list --owner house --format json").stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let listed = listed["targets"][0]["credentials"].as_array().unwrap();
+    let listed: Vec<_> =
+        listed.iter().map(|of| (of["owner"].as_str(), of["state"].as_str())).collect();
+    let ours = Some("house");
+    assert_eq!(listed, [(ours, Some("in_sync")), (ours, Some("claim"))]);
+}
+
+#[test]
 fn a_saved_plan_keeps_what_its_arguments_held_back_and_asks_for_those_that_allow_more() {
     let scene = Folder::new();
     scene.appcred(&["apply", "--yes"]).run();

@@ -161,10 +161,7 @@ fn a_file_of_another_program_is_compared_with_its_recipients() {
     let few = sealed_to(&[&other]);
     assert!(few.contains("is not encrypted to any of the project's recipients"), "{few}");
     let many = sealed_to(&[ours, &other]);
-    assert!(
-        many.contains("encrypted to 2 of age's own recipients, and the project has 1"),
-        "{many}"
-    );
+    assert!(many.contains("encrypted to 2 `age1…` recipients, and the project has 1"), "{many}");
     let classic = sealed_to(&[&classic.to_string()]);
     assert!(classic.contains("is not encrypted to any of the project's recipients"), "{classic}");
     let said = scene.appcred().args(["plan"]).status(1).run().stderr;

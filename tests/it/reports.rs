@@ -198,7 +198,7 @@ fn a_thousand_houses_fit_into_one_comment_with_the_exceptions_first() {
         ["**`house-7`", "**4 targets ", "**6 targets ", "**330 targets ", "**659 targets "]
     );
     assert!(markdown.contains("**`house-7`: not known.**"), "{markdown}");
-    assert!(markdown.contains("1000 targets in all. Plan: 1343 to create"), "{markdown}");
+    assert!(markdown.contains("Total of 1000 targets: 1343 to create"), "{markdown}");
     assert!(markdown.contains("house-120, house-123, house-126, house-129"), "{markdown}");
     assert!(markdown.chars().count() < 10_000, "{}", markdown.chars().count());
 }
@@ -308,9 +308,9 @@ fn policies_for_ci_end_with_an_error() {
         plan("foreign", 1),
         "error: home: --fail-on foreign: 1 credential that no repository manages\n"
     );
-    assert_eq!(plan("delete,foreign,drift", 1).lines().count(), 3);
+    assert_eq!(plan("delete,foreign,differs", 1).lines().count(), 3);
     project.write("credentials.yaml", "application_credentials:\n  - {domain: spotify, name: a, client_id: a, client_secret: s}\n  - {domain: spotify, name: b, client_id: b, client_secret: s}\n  - {domain: spotify, name: c, client_id: c, client_secret: s}\n");
-    assert_eq!(plan("delete,drift", 2), "");
+    assert_eq!(plan("delete,differs", 2), "");
 
     project.write("appcred.yaml", &format!("{PROJECT}manifests: [credentials.yaml, empty]\n"));
     fs::create_dir(project.join("empty")).unwrap();

@@ -76,7 +76,7 @@ fn check_handled(noun: &str, forms: &[String]) {
             .replace(&format!("[{}]", ours.1), &format!("[{}, {}]", ours.1, theirs.1));
         project.write("appcred.yaml", &to_both);
         let said = appcred(&ours.0).args(["validate"]).run().stderr;
-        let warned = format!("this {noun} is encrypted to 1 of age's own recipients");
+        let warned = format!("this {noun} is encrypted to 1 `age1…` recipient");
         assert_eq!(said.matches(&warned).count(), count, "{said}");
 
         appcred(&ours.0).args(["rekey"]).stdout(&told("encrypted again")).run();
@@ -116,7 +116,7 @@ fn the_file_that_a_webhook_names_is_encrypted_again() {
         .file("hook.age", &encrypt(ONE, &ours.1));
     let appcred = || Appcred::new().in_dir(project.path()).env("SOPS_AGE_KEY", &ours.0);
     let said = appcred().args(["validate"]).run().stderr;
-    assert!(said.contains("this file `hook.age` is encrypted to 1 of age's own"), "{said}");
+    assert!(said.contains("this file `hook.age` is encrypted to 1 `age1…` recipient"), "{said}");
     appcred().args(["rekey"]).stdout("hook.age: 1 secret encrypted again\n").run();
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::ha_apply::House;
 use crate::real::{HomeAssistant, Release, each_release, sops};
-use crate::shell::{Appcred, Project, Ran, age_identity};
+use crate::shell::{Appcred, Project, Ran, age_identity, encrypt};
 
 const MARKS: &[&str] = &["m4rk3d-one", "m4rk3d-two", "m4rk3d-foreign", "m4rk3d-plain"];
 
@@ -191,4 +191,26 @@ fn what_cannot_be_decrypted_names_the_entry_and_counts_recipients() {
         ran.stderr
     );
     search_run("plan", &ran, &[&other]);
+}
+
+#[test]
+fn one_reason_of_several_secrets_is_said_once() {
+    let (_, recipient) = age_identity();
+    let entry = |key: &str| {
+        let armored = encrypt("m4rk3d", &recipient).replace('\n', "\n      ");
+        format!(
+            "  - domain: spotify\n    key: {key}\n    client_id: {key}\n    client_secret: |\n      {armored}\n"
+        )
+    };
+    let manifest = format!("application_credentials:\n{}{}", entry("a"), entry("b"));
+    let project = Project::new()
+        .file("appcred.yaml", "owner: house\ntargets: {lab: {config_dir: ha}}\n")
+        .file("credentials.yaml", &manifest);
+    let said = Appcred::new().in_dir(project.path()).args(["plan"]).status(1).run().stderr;
+    assert_eq!(said.matches("no age identity was found").count(), 1, "{said}");
+    assert!(
+        said.contains("the client_secret of `b`: for the same reason\n  --> credentials.yaml:"),
+        "{said}"
+    );
+    assert!(said.ends_with("2 errors\n"), "{said}");
 }

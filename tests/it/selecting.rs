@@ -135,7 +135,7 @@ fn what_means_nothing_is_an_error_with_what_there_is() {
         ("apply spotify_id_kids", "`kids` is an entry, not a saved plan"),
         ("apply none.plan", "cannot read none.plan: there is no such file"),
         ("plan --key=", "it is empty: give a name, or a pattern such as `spotify-*`"),
-        ("list --state drited", "'drifted'"),
+        ("list --state difers", "'differs'"),
     ] {
         let ran = appcred(&project, arguments).status(1).run();
         assert!(ran.stderr.contains(expected), "{arguments}: {}", ran.stderr);

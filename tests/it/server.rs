@@ -97,7 +97,7 @@ pub(crate) fn busy() -> Status {
 fn every_holding() -> Status {
     let holdings = [
         Holding::InSync,
-        Holding::Drifted,
+        Holding::Differs,
         Holding::Missing,
         Holding::Unknown,
         Holding::Withheld(Why::PruneOff),
@@ -316,7 +316,8 @@ fn the_status_is_as_its_schema_says() {
     ] {
         assert!(page.contains(said), "{said}: {page}");
     }
-    assert_eq!(home["entries"][1]["declared_at"], "credentials/media.yaml:12:5");
+    let place = json!({"file": "credentials/media.yaml", "line": 12, "column": 5});
+    assert_eq!(home["entries"][1]["declared_at"], place);
     assert_eq!(home["entries"][1]["set_up"]["waits_for"]["link"], LINK);
     assert_eq!(home["entries"][2]["set_up"]["waits_for"]["link"], Value::Null);
     assert_eq!(home["differences"][0]["withheld"]["why"], "prune_off");
@@ -422,7 +423,7 @@ fn prometheus_reads_the_metrics() {
         ("appcred_client_checked_timestamp_seconds", &dated, 1_795_539_900.0),
         ("appcred_accounts_down", &[home, ("cause", "disabled")], 1.0),
         ("appcred_entries", &[home, ("credential", "in_sync")], 4.0),
-        ("appcred_entries", &[home, ("credential", "drifted")], 0.0),
+        ("appcred_entries", &[home, ("credential", "differs")], 0.0),
         ("appcred_unmanaged_credentials", &[home, ("owner", "none")], 2.0),
         ("appcred_unmanaged_credentials", &[home, ("owner", "other")], 0.0),
         ("appcred_token_refused", &[home], 0.0),

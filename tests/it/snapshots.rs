@@ -91,7 +91,10 @@ fn requests(house: &House, entries: &[String; 3]) -> Vec<Request> {
             name: "broken manifest",
             entries: vec![broken, anna, twitch],
             status: 1,
-            annotations: &["error wrong-kind at: client_id: 12345"],
+            annotations: &[
+                "error wrong-kind at: client_id: 12345",
+                "error unknown-integration at: - domain: linked_account",
+            ],
             told: "",
         },
     ]

@@ -95,7 +95,7 @@ fn many() -> Status {
     let house = |name: &str| {
         let entries = (0..200).map(|nth| match nth % 50 {
             7 => EntryStatus {
-                holding: Holding::Drifted,
+                holding: Holding::Differs,
                 ..entry("netatmo", &format!("{name} {nth}"))
             },
             _ => entry("spotify", &format!("{name} {nth}")),

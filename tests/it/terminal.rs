@@ -116,7 +116,7 @@ fn the_totals_are_those_of_the_changes_and_every_sign_is_explained() {
             let brief = shown(at(&project, "plan --detailed-exitcode"), width, 2);
             assert_eq!(number(&brief, "to create"), entries * targets);
             if targets > 1 {
-                assert!(full.last().unwrap().starts_with(&format!("{targets} targets in all. ")));
+                assert!(full.last().unwrap().starts_with(&format!("Total of {targets} targets: ")));
             }
             if targets == 300 {
                 assert_eq!(of(&brief, "+"), 1, "{}", brief.join("\n"));
@@ -278,6 +278,32 @@ fn a_question_that_is_interrupted_ends_with_130_and_leaves_the_terminal_as_it_wa
     ] {
         interrupted(project.path(), &identity, words, question);
     }
+}
+
+#[test]
+fn what_is_refused_is_asked_for_again() {
+    let (identity, recipient) = age_identity();
+    let project = Project::new().file(
+        "appcred.yaml",
+        &format!(
+            "owner: us\ntargets: {{t: {{config_dir: t}}}}\nage: {{recipients: [{recipient}]}}\n"
+        ),
+    );
+    let line = format!("{PROGRAM} add --domain spotify; echo status=$?");
+    let mut terminal = Terminal::run(&line, project.path(), [("SOPS_AGE_KEY", &*identity)]);
+    for (question, answer) in [
+        ("Name, as Home Assistant shows it", "\r"),
+        ("Client id", "changeme\r"),
+        ("Client id", "4f5c0a88\r"),
+        ("(not shown): ", "changeme\n"),
+        ("(not shown): ", "4f5c0a88\n"),
+        ("(not shown): ", "9c27d01e5b8f4a36\n"),
+    ] {
+        terminal.until(question);
+        terminal.type_in(answer);
+    }
+    let said = terminal.finish();
+    assert!(said.contains("Added `spotify`") && said.contains("status=0"), "{said}");
 }
 
 /// A signal reaches it as well where none of its questions is open, or where one has just begun.

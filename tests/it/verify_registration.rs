@@ -10,7 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use appcred::codes::RegistrationCode;
-use appcred::codes::RegistrationCode::{NotRegistered, Registered, Unclear, UnknownClient};
+use appcred::codes::RegistrationCode::{
+    NotRegistered, Registered, Unclear, UnknownClient, Unreachable,
+};
 use appcred::model::{
     ClientId, DesiredCredential, Domain, Integration, Key, KnownSecret, Place, Secret,
 };
@@ -224,9 +226,9 @@ async fn a_provider_that_does_not_answer_is_not_waited_for() {
     let url = format!("http://{}/", silent.local_addr().unwrap());
     let question = question("known", &url, ELSEWHERE);
     let said = registrations(&[&question], LONG, Duration::from_millis(20)).await.remove(0);
-    assert_eq!((said.code, said.why.as_str()), (Unclear, "no answer within 0.02 seconds"));
+    assert_eq!((said.code, said.why.as_str()), (Unreachable, "no answer within 0.02 seconds"));
     drop(silent);
-    assert_eq!(ask(&question).await.code, Unclear);
+    assert_eq!(ask(&question).await.code, Unreachable);
 }
 
 #[tokio::test]
@@ -236,7 +238,7 @@ async fn a_provider_that_does_not_answer_is_not_asked_by_each_client() {
         (0..300).map(|at| question(&format!("client-{at}"), &url, ELSEWHERE)).collect();
     let questions: Vec<_> = questions.iter().collect();
     let said = registrations(&questions, LONG, LONG).await;
-    assert!(said.iter().all(|said| said.code == Unclear));
+    assert!(said.iter().all(|said| said.code == Unreachable));
     assert!(asked.lock().unwrap().len() < 100);
     let last = said.last().unwrap();
     assert!(last.why.starts_with(&format!("not asked, since asking {url} failed")), "{}", last.why);

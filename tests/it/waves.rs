@@ -58,16 +58,18 @@ fn by_hand(project: &Project, house: &str) {
 fn the_plan_shows_the_waves_and_apply_makes_them_one_after_the_other() {
     let project = houses();
     let plan = appcred(&project, &["plan"]).run();
-    let waves = "One wave after the other: wave 1 of 3: canary-1, canary-2; wave 2 of 3: home-1; wave 3 of 3: home-2, home-3.\n";
+    let waves = "Waves: 1 of 3: canary-1, canary-2; 2 of 3: home-1; 3 of 3: home-2, home-3.\n";
     assert!(plan.stdout.contains(waves), "{}", plan.stdout);
     let markdown = appcred(&project, &["plan", "--format=markdown"]).run();
-    assert!(markdown.stdout.contains("One wave after the other"), "{}", markdown.stdout);
+    assert!(markdown.stdout.contains("Waves: 1 of 3: "), "{}", markdown.stdout);
     let json = appcred(&project, &["plan", "--format=json"]).run();
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     let waves: Vec<_> =
         json["targets"].as_array().unwrap().iter().map(|target| target["wave"].as_u64()).collect();
     assert_eq!(waves, [1, 1, 2, 3, 3].map(Some));
-    appcred(&project, &["apply", "--yes"]).run();
+    let ran = appcred(&project, &["apply", "--yes"]).run();
+    let done = "wave 1 of 3 is done (canary-1, canary-2).\nwave 2 of 3 is done (home-1).\n";
+    assert!(ran.stderr.contains(done), "{}", ran.stderr);
     assert_eq!(changed(&project), NAMES);
 }
 
@@ -237,7 +239,7 @@ fn a_suspended_target_takes_nobody_s_place_in_a_wave() {
     let suspended = HOUSES.replace("{config_dir: home-1}", "{config_dir: home-1, suspend: true}");
     project.write("appcred.yaml", &suspended);
     let plan = appcred(&project, &["plan"]).run();
-    let waves = "wave 2 of 3: home-2; wave 3 of 3: home-3.\n";
+    let waves = "2 of 3: home-2; 3 of 3: home-3.\n";
     assert!(plan.stdout.contains(waves), "{}", plan.stdout);
 }
 
@@ -336,7 +338,7 @@ fn ha_wrong_secret_stops_in_the_canary_and_nothing_beyond_is_touched(release: Re
     rings.declare("second");
     let ran = rings.appcred(&["apply", "--yes"]).run();
     assert!(
-        ran.stderr.contains("wave 1 of 2 is done; the next one begins in 1 second"),
+        ran.stderr.contains("wave 1 of 2 is done (canary); the next one begins in 1 second"),
         "{}",
         ran.stderr
     );

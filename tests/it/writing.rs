@@ -100,6 +100,8 @@ fn a_project_begins_with_init_add_and_apply() {
     assert!(!manifest.contains("h1dden-secret") && manifest.starts_with("# yaml-language-server"));
     let ran = appcred().args(add).args(["--name", "Family"]).stdin("x\n").status(1).run();
     assert!(ran.stderr.contains("key `family` is already used by another entry"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("choose another with --key"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("Register an application"), "{}", ran.stderr);
     assert_eq!(text("credentials/credentials.yaml"), manifest);
     // A warning is not in the place of the error that comes with it.
     let withings = ["add", "--domain", "withings", "--secret-stdin", "--key", "family"];
@@ -504,6 +506,8 @@ fn a_key_and_a_client_may_be_on_targets_that_are_not_shared() {
     add("one", 0);
     add("two", 0);
     add("two", 1);
+    let said = add("onee", 1).stderr;
+    assert!(said.contains("did you mean `one`? appcred.yaml has "), "{said}");
     appcred().args(["validate", "--strict"]).run();
 }
 

@@ -6,10 +6,10 @@ use serde::Serialize;
 use crate::codes::CredentialCode;
 use crate::model::{ClientId, CredentialId, Domain, Key, to_json};
 use crate::plan::{ComparedCredential, Plan, Wanted};
+use crate::report::TargetReport;
 use crate::report::accounts::{self, NamedAccount};
-use crate::report::list::{Rows, key_of};
+use crate::report::list::{Rows, key_of, owner_of};
 use crate::report::set_up::{self, SetUp};
-use crate::report::{TargetReport, mark_of};
 
 use super::{Account, FORMAT_VERSION, ReportedTarget, accounts as users_of, target_reports};
 
@@ -128,7 +128,7 @@ fn listed<'a>(
         domain: &held.domain,
         name: held.name.as_deref(),
         client_id: &held.client_id,
-        owner: mark_of(held).map(|mark| mark.owner.to_string()),
+        owner: owner_of(of, plan).map(|owner| owner.to_string()),
         key: key_of(of),
         used_by: users_of(users),
         state: state.code(),

@@ -79,7 +79,7 @@ pub(super) struct PlanReport<'a> {
 /// What is to be done at a target.
 #[derive(Serialize, JsonSchema)]
 struct ReportedPlan<'a> {
-    /// Whether there is nothing to do and nothing in the way.
+    /// Whether there is nothing to do and nothing in the way; of `apply`, whether that is so at its end.
     in_sync: bool,
     /// Whether the policy forbids to apply any of it.
     stopped: bool,
@@ -115,7 +115,7 @@ struct Summary {
     /// Claims that are written or renewed; left out where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     claim: Option<usize>,
-    /// Credentials that go.
+    /// Credentials that go with no other in their place.
     delete: usize,
     /// Integrations that are set up.
     set_up: usize,
@@ -245,7 +245,9 @@ struct Account<'a> {
 /// None in practice: all of it can be written as JSON.
 fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
     let targets = target_reports(report.targets, |target, plan| ReportedPlan {
-        in_sync: plan.is_in_sync(),
+        in_sync: plan.is_in_sync_once(|step| {
+            outcome_of(target.outcomes, step).is_some_and(|of| of.outcome.is_done())
+        }),
         stopped: plan.is_stopped(),
         summary: summary(plan),
         steps: plan.steps.iter().map(|step| planned_step(target, step, links)).collect(),

@@ -98,7 +98,7 @@ fn row(target: &TargetState<'_>, entry: &ReportedEntry<'_>) -> Markup {
 fn credential(entry: &ReportedEntry<'_>) -> Markup {
     let tone = match entry.credential {
         EntryCode::InSync => Tone::Ok,
-        EntryCode::Drifted | EntryCode::Missing => Tone::Wait,
+        EntryCode::Differs | EntryCode::Missing => Tone::Wait,
         EntryCode::Withheld if entry.waits_for().is_some() => Tone::Idle,
         EntryCode::Withheld => Tone::Bad,
         EntryCode::Suspended | EntryCode::Unknown => Tone::Idle,

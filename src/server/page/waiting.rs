@@ -70,7 +70,7 @@ fn card(target: &TargetState<'_>, waiting: WaitingSetUp<'_>) -> Markup {
                 }
                 WaitsFor::DeviceCode { url, code } => (device_code(&id, url, code.unwrap_or_default())),
                 WaitsFor::Answers { step, fields, errors } => {
-                    (answers(step, fields, errors, &entry.declared_at))
+                    (answers(step, fields, errors, &entry.declared_at.to_string()))
                 }
                 WaitsFor::Choice { step, options } => {
                     p {

@@ -13,7 +13,7 @@ use super::messages::{
     REFUSED_BY_INTEGRATION,
 };
 use super::present::Present;
-use super::rest::Rest;
+use super::rest::{CANNOT_LOAD, Rest};
 use crate::model::{Credential, CredentialId, Domain, Held, NewCredential};
 use crate::target::unreadable::{NO_SECRET, cannot_be_read};
 use crate::target::{Done, Refusal, Stop};
@@ -64,11 +64,11 @@ pub(super) async fn create(
     }
     let installation = installed.ensure(&new.domain).await;
     match create_once(connection, stop, new).await {
-        Err(fault) if is_no_platform(&fault) => Err(Refusal::Failed(format!(
-            "Home Assistant has {} but cannot load it{}; its log says more",
-            new.domain,
-            installation.err().map(|fault| format!(" ({fault})")).unwrap_or_default(),
-        ))),
+        Err(fault) if is_no_platform(&fault) => {
+            let why = installation.err().map(|fault| fault.to_string());
+            let why = why.unwrap_or_else(|| CANNOT_LOAD.to_owned());
+            Err(Refusal::Failed(format!("{why}: see Home Assistant's log")))
+        }
         second => Ok(second?),
     }
 }

@@ -243,6 +243,9 @@ impl AuthMethod {
                 );
             }
             Self::Token { from, .. } => from.clone(),
+            Self::Reference(Located { value: Reference::Tagged { tag, argument, .. }, spot }) => {
+                format!("`!{tag} {}` ({})", argument.visible(), spot.place())
+            }
             Self::Reference(token) => token.spot.place().to_string(),
             Self::File(file) => format!("{} ({})", file.value.visible(), file.spot.place()),
             Self::Command(command) => format!("`{}`", command.program.as_str().visible()),

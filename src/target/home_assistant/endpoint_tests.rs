@@ -84,7 +84,10 @@ fn a_refused_token_is_named_by_where_it_is_from() {
     let command = TokenCommand { program, arguments: Vec::new(), folder };
     for (auth, from) in [
         (known("x"), "it is from HASS_TOKEN: replace"),
-        (tagged("secret", "token", Path::new("appcred.yaml")), "appcred.yaml:0:0"),
+        (
+            tagged("secret", "token", Path::new("a.yaml")),
+            "from `!secret token` (a.yaml:0:0): replace",
+        ),
         (AuthMethod::File(path("../tokf", "a.yaml")), "../tokf (a.yaml:0:0): replace"),
         (AuthMethod::Command(command), "`pass`"),
         (AuthMethod::Session, "sign in again"),

@@ -27,6 +27,8 @@ const FLOW_START_TIMEOUT_SECONDS: u64 = 300;
 const FLOW_TIMEOUT_SECONDS: u64 = 120;
 /// All else is answered from memory.
 const TIMEOUT_SECONDS: u64 = 30;
+/// Where HA cannot even import it.
+pub(super) const CANNOT_LOAD: &str = "Home Assistant cannot load this integration";
 /// A form with thousands of choices fits.
 const LARGEST_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -122,9 +124,7 @@ impl Rest {
         let started = self.answered(call.json(&start)).await?;
         match started.status {
             StatusCode::OK => step(&started),
-            StatusCode::NOT_FOUND => {
-                Err(refused(StatusCode::NOT_FOUND, "Home Assistant cannot load this integration"))
-            }
+            StatusCode::NOT_FOUND => Err(refused(StatusCode::NOT_FOUND, CANNOT_LOAD)),
             StatusCode::BAD_REQUEST => Err(match failed_dependencies(&started.body) {
                 Some(failed) => refused(
                     StatusCode::BAD_REQUEST,

@@ -53,7 +53,7 @@ async fn ask_one(hosts: &Hosts, question: &AuthorizeQuestion, within: Duration) 
     let said = answered.unwrap_or_else(|_| {
         let why = format!("no answer within {} seconds", within.as_secs_f32());
         hosts.give_up(&url, &why);
-        Registration::unclear(why)
+        Registration::unreachable(why)
     });
     match said.code {
         RegistrationCode::NotRegistered if question.redirect_uri.is_assumed => {
@@ -75,13 +75,13 @@ async fn ask_provider(
     loop {
         let client = match hosts.client(&request.url) {
             Ok(client) => client,
-            Err(why) => return Registration::unclear(why),
+            Err(why) => return Registration::unreachable(why),
         };
         let answer = match get(&client, &request.url).await {
             Ok(answer) => answer,
             Err(why) => {
                 hosts.give_up(&request.url, &why);
-                return Registration::unclear(why);
+                return Registration::unreachable(why);
             }
         };
         match judge(&request, &answer, provider, rules) {

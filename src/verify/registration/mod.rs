@@ -77,6 +77,10 @@ impl Registration {
         Self { code, why: why.into() }
     }
 
+    fn unreachable(why: impl Into<String>) -> Self {
+        Self::new(RegistrationCode::Unreachable, why)
+    }
+
     fn unclear(why: impl Into<String>) -> Self {
         Self::new(RegistrationCode::Unclear, why)
     }
@@ -89,8 +93,9 @@ impl Registration {
     /// What two answers say together: a no counts only where it is said twice.
     #[must_use]
     pub(super) fn confirmed_by(self, second: Self) -> Self {
+        use RegistrationCode::{NotAsked, Unclear, Unreachable};
         match (self.is_refused(), second.code) {
-            (true, RegistrationCode::Unclear | RegistrationCode::NotAsked) => {
+            (true, Unclear | Unreachable | NotAsked) => {
                 Self::unclear(format!("it said \"{}\", and then: {}", self.why, second.why))
             }
             (true, _) => second,

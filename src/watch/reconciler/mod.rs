@@ -143,7 +143,7 @@ impl<C: Connect> TargetReconciler<C> {
             if spec.mode == Mode::Report {
                 return Ok(HeldLock::default());
             }
-            let waits = |holder: &str| self.log.waits_for_writer(holder, &spec.writing.place);
+            let waits = |holder: &str| self.log.waits_for_writer(holder, &spec.writing.address);
             spec.writing.take(WRITER_TIMEOUT, waits).await
         };
         let taken = self.stop.run_until_cancelled(writing).await;

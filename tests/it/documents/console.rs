@@ -6,7 +6,7 @@ use std::path::Path;
 
 use snapbox::IntoData;
 
-use crate::real::{HomeAssistant, Release};
+use crate::real::{CONFIGURATION, HomeAssistant, Release};
 
 use super::session::Session;
 use super::{Part, documents, of_examples, parts, root};
@@ -202,12 +202,18 @@ fn blocks_of_documents_run() {
 mod blocks_of_documents_run_beside_home_assistant {
     use serde_json::json;
 
-    use super::{HomeAssistant, Path, Release, Session, WITH_HOME_ASSISTANT, reject, run};
+    use super::{
+        CONFIGURATION, HomeAssistant, Path, Release, Session, WITH_HOME_ASSISTANT, reject, run,
+    };
 
     /// What they show is what the newest release does.
     #[test]
     fn ha_2026_11() {
-        let ha = HomeAssistant::start(Release::Ha2026_11);
+        // As by default.
+        let folder = tempfile::tempdir().unwrap();
+        let configuration = format!("{CONFIGURATION}my:\n");
+        std::fs::write(folder.path().join("configuration.yaml"), configuration).unwrap();
+        let ha = HomeAssistant::start_in(Release::Ha2026_11, folder.path());
         let mut faults = Vec::new();
         for document in WITH_HOME_ASSISTANT {
             for credential in ha.credentials() {

@@ -268,7 +268,8 @@ async fn another_watcher_of_the_target_is_named_and_waited_for() {
 async fn another_run_that_changes_the_target_is_named_and_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let file = Some(folder.path().join("home.lock"));
-    let writing = WriteLock { file, place: "http://home".to_owned(), fence: None };
+    let address = "http://home".to_owned();
+    let writing = WriteLock { file, place: address.clone(), address, fence: None };
     let mut shared = spec(vec![one()]);
     shared.writing = writing.clone();
     let held = writing.take(Duration::ZERO, |_| ()).await.unwrap();

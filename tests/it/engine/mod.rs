@@ -303,7 +303,12 @@ fn spec_at(address: &str, credentials: Vec<DesiredCredential>) -> TargetSpec {
         mode: Mode::Repair,
         notices: Notices::default(),
         lock: TargetLock { file: None, holder: "test".to_owned() },
-        writing: WriteLock { file: None, place: address.to_owned(), fence: None },
+        writing: WriteLock {
+            file: None,
+            place: address.to_owned(),
+            address: address.to_owned(),
+            fence: None,
+        },
     }
 }
 

@@ -176,3 +176,15 @@ fn what_cannot_be_read_deletes_nothing_ha_2026_11() {
     assert!(!log.contains("m4rk3d") && !log.contains(ha.token()), "{log}");
     assert!(!made.is_empty() && made.iter().all(|folder| !folder.exists()), "{made:?}");
 }
+
+#[test]
+fn without_a_cluster_it_is_said_how_to_name_one() {
+    let empty = tempfile::tempdir().unwrap();
+    let kubeconfig = empty.path().join("none");
+    let plan = Appcred::new().args(["plan", "--kubernetes"]).env("KUBECONFIG", &kubeconfig);
+    let said = format!(
+        "error: no Kubernetes cluster: there is no {}; name a kubeconfig with --kubeconfig or KUBECONFIG, or run in a pod with a service account\n",
+        kubeconfig.display()
+    );
+    assert_eq!(plan.status(1).run().stderr, said);
+}
