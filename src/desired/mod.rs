@@ -177,6 +177,9 @@ fn resolve_those(
             Some((client_id, secret)) if client_id == secret && !resolver.allows_placeholders() => {
                 resolved.report(same_texts(entry));
             }
+            Some((client_id, secret)) if take::are_joined(&client_id, &secret, resolver) => {
+                resolved.report(take::joined(entry));
+            }
             Some((client_id, secret)) => {
                 let client = KnownClient::of(&client_id);
                 resolved.entries.push((Arc::clone(entry), client, secret.into_owned().into()));

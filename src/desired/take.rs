@@ -109,3 +109,18 @@ fn name_fault(
     };
     Some(ValueFault::Placeholder(kind))
 }
+
+/// Whether a secret has the client id before it, as in `id:secret`.
+pub(super) fn are_joined(client_id: &Secret, secret: &Secret, resolver: &SecretResolver) -> bool {
+    let behind = secret.expose().strip_prefix(client_id.expose());
+    !resolver.allows_placeholders()
+        && behind.is_some_and(|rest| rest.len() > 1 && rest.starts_with([':', ' ', ',', ';']))
+}
+
+pub(super) fn joined(entry: &Entry) -> Unread {
+    unread(
+        &Unreadable::Unfit(ValueFault::Placeholder(Placeholder::LeftOver)),
+        ClientPart::Secret,
+        entry,
+    )
+}

@@ -186,9 +186,7 @@ pub fn reason(path: &Path, error: &io::Error) -> String {
         ErrorKind::ResourceBusy => {
             "it is in use, as a mount of a single file is: mount its folder instead".to_owned()
         }
-        _ if Errno::from_io_error(error) == Some(Errno::LOOP) => {
-            "it is a symbolic link that leads to itself".to_owned()
-        }
+        _ if is_loop(error) => "it is a symbolic link that leads to itself".to_owned(),
         ErrorKind::NotADirectory if path.is_file() => "it is not a folder".to_owned(),
         ErrorKind::NotADirectory => "a part of its path is not a folder".to_owned(),
         _ => without_number(error),
@@ -261,12 +259,18 @@ fn no_regular_file() -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")
 }
 
-/// Whether an error of reading says that nobody could read a text there: it is no regular file, or far too large.
+/// Whether an error of reading says that nobody could read a text there: it is no regular file, far too large, or a link
+/// that leads to itself.
 pub fn is_no_text(error: &io::Error) -> bool {
-    matches!(
+    let is_of_kind = matches!(
         error.kind(),
         ErrorKind::IsADirectory | ErrorKind::InvalidInput | ErrorKind::FileTooLarge
-    )
+    );
+    is_of_kind || is_loop(error)
+}
+
+fn is_loop(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
 fn too_large(limit: u64) -> io::Error {

@@ -102,6 +102,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
     if !project.allow_plaintext {
         problems.append(comments::check(file));
     }
+    problems.append(comments::check_hidden(file));
     Decoded { file: Some(Arc::clone(file)), entries, domains_of_broken, problems, is_emptied }
 }
 

@@ -437,6 +437,25 @@ fn a_folder_of_another_machine_or_that_nobody_filled_in_is_no_path() {
 }
 
 #[test]
+fn a_comment_that_looks_like_something_else_is_warned_of() {
+    let said = |comment: &str| {
+        let text = format!("# {comment}\n{LEAST}");
+        let (_, loaded) = project_of(&[("credentials.yaml", &text)]);
+        let problems = loaded.problems.sorted().into_iter();
+        problems.map(|problem| problem.message.clone()).collect::<String>()
+    };
+    for (comment, code) in
+        [("a \u{202e}b", "U+202E"), ("é\u{2066}", "U+2066"), ("\u{200b}", "U+200B")]
+    {
+        assert_eq!(said(comment), format!("a comment has the hidden character {code}"));
+    }
+    for comment in ["é", "می\u{200c}خواهم", "\u{1f468}\u{200d}\u{1f469} \u{2764}\u{fe0f}", "a\tb é"]
+    {
+        assert_eq!(said(comment), "", "{comment}");
+    }
+}
+
+#[test]
 fn a_former_key_leads_to_one_entry() {
     let entry = |key: &str, formerly: &str, targets: &str| {
         format!(

@@ -15,6 +15,8 @@ use crate::model::{Secret, ValueFault, Visible, may_be_token, value_fault};
 
 /// No token is longer.
 const MAX_BYTES: usize = 16 * 1024;
+/// The header, the claims and the signature of a JWT.
+const JWT_PARTS: usize = 3;
 const MORE_THAN_A_TOKEN: &str = "holds more than an access token";
 
 /// Why there is no token. None of it repeats what was read.
@@ -127,6 +129,10 @@ pub fn checked(token: Secret, name: impl Fn() -> String) -> Result<Secret, NoTok
         "has a quote, a comma or another character that no access token has"
     } else if text.contains("..") {
         "is shortened: it has dots in place of a part of the access token"
+    } else if text.starts_with("eyJ") && text.split('.').count() != JWT_PARTS {
+        "is no whole access token, which has three parts with a dot between them"
+    } else if text.starts_with("age1") {
+        "is a recipient of age, and an access token of Home Assistant is needed"
     } else {
         return Ok(token);
     };
@@ -190,6 +196,14 @@ mod tests {
         for text in ["eyJhbGci...", "eyJhbGci....x9k"] {
             assert!(read(text).unwrap_err().to_string().starts_with("it is shortened"));
         }
+        for (text, why) in [
+            ("eyJhbGciOiJIUzI1NiJ9", "it is no whole access token"),
+            ("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiAiYSI", "it is no whole access token"),
+            ("age1qxyz", "it is a recipient of age"),
+        ] {
+            assert!(read(text).unwrap_err().to_string().starts_with(why), "{text}");
+        }
+        assert!(read("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiAiYSI.c2ln").is_ok());
         let said = read("two\nlines").unwrap_err().to_string();
         assert!(said.contains("is a text of several lines"), "{said}");
     }
