@@ -174,8 +174,8 @@ pub(super) fn no_half(text: &str, part: ClientPart) -> Option<Placeholder> {
     is_word.then_some(Placeholder::Unfilled)
 }
 
-/// Whether a text is a name that was written in the place of a client's half for this integration: its own, or, of a
-/// secret, one that says whose secret it is.
+/// Whether a text is a name that was written in the place of a client secret for this integration: its own, or one that
+/// says whose secret it is. A client id may be such a name, where people choose it.
 pub fn is_name_for(text: &str, part: ClientPart, domain: &Domain) -> bool {
     let split = |text: &str| -> Vec<String> {
         let words = text.split(|part: char| !part.is_ascii_alphanumeric());
@@ -185,7 +185,7 @@ pub fn is_name_for(text: &str, part: ClientPart, domain: &Domain) -> bool {
     let at = words.windows(named.len().max(1)).position(|some| some == named);
     let Some(at) = at else { return false };
     let rest = [&words[..at], &words[at + named.len()..]].concat();
-    rest.is_empty() || part == ClientPart::Secret && ALL_WORDS.are_all_of(&rest.join("-"))
+    part == ClientPart::Secret && (rest.is_empty() || ALL_WORDS.are_all_of(&rest.join("-")))
 }
 
 /// Whether a text is the name of a file with an extension.
@@ -432,7 +432,8 @@ mod tests {
             assert!(!is_name_for(text, ClientPart::Id, domain), "{text}");
         }
         for (text, domain) in [("Netatmo", &netatmo), ("home connect", &home_connect)] {
-            assert!(BOTH.iter().all(|part| is_name_for(text, *part, domain)), "{text}");
+            assert!(is_name_for(text, ClientPart::Secret, domain), "{text}");
+            assert!(!is_name_for(text, ClientPart::Id, domain), "{text}");
         }
         for text in ["netatmo-4f5c0a88", "anetatmo", "netatmo_of_anna", "secret", "x"] {
             assert!(!is_name_for(text, ClientPart::Secret, &netatmo), "{text}");
