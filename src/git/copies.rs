@@ -11,23 +11,27 @@ use super::{GitError, OtherProjects, index_of_commit, names};
 use crate::model::CLIENT_SECRET;
 use crate::yaml_edit::secrets_in_lines;
 
-/// The files of the index that have a client secret in plain text, from the root of the repository; those of other
-/// projects are left out.
+/// What programs are written in: no copy of a manifest, but perhaps a test with a client in it.
+const OF_PROGRAMS: &str =
+    "c|cc|cpp|cs|go|h|hpp|java|js|jsx|kt|lua|mjs|php|pl|py|rb|rs|scala|sh|swift|ts|tsx";
+
+/// The files of the index that have a client secret in plain text, from the root of the repository: those in the
+/// project's folder, without programs and what is of other projects.
 ///
 /// # Errors
 /// Where git cannot be run, or refuses.
 pub fn copies(folder: &Path, others: &OtherProjects) -> Result<Vec<PathBuf>, GitError> {
     let mut naming = with_index(folder)?;
     naming.args(["grep", "--cached", "-z", "-l", "-I", "--full-name", "--no-color"]);
-    naming.args(["--no-recurse-submodules", "-F", "-e", CLIENT_SECRET.name, "--", ":(top)"]);
+    naming.args(["--no-recurse-submodules", "-F", "-e", CLIENT_SECRET.name, "--", "."]);
     let Output { status, stdout, stderr } = output(QUESTION, &naming)?;
     let naming: BTreeSet<String> = match status.code() {
-        Some(0) => names(&stdout).collect(),
+        Some(0) => names(&stdout).filter(|file| !is_program(file)).collect(),
         Some(1) => return Ok(Vec::new()),
         _ => return Err(refused(status, &stderr)),
     };
     let mut listing = with_index(folder)?;
-    let listed = answer(listing.args(["ls-files", "-z", "-s", "--full-name", "--", ":(top)"]))?;
+    let listed = answer(listing.args(["ls-files", "-z", "-s", "--full-name", "--", "."]))?;
     let listed = names(&listed).filter_map(|line| {
         let (about, file) = line.split_once('\t')?;
         let blob = about.split(' ').nth(1).filter(|_| naming.contains(file))?;
@@ -42,6 +46,11 @@ pub fn copies(folder: &Path, others: &OtherProjects) -> Result<Vec<PathBuf>, Git
         }
     })?;
     Ok(blobs.into_iter().filter_map(|(file, blob)| found.contains(&blob).then_some(file)).collect())
+}
+
+fn is_program(file: &str) -> bool {
+    let extension = Path::new(file).extension();
+    extension.is_some_and(|of| OF_PROGRAMS.split('|').any(|program| of == program))
 }
 
 /// Git with the index of the commit that is being made.

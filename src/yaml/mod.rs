@@ -41,7 +41,7 @@ pub(crate) fn is_empty(text: &str) -> bool {
     parse(text).is_empty()
 }
 
-/// Whether nothing is left of a text but keys without values.
+/// Whether nothing is left of a text but keys without values. What was made a comment is left.
 pub(crate) fn is_hollow(text: &str) -> bool {
     fn says_nothing(node: &Node<'_>) -> bool {
         let says_nothing = |pairs: &[Pair<'_>]| {
@@ -51,7 +51,9 @@ pub(crate) fn is_hollow(text: &str) -> bool {
     }
     let parsed = parse(text);
     let is_whole = parsed.whole && parsed.faults.is_empty();
-    let is_hollow = is_whole && parsed.documents.iter().all(says_nothing);
+    let has_comment = || text.lines().any(|line| line.trim_start().starts_with('#'));
+    let is_hollow = parsed.is_empty()
+        || is_whole && parsed.documents.iter().all(says_nothing) && !has_comment();
     parsed.documents.into_iter().for_each(wipe);
     is_hollow
 }
