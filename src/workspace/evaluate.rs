@@ -9,7 +9,7 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use super::against::StaleSnapshot;
 use super::reach::Reach;
-use super::selected::{KnownKeys, NoSuchEntry};
+use super::selected::{EntrySelection, KnownKeys, NoSuchEntry};
 use super::targets::{SelectionError, select, take_out_suspended};
 use super::{Workspace, limits};
 use crate::desired::{self, Needed, Resolved};
@@ -17,7 +17,7 @@ use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project, check_known};
 use crate::model::{
     Desired, DesiredCredential, Key, KnownSecret, Labels, Observed, Place, Policy, PolicyOverrides,
-    SealedClients, Seals, Selection, SetUpId, TargetName, TargetSelection, Wave,
+    SealedClients, Seals, SetUpId, TargetName, TargetSelection, Wave,
 };
 use crate::plan::{Plan, Step, plan};
 use crate::reconcile::{Outcome, StepOutcome};
@@ -260,26 +260,6 @@ impl Workspace {
         let mut resolved = spawn_blocking(reading).await?;
         let problems = problems_of(&mut resolved, &identity_problems);
         Ok(Resolution { resolved, problems })
-    }
-}
-
-/// The entries that a run is about.
-struct EntrySelection {
-    targets: BTreeSet<TargetName>,
-    selection: Selection,
-}
-
-impl EntrySelection {
-    /// What of an entry is read, where those with the keys `also` are selected by what targets hold.
-    fn needed(&self, entry: &Entry, also: &BTreeSet<Key>) -> Needed {
-        let is_selected = || self.selection.includes(entry.keys(), &entry.domain.value);
-        if !entry.targets.include_any(&self.targets) {
-            Needed::Nothing
-        } else if is_selected() || also.contains(&entry.key.value) {
-            Needed::Client
-        } else {
-            Needed::IdAlone
-        }
     }
 }
 

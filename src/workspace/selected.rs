@@ -6,12 +6,34 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::TargetView;
+use crate::desired::Needed;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode};
 use crate::manifest::{Entry, Project};
 use crate::model::{
-    ClientId, Domain, Glob, Key, Policy, PolicyOverrides, Reference, Selection, is_id_of_client,
+    ClientId, Domain, Glob, Key, Policy, PolicyOverrides, Reference, Selection, TargetName,
+    is_id_of_client,
 };
 use crate::suggest::{self, listed};
+
+/// The entries that a run is about.
+pub(super) struct EntrySelection {
+    pub(super) targets: BTreeSet<TargetName>,
+    pub(super) selection: Selection,
+}
+
+impl EntrySelection {
+    /// What of an entry is read, where those with the keys `also` are selected by what targets hold.
+    pub(super) fn needed(&self, entry: &Entry, also: &BTreeSet<Key>) -> Needed {
+        let is_selected = || self.selection.includes(entry.keys(), &entry.domain.value);
+        if !entry.targets.include_any(&self.targets) {
+            Needed::Nothing
+        } else if is_selected() || also.contains(&entry.key.value) {
+            Needed::Client
+        } else {
+            Needed::IdAlone
+        }
+    }
+}
 
 const NAMED: &str = "entry or credential with the key";
 
