@@ -14,7 +14,7 @@ use super::exit::ExitStatus;
 
 /// Write the man pages, one for each verb, into a folder
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   appcred man ~/.local/share/man/man1")]
 pub(super) struct ManArgs {
     /// The folder, which is made where there is none

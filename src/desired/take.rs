@@ -100,7 +100,9 @@ fn name_fault(
         return None;
     }
     let (_, at) = field(part, entry);
-    let kind = if secret::is_name_of_secret(text, at.spot.file.path(), resolver) {
+    // People choose the ids of clients at their own providers, but SOPS may have dropped a tag.
+    let is_chosen = part == ClientPart::Id && !matches!(at.value, Reference::Sops { .. });
+    let kind = if !is_chosen && secret::is_name_of_secret(text, at.spot.file.path(), resolver) {
         Placeholder::SecretName
     } else if is_name_for(text, part, &entry.domain.value) {
         Placeholder::Integration

@@ -122,7 +122,7 @@ fn sops_manifest_is_read_and_its_clear_parts_are_guarded_too() {
 
     let sealed = fs::read_to_string(scene.project.join(manifest)).unwrap();
     scene.project.write(manifest, &sealed.replace("domain: spotify", "domain: twitch"));
-    scene.is_refused("cannot read the client_secret of `a`: the SOPS document is refused: it was changed after it was encrypted: its MAC does not match");
+    scene.is_refused("cannot read the client_id of `a`: the SOPS document is refused: it was changed after it was encrypted: its MAC does not match");
     scene
         .project
         .write(manifest, &sealed.replace("client_secret: ENC", "client_secret: !!str ENC"));
