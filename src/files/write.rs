@@ -441,25 +441,27 @@ mod tests {
         assert_eq!(names(folder.path()), ["a.yaml", "other.yaml"]);
     }
 
+    /// An ACL in version 2, as Linux keeps it, with what the owner, user 1, the group, a mask and others may do.
+    #[cfg(target_os = "linux")]
+    fn acl(permissions: [u16; 5]) -> Vec<u8> {
+        const NOBODY: u32 = u32::MAX;
+        let entries = [(1u16, NOBODY), (2, 1), (4, NOBODY), (16, NOBODY), (32, NOBODY)];
+        let mut acl = 2u32.to_le_bytes().to_vec();
+        for ((tag, id), permissions) in entries.into_iter().zip(permissions) {
+            acl.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
+            acl.extend(id.to_le_bytes());
+        }
+        acl
+    }
+
     /// The file system of the tests may have no attributes.
     #[cfg(target_os = "linux")]
     #[test]
     fn attributes_and_acls_stay() {
         use rustix::fs::{XattrFlags, getxattr, setxattr};
         let (_folder, file) = folder();
-        // Version 2; the owner and user 1 to read, the group, a mask, and others.
-        let entries = [
-            (1u16, 4u16, u32::MAX),
-            (2, 4, 1),
-            (4, 0, u32::MAX),
-            (16, 4, u32::MAX),
-            (32, 0, u32::MAX),
-        ];
-        let mut acl = 2u32.to_le_bytes().to_vec();
-        for (tag, permissions, id) in entries {
-            acl.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
-            acl.extend(id.to_le_bytes());
-        }
+        // The owner and user 1 to read.
+        let acl = acl([4, 4, 0, 4, 0]);
         let given: [(&str, &[u8]); 2] = [("user.note", b"mine"), ("system.posix_acl_access", &acl)];
         let has = |(name, value): &(&str, &[u8])| {
             setxattr(&file, *name, value, XattrFlags::empty()).is_ok()
@@ -486,18 +488,7 @@ mod tests {
     fn what_has_no_acl_gets_none() {
         use rustix::fs::{XattrFlags, getxattr, setxattr};
         let (folder, file) = folder();
-        let entries = [
-            (1u16, 7u16, u32::MAX),
-            (2, 7, 1),
-            (4, 7, u32::MAX),
-            (16, 7, u32::MAX),
-            (32, 7, u32::MAX),
-        ];
-        let mut acl = 2u32.to_le_bytes().to_vec();
-        for (tag, permissions, id) in entries {
-            acl.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
-            acl.extend(id.to_le_bytes());
-        }
+        let acl = acl([7; 5]);
         let name = "system.posix_acl_default";
         if setxattr(folder.path(), name, &acl, XattrFlags::empty()).is_err() {
             return;

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use super::blobs::each_text;
-use super::command::{INDEX_FILE, QUESTION, answer, git, output, refused};
-use super::{GitError, OtherProjects, index_of_commit, names};
+use super::command::{QUESTION, answer, output, refused};
+use super::{GitError, OtherProjects, index_of_commit, names, with_index};
 use crate::model::CLIENT_SECRET;
 use crate::yaml_edit::secrets_in_lines;
 
@@ -21,7 +21,8 @@ const OF_PROGRAMS: &str =
 /// # Errors
 /// Where git cannot be run, or refuses.
 pub fn copies(folder: &Path, others: &OtherProjects) -> Result<Vec<PathBuf>, GitError> {
-    let mut naming = with_index(folder)?;
+    let index = index_of_commit(folder)?;
+    let mut naming = with_index(folder, index.as_deref());
     naming.args(["grep", "--cached", "-z", "-l", "-I", "--full-name", "--no-color"]);
     naming.args(["--no-recurse-submodules", "-F", "-e", CLIENT_SECRET.name, "--", "."]);
     let Output { status, stdout, stderr } = output(QUESTION, &naming)?;
@@ -30,7 +31,7 @@ pub fn copies(folder: &Path, others: &OtherProjects) -> Result<Vec<PathBuf>, Git
         Some(1) => return Ok(Vec::new()),
         _ => return Err(refused(status, &stderr)),
     };
-    let mut listing = with_index(folder)?;
+    let mut listing = with_index(folder, index.as_deref());
     let listed = answer(listing.args(["ls-files", "-z", "-s", "--full-name", "--", "."]))?;
     let listed = names(&listed).filter_map(|line| {
         let (about, file) = line.split_once('\t')?;
@@ -51,13 +52,4 @@ pub fn copies(folder: &Path, others: &OtherProjects) -> Result<Vec<PathBuf>, Git
 fn is_program(file: &str) -> bool {
     let extension = Path::new(file).extension();
     extension.is_some_and(|of| OF_PROGRAMS.split('|').any(|program| of == program))
-}
-
-/// Git with the index of the commit that is being made.
-fn with_index(folder: &Path) -> Result<Command, GitError> {
-    let mut command = git(folder);
-    if let Some(index) = index_of_commit(folder)? {
-        command.env(INDEX_FILE, index);
-    }
-    Ok(command)
 }

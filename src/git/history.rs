@@ -219,11 +219,17 @@ fn search(
         let is_plain = stores.contains(blob.as_str()) && is_plain(&text);
         let (found, files) = search_text(&text).unzip();
         let files = files.unwrap_or_default();
-        let in_lines = secrets_in_lines(&text).into_iter();
+        let found = found.flatten();
+        // What was found as in a manifest has its field and is not looked for again.
+        let in_lines = match &found {
+            Some(Searched::Plain(secrets)) if !secrets.is_empty() => Vec::new(),
+            _ => secrets_in_lines(&text),
+        };
+        let in_lines = in_lines.into_iter();
         let in_lines = in_lines
             .map(|(line, secret)| PlainSecret::new(CLIENT_SECRET.name.to_owned(), line, &secret));
         let in_lines = in_lines.collect();
-        searched.insert(blob, Blob { searched: found.flatten(), in_lines, is_plain, files });
+        searched.insert(blob, Blob { searched: found, in_lines, is_plain, files });
     })?;
     Ok(searched)
 }

@@ -24,7 +24,9 @@ use std::process::{Command, Output};
 use smol_str::SmolStr;
 use thiserror::Error;
 
-use self::command::{LONGEST, QUESTION, answer, git, inheriting_index, output, refused, shown};
+use self::command::{
+    INDEX_FILE, LONGEST, QUESTION, answer, git, inheriting_index, output, refused, shown,
+};
 use self::limited::{NotEnded, NotRun};
 use crate::files;
 use crate::model::{Commit, PROJECT_FILE, encrypted_file};
@@ -264,6 +266,13 @@ fn index_of_commit(folder: &Path) -> Result<Option<PathBuf>, GitError> {
     let index = path(inheriting_index(folder).args(["rev-parse", "--git-path", "index"]))?;
     let own = path(git(folder).args(["rev-parse", "--absolute-git-dir"]))?;
     Ok(Some(index).filter(|index| index.parent() == Some(&own)))
+}
+
+/// Git with this index; with its own where there is none.
+fn with_index(folder: &Path, index: Option<&Path>) -> Command {
+    let mut command = git(folder);
+    command.envs(index.map(|index| (INDEX_FILE, index)));
+    command
 }
 
 fn names(output: &[u8]) -> impl Iterator<Item = String> {

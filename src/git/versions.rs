@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::command::{HISTORY, INDEX_FILE, QUESTION, answer_in, git};
-use super::{GitError, index_of_commit, names};
+use super::command::{HISTORY, QUESTION, answer_in, git};
+use super::{GitError, index_of_commit, names, with_index};
 use crate::model::CLIENT_SECRET;
 
 /// So much of a commit's hash is shown.
@@ -64,10 +64,7 @@ fn of_commit(change: [&str; 4]) -> (&str, &str) {
 
 /// What the index has of them, where the work tree has something else.
 pub(super) fn staged(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError> {
-    let mut command = git(folder);
-    if let Some(index) = index_of_commit(folder)? {
-        command.env(INDEX_FILE, index);
-    }
+    let mut command = with_index(folder, index_of_commit(folder)?.as_deref());
     // Unlike `diff-files` it looks into files that were only touched or copied.
     command.args(["diff", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff"]);
     listed(among(&mut command, files), QUESTION, |change| (change[0], change[2]))

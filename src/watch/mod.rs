@@ -222,8 +222,8 @@ fn give_out<C: Connect>(
     cause: &Cause,
 ) {
     let Reading { specs, rollout, manifests, .. } = read.reading;
-    let mut before = manifests.clone();
-    statuses.edit(|status| before = std::mem::replace(&mut status.manifests, manifests.clone()));
+    let before = statuses.subscribe().borrow().manifests.clone();
+    statuses.edit(|status| status.manifests.clone_from(&manifests));
     problem_log.log(&manifests);
     log_selection(&before, &manifests);
     if *cause == Cause::Reload {

@@ -1,5 +1,6 @@
 //! What a person at a terminal sees: in a real one of any width, with a real pager.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
@@ -262,11 +263,18 @@ fn a_bar_of_progress_fits_into_the_terminal_whatever_the_target_is_called() {
     }
 }
 
+/// A project whose secrets are encrypted to this recipient.
+fn encrypting(recipient: &impl Display) -> Project {
+    let text = format!(
+        "owner: us\ntargets: {{t: {{config_dir: t}}}}\nage: {{recipients: [{recipient}]}}\n"
+    );
+    Project::new().file("appcred.yaml", &text)
+}
+
 #[test]
 fn a_question_that_is_interrupted_ends_with_130_and_leaves_the_terminal_as_it_was() {
     let (identity, recipient) = age_identity();
-    let project = Project::new()
-        .file("appcred.yaml", &format!("owner: us\ntargets: {{t: {{config_dir: t}}}}\nage: {{recipients: [{recipient}]}}\n"))
+    let project = encrypting(&recipient)
         .file("credentials.yaml", "application_credentials:\n  - {domain: google, key: one, client_id: one, client_secret: !secret one}\n")
         .file("secrets.yaml", "one: m4rk3d-secret\n");
     for (words, question) in [
@@ -283,12 +291,7 @@ fn a_question_that_is_interrupted_ends_with_130_and_leaves_the_terminal_as_it_wa
 #[test]
 fn what_is_refused_is_asked_for_again() {
     let (identity, recipient) = age_identity();
-    let project = Project::new().file(
-        "appcred.yaml",
-        &format!(
-            "owner: us\ntargets: {{t: {{config_dir: t}}}}\nage: {{recipients: [{recipient}]}}\n"
-        ),
-    );
+    let project = encrypting(&recipient);
     let line = format!("{PROGRAM} add --domain spotify; echo status=$?");
     let mut terminal = Terminal::run(&line, project.path(), [("SOPS_AGE_KEY", &*identity)]);
     for (question, answer) in [
@@ -310,12 +313,7 @@ fn what_is_refused_is_asked_for_again() {
 #[test]
 fn an_interrupt_between_two_questions_adds_nothing_and_leaves_the_terminal_as_it_was() {
     let (identity, recipient) = age_identity();
-    let project = Project::new().file(
-        "appcred.yaml",
-        &format!(
-            "owner: us\ntargets: {{t: {{config_dir: t}}}}\nage: {{recipients: [{recipient}]}}\n"
-        ),
-    );
+    let project = encrypting(&recipient);
     let answers = [
         ("Integration", "spotify\r"),
         ("Name, as Home Assistant shows it", "\r"),
