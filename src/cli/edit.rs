@@ -218,13 +218,11 @@ impl EditSession<'_> {
             }
             let mut is_overtaken = false;
             if let Some(after) = self.seal(opened, &text) {
+                let asked_to_end = asked_to_end()?;
                 // Whoever reads and changes the project just now is not overtaken.
                 let _lock = tokio::select! {
                     lock = project_when_free(self.global) => lock?,
-                    asked = asked_to_end() => {
-                        asked?;
-                        bail!("{} was not changed: interrupted", self.shown());
-                    }
+                    () = asked_to_end => bail!("{} was not changed: interrupted", self.shown()),
                 };
                 match files::replace(self.file, before, &after) {
                     Ok(()) => return Ok(Some(End::Saved)),

@@ -72,28 +72,31 @@ impl EndSignals {
 /// # Errors
 /// Where the answer cannot be read.
 pub(super) async fn confirm(question: String) -> anyhow::Result<bool> {
+    // Before the question, at whose sight somebody may press Ctrl-C.
+    let asked_to_end = asked_to_end()?;
     let asking = tokio::task::spawn_blocking(move || console::confirm(&question));
     tokio::select! {
         answer = asking => Ok(answer??),
-        asked = asked_to_end() => {
+        () = asked_to_end => {
             // Nobody has ended the line of the question.
             console::message("");
-            Ok(asked.map(|()| false)?)
+            Ok(false)
         }
     }
 }
 
-/// Waits until this process is asked to end.
+/// Listens from now on, and not only once it is polled, for what asks this process to end.
 ///
 /// # Errors
 /// Where signals cannot be listened to.
-pub(super) async fn asked_to_end() -> io::Result<()> {
+pub(super) fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
     let (mut signals, mut hang_up) = (EndSignals::new()?, signal(SignalKind::hangup())?);
-    tokio::select! {
-        () = signals.next() => {}
-        _ = hang_up.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            () = signals.next() => {}
+            _ = hang_up.recv() => {}
+        }
+    })
 }
 
 /// Cancels on the first Ctrl-C or SIGTERM, while nothing is in flight that must be finished. A container's first
