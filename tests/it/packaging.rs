@@ -82,6 +82,15 @@ fn what_the_image_and_compose_run_is_understood() {
 }
 
 #[test]
+fn what_packages_start_gives_freed_memory_back() {
+    let files = ["container/Dockerfile", "app/Dockerfile", "systemd/appcred.service"];
+    for file in files {
+        let text = fs::read_to_string(root().join("packaging").join(file)).unwrap();
+        assert!(text.contains("MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072\n"), "{file}");
+    }
+}
+
+#[test]
 fn what_the_packages_take_from_here_is_there() {
     let packages = yaml("packaging/nfpm.yaml");
     let scripts = packages["scripts"].as_object().unwrap().values();
