@@ -83,7 +83,7 @@ pub(super) struct Declarations {
     pub(super) listed: BTreeMap<ObjectName, BTreeMap<String, Listing>>,
     /// The ApplicationCredentials that are being deleted, and of which it is not known yet where they are.
     pub(super) sought: BTreeSet<ObjectName>,
-    /// As of which version the HomeAssistants are known.
+    /// As of which version all objects are known.
     pub(super) as_of: u64,
 }
 

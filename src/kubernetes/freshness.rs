@@ -6,7 +6,8 @@
 //! - That a credential is created, since its object is there. The credentials are known then as of the status that has it.
 //!
 //! So of two replicas, the one that creates and the one that lets the object go, at least one sees what the other one wrote.
-//! And who takes over a shard knows the HomeAssistants as of its Lease: what was written before is seen.
+//! And who takes over a shard knows all objects as of its Lease: what was written before is seen. Without the credentials that
+//! were declared meanwhile, a status would lose those that others have created.
 //!
 //! Versions are compared as numbers: they are those of etcd, in one order for all kinds. What has another one is known as of
 //! no version.
@@ -37,6 +38,13 @@ const NEVER: u64 = u64::MAX;
 pub(super) struct Versions {
     pub(super) houses: u64,
     pub(super) credentials: u64,
+}
+
+impl Versions {
+    /// As of which version objects of both kinds are known.
+    pub(super) fn of_all(self) -> u64 {
+        self.houses.min(self.credentials)
+    }
 }
 
 /// Since which version something is as it is, as far as it was seen.

@@ -68,6 +68,15 @@ struct Replica {
     end: Stop,
 }
 
+impl Replica {
+    async fn end(mut self) {
+        self.stop.cancel();
+        while self.engine.join_next().await.is_some() {}
+        self.end.cancel();
+        while self.lease.join_next().await.is_some() {}
+    }
+}
+
 impl World {
     fn new(seed: u64) -> Self {
         let server = ApiServer::new(seed);
@@ -192,11 +201,8 @@ impl World {
             return "nothing".to_owned();
         }
         self.declare_for(key, true, random);
-        let mark = mark(key);
-        let has_it = |of: &Credential| of.auth_domain.as_deref() == Some(mark.as_str());
-        let home = self.homes[&address(HOUSES[1])].clone();
         for _ in 0..500 {
-            if home.state().shelf.credentials.iter().any(has_it) {
+            if self.is_held(HOUSES[1], key) {
                 break;
             }
             sleep(Duration::from_millis(10)).await;
@@ -219,13 +225,8 @@ impl World {
         let key = KEYS[random.usize(1..KEYS.len())];
         if self.server.get("applicationcredentials", key).is_none() {
             self.declare_for(key, true, random);
-            let has_it = |house: &str| {
-                let house = self.server.get("homeassistants", house).unwrap_or_default();
-                let held = house["status"]["credentials"].as_array();
-                held.is_some_and(|held| held.iter().any(|of| of["name"] == key))
-            };
             for _ in 0..500 {
-                if HOUSES.into_iter().any(has_it) {
+                if HOUSES.into_iter().any(|house| self.is_in_status(house, key)) {
                     break;
                 }
                 sleep(Duration::from_millis(10)).await;
@@ -233,6 +234,84 @@ impl World {
         }
         self.delete(key);
         format!("{key} goes as it comes")
+    }
+
+    fn is_in_status(&self, house: &str, key: &str) -> bool {
+        let house = self.server.get("homeassistants", house).unwrap_or_default();
+        let held = house["status"]["credentials"].as_array();
+        held.is_some_and(|held| held.iter().any(|of| of["name"] == key))
+    }
+
+    fn is_held(&self, house: &str, key: &str) -> bool {
+        let (state, mark) = (self.homes[&address(house)].state(), mark(key));
+        state.shelf.credentials.iter().any(|of| of.auth_domain.as_deref() == Some(&*mark))
+    }
+
+    /// As a credential that comes and goes while a replica hears late of it, which then may be the only one that is left.
+    async fn go_unheard(&mut self, random: &mut fastrand::Rng) -> String {
+        let key = KEYS[random.usize(1..KEYS.len())];
+        if self.replicas.len() < 2 {
+            self.begin();
+        }
+        self.delete(key);
+        sleep(2 * LEASE).await;
+        if self.server.get("applicationcredentials", key).is_some() {
+            return format!("{key} is deleted");
+        }
+        let Some(late) = self.any_replica(random) else { return "nothing".to_owned() };
+        let kinds = LATE[random.usize(0..LATE.len())];
+        self.server.state().lag = Some((late, kinds));
+        self.declare_for(key, true, random);
+        for _ in 0..random.usize(0..500) {
+            if HOUSES.into_iter().any(|house| self.is_held(house, key)) {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        self.delete(key);
+        let mut what = format!("{key} comes and goes, late is {late} of {kinds:?}");
+        if random.bool() {
+            sleep(Duration::from_millis(1 << random.u8(0..13))).await;
+            what += &format!(", {}", self.leave_alone(late, random).await);
+        }
+        what
+    }
+
+    /// As a credential that goes while others act for all that a replica acted for, which then is the only one that is left,
+    /// and hears late of what was done.
+    async fn take_over_late(&mut self, random: &mut fastrand::Rng) -> String {
+        let Some(late) = self.any_replica(random) else { return "nothing".to_owned() };
+        let key = KEYS[random.usize(1..KEYS.len())];
+        if self.replicas.len() == 1 {
+            self.begin();
+        }
+        self.server.state().cut_off.insert(late);
+        sleep(2 * LEASE).await;
+        if random.bool() {
+            self.delete(key);
+        } else {
+            self.declare(key, random);
+        }
+        sleep(Duration::from_millis(random.u64(0..8000))).await;
+        self.server.state().lag = Some((late, LATE[2]));
+        self.server.state().cut_off.remove(&late);
+        let alone = self.leave_alone(late, random).await;
+        format!("{key} changes while {late} is cut off, which hears late of it, and {alone}")
+    }
+
+    /// All other replicas end, or are killed.
+    async fn leave_alone(&mut self, number: usize, random: &mut fastrand::Rng) -> String {
+        let all = std::mem::take(&mut self.replicas);
+        let (alone, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            all.into_iter().partition(|(other, _)| *other == number);
+        self.replicas = alone;
+        let is_killed = random.bool();
+        for other in others.into_values() {
+            if !is_killed {
+                other.end().await;
+            }
+        }
+        format!("{number} is alone, the others {}", if is_killed { "are killed" } else { "end" })
     }
 
     /// What may have stayed although it was deleted.
@@ -331,11 +410,7 @@ impl World {
                 format!("replica {number} is killed")
             }
             (1, Some(number)) => {
-                let mut replica = self.replicas.remove(&number).unwrap();
-                replica.stop.cancel();
-                while replica.engine.join_next().await.is_some() {}
-                replica.end.cancel();
-                while replica.lease.join_next().await.is_some() {}
+                self.replicas.remove(&number).unwrap().end().await;
                 format!("replica {number} ends")
             }
             _ if self.replicas.len() < 3 => {
@@ -348,7 +423,9 @@ impl World {
 
     async fn happen(&mut self, random: &mut fastrand::Rng) -> String {
         let key = KEYS[random.usize(0..KEYS.len())];
-        match random.u8(0..20) {
+        match random.u8(0..23) {
+            22 => self.take_over_late(random).await,
+            20..=21 => self.go_unheard(random).await,
             18..=19 => self.come_and_go(random).await,
             17 => {
                 self.shards = [1, 2, 4][random.usize(0..3)];
@@ -396,6 +473,21 @@ impl World {
             let state = home.state();
             for account in &state.shelf.config_entries {
                 assert!(state.shelf.in_force(account).is_some(), "{history}: {house} {account:?}");
+            }
+        }
+    }
+
+    /// What a house holds is in its status, and its object is there: otherwise nobody would ever delete it.
+    #[track_caller]
+    fn loses_track_of_nothing(&self, history: &str) {
+        let given_up = self.given_up();
+        for (house, key) in HOUSES.into_iter().flat_map(|house| KEYS.map(|key| (house, key))) {
+            if self.is_held(house, key) && !given_up.contains(key) {
+                let is_there = self.server.get("applicationcredentials", key).is_some();
+                assert!(
+                    is_there && self.is_in_status(house, key),
+                    "{history}: {house} {key} is lost"
+                );
             }
         }
     }
@@ -480,7 +572,7 @@ async fn simulate(seed: u64) {
     fastrand::seed(world.seed);
     let mut random = fastrand::Rng::with_seed(seed);
     KEYS.iter().for_each(|key| world.declare(key, &mut random));
-    world.shards = [1, 3][random.usize(0..2)];
+    world.shards = random.usize(1..4);
     (0..=random.u8(0..2)).for_each(|_| world.begin());
     sleep(Duration::from_secs(60)).await;
     let mut history = format!("history {seed}");
@@ -493,6 +585,7 @@ async fn simulate(seed: u64) {
         sleep(pause).await;
         history += &format!(", {} s", pause.as_secs_f64());
         world.keeps_accounts(&history);
+        world.loses_track_of_nothing(&history);
         assert_eq!(world.server.state().violations, [""; 0], "{history}");
     }
     world.heal(&mut random);
@@ -535,11 +628,37 @@ fn replicas_arrive_whatever_came_before() {
         None => 0..number("APPCRED_HISTORIES").unwrap_or(10),
     };
     for seed in seeds {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(simulate(seed));
+        simulated(simulate(seed));
+    }
+}
+
+/// Time goes on by itself.
+fn simulated(of: impl Future<Output = ()>) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().start_paused(true).build().unwrap().block_on(of);
+}
+
+#[test]
+fn who_takes_over_loses_track_of_nothing_that_others_have_created_whatever_it_hears_late_of() {
+    for (seed, kinds) in (0..).zip(LATE) {
+        simulated(async {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut world = World::new(seed);
+            world.begin();
+            sleep(2 * LEASE).await;
+            world.begin();
+            world.server.state().cut_off.insert(1);
+            sleep(2 * LEASE).await;
+            KEYS.iter().for_each(|key| world.declare_for(key, true, &mut random));
+            sleep(2 * LEASE).await;
+            assert!(world.is_held("barn", "a"), "{kinds:?}");
+            world.server.state().lag = Some((1, kinds));
+            world.server.state().cut_off.clear();
+            world.replicas.remove(&2).unwrap().end().await;
+            for _ in 0..600 {
+                sleep(Duration::from_millis(100)).await;
+                world.loses_track_of_nothing(&format!("late is 1 of {kinds:?}"));
+            }
+        });
     }
 }

@@ -224,7 +224,7 @@ impl Source {
         let has = |uid: &str| holders.as_ref().is_none_or(|holders| holders.has(uid));
         let demanded = self.first_seen.demanded(has);
         self.looked_up_houses.demand(demanded.houses.max(term));
-        self.looked_up_credentials.demand(demanded.credentials);
+        self.looked_up_credentials.demand(demanded.credentials.max(term));
     }
 
     /// The version with which the latest term of this replica began.
@@ -235,9 +235,10 @@ impl Source {
 
     /// Answers also after which pause something is to be asked for again.
     async fn read(&mut self) -> (Declarations, Option<Duration>) {
-        // Who takes over waits for that list: it begins before Secrets are read.
+        // Who takes over waits for these lists: they begin before Secrets are read.
         let term = self.term();
         self.looked_up_houses.demand_at_least(term);
+        self.looked_up_credentials.demand_at_least(term);
         // Before the objects are: these are at least as new.
         let as_of = Versions {
             houses: *self.looked_up_houses.as_of.borrow_and_update(),
@@ -262,7 +263,7 @@ impl Source {
         // What this process has written meanwhile counts, too.
         self.note();
         declared.listed = self.first_seen.listed(as_of);
-        declared.as_of = as_of.houses;
+        declared.as_of = as_of.of_all();
         let sought = declared.credentials.iter();
         let sought = sought.filter(|(_, of)| !self.first_seen.is_looked_up(&of.uid, as_of));
         declared.sought = sought.map(|(name, _)| name.clone()).collect();
