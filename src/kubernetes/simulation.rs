@@ -662,3 +662,40 @@ fn who_takes_over_loses_track_of_nothing_that_others_have_created_whatever_it_he
         });
     }
 }
+
+#[test]
+fn what_goes_while_a_replica_hears_late_is_lost_nowhere() {
+    let replicas = |world: &mut World| (world.replicas.len()..2).for_each(|_| world.begin());
+    for (seed, kinds) in (0..).zip(LATE) {
+        simulated(async {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut world = World::new(seed);
+            world.shards = 2;
+            for (key, are_killed) in KEYS[1..].iter().flat_map(|key| [(*key, false), (*key, true)])
+            {
+                replicas(&mut world);
+                sleep(4 * LEASE).await;
+                let late = world.any_replica(&mut random).unwrap();
+                world.server.state().lag = Some((late, kinds));
+                world.declare_for(key, true, &mut random);
+                for _ in 0..500 {
+                    if HOUSES.into_iter().any(|house| world.is_held(house, key)) {
+                        break;
+                    }
+                    sleep(Duration::from_millis(10)).await;
+                }
+                world.delete(key);
+                if are_killed {
+                    world.replicas.retain(|number, _| *number == late);
+                }
+                for _ in 0..600 {
+                    sleep(Duration::from_millis(100)).await;
+                    world.loses_track_of_nothing(&format!(
+                        "{key} goes, late is {late} of {kinds:?}"
+                    ));
+                }
+                world.server.state().lag = None;
+            }
+        });
+    }
+}
