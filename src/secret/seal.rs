@@ -199,7 +199,7 @@ mod tests {
 
     use bech32::{Bech32, Hrp};
 
-    use super::{AgeEncryptError, bare, is_recipient, mixture, seal, shown};
+    use super::{AgeEncryptError, bare, is_recipient, mixture, seal, seal_binary, shown};
     use crate::model::{Reference, Secret};
     use crate::secret::env::IdentitySources;
     use crate::secret::{AllowedPaths, Identities, Nobody, SecretResolver, read};
@@ -224,11 +224,13 @@ mod tests {
         assert_eq!((ssh.recipients().len(), both.recipients().len()), (2, 2));
 
         let sealed = seal(b"the token", both.recipients()).unwrap();
+        let binary = seal_binary(b"the token", both.recipients()).unwrap();
 
         for identities in [ssh, both] {
             let resolver = SecretResolver::new(identities, AllowedPaths::default());
             let read = read(&Reference::Age(sealed.clone()), &resolver).unwrap();
             assert_eq!(read.expose(), "the token");
+            assert_eq!(resolver.open(&binary).unwrap().as_slice(), b"the token");
         }
     }
 
