@@ -270,9 +270,12 @@ fn staged(
                         "the staged version of {file} has a `{field}` in plain text on line {line}"
                     )
                 }
+                OldContent::Exposed { line, field } => format!(
+                    "the staged version of {file} has a secret in plain text in `{field}` on line {line}"
+                ),
                 OldContent::PlainFile => format!("the staged version of {file} is in plain text"),
                 // What cannot be searched now is mostly being worked on; identities are looked for in the work tree.
-                OldContent::Invalid | OldContent::Identity => continue,
+                OldContent::Name { .. } | OldContent::Invalid | OldContent::Identity => continue,
             };
             let help = "stage the file as it is now with `git add`: the next commit would contain the secret";
             problems.push(Diagnostic::warning(ProblemCode::PlainSecret, message).help(help));
@@ -344,6 +347,16 @@ fn old_versions(found: Vec<OldVersion>, problems: &mut Diagnostics) {
                 format!("`{field}` is in plain text in commit {commit}, {file}:{line}"),
             )
             .help("make a new one at the provider: whoever has the repository has this one"),
+            OldContent::Exposed { line, field } => Diagnostic::warning(
+                ProblemCode::PlainSecretInHistory,
+                format!("`{field}` has a secret in plain text in commit {commit}, {file}:{line}"),
+            )
+            .help("replace it where it is from: whoever has the repository has this one"),
+            OldContent::Name { line, field } => Diagnostic::warning(
+                ProblemCode::PlainSecretInHistory,
+                format!("what follows the tag of `{field}` in commit {commit}, {file}:{line} could be the secret itself"),
+            )
+            .help("if it is no name, make a new one at the provider: whoever has the repository has this one"),
             OldContent::PlainFile => Diagnostic::warning(
                 ProblemCode::PlainSecretInHistory,
                 format!("{file} is in plain text in commit {commit}"),

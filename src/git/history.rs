@@ -16,8 +16,8 @@ use crate::model::{
     CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS, Secret, WEBHOOK, is_of_this_machine,
 };
 use crate::yaml_edit::{
-    SlotValue, YamlEditError, all_slots, commented_secrets, files_named, is_empty, is_sealed,
-    secrets_in_lines, slots,
+    ExposedSecret, Exposure, SlotValue, YamlEditError, all_slots, commented_secrets,
+    exposed_secrets, files_named, is_empty, is_sealed, secrets_in_lines, slots,
 };
 
 /// Searches all versions, on all branches, of all manifests, of their copies and of all project files of the repository
@@ -53,6 +53,9 @@ pub fn staged_plain_secrets(
     // What the file still has is reported of the file itself, and staging it again would not help.
     search_versions(folder, others, files, staged, |file| plain_now(&root.join(file)))
 }
+
+/// The sections of the project file that have commands and no secrets.
+const OF_PROGRAMS: [&str; 2] = ["sources", "sops_program"];
 
 fn search_versions(
     folder: &Path,
@@ -148,10 +151,14 @@ fn findings(
             Some(Searched::Plain(secrets)) if !secrets.is_empty() => secrets,
             _ => &blob.in_lines,
         };
-        for secret in secrets.iter().filter(|secret| is_project || secret.is_of_entry()) {
+        for secret in secrets.iter().filter(|secret| is_project || secret.is_of_entry) {
             if seen.insert((file, secret.field.as_str(), secret.digest)) {
                 let (line, field) = (secret.line, secret.field.clone());
-                found.push(add(OldContent::Secret { line, field }));
+                found.push(add(match secret.exposure {
+                    None => OldContent::Secret { line, field },
+                    Some(Exposure::Name) => OldContent::Name { line, field },
+                    Some(_) => OldContent::Exposed { line, field },
+                }));
             }
         }
     }
@@ -190,20 +197,27 @@ enum Searched {
 struct PlainSecret {
     field: String,
     line: u32,
+    /// Whether it can be in a manifest, and not in a project file alone.
+    is_of_entry: bool,
+    /// Where it is, if its field holds no secret.
+    exposure: Option<Exposure>,
     /// By which it is known again, and not shown.
     digest: [u8; 32],
 }
 
 impl PlainSecret {
     fn new(field: String, line: u32, secret: &Secret) -> Self {
-        Self { field, line, digest: Sha256::digest(secret.expose()).into() }
+        let is_of_entry = SECRET_FIELDS
+            .iter()
+            .any(|known| known.name == field && known.section == CLIENT_SECRET.section);
+        let digest = Sha256::digest(secret.expose()).into();
+        Self { field, line, is_of_entry, exposure: None, digest }
     }
 
-    /// Whether it can be in a manifest, and not in a project file alone.
-    fn is_of_entry(&self) -> bool {
-        SECRET_FIELDS
-            .iter()
-            .any(|known| known.name == self.field && known.section == CLIENT_SECRET.section)
+    fn exposed(found: ExposedSecret) -> Self {
+        let ExposedSecret { exposure, field, is_of_entry, secret, span } = found;
+        let exposure = Some(exposure);
+        Self { is_of_entry, exposure, ..Self::new(field, span.line, &secret) }
     }
 }
 
@@ -261,7 +275,8 @@ fn plain_now(file: &Path) -> Vec<PlainSecret> {
 fn search_text(text: &str) -> Option<(Option<Searched>, Vec<String>)> {
     // Most YAML files of a repository are no manifests.
     let names_credentials = text.contains(CLIENT_SECRET.section);
-    if !SECRET_FIELDS.iter().any(|field| text.contains(field.section)) {
+    let sections = SECRET_FIELDS.iter().map(|field| field.section).chain(OF_PROGRAMS);
+    if !{ sections }.any(|section| text.contains(section)) {
         return None;
     }
     let searched = match slots(text) {
@@ -279,7 +294,8 @@ fn search_text(text: &str) -> Option<(Option<Searched>, Vec<String>)> {
             let commented = commented_secrets(text).into_iter();
             let commented = commented
                 .map(|one| PlainSecret::new(one.field.to_owned(), one.span.line, &one.secret));
-            Some(Searched::Plain(plain.chain(commented).collect()))
+            let exposed = exposed_secrets(text).into_iter().map(PlainSecret::exposed);
+            Some(Searched::Plain(plain.chain(commented).chain(exposed).collect()))
         }
         Err(YamlEditError::Sops) => None,
         Err(_) => Some(Searched::Invalid { names_credentials }),

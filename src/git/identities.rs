@@ -10,12 +10,14 @@ use regex::bytes::Regex;
 use super::blobs::each_text;
 use super::command::{answer, git};
 use super::old_version::{OldContent, OldVersion};
-use super::versions::{Version, with_text};
+use super::versions::{Version, with_text, with_wide_text};
 use super::{GitError, OtherProjects, names, root};
 use crate::{cores, files};
 
 /// A larger file is not searched for an identity: a repository may hold databases.
 const LARGEST_WITH_IDENTITY: u64 = 1024 * 1024;
+/// How an identity of age begins.
+const BEGINNING: &str = "AGE-SECRET-KEY-";
 /// An identity of age has 58 characters behind its beginning; who only names that holds no secret.
 const IDENTITY: &str = "AGE-SECRET-KEY-(PQ-)?1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}";
 
@@ -60,6 +62,7 @@ fn holds_identity(file: &Path) -> bool {
 /// Where git cannot be run, or refuses.
 pub fn old_identities(folder: &Path, others: &OtherProjects) -> Result<Vec<OldVersion>, GitError> {
     let mut versions = with_text(folder, IDENTITY)?;
+    versions.append(&mut with_wide_text(folder, BEGINNING)?);
     versions.retain(|version| !others.have(&version.file));
     let blobs: BTreeSet<&str> = versions.iter().map(|version| version.blob.as_str()).collect();
     let mut holding = BTreeSet::new();

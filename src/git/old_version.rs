@@ -32,6 +32,20 @@ pub enum OldContent {
         /// The field.
         field: String,
     },
+    /// A secret in plain text in a field that holds none.
+    Exposed {
+        /// The line, from 1.
+        line: u32,
+        /// The field.
+        field: String,
+    },
+    /// What could be a secret in plain text, in the place of a name.
+    Name {
+        /// The line, from 1.
+        line: u32,
+        /// The field.
+        field: String,
+    },
     /// A whole file of secrets in plain text.
     PlainFile,
     /// An age identity.

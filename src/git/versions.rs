@@ -20,6 +20,10 @@ pub(super) const SECRETS_FILES: [&str; 5] = [
     ".storage/application_credentials",
 ];
 
+/// How the names of large files end that are no text.
+const NO_TEXT: &str = "7z|bin|bz2|db|db-shm|db-wal|flac|gif|gz|iso|jpeg|jpg|m4a|mkv|mov|mp3|mp4|ogg|onnx|pdf|png|sqlite|\
+    sqlite3|tar|tflite|tgz|ttf|wav|webm|webp|woff|woff2|xz|zip|zst";
+
 /// A version of a file.
 pub(super) struct Version {
     /// The first commit that has it.
@@ -47,6 +51,17 @@ pub(super) fn committed(
 pub(super) fn with_text(folder: &Path, pattern: &str) -> Result<Vec<Version>, GitError> {
     let mut command = log(folder);
     command.args(["--extended-regexp", "-G", pattern, "--", ":(top)"]);
+    listed(&command, HISTORY, of_commit)
+}
+
+/// All versions of files that came or went with this text of ASCII in UTF-16, the oldest first: Git takes them for binary
+/// files, which `-G` does not look into. What is no text is large and left out.
+pub(super) fn with_wide_text(folder: &Path, text: &str) -> Result<Vec<Version>, GitError> {
+    // Between two letters is a NUL, which no argument can have.
+    let letters: Vec<String> = text.chars().map(String::from).collect();
+    let mut command = log(folder);
+    command.args(["--pickaxe-regex", "-S", &letters.join("[^a-z]"), "--", ":(top)"]);
+    command.args(NO_TEXT.split('|').map(|end| format!(":(top,exclude,icase)*.{end}")));
     listed(&command, HISTORY, of_commit)
 }
 

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 use super::comments;
 use super::decode::{Decoder, Site};
 use super::lifetime;
+use super::plain_text;
 use super::project::Project;
 use super::reference::{id_fault, secret_fault};
 use super::schema::{DateInput, EntryInput, ManifestInput};
@@ -100,7 +101,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
     }
     let mut problems = decoder.into_problems();
     if !project.allow_plaintext {
-        problems.append(comments::check(file));
+        problems.append(plain_text::check(file, &parsed.documents));
     }
     problems.append(comments::check_hidden(file));
     Decoded { file: Some(Arc::clone(file)), entries, domains_of_broken, problems, is_emptied }

@@ -2,18 +2,14 @@
 
 use serde_json::Value as Json;
 
-use super::decode::{Decoder, Site};
+use super::decode::Decoder;
 use super::entry::given;
 use super::schema::IntegrationInput;
-use crate::diagnostic::{Diagnostic, Located, ProblemCode, Severity};
+use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{Field, FieldRefusal, Pairs, Raw, Text, Texts, TokenUrl};
 use crate::integrations;
 use crate::model::{AccountName, Answers, Domain, Integration};
 use crate::yaml;
-
-/// Fields of forms that take secrets.
-const TELLING: &[&str] =
-    &["password", "passwd", "passphrase", "secret", "token", "api_key", "apikey", "private_key"];
 
 impl<'n> Decoder<'n> {
     pub(super) fn integration(&self, input: IntegrationInput) -> Option<Integration> {
@@ -82,7 +78,6 @@ impl<'n> Decoder<'n> {
                 let site = self.site(&field);
                 match yaml::to_json(site.node) {
                     Ok(value) => {
-                        self.check_answer(site, &value);
                         form.insert(site.key_text().to_owned(), value);
                     }
                     Err(fault) => {
@@ -93,18 +88,5 @@ impl<'n> Decoder<'n> {
             }
         }
         is_whole.then_some(answers)
-    }
-
-    /// Warns of an answer that is a secret, as its field says.
-    fn check_answer(&self, site: Site<'n>, value: &Json) {
-        let name = site.key_text().to_ascii_lowercase();
-        let is_telling = name == "pin" || TELLING.iter().any(|part| name.contains(part));
-        let is_given = value.as_str().is_some_and(|text| !text.is_empty());
-        if is_telling && is_given && !self.allow_plaintext.get() {
-            let why = "this answer is a secret in plain text, as its field says";
-            let problem = self.error(ProblemCode::PlainSecret, site.span(), why);
-            let help = "leave it out: whoever links the account is asked for it; `allow_plaintext: true` in appcred.yaml allows it";
-            self.report(Diagnostic { severity: Severity::Warning, ..problem.help(help) });
-        }
     }
 }

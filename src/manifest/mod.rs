@@ -20,6 +20,7 @@ mod mask;
 mod mistyped;
 mod notify;
 mod owner;
+mod plain_text;
 mod programs;
 mod project;
 mod project_folder;

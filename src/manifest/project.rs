@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::comments;
 use super::decode::{Amount, Decoder, Site, amount};
 use super::entry::{Entry, given};
 use super::mistyped::AskedTargets;
 use super::notify::Notify;
+use super::plain_text;
 use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
 use super::tags;
@@ -196,7 +196,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
     }
     let mut problems = decoder.into_problems();
     if !project.allow_plaintext {
-        problems.append(comments::check(file));
+        problems.append(plain_text::check(file, &parsed.documents));
     }
     (project, problems)
 }

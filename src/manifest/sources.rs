@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::decode::{Decoder, Site};
 use super::schema::{SopsProgramInput, SourceInput};
-use crate::diagnostic::ProblemCode;
-use crate::field::{Field, FieldRefusal, NAME_HELP, Pairs, Raw, Seconds, Text};
-use crate::model::Key;
+use crate::diagnostic::{Located, ProblemCode};
+use crate::field::{Field, FieldRefusal, NAME_HELP, Pairs, Raw, Seconds, Text, Texts};
+use crate::model::{Key, is_variable_name};
 use crate::secret::{ASKED, SecretProgram, SecretPrograms};
 
 /// What `sops_program` needs no more.
@@ -57,7 +57,7 @@ impl<'n> Decoder<'n> {
         }
         Some(SecretProgram {
             timeout: self.timeout(input.timeout),
-            environment: self.each(input.environment).collect(),
+            environment: self.variables(input.environment),
             command,
         })
     }
@@ -84,9 +84,24 @@ impl<'n> Decoder<'n> {
         }
         Some(SecretProgram {
             timeout: self.timeout(input.timeout),
-            environment: self.each(input.environment).collect(),
+            environment: self.variables(input.environment),
             command,
         })
+    }
+
+    /// The names of variables that a program gets; their values are not written here.
+    fn variables(&self, names: Option<Texts<String>>) -> Vec<String> {
+        let names = names.and_then(|names| self.texts(names)).unwrap_or_default();
+        let is_name = |name: &Located<String>| {
+            let is_name = !name.value.is_empty() && is_variable_name(&name.value);
+            if !is_name {
+                let message = "this is not the name of an environment variable";
+                let problem = self.error(ProblemCode::BadValue, name.spot.span, message);
+                self.report(problem.help("write the name alone, as in `[VAULT_TOKEN]`: the value is that which appcred has in its own environment"));
+            }
+            is_name
+        };
+        names.into_iter().filter(is_name).map(|name| name.value).collect()
     }
 
     fn timeout(&self, timeout: Option<Field<Text<Seconds>>>) -> Duration {

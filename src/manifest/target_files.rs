@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::comments;
 use super::decode::{Decoder, Site};
+use super::plain_text;
 use super::project::{Paths, Project};
 use super::schema::{ProjectTargetsInput, TargetFileInput};
 use super::target::DecodedTarget;
@@ -197,7 +197,7 @@ fn decode(source: &Arc<SourceFile>, project: &Project, paths: Paths<'_>) -> Deco
     }
     let mut problems = decoder.into_problems();
     if !project.allow_plaintext {
-        problems.append(comments::check(source));
+        problems.append(plain_text::check(source, &parsed.documents));
     }
     let is_whole = parsed.whole && targets.is_some();
     DecodedTargets { targets: targets.unwrap_or_default(), problems, is_whole }

@@ -7,6 +7,7 @@ mod credential;
 mod credential_id;
 mod desired;
 mod document;
+mod exposed;
 mod flow;
 mod integration;
 mod known_secret;
@@ -55,6 +56,9 @@ pub use credential_id::{
 };
 pub use desired::{Adopt, Completeness, Desired, DesiredCredential, Unidentified};
 pub use document::{Document, encrypted_file, named_in_file, of_other_names};
+pub use exposed::{
+    is_no_name, is_secret_answer, is_secret_number, password_of_url, secret_argument,
+};
 pub use flow::{
     DeviceCode, FieldKind, FlowAbort, FlowField, FlowForm, FlowStep, HandOverError, OpenFlow,
     Purpose,

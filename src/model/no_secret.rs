@@ -234,6 +234,11 @@ fn is_counting(text: &str) -> bool {
     follows && count >= 4
 }
 
+/// Whether a text is a token that a service issued to a person or a program, by its form.
+pub(super) fn is_issued_token(text: &str) -> bool {
+    TOKEN.is_match(text)
+}
+
 /// Whether a text is a client secret, as its provider writes them.
 pub fn is_client_secret(text: &str) -> bool {
     half(text) == Some(ClientPart::Secret)

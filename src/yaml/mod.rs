@@ -7,6 +7,7 @@
 mod build;
 mod commented;
 mod conflict;
+mod exposed;
 mod fault;
 mod in_lines;
 mod json;
@@ -19,6 +20,8 @@ use std::borrow::Cow;
 
 pub(crate) use build::{comments, parse};
 pub use commented::commented_secrets;
+pub(crate) use exposed::exposed_secrets;
+pub use exposed::{ExposedSecret, Exposure};
 pub(crate) use fault::YamlFault;
 pub use in_lines::secrets_in_lines;
 pub(crate) use json::{parse_json, to_json};

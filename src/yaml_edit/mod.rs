@@ -27,14 +27,14 @@ pub use append::{NewEntry, append, new_manifest};
 pub use change::TextChanges;
 pub use entry::{remove_entry, rename_entry};
 pub use in_clear::check_none_in_clear;
-pub use named::{files_named, place_of_name};
+pub use named::{exposed_secrets, files_named, place_of_name};
 pub use obstacle::Obstacle;
 pub use policy::forget_keys;
 pub use put::{NewValue, OldLayout, put};
 pub use slots::{Slot, SlotValue, all_slots, is_sealed, slots};
 pub use write::document;
 
-pub use crate::yaml::{commented_secrets, secrets_in_lines};
+pub use crate::yaml::{ExposedSecret, Exposure, commented_secrets, secrets_in_lines};
 pub(crate) use crate::yaml::{is_empty, is_hollow};
 
 /// Why a file is not changed.

@@ -2,9 +2,13 @@
 
 use super::slots::pairs;
 use crate::model::{PlainText, SECRET_FIELDS, SecretField};
-use crate::yaml::{self, Node, Pair, Value};
+use crate::yaml::{self, ExposedSecret, Node, Pair, Value};
 
-/// The files that secrets of a manifest or project file are read from: what `!file` names there.
+/// The fields of a target with the path of a file that holds a secret.
+const OF_TARGETS: [&str; 2] = ["token_file", "client_key"];
+
+/// The files that secrets of a manifest or project file are read from: what `!file` names there, and the files of a
+/// token or a key.
 pub fn files_named(text: &str) -> Vec<String> {
     fn in_node(node: &Node<'_>, files: &mut Vec<String>) {
         if let Value::Sequence(items) = &node.value {
@@ -20,6 +24,9 @@ pub fn files_named(text: &str) -> Vec<String> {
                         files.push(scalar.text.trim().to_owned());
                     }
                 }
+                (Value::Scalar(scalar), None) if OF_TARGETS.contains(&key.text.as_ref()) => {
+                    files.extend(scalar.text.lines().next().map(|path| path.trim().to_owned()));
+                }
                 _ => in_node(value, files),
             }
         }
@@ -27,6 +34,11 @@ pub fn files_named(text: &str) -> Vec<String> {
     let mut files = Vec::new();
     yaml::parse(text).documents.iter().for_each(|document| in_node(document, &mut files));
     files
+}
+
+/// The secrets in plain text in fields of a manifest or project file that hold none.
+pub fn exposed_secrets(text: &str) -> Vec<ExposedSecret> {
+    yaml::exposed_secrets(&yaml::parse(text).documents)
 }
 
 /// Where this name is in a file of secrets, however its value is written.

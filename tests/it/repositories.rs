@@ -1,5 +1,6 @@
 //! What `validate` sees of the repositories that a project and its manifests are in.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -306,4 +307,84 @@ fn a_git_that_prints_without_an_end_or_fails_in_silence_is_named_and_not_waited_
         let whole = format!("cannot check whether Git tracks secrets in plain text: {why}");
         assert!(said.contains(&whole), "{said}");
     }
+}
+
+/// What is wrong with a file now is found in its old versions: both look for the same.
+#[test]
+fn each_secret_in_plain_text_of_a_project_is_found_in_its_history() {
+    let token = "eyJhbGciOi.eyJpc3MiOi.c2lnbmF0dXJl";
+    let project_file = format!(
+        "owner: house\ntargets:\n  a:\n    url: https://me:m4rk3d-1@ha.example\n    proxy: http://me:m4rk3d-2@proxy.example:3128\n    token_command: [curl, -H, 'Authorization: Bearer {token}', 'https://x']\n  b:\n    url: https://ha.example\n    token_file: {token}\n  c:\n    url: https://ha.example\n    client_certificate: c.pem\n    client_key: \"-----BEGIN PRIVATE KEY-----\"\n  d:\n    url: https://ha.example\n    token: m4rk3d-4x\nsources:\n  vault:\n    command: [vault, -token, m4rk3d-5x, '{{}}']\n    environment: [VAULT_TOKEN=m4rk3d-6x]\nnotify:\n  - webhook: https://hooks.example/m4rk3d-7\n"
+    );
+    let manifest = "application_credentials:\n  - domain: spotify\n    client_id: a\n    client_secret: !secret m4rk3d81qw99plain\n    integration:\n      answers:\n        user: {password: m4rk3d-8, host: ha, inner: {pin: 1234}}\n  - {domain: fitbit, client_id: a, client_secret: !env_var FITBIT m4rk3d-9}\n  - {domain: netatmo, client_id: a, client_secret: m4rk3d-10}\n# client_secret: m4rk3d-11\n";
+    let project = repository(manifest);
+    project.write("appcred.yaml", &project_file);
+    commit(project.path());
+    let places = |said: &str| {
+        let named = ["appcred.yaml:", "credentials/a.yaml:"].into_iter().flat_map(|file| {
+            said.match_indices(file).map(move |(at, _)| {
+                let line = said[at + file.len()..].split(|part: char| !part.is_ascii_digit());
+                format!("{file}{}", line.clone().next().unwrap())
+            })
+        });
+        named.collect::<BTreeSet<String>>()
+    };
+    let said = validate(project.path(), &[]).stderr;
+    let lines = |file: &str, lines: &[u8]| -> Vec<String> {
+        lines.iter().map(|line| format!("{file}:{line}")).collect()
+    };
+    let expected = [
+        lines("appcred.yaml", &[4, 5, 6, 9, 13, 16, 19, 20, 22]),
+        lines("credentials/a.yaml", &[4, 7, 8, 9, 10]),
+    ];
+    let expected: BTreeSet<String> = expected.into_iter().flatten().collect();
+    assert_eq!(places(&said), expected, "{said}");
+    project.write("appcred.yaml", "owner: house\ntargets: {home: {config_dir: /srv/ha}}\n");
+    project.write("credentials/a.yaml", SEALED);
+    commit(project.path());
+    let history = history(project.path());
+    assert_eq!(places(&history), expected, "{history}");
+    assert_eq!(history.matches("credentials/a.yaml:7").count(), 2, "{history}");
+    assert!(!(said + &history).contains("m4rk3d"), "{history}");
+}
+
+/// PowerShell writes what a program prints in UTF-16.
+#[test]
+fn an_identity_in_utf_16_is_found_now_and_in_the_history() {
+    let wide = |text: &str, to: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(to).collect()
+    };
+    let text = format!("# created\r\n{}\r\n", secret_identity());
+    let project = repository(SEALED);
+    fs::write(project.join("little.txt"), wide(&text, u16::to_le_bytes)).unwrap();
+    fs::write(project.join("big"), wide(&text, u16::to_be_bytes)).unwrap();
+    fs::write(project.join("none.txt"), wide("AGE-SECRET-KEY-1 has 59", u16::to_le_bytes)).unwrap();
+    commit(project.path());
+    let said = validate(project.path(), &[]).stderr;
+    for file in ["little.txt", "big"] {
+        assert!(said.contains(&format!("{file} contains an age identity")), "{said}");
+        fs::remove_file(project.join(file)).unwrap();
+    }
+    commit(project.path());
+    let said = history(project.path());
+    for file in ["little.txt", "big"] {
+        assert!(said.contains(&format!("{file} contains an age identity in commit")), "{said}");
+    }
+    assert!(!said.contains("none.txt"), "{said}");
+}
+
+/// A file of a token that only an old version of the project names.
+#[test]
+fn the_file_of_a_token_is_searched_though_no_target_names_it_now() {
+    let project = repository(SEALED);
+    let now = "owner: house\ntargets: {home: {config_dir: /srv/ha}}\n";
+    let before = "owner: house\ntargets: {home: {url: 'http://ha', token_file: keys/ha}}\n";
+    project.write("appcred.yaml", before);
+    project.write("keys/ha", "m4rk3d.m4rk3d.m4rk3d\n");
+    commit(project.path());
+    fs::remove_file(project.join("keys/ha")).unwrap();
+    project.write("appcred.yaml", now);
+    commit(project.path());
+    let said = history(project.path());
+    assert!(said.contains("keys/ha is in plain text in commit"), "{said}");
 }
