@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, TEXT_LIMIT};
-use crate::git::{self, GitError, NamedFiles, OldContent, OldVersion, OtherProjects};
+use crate::git::{self, GitError, NamedFiles, OldContent, OldVersion, OtherProjects, PrivateKey};
 use crate::manifest::{Entry, Loaded, Project, SecretValue, secret_values};
 use crate::model::{PlainText, Visible};
-use crate::secret::{SecretResolver, files_of, is_age_file, is_plain_store, plain_file};
+use crate::secret::{
+    SecretResolver, files_of, is_age_file, is_plain_store, plain_file, ssh_recipient,
+};
 
 const PLAIN_FILE_HELP: &str = "encrypt it with SOPS or age, or remove it from Git with `git rm --cached` and list it in .gitignore; then replace the secrets at the providers, since everybody with the repository has them";
 
@@ -113,13 +115,19 @@ fn identities(
 ) -> Result<(), GitError> {
     let mut found = Vec::new();
     for (folder, others) in repositories {
-        found.append(&mut git::identities(folder, others)?);
+        for (file, key) in git::identities(folder, others)? {
+            let opens = key == PrivateKey::Age || is_of_recipient(&file, project);
+            // What a filter such as git-crypt encrypts is not in Git as it is here.
+            if opens && git::would_store_as_it_is(&file)? {
+                found.push(file);
+            }
+        }
     }
     for file in &project.age.identities {
         let is_there = found.iter().any(|other| files::is_same(other, file));
         let is_in_repository = file.parent().is_some_and(git::is_repository);
         // An age file of identities, under a passphrase, is kept in Git on purpose.
-        if !is_there && is_in_repository && is_key(file) && git::would_take(file)? {
+        if !is_there && is_in_repository && is_key(file) && git::would_store_as_it_is(file)? {
             found.push(file.clone());
         }
     }
@@ -132,6 +140,14 @@ fn identities(
         problems.push(problem.help("move it out of the repository; if it was committed, make a new one, encrypt to that, and replace the secrets at the providers"));
     }
     Ok(())
+}
+
+/// Whether a file holds a key of SSH, under no passphrase, to which the project encrypts.
+fn is_of_recipient(file: &Path, project: &Project) -> bool {
+    let Ok(text) = files::read_text(file, TEXT_LIMIT) else { return false };
+    let key = |recipient: &str| recipient.split_whitespace().nth(1).map(str::to_owned);
+    let own = ssh_recipient(&text).as_deref().and_then(key);
+    own.is_some() && project.age.recipients.iter().any(|recipient| key(recipient) == own)
 }
 
 /// Whether a file holds an identity of age, or a private key of SSH.

@@ -68,6 +68,11 @@ pub(super) fn has_token() -> bool {
     variable(HASS_TOKEN).is_some()
 }
 
+/// To whom SOPS encrypts what no rule is for.
+pub(super) fn sops_recipients() -> Option<String> {
+    variable("SOPS_AGE_RECIPIENTS")
+}
+
 /// The person's home folder.
 pub(super) fn home() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| home.is_absolute())

@@ -55,7 +55,8 @@ pub(super) struct Init {
     /// The configuration folder of a Home Assistant that is stopped; a relative path begins in the project's folder
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     config_dir: Option<String>,
-    /// Encrypt to this recipient; may be given several times. Else to an identity of your own
+    /// Encrypt to this recipient; may be given several times. Else to those in SOPS_AGE_RECIPIENTS, those of a rule in
+    /// .sops.yaml, or an identity of your own
     #[arg(long = "recipient", value_name = "RECIPIENT")]
     recipients: Vec<String>,
     /// Begin with what the resources in this file declare, as `kubectl get hass,acred -o yaml` prints them; `-` is
@@ -78,6 +79,18 @@ fn owner(text: &str) -> Result<String, String> {
     }
 }
 
+/// Refuses to begin a project beside the file of one that has another name, and would be forgotten.
+fn refuse_beside_misnamed(folder: &Path) -> anyhow::Result<()> {
+    let misnamed = folder.join(PROJECT_FILE).with_extension("yml");
+    if misnamed.symlink_metadata().is_ok() {
+        bail!(
+            "{} exists and would not be read, as its name must end with `.yaml`: rename it to {PROJECT_FILE}, or remove it",
+            misnamed.visible()
+        );
+    }
+    Ok(())
+}
+
 pub(super) fn run(
     global: &Global,
     verb: &Init,
@@ -94,6 +107,7 @@ pub(super) fn run(
             project_file.visible()
         );
     }
+    refuse_beside_misnamed(folder)?;
     warn_of_project_above(folder);
     let content = content(verb)?;
     let recipients = recipients_of(verb, changes, folder)?;
@@ -244,6 +258,12 @@ fn recipients_of(
     if !verb.recipients.is_empty() {
         return Ok(verb.recipients.clone());
     }
+    if let Some(named) = environment::sops_recipients() {
+        let separated = |part: char| part == ',' || part == '\n';
+        let names = named.split(separated).map(str::trim).filter(|name| !name.is_empty());
+        console::message("The recipients are those of SOPS_AGE_RECIPIENTS.");
+        return Ok(names.map(str::to_owned).collect());
+    }
     match recipients::of_new_project(folder)? {
         Some(ruled) => Ok(ruled),
         None => own_recipients(folder, changes),
@@ -264,6 +284,13 @@ fn own_recipients(folder: &Path, changes: &mut Vec<MadeChange>) -> anyhow::Resul
             "Created the identity {}. Keep a copy of it safe.",
             file.visible()
         ));
+        let ssh = environment::home().map(|home| home.join(".ssh/id_ed25519"));
+        if let Some(ssh) = ssh.filter(|ssh| ssh.exists()) {
+            let ssh = ssh.visible();
+            console::message(format_args!(
+                "To encrypt to your SSH key as well, add the line of {ssh}.pub to `age: recipients:` in {PROJECT_FILE}."
+            ));
+        }
         return Ok(vec![recipient]);
     }
     let files: Vec<IdentityFile> = files.into_iter().map(Into::into).collect();

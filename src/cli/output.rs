@@ -107,8 +107,12 @@ impl Outputs {
         }
         if let Some(file) = environment::job_summary() {
             let summary = markdown::summary(report);
-            files::append(&file, format!("{}\n", fetched_files::named(&summary)))
-                .with_context(|| format!("cannot write the job summary {}", file.visible()))?;
+            // What was done is done, and reported where it was asked for.
+            if let Err(why) = files::append(&file, format!("{}\n", fetched_files::named(&summary)))
+            {
+                let file = file.visible();
+                console::warning(format_args!("cannot write the job summary {file}: {why}"));
+            }
         }
         Ok(())
     }

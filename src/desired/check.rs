@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{resolve, same_texts};
-use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity, SourceFile};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, Severity, SourceFile};
 use crate::manifest::{Entry, Loaded, Project, SecretValue, check_in_clear, secret_values};
-use crate::model::{PlainText, Reference, Secret};
-use crate::secret::{self, SecretResolver};
+use crate::model::{PlainText, Reference, Secret, TOKEN};
+use crate::secret::{self, SecretResolver, token};
 
 /// What another file could solve, and is worth a warning all the same: a name may be mistyped; a file that is locked
 /// may be so on purpose, as in CI, where nothing is decrypted.
@@ -26,7 +26,11 @@ pub fn check_secrets(loaded: &Loaded, resolver: &SecretResolver) -> Diagnostics 
         if matches!(value.value, Reference::Plain(_)) {
             continue;
         }
-        match secret::read_document(&value.value, resolver) {
+        let read = secret::read_document(&value.value, resolver);
+        if let (true, Ok(secret)) = (field == TOKEN, &read) {
+            check_token(value, secret).into_iter().for_each(|problem| problems.push(problem));
+        }
+        match read {
             Ok(secret) if field.plain_text != PlainText::Usual => known.push((&value.spot, secret)),
             Ok(_) => {}
             Err(why) if why.is_lacking() && !SUSPECT.contains(&why.code()) => {}
@@ -44,6 +48,14 @@ pub fn check_secrets(loaded: &Loaded, resolver: &SecretResolver) -> Diagnostics 
         problems.append(check_in_clear(&loaded.files, known));
     }
     problems
+}
+
+/// Why the access token of a target is most likely refused.
+fn check_token(value: &Located<Reference>, secret: &Secret) -> Option<Diagnostic> {
+    let why = token::doubt(&token::from_text(secret.expose()))?;
+    let problem = Diagnostic::warning(ProblemCode::UnfitValue, format!("this token {why}"));
+    let help = "write a long-lived access token that an administrator has made in Home Assistant (profile, Long-lived access tokens)";
+    Some(problem.at(&value.spot.file, value.spot.span).help(help))
 }
 
 /// Reports what would be wrong with the client that an entry gets, in a project with these files.

@@ -38,12 +38,14 @@ pub(super) fn take<'e>(
     let Some(answer) = answers.next() else {
         return Err(Unread { problems: Diagnostics::default(), is_lacking: true });
     };
-    let fit =
-        |secret: Secret| match resolver.client_fault(&secret, part).or_else(|| name_fault(&secret))
-        {
+    let words_fault = |secret: &Secret| words_fault(secret, &at.value, resolver);
+    let fit = |secret: Secret| {
+        let fault = resolver.client_fault(&secret, part).or_else(|| name_fault(&secret));
+        match fault.or_else(|| words_fault(&secret)) {
             Some(fault) => Err(Unreadable::Unfit(fault)),
             None => Ok(secret),
-        };
+        }
+    };
     match answer.and_then(fit) {
         Ok(secret) => Ok(Cow::Owned(secret)),
         Err(Unreadable::Broken(file)) => {
@@ -86,6 +88,20 @@ fn field(part: ClientPart, entry: &Entry) -> (&'static str, &Located<Reference>)
         ClientPart::Id => (CLIENT_ID.name, &entry.client_id),
         ClientPart::Secret => (CLIENT_SECRET.name, &entry.client_secret),
     }
+}
+
+/// Whether all that a program prints or a file holds is more than one word: a comment, a prompt or a message is with the
+/// value or in its place. What a person wrote as a value may have several.
+fn words_fault(
+    secret: &Secret,
+    reference: &Reference,
+    resolver: &SecretResolver,
+) -> Option<ValueFault> {
+    let Reference::Tagged { tag, argument, .. } = reference else { return None };
+    let is_whole = tag == "from" || tag == "file" && !argument.contains('#');
+    let has_words = secret.expose().trim().contains(' ');
+    (is_whole && has_words && !resolver.allows_placeholders())
+        .then_some(ValueFault::Placeholder(Placeholder::SeveralWords))
 }
 
 /// Whether a value is a name that was written in its place: that of the integration, or of a value in a file of secrets.

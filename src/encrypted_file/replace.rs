@@ -9,6 +9,9 @@ use crate::model::{Secret, ValueFault};
 use crate::secret::{SecretResolver, StoredAt, Unreadable};
 use crate::yaml_edit::{NewValue, Obstacle, YamlEditError, all_slots, place_of_name, put};
 
+/// The byte order mark that editors of Windows write, and not every reader of YAML takes.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Which secret of a file is replaced.
 pub enum SecretPlace<'p> {
     /// What a reference reads.
@@ -29,6 +32,11 @@ pub fn replaced(
     with: EncryptionContext<'_>,
     resolver: &SecretResolver,
 ) -> Result<Option<Vec<u8>>, EncryptedFileError> {
+    let is_whole = matches!(place, SecretPlace::Stored(StoredAt { name: None, .. }));
+    if let Some(rest) = bytes.strip_prefix(MARK).filter(|_| !is_whole) {
+        let after = replaced(rest, place, secret, with, resolver)?;
+        return Ok(after.map(|after| [MARK, &after].concat()));
+    }
     let mut opened = Opened::new(bytes, resolver)?;
     if let SecretPlace::Stored(at @ StoredAt { name: None, .. }) = place {
         return replaced_whole(opened, at, secret, with, resolver).map(Some);
@@ -166,6 +174,8 @@ mod tests {
         ("file", "m.json#a/b", "m.json", "{\"a\": {\"b\": \"old-1\"}, \"other\": \"kept-2\"}\n"),
         ("secret", "k", "secrets.yaml", "other: kept-2\nk: \"old-1\"\n"),
         ("secret", "a/b", "secrets.yaml", "a: {b: old-1, c: d}\nother: kept-2\n"),
+        ("secret", "k", "secrets.yaml", "\u{feff}k: old-1\nother: kept-2\n"),
+        ("secret", "k", "secrets.yaml", "\u{feff}other: kept-2\nk: old-1\n"),
     ];
 
     fn values() -> impl Strategy<Value = String> {

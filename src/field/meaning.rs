@@ -4,13 +4,14 @@ use jiff::SignedDuration;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use smol_str::SmolStr;
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 use super::{FieldRefusal, Meaning, TEMPLATE};
 use crate::diagnostic::ProblemCode;
 use crate::integrations;
 use crate::model::{
     AccountName, Domain, Key, NotifyAction, Owner, TargetName, has_zone, is_loopback, is_template,
+    password_of_url,
 };
 use crate::secret::holds_identity;
 use crate::secret::seal::{is_recipient, recipient_fault};
@@ -147,7 +148,10 @@ fn web(text: &str) -> Result<Url, FieldRefusal> {
             let help = "write the name of that machine, or an address of it without a zone";
             return Err(FieldRefusal::new(ProblemCode::BadUrl, why).help(help));
         }
-        let why = "is not a URL, as in `https://ha.example:8123`";
+        if password_of_url(text).is_some() {
+            return refused("cannot have a user or a password in it");
+        }
+        let why = why_no_url(text);
         return Err(without_scheme(FieldRefusal::new(ProblemCode::BadUrl, why), text));
     };
     if !matches!(url.scheme(), "http" | "https") {
@@ -167,6 +171,12 @@ fn web(text: &str) -> Result<Url, FieldRefusal> {
     if !url.has_host() {
         return refused("names no host");
     }
+    // Other programs take `192.168.1` for a name, or for another address.
+    if let Some(Host::Ipv4(address)) = url.host()
+        && !text.contains(&address.to_string())
+    {
+        return refused("has an IPv4 address that has not its four numbers");
+    }
     let is_unspecified = match url.host() {
         Some(Host::Ipv4(address)) => address.is_unspecified(),
         Some(Host::Ipv6(address)) => address.is_unspecified(),
@@ -184,6 +194,23 @@ fn web(text: &str) -> Result<Url, FieldRefusal> {
         return refused("cannot have a `#`");
     }
     Ok(url)
+}
+
+/// What is wrong with a text that is no URL.
+fn why_no_url(text: &str) -> &'static str {
+    match Url::parse(text) {
+        Err(ParseError::InvalidPort) => "has a port that is none: one is a number up to 65535",
+        Err(ParseError::InvalidIpv4Address) => {
+            "has an IPv4 address that is none: one has four numbers up to 255"
+        }
+        Err(ParseError::InvalidIpv6Address) => {
+            "has an IPv6 address that is none: one is between `[` and `]`"
+        }
+        Err(ParseError::InvalidDomainCharacter) => {
+            "has a character in the name of its host that no name has"
+        }
+        _ => "is not a URL, as in `https://ha.example:8123`",
+    }
 }
 
 /// Says what is missing where that is the scheme alone, as in `ha.local:8123`.

@@ -18,15 +18,29 @@ use crate::{cores, files};
 const LARGEST_WITH_IDENTITY: u64 = 1024 * 1024;
 /// How an identity of age begins.
 const BEGINNING: &str = "AGE-SECRET-KEY-";
+/// How a key of SSH begins.
+const SSH: &[u8] = b"-----BEGIN OPENSSH PRIVATE KEY-----";
 /// An identity of age has 58 characters behind its beginning; who only names that holds no secret.
 const IDENTITY: &str = "AGE-SECRET-KEY-(PQ-)?1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}";
 
-/// Files of the folder's work tree that hold an age identity and are not ignored; those of other projects are
-/// left out.
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrivateKey {
+    /// An identity of age.
+    Age,
+    /// A key of SSH, which may be one too.
+    Ssh,
+}
+
+/// Files of the folder's work tree that hold an age identity or a key of SSH and are not ignored; those of other
+/// projects are left out.
 ///
 /// # Errors
 /// Where git cannot be run, or refuses.
-pub fn identities(folder: &Path, others: &OtherProjects) -> Result<Vec<PathBuf>, GitError> {
+pub fn identities(
+    folder: &Path,
+    others: &OtherProjects,
+) -> Result<Vec<(PathBuf, PrivateKey)>, GitError> {
     let Some(root) = root(folder) else { return Ok(Vec::new()) };
     let mut command = git(folder);
     command.args(["ls-files", "-z", "--full-name", "--cached", "--others", "--exclude-standard"]);
@@ -34,8 +48,8 @@ pub fn identities(folder: &Path, others: &OtherProjects) -> Result<Vec<PathBuf>,
     let own = names(&listed).filter(|file| !others.have(Path::new(file)));
     let files = own.map(|file| root.join(file));
     let files: Vec<PathBuf> = files.collect();
-    let found = cores::map(&files, |file| holds_identity(file));
-    Ok(files.into_iter().zip(found).filter_map(|(file, found)| found.then_some(file)).collect())
+    let found = cores::map(&files, |file| private_key(file));
+    Ok(files.into_iter().zip(found).filter_map(|(file, found)| Some((file, found?))).collect())
 }
 
 /// Whether a text holds an identity of age.
@@ -44,15 +58,23 @@ fn is_identity(text: &[u8]) -> bool {
     PATTERN.as_ref().is_some_and(|identity| identity.is_match(text))
 }
 
-/// Whether a file holds an identity of age in plain text. What cannot be read, Git cannot take in either.
-fn holds_identity(file: &Path) -> bool {
+/// The private key that a file holds in plain text. What cannot be read, Git cannot take in either.
+fn private_key(file: &Path) -> Option<PrivateKey> {
     let is_small = fs::symlink_metadata(file)
         .is_ok_and(|data| data.is_file() && data.len() <= LARGEST_WITH_IDENTITY);
-    let holds = |bytes: &[u8]| match files::from_utf16(bytes) {
-        Some(text) => is_identity(text.as_bytes()),
-        None => is_identity(bytes),
+    let held = |text: &[u8]| match text {
+        text if is_identity(text) => Some(PrivateKey::Age),
+        text if text.starts_with(SSH) => Some(PrivateKey::Ssh),
+        _ => None,
     };
-    is_small && files::read_unchecked(file, LARGEST_WITH_IDENTITY).is_ok_and(|bytes| holds(&bytes))
+    if !is_small {
+        return None;
+    }
+    let bytes = files::read_unchecked(file, LARGEST_WITH_IDENTITY).ok()?;
+    match files::from_utf16(&bytes) {
+        Some(text) => held(text.as_bytes()),
+        None => held(&bytes),
+    }
 }
 
 /// All versions, on all branches, of files that hold an identity of age; those of other projects are left out. Each file

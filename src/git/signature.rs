@@ -33,8 +33,14 @@ pub(super) fn verify(
     let unverified = |why: String| FetchError::Unverified { id: short(id), why };
     let (Signers::Ssh(file) | Signers::Gpg(file)) = signers;
     // What cannot be read must not be taken for a commit that is not signed.
-    files::read(file, files::TEXT_LIMIT)
+    let keys = files::read(file, files::TEXT_LIMIT)
         .map_err(|why| unverified(format!("cannot read {}: {why}", file.visible())))?;
+    if keys.trim_ascii().is_empty() {
+        return Err(unverified(format!(
+            "{} is empty, and must have the keys of the signers",
+            file.visible()
+        )));
+    }
     let file = files::absolute(file);
     let keyring;
     let mut command = match signers {

@@ -13,6 +13,8 @@ use hyper_util::client::proxy::matcher::Matcher;
 use thiserror::Error;
 use url::{Host, Url};
 
+use crate::model::password_of_url;
+
 /// Names that no public name server has (RFC 6761, 6762, 8375, and what routers use).
 const PRIVATE_SUFFIXES: &[&str] = &[
     "corp",
@@ -52,6 +54,9 @@ impl ProxyAddress {
     /// # Errors
     /// Where the text is no address of a proxy, or holds a user or password.
     pub fn parse(text: &str) -> Result<Self, BadProxy> {
+        if password_of_url(text).is_some() {
+            return Err(BadProxy::Credentials);
+        }
         let address = Self::with_credentials(text)?;
         if !address.0.username().is_empty() || address.0.password().is_some() {
             return Err(BadProxy::Credentials);

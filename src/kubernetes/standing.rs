@@ -94,7 +94,7 @@ pub(super) fn unless_deleted(
         return otherwise.filter(|_| !is_deleted);
     }
     let message = match left {
-        "" => "where it is is being looked up".to_owned(),
+        "" => "looking up which credential it represents".to_owned(),
         left => format!("what it represents is deleted first, and is still there: {left}"),
     };
     Some(ObjectStanding::open(DELETING, message, Way::Reconciling))

@@ -216,6 +216,7 @@ pub fn check_loaded(loaded: &Loaded, resolver: &SecretResolver) -> Diagnostics {
     problems.append(loaded.problems.clone());
     problems.append(check_names(project, entries, resolver));
     problems.append(check_plain(project, entries));
+    problems.append(check_ids(project, entries));
     problems.append(check_target_files(project, resolver));
     problems.append(check_new_folders(project));
     problems
@@ -264,6 +265,22 @@ fn check_plain(project: &Project, entries: &[Arc<Entry>]) -> Diagnostics {
                     .at(&spot.file, spot.span)
                     .help("`appcred encrypt` encrypts it in place; or name it by a tag, as in `!env_var NAME`; `allow_plaintext: true` in appcred.yaml allows it"),
             );
+        }
+    }
+    problems
+}
+
+/// Warns of each client id of several words: people may choose one, and providers issue none.
+fn check_ids(project: &Project, entries: &[Arc<Entry>]) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for entry in entries.iter().filter(|_| !project.allow_placeholders) {
+        let Located { value: Reference::Plain(id), spot } = &entry.client_id else { continue };
+        if id.expose().contains(' ') {
+            let message = "`client_id` has white space in it, and what a provider issues has none";
+            let problem = Diagnostic::warning(ProblemCode::UnfitValue, message)
+                .at(&spot.file, spot.span)
+                .help("remove what is not part of it; if it is like this, `allow_placeholders: true` in appcred.yaml accepts it");
+            problems.push(problem);
         }
     }
     problems

@@ -5,10 +5,10 @@ use serde_json::Value as Json;
 use super::decode::Decoder;
 use super::entry::given;
 use super::schema::IntegrationInput;
-use crate::diagnostic::{Located, ProblemCode};
+use crate::diagnostic::{Located, ProblemCode, Span};
 use crate::field::{Field, FieldRefusal, Pairs, Raw, Text, Texts, TokenUrl};
 use crate::integrations;
-use crate::model::{AccountName, Answers, Domain, Integration};
+use crate::model::{AccountName, Answers, Domain, Integration, hidden};
 use crate::yaml;
 
 impl<'n> Decoder<'n> {
@@ -76,8 +76,12 @@ impl<'n> Decoder<'n> {
             is_whole &= step.value.is_some();
             for field in step.value.map_or(Vec::new(), |fields| fields.0) {
                 let site = self.site(&field);
+                self.check_hidden(site.key_span(), site.key_text());
                 match yaml::to_json(site.node) {
                     Ok(value) => {
+                        for text in texts(&value) {
+                            self.check_hidden(site.span(), text);
+                        }
                         form.insert(site.key_text().to_owned(), value);
                     }
                     Err(fault) => {
@@ -88,5 +92,27 @@ impl<'n> Decoder<'n> {
             }
         }
         is_whole.then_some(answers)
+    }
+
+    /// Reports a character of an answer by which it is another one than it looks.
+    fn check_hidden(&self, span: Span, text: &str) {
+        let mut lines = text.split(['\n', '\r', '\t']);
+        let Some((_, hidden)) = lines.find_map(hidden) else { return };
+        let message = format!("this answer has the hidden character U+{:04X}", u32::from(hidden));
+        let problem = self.error(ProblemCode::HiddenCharacter, span, message);
+        self.report(problem.help("remove it, or write the text anew"));
+    }
+}
+
+/// All texts of an answer, and of its keys.
+fn texts(value: &Json) -> Vec<&str> {
+    match value {
+        Json::String(text) => vec![text],
+        Json::Array(items) => items.iter().flat_map(texts).collect(),
+        Json::Object(fields) => {
+            let inner = fields.iter().map(|(key, value)| (key.as_str(), texts(value)));
+            inner.flat_map(|(key, texts)| std::iter::once(key).chain(texts)).collect()
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => Vec::new(),
     }
 }

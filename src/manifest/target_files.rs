@@ -11,7 +11,7 @@ use super::target::DecodedTarget;
 use super::{discover, file};
 use crate::cores;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
-use crate::field::{Field, Pairs, Raw, Text};
+use crate::field::{Field, FieldRefusal, Pairs, Raw, Text};
 use crate::files;
 use crate::target::TargetInput;
 use crate::yaml::{self, Value};
@@ -94,7 +94,13 @@ impl Decoder<'_> {
     ) {
         let Some(site) = targets.and_then(|targets| self.raw(&targets)) else { return };
         let is_list = matches!(&site.node.value, Value::Sequence(_)) && site.node.tag.is_none();
-        if is_list {
+        let is_mapping = |item: &Site<'_>| matches!(&item.node.value, Value::Mapping(_));
+        if let Some(item) = site.items().into_iter().flatten().find(is_mapping) {
+            project.lacks_targets = true;
+            let why = "is a target, and a list has the files of targets";
+            let refusal = FieldRefusal::new(ProblemCode::WrongKind, why);
+            self.refuse(item, refusal.help("write the name of each target and its fields below, without `- `, as in `home: {url: \"https://ha.example:8123\"}`"));
+        } else if is_list {
             let names: Option<Vec<Field<Text<String>>>> = self.read(site);
             let mut names: Vec<_> =
                 names.into_iter().flatten().filter_map(|name| self.text(name)).collect();

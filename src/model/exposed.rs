@@ -45,7 +45,11 @@ pub fn is_secret_number(field: &str) -> bool {
 pub fn password_of_url(address: &str) -> Option<&str> {
     let behind = address.split_once("://").map_or(address, |(_, behind)| behind);
     let authority = behind.split(['/', '?', '#']).next().unwrap_or(behind);
-    let (user, _) = authority.rsplit_once('@')?;
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    // A password of people's own may have what ends the name of a host.
+    let is_cut = !authority.contains('@') && port.contains(|part: char| !part.is_ascii_digit());
+    let is_cut = is_cut && !authority.starts_with('[');
+    let (user, _) = if is_cut { behind } else { authority }.rsplit_once('@')?;
     let is_secret = |text: &str| !text.is_empty() && !is_variable(text);
     match user.split_once(':') {
         Some((_, password)) => is_secret(password).then_some(user),
@@ -133,6 +137,8 @@ mod tests {
             ("https://me:hunter2@ha.example:8123/x", "me:hunter2"),
             ("http://:hunter2@proxy", ":hunter2"),
             ("me:hun@ter2@proxy:3128", "me:hun@ter2"),
+            ("https://me:hun/ter2@ha.example", "me:hun/ter2"),
+            ("https://me:hun#ter?2@ha.example/x", "me:hun#ter?2"),
             ("https://ghp_k3v9XwQz1mRt8Yb@ha.example", "ghp_k3v9XwQz1mRt8Yb"),
         ] {
             assert_eq!(password_of_url(address), Some(user), "{address}");
@@ -140,6 +146,8 @@ mod tests {
         for address in [
             "https://ha.example/a@b:c",
             "https://ha.example?x=a:b@c",
+            "https://ha.example:8123/a@b",
+            "https://[fe80::1]/a:b@c",
             "https://git@ha.example",
             "https://ha.example:8123",
             "https://${USER}:${PASSWORD}@ha.example",

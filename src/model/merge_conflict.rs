@@ -1,20 +1,45 @@
 //! The lines that Git writes into a file that it could not merge.
 
-/// The lines around the versions of a conflict. Each has its mark and maybe a name behind it, but for the
-/// line between two versions.
-pub(crate) const CONFLICT_MARKERS: [&str; 4] = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
-
 /// What to do about a conflict.
 pub(crate) const MERGE_CONFLICT_HELP: &str = "keep one of the two versions, and remove the lines that begin with `<<<<<<<`, `=======` and `>>>>>>>`";
 
-/// The mark with which a line of a conflict begins. One may be left of a conflict that was resolved by
-/// hand, and no YAML of ours has such a line.
-pub(crate) fn conflict_marker(line: &str) -> Option<&'static str> {
-    let (marker, rest) = CONFLICT_MARKERS.into_iter().find_map(|marker| {
-        Some((marker, line.strip_prefix(marker)?.trim_end_matches(['\r', '\n'])))
-    })?;
-    let is_marker = rest.is_empty() || marker != "=======" && rest.starts_with(' ');
-    is_marker.then_some(marker)
+/// How many characters a marker has, where `.gitattributes` says nothing else.
+const USUAL: usize = 7;
+/// Nothing shorter is one.
+const SHORTEST: usize = 4;
+
+/// What a marker is made of: before the first version, before that of both, between two, and after the last one.
+pub(crate) const MARKS: [char; 4] = ['<', '|', '=', '>'];
+
+/// The marker with which a line of a conflict begins. One may be left of a conflict that was resolved by
+/// hand, and no YAML of ours has such a line. The one between two versions is one only
+/// where it is as long as usual.
+pub(crate) fn conflict_marker(line: &str) -> Option<&str> {
+    let (marker, mark) = run(line)?;
+    (mark != '=' || marker.len() == USUAL).then_some(marker)
+}
+
+/// The same in a text that may have longer or shorter ones.
+pub(crate) fn conflict_marker_of<'l>(line: &'l str, lengths: &[usize]) -> Option<&'l str> {
+    let (marker, _) = run(line)?;
+    (conflict_marker(line).is_some() || lengths.contains(&marker.len())).then_some(marker)
+}
+
+/// How long the markers of a text are.
+pub(crate) fn marker_lengths(text: &str) -> Vec<usize> {
+    let may_be = text.contains("<<<<") || text.contains(">>>>");
+    let lines = text.lines().filter(|_| may_be);
+    lines.filter_map(run).filter(|(_, mark)| "<>".contains(*mark)).map(|(of, _)| of.len()).collect()
+}
+
+/// One character again and again, with nothing or a name behind it.
+fn run(line: &str) -> Option<(&str, char)> {
+    let mark = line.chars().next().filter(|mark| MARKS.contains(mark))?;
+    let rest = line.trim_start_matches(mark);
+    let marker = &line[..line.len() - rest.len()];
+    let rest = rest.trim_end_matches(['\r', '\n']);
+    let is_marker = rest.is_empty() || mark != '=' && rest.starts_with(' ');
+    (is_marker && marker.len() >= SHORTEST).then_some((marker, mark))
 }
 
 /// Whether a text has such a line, indented or not.

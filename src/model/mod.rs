@@ -72,7 +72,8 @@ pub use link::{
 };
 pub use mark::{Claim, Key, Mark, Owner};
 pub(crate) use merge_conflict::{
-    CONFLICT_MARKERS, MERGE_CONFLICT_HELP, conflict_marker, has_merge_conflict,
+    MARKS, MERGE_CONFLICT_HELP, conflict_marker, conflict_marker_of, has_merge_conflict,
+    marker_lengths,
 };
 pub use name::{FieldName, Named, is_name, may_be_token, named, without_number};
 pub use no_secret::{ClientPart, is_client_secret, is_name_for};

@@ -101,6 +101,12 @@ const ELISIONS: &[&str] =
 /// A character as HTML writes it.
 const ENTITY: &str = r"&(amp|lt|gt|quot|apos|nbsp|#\d{2,5}|#x[0-9A-Fa-f]{2,4});";
 
+/// What programs and shells show before somebody types, with what was typed: a sign alone, or what is asked for.
+const PROMPTS: &[&str] = &[
+    r"^[?$>%|*-] +\S",
+    r"(?i)^[\w .'?()\[\]-]*\b(code|passphrase|password|pin|secret|token)( (for|of) [^:]+)?: ",
+];
+
 /// Words that people make longer by a number.
 const NUMBERED: &str = "abc|admin|asdf|bar|changeme|foo|letmein|password|passw0rd|passwort|pass|qwerty|qwertz|secret|test";
 
@@ -131,6 +137,7 @@ static VARIABLE: ValueRule = ValueRule::new(
 );
 static ELIDED: ValueRule =
     ValueRule::new(|text| text.contains("...") || text.contains("***"), || ELISIONS.join("|"));
+static PROMPT: ValueRule = ValueRule::new(|text| text.contains(' '), || PROMPTS.join("|"));
 static LEFT_ENTITY: ValueRule = ValueRule::new(|text| text.contains('&'), || ENTITY.to_owned());
 static ALL_WORDS: Words = Words::new(|| words(&[MISSING, WORDS, KEEPERS], SHORT));
 static SENTENCE: ValueRule = ValueRule::new(
@@ -162,16 +169,19 @@ pub(super) fn no_half(text: &str, part: ClientPart) -> Option<Placeholder> {
     if VARIABLE.is_match(text) {
         return Some(Placeholder::Variable);
     }
-    if LEFT_ENTITY.is_match(text) || has_left_over(text) {
-        return Some(Placeholder::LeftOver);
-    }
     let is_word = part == ClientPart::Secret
         && (ELIDED.is_match(text)
             || ALL_WORDS.are_all_of(text)
             || is_numbered(text)
             || SENTENCE.is_match(text)
             || is_counting(text));
-    is_word.then_some(Placeholder::Unfilled)
+    if is_word {
+        return Some(Placeholder::Unfilled);
+    }
+    if LEFT_ENTITY.is_match(text) || has_left_over(text) {
+        return Some(Placeholder::LeftOver);
+    }
+    PROMPT.is_match(text).then_some(Placeholder::SeveralWords)
 }
 
 /// Whether a text is a name that was written in the place of a client secret for this integration: its own, or one that
@@ -207,17 +217,67 @@ fn is_numbered(text: &str) -> bool {
 }
 
 /// Whether a value has something around it that belongs to the text that it is from, as a line of JSON ends
-/// with a comma. A secret of all characters may do so as well: then it has others of them inside.
+/// with a comma, or is written as in a URL or a string. A secret of all characters may do so as well: then it has others
+/// of them inside.
 fn has_left_over(text: &str) -> bool {
-    let start = text.trim_start_matches(['"', '\'', '`', '=', ':', ',']);
+    let value = inner(text);
+    value.len() < text.len() && is_usual(value) || is_link(text) || is_escaped(text)
+}
+
+/// What is between quotes, brackets, marks of Markdown, and what other texts have around a value.
+fn inner(text: &str) -> &str {
+    const MARKS: [&str; 5] = ["**", "__", "~~", "||", "*"];
+    let between = |mark: &&str| text.strip_prefix(*mark)?.strip_suffix(*mark);
+    if let Some(marked) = MARKS.iter().find_map(between) {
+        return marked;
+    }
+    // `b'…'`, as Python writes bytes.
+    let quoted = text.strip_prefix('b').filter(|rest| rest.starts_with(['"', '\'']));
+    let start = quoted.unwrap_or(text);
+    let start = start.trim_start_matches(['"', '\'', '`', '=', ':', ',', '\\', '(', '[', '{']);
     let value = start.trim_end_matches(['"', '\'', '`', ',', ';', '\\', ')', '}', ']']);
     // `\n` of a string.
-    let value = ["\\n", "\\r"].iter().fold(value, |value, end| value.trim_end_matches(end));
+    ["\\n", "\\r"].iter().fold(value, |value, end| value.trim_end_matches(end))
+}
+
+/// Whether a text has nothing but what most providers make their secrets of.
+fn is_usual(text: &str) -> bool {
     let is_usual = |byte: u8| {
         byte.is_ascii_alphanumeric()
             || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'+' | b'/' | b'=')
     };
-    value.len() < text.len() && value.len() > 3 && value.bytes().all(is_usual)
+    text.len() > 3 && text.bytes().all(is_usual)
+}
+
+/// Whether a text is a link of Markdown, as in `[text](address)`.
+fn is_link(text: &str) -> bool {
+    let behind = text.strip_prefix('!').unwrap_or(text).strip_prefix('[');
+    behind.is_some_and(|behind| behind.ends_with(')') && behind.contains("]("))
+}
+
+/// Whether some characters are written as a URL (`%2B`), a string (`\u0026`, `\/`) or a mail (`=3D`) has them, and the
+/// others are usual.
+fn is_escaped(text: &str) -> bool {
+    let is_hex = |text: &str| text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let (mut rest, mut plain, mut count) = (text, String::new(), 0);
+    while let Some(first) = rest.chars().next() {
+        let digits = |from: usize, to: usize| rest.get(from..to).is_some_and(is_hex);
+        let length = match first {
+            '%' if digits(1, 3) => 3,
+            '\\' if rest[1..].starts_with('u') && digits(2, 6) => 6,
+            '\\' if rest[1..].starts_with('x') && digits(2, 4) => 4,
+            '\\' if rest[1..].starts_with(['/', '"', '\'', '\\']) => 2,
+            '=' if rest[1..].starts_with("3D") => 3,
+            _ => {
+                plain.push(first);
+                rest = &rest[first.len_utf8()..];
+                continue;
+            }
+        };
+        count += 1;
+        rest = &rest[length..];
+    }
+    count > 0 && is_usual(&plain)
 }
 
 /// Whether the letters and digits follow each other, as in `123456` and `abcdef`.
@@ -274,8 +334,8 @@ mod tests {
 
     use super::{
         ADDRESS, ALL_WORDS, COMMAND, ClientPart, ELIDED, EXTENSIONS, KEEPERS, LEFT_ENTITY, MISSING,
-        NUMBERED, OTHER_PROGRAM, PATH, SENTENCE, SHORT, TOKEN, VARIABLE, WORDS, half, is_file_name,
-        is_name_for, is_numbered, no_half,
+        NUMBERED, OTHER_PROGRAM, PATH, PROMPT, SENTENCE, SHORT, TOKEN, VARIABLE, WORDS, half,
+        is_file_name, is_name_for, is_numbered, no_half,
     };
     use crate::model::Domain;
     use crate::model::placeholder::Placeholder;
@@ -337,6 +397,15 @@ mod tests {
         "v^9e,;8\"Tz:k{w}@]Q",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJob3VzZSJ9.c2lnbmF0dXJlLW9mLWl0",
         "correct horse battery staple",
+        "m4rk3d: three",
+        "Zq7a #m4rk3d",
+        "zx81abc#old",
+        "zx81$abc",
+        "$2y$10$abcdefghijk/x.",
+        "zx81\\abc",
+        "zx81%abc!d",
+        "zx81%2",
+        "\\x1",
         "sk_live_51H8xQ2eZvKYlo2C0a9Bd7Ef3Gh1Jk5Lm",
         "gloas-5e8f0c1d2b3a4958677869504a3b2c1d5e8f0c1d2b3a4958677869504a3b2c1d",
         "WPL_AP1.k3v9XwQz1mRt8YbN.c5LdHs==",
@@ -368,6 +437,7 @@ mod tests {
             &LEFT_ENTITY,
             &SENTENCE,
             &VARIABLE,
+            &PROMPT,
         ];
         assert!(rules.into_iter().all(|rule| rule.regex().is_some()));
         for secret in SECRETS {
@@ -419,8 +489,19 @@ mod tests {
         check(tokens, Placeholder::Token, BOTH);
         let variables = "NETATMO_SECRET ; SPOTIFY_2 ; HA_SPOTIFY_CLIENT ; X_Y ; MY_ID_3";
         check(variables, Placeholder::Variable, BOTH);
-        let left = "abc123def, ; \"abc123def\", ; \"abc123def ; abc123def' ; abc123def; ; =abc123def ; abc123def\"} ; abc123def\\n ; 'abc123def', ; a1b2&amp;c3 ; &lt;secret&gt; ; it&#39;s4f5c";
+        let left = "abc123def, ; \"abc123def\", ; \"abc123def ; abc123def' ; abc123def; ; =abc123def ; abc123def\"} ; abc123def\\n ; 'abc123def', ; a1b2&amp;c3 ; &lt;secret&gt; ; it&#39;s4f5c ; (abc123def) ; {4f5c0a88-12d0} ; **abc123def** ; ||abc123def|| ; __4f5c0a88__ ; b'abc123def' ; \\\"abc123def\\\" ; [abc123def](https://x.y) ; ![a](b) ; abc\\u0026123def ; abc123\\/def ; abc123%2Bdef%3D ; abc123def=3D";
         check(left, Placeholder::LeftOver, BOTH);
+    }
+
+    #[test]
+    fn what_was_typed_behind_a_prompt_is_no_half() {
+        let prompts = "? Master password: [hidden] ; ? Master password: zx81abc ; $ zx81abc ; > zx81abc ; - zx81abc ; Vault token: zx81abc ; Enter passphrase for key: zx81abc ; | zx81abc |";
+        for (text, part) in
+            prompts.split(" ; ").flat_map(|text| BOTH.iter().map(move |part| (text, *part)))
+        {
+            let expected = [Some(Placeholder::SeveralWords), Some(Placeholder::Unfilled)];
+            assert!(expected.contains(&no_half(text, part)), "{text}");
+        }
     }
 
     #[test]

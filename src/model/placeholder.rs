@@ -25,6 +25,8 @@ pub enum Placeholder {
     Address,
     /// A part of what it was copied from is still there.
     LeftOver,
+    /// It has white space in it, as a prompt, a comment or a message has.
+    SeveralWords,
     /// A tag of YAML inside of a text.
     QuotedTag,
     /// A token of another service, as of GitHub.
@@ -55,6 +57,9 @@ impl fmt::Display for Placeholder {
             Self::Address => "is an address, and the secret itself is needed",
             Self::LeftOver => {
                 "has a quote, a comma or something else of the text that it was copied from"
+            }
+            Self::SeveralWords => {
+                "has white space in it, and what a provider issues has none: it may be a prompt, a message, or a value with a comment"
             }
             Self::Token => "is an access token of another service",
             Self::Variable => "looks like the name of an environment variable",

@@ -102,6 +102,9 @@ impl ValueFault {
             Self::Placeholder(Placeholder::LeftOver) => {
                 "remove it; if the provider issued it like this, `allow_placeholders: true` in appcred.yaml accepts it"
             }
+            Self::Placeholder(Placeholder::SeveralWords) => {
+                "write only the value itself; if the provider issued it like this, `allow_placeholders: true` in appcred.yaml accepts it"
+            }
             Self::Swapped(_) => {
                 "exchange the values of `client_id` and `client_secret`; a secret that was committed must be replaced at the provider"
             }

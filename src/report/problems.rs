@@ -46,7 +46,14 @@ pub fn render(problems: &Diagnostics, color: bool) -> String {
 
 /// What cannot be read, and why, which may be why many others cannot.
 fn cause(problem: &Diagnostic) -> Option<(&str, &str)> {
-    let is_unread = problem.code == ProblemCode::UnreadableSecret;
+    let is_unread = matches!(
+        problem.code,
+        ProblemCode::UnreadableSecret
+            | ProblemCode::MissingSecret
+            | ProblemCode::GitCrypt
+            | ProblemCode::LfsPointer
+            | ProblemCode::AnnexPointer
+    );
     is_unread.then(|| problem.message.split_once("`: ")).flatten()
 }
 

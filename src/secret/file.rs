@@ -7,9 +7,11 @@ use secrecy::zeroize::Zeroizing;
 
 use super::resolver::SecretResolver;
 use super::source::{SecretSource, StoredAt, is_argument};
+use super::unreadable::did_you_mean;
 use super::{FileFault, Unreadable, age, named, sops};
 use crate::files::{self, Replaced, TEXT_LIMIT};
 use crate::model::{self, Secret, Visible};
+use crate::suggest::nearest;
 
 pub(super) const SOURCE: SecretSource = SecretSource {
     tag: "file",
@@ -165,6 +167,15 @@ pub(super) fn is_plain(path: &Path) -> bool {
     !bytes.is_empty() && !age::is_file(&bytes) && !is_sops()
 }
 
+/// The file beside a missing one that was most likely meant.
+fn nearest_file(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str().filter(|_| path.symlink_metadata().is_err())?;
+    let beside = files::folder_of(path).read_dir().ok()?;
+    let names = beside.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names: Vec<String> = names.filter(|name| name.visible() == name.as_str()).collect();
+    nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
 fn cannot_read(path: &Path, error: &io::Error, resolver: &SecretResolver) -> Unreadable {
     let file = resolver.shown(path);
     match Replaced::of_error(error) {
@@ -176,7 +187,9 @@ fn cannot_read(path: &Path, error: &io::Error, resolver: &SecretResolver) -> Unr
                 _ if files::is_no_text(error) => FileFault::NoText,
                 _ => FileFault::Elsewhere,
             };
-            Unreadable::File { file, why: files::reason(path, error), fault }
+            let near = nearest_file(path).filter(|_| fault == FileFault::Missing);
+            let why = files::reason(path, error) + &did_you_mean(near.as_deref());
+            Unreadable::File { file, why, fault }
         }
     }
 }

@@ -18,7 +18,7 @@ use super::env::{IdentitySources, holds_identity};
 use super::locked::{BadLine, IdentityLine, LockedFile, LockedSsh, parse, words};
 use super::own_recipients::OwnRecipients;
 use super::remembered::{OpenedLast, Remembered};
-use super::{program, seal};
+use super::{program, seal, ssh_key};
 use crate::model::{Secret, Visible};
 
 /// No program prints more identities.
@@ -314,7 +314,7 @@ impl Identities {
             return;
         }
         let text = Zeroizing::new(String::from_utf8_lossy(bytes).into_owned());
-        if text.trim_start().starts_with("-----BEGIN") {
+        if ssh_key::is_one(&text) {
             match self.ssh(&text, name) {
                 Ok(()) => {}
                 Err(why) => problems.push(IdentityProblem::Ssh { name: name.to_owned(), why }),
@@ -359,30 +359,21 @@ impl Identities {
     }
 
     fn ssh(&mut self, text: &str, name: &str) -> Result<(), &'static str> {
-        match ssh::Identity::from_buffer(text.as_bytes(), None) {
-            Ok(ssh::Identity::Encrypted(key)) => {
-                let recipient = recipient_of(&ssh::Identity::Encrypted(key.clone()));
-                let key = LockedSsh::new(key, name, &self.person)
-                    .ok_or("has a type that age cannot use")?;
-                self.asking.push(Box::new(key));
-                self.own.add(recipient.clone());
-                self.asking_recipients.extend(recipient);
-            }
-            Ok(ssh::Identity::Unsupported(_)) => return Err("has a type that age cannot use"),
-            Ok(identity) => {
-                let recipient = recipient_of(&identity);
-                self.own.add(recipient.clone());
-                self.recipients.extend(recipient.clone());
-                self.free.push((Box::new(identity), recipient));
-            }
-            Err(_) => return Err("is damaged"),
+        let identity = ssh_key::read(text)?;
+        let recipient = ssh_key::recipient_of(&identity);
+        if let ssh::Identity::Encrypted(key) = identity {
+            let key = LockedSsh::new(key, name, &self.person).ok_or(ssh_key::OTHER_TYPE)?;
+            self.asking.push(Box::new(key));
+            self.own.add(recipient.clone());
+            self.asking_recipients.extend(recipient);
+            return Ok(());
         }
-        Ok(())
+        self.own.add(recipient.clone());
+        self.recipients.extend(recipient.clone());
+        let is_too_short = recipient.is_none();
+        self.free.push((Box::new(identity), recipient));
+        if is_too_short { Err(ssh_key::TOO_SHORT) } else { Ok(()) }
     }
-}
-
-fn recipient_of(identity: &ssh::Identity) -> Option<String> {
-    ssh::Recipient::try_from(identity.clone()).ok().map(|recipient| recipient.to_string())
 }
 
 /// A file as messages name it, which is not repeated where an identity was written in its place.

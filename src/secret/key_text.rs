@@ -3,6 +3,7 @@
 use age_core::primitives::bech32_decode;
 use bech32::primitives::decode::{CharError, CheckedHrpstringError, UncheckedHrpstringError};
 
+use super::ssh_key::is_too_short;
 use crate::model::conflict_marker;
 
 /// How age's own identities begin.
@@ -41,6 +42,8 @@ pub fn recipient_fault(text: &str) -> &'static str {
             true => "its length is wrong",
             false => "it must be in lower case",
         })
+    } else if is_too_short(text) {
+        "it is an RSA key of fewer than 2048 bits, to which age does not encrypt"
     } else if ["ssh-ed25519 ", "ssh-rsa "].iter().any(|one| text.starts_with(one)) {
         "it is not complete, or was changed"
     } else {

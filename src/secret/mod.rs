@@ -24,6 +24,7 @@ mod reversed;
 pub mod seal;
 mod sops;
 mod source;
+mod ssh_key;
 pub mod token;
 mod unreadable;
 
@@ -133,7 +134,7 @@ pub fn may_be_secret(reference: &Reference, resolver: &SecretResolver) -> Option
     match why.innermost() {
         // What is no secret has been found there.
         Unfit(_) | NotText { .. } => None,
-        NoSecret { .. } | NoValue(_) | NotSet(_) | File { .. } => Some("nothing has that name"),
+        NoSecret { .. } | NoValue { .. } | NotSet(_) | File { .. } => Some("nothing has that name"),
         _ => Some("where it would be found cannot be read here"),
     }
 }
@@ -141,6 +142,11 @@ pub fn may_be_secret(reference: &Reference, resolver: &SecretResolver) -> Option
 /// Whether a text in this file is the name of a secret in a file of secrets, where that is seen without asking anybody.
 pub fn is_name_of_secret(text: &str, base: &Path, resolver: &SecretResolver) -> bool {
     named::is_known(text, base, resolver)
+}
+
+/// The recipient whose key of SSH this is; none where it is under a passphrase, or age cannot use it.
+pub fn ssh_recipient(text: &str) -> Option<String> {
+    ssh_key::open_recipient(text)
 }
 
 /// Whether this is an age file, whole or not.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::files_of_secrets::{files_for, misnamed};
 use super::resolver::SecretResolver;
 use super::source::{SecretSource, StoredAt};
-use super::{BrokenFile, Unreadable, age, broken_file, file, sops};
+use super::{BrokenFile, FileFault, Unreadable, age, broken_file, file, sops};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity, Span};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::{self, Secret, ValueFault, encrypted_file, is_name};
@@ -116,15 +116,12 @@ pub(super) fn read_of(
         path,
         || open(path, resolver),
         |names| match names {
-            Ok(names) => Ok(names.get(name).cloned()),
+            Ok(names) => names.get(name).cloned().ok_or_else(|| no_value(name, names)),
             Err(why) => Err(why.clone()),
         },
     );
     let within = |why| Unreadable::within(shown.clone(), why);
-    match found.map_err(within)? {
-        Some(secret) => secret.map_err(within),
-        None => Err(within(Unreadable::NoValue(name.to_owned()))),
-    }
+    found.map_err(within)?.map_err(within)
 }
 
 /// The same of a file that held this text.
@@ -134,8 +131,13 @@ pub(super) fn read_in(
     path: &Path,
     resolver: &SecretResolver,
 ) -> Result<Secret, Unreadable> {
-    let found = in_text(text, path, resolver)?.remove(name);
-    super::checked(found.ok_or_else(|| Unreadable::NoValue(name.to_owned()))??, resolver)
+    let mut names = in_text(text, path, resolver)?;
+    let found = names.remove(name);
+    super::checked(found.ok_or_else(|| no_value(name, &names))??, resolver)
+}
+
+fn no_value(name: &str, names: &SecretsByName) -> Unreadable {
+    Unreadable::NoValue { name: name.to_owned(), near: nearest_name(name, names.keys()) }
 }
 
 /// The names in a file of secrets, without its secrets: SOPS does not encrypt names.
@@ -173,10 +175,14 @@ pub(super) fn holds_plain(path: &Path, name: Option<&str>) -> bool {
     // What cannot be read is reported by whoever reads it.
     let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
     let Ok(text) = std::str::from_utf8(&bytes) else { return false };
-    if age::is_file(&bytes) || sops::in_text(text).is_some() {
+    if age::is_file(&bytes) || sops::in_other_form(text).is_some() {
         return false;
     }
-    yaml::parse(text).documents.iter().any(|document| has_plain(document, name))
+    // SOPS says something of each document that it encrypted.
+    let documents = yaml::parse(text).documents;
+    let mut plain =
+        documents.iter().filter(|document| !yaml::is_sops(std::slice::from_ref(document)));
+    plain.any(|document| has_plain(document, name))
 }
 
 /// Whether a mapping has a text that is not encrypted under this name, or under any.
@@ -198,9 +204,30 @@ fn has_plain(node: &Node<'_>, name: Option<&str>) -> bool {
 }
 
 fn open(path: &Path, resolver: &SecretResolver) -> Result<SecretsByName, Unreadable> {
-    let bytes = file::content(path, resolver)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotUtf8)?;
+    let of_file = |why| of_whole_file(path, why, resolver);
+    let bytes = file::content(path, resolver).map_err(of_file)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| of_file(Unreadable::NotUtf8))?;
     in_text(text, path, resolver)
+}
+
+/// What is wrong with all of a file is a problem of that file, however many secrets are read from it. What another clone
+/// or machine may have is none.
+fn of_whole_file(path: &Path, why: Unreadable, resolver: &SecretResolver) -> Unreadable {
+    let problem = match &why {
+        Unreadable::NotUtf8 => {
+            let message = format!("{} is not UTF-8 text", resolver.shown(path));
+            Diagnostic::error(ProblemCode::NotUtf8, message).help("save it as UTF-8")
+        }
+        Unreadable::Replaced { .. } | Unreadable::File { fault: FileFault::NoText, .. }
+            if !why.is_lacking() =>
+        {
+            Diagnostic::error(why.code(), why.to_string()).help(why.help())
+        }
+        _ => return why,
+    };
+    let mut problems = Diagnostics::default();
+    problems.push(problem);
+    BrokenFile(Arc::new(problems)).into()
 }
 
 fn in_text(

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::program::{self, ProgramError};
 use crate::files;
-use crate::model::{Secret, ValueFault, Visible, may_be_token, value_fault};
+use crate::model::{Secret, ValueFault, Visible, day, may_be_token, value_fault};
 
 /// No token is longer.
 const MAX_BYTES: usize = 16 * 1024;
@@ -130,13 +130,30 @@ pub fn checked(token: Secret, name: impl Fn() -> String) -> Result<Secret, NoTok
     } else if text.contains("..") {
         "is shortened: it has dots in place of a part of the access token"
     } else if text.starts_with("eyJ") && text.split('.').count() != JWT_PARTS {
-        "is no whole access token, which has three parts with a dot between them"
+        "is only a part of an access token, which has three parts with a dot between them"
     } else if text.starts_with("age1") {
         "is a recipient of age, and an access token of Home Assistant is needed"
     } else {
         return Ok(token);
     };
     Err(NoToken::NotAToken { name: name(), what })
+}
+
+/// Why Home Assistant would refuse a text that could be another server's token; none where it may accept it. Its own are
+/// JWTs. The clock of this machine may be wrong, so that this is no reason not to send it.
+pub fn doubt(token: &Secret) -> Option<String> {
+    if is_word(token) {
+        return Some(
+            "is no access token of Home Assistant, which begins with `eyJ` and has three parts with a dot between them".to_owned(),
+        );
+    }
+    let end = end(token).filter(|end| *end < Timestamp::now())?;
+    Some(format!("expired on {}", day(end)))
+}
+
+/// Whether a text is a word, as a password is one, and no JWT.
+pub fn is_word(token: &Secret) -> bool {
+    token.expose().bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// When an access token of Home Assistant ends. It is a JWT (RFC 7519), whose `exp` is in seconds; its signature is for Home
@@ -197,8 +214,8 @@ mod tests {
             assert!(read(text).unwrap_err().to_string().starts_with("it is shortened"));
         }
         for (text, why) in [
-            ("eyJhbGciOiJIUzI1NiJ9", "it is no whole access token"),
-            ("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiAiYSI", "it is no whole access token"),
+            ("eyJhbGciOiJIUzI1NiJ9", "it is only a part of an access token"),
+            ("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiAiYSI", "it is only a part of an access token"),
             ("age1qxyz", "it is a recipient of age"),
         ] {
             assert!(read(text).unwrap_err().to_string().starts_with(why), "{text}");

@@ -111,8 +111,13 @@ pub enum Unreadable {
         near: Option<Box<str>>,
     },
     /// A file has no value of a name.
-    #[error("it has no {}", named("value", .0))]
-    NoValue(String),
+    #[error("it has no {}{}", named("value", name), did_you_mean(near.as_deref()))]
+    NoValue {
+        /// The name.
+        name: String,
+        /// The name that was most likely meant.
+        near: Option<Box<str>>,
+    },
     /// What is wrong in another file.
     #[error("{file}: {why}")]
     Within {
@@ -229,7 +234,7 @@ impl Unreadable {
             | Self::NotUtf8
             | Self::Unfit(_)
             | Self::NotOneValue
-            | Self::NoValue(_)
+            | Self::NoValue { .. }
             | Self::UnknownTag(_) => false,
         }
     }
@@ -284,7 +289,7 @@ impl Unreadable {
             Self::NotOneValue => {
                 "name one of them, as in `!file FILE#client_secret`, or with `!secret NAME` in a secrets.sops.yaml"
             }
-            Self::NoValue(_) => {
+            Self::NoValue { .. } => {
                 "correct the name behind `#`: one below another has a `/` between, as in `spotify/client_secret`"
             }
             Self::NotSet(_) => "set it",
@@ -325,6 +330,10 @@ impl Unreadable {
     }
 }
 
+pub(super) fn did_you_mean(near: Option<&str>) -> String {
+    near.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default()
+}
+
 fn no_secret(name: &str, looked: &[String], misnamed: &[String], near: Option<&str>) -> String {
     let secret = named("secret", name);
     let message = match looked {
@@ -333,10 +342,7 @@ fn no_secret(name: &str, looked: &[String], misnamed: &[String], near: Option<&s
         several => format!("none of {} has the {secret}", several.join(", ")),
     };
     match misnamed {
-        [] => match near {
-            Some(near) => format!("{message}: did you mean `{near}`?"),
-            None => message,
-        },
+        [] => message + &did_you_mean(near),
         [only] => format!("{message}, and {only} is not read because of its name"),
         several => {
             format!("{message}, and {} are not read because of their names", several.join(", "))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
 
-use super::conflict::conflicts;
+use super::foreign::faults_of_no_yaml;
 use super::scalar::Kind;
 use super::{
     MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, MERGE, MappingKey, Node, Pair, Parsed, Scalar, Style, Tag,
@@ -27,8 +27,7 @@ pub(crate) fn parse_unmerged(text: &str) -> Parsed<'_> {
 }
 
 fn parse_as(text: &str, merging: bool) -> Parsed<'_> {
-    let faults = conflicts(text);
-    if !faults.is_empty() {
+    if let Some(faults) = faults_of_no_yaml(text) {
         return Parsed { faults, ..Parsed::default() };
     }
     let mut parser = parser(text, false);

@@ -42,7 +42,7 @@ pub(crate) fn exposed_secrets(documents: &[Node<'_>]) -> Vec<ExposedSecret> {
     for document in documents {
         for section in pairs(document) {
             let is_of_entry = section.key.text == CLIENT_SECRET.section;
-            let mut search = Search { is_of_entry, found: &mut found };
+            let mut search = ExposedSearch { is_of_entry, found: &mut found };
             search.field(section, false);
         }
     }
@@ -63,12 +63,12 @@ fn text<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     }
 }
 
-struct Search<'f> {
+struct ExposedSearch<'f> {
     is_of_entry: bool,
     found: &'f mut Vec<ExposedSecret>,
 }
 
-impl Search<'_> {
+impl ExposedSearch<'_> {
     /// Looks at a field, and at those below it. What is below `answers` is given to forms.
     fn field(&mut self, Pair { key, value, merged }: &Pair<'_>, is_answer: bool) {
         let field = key.text.as_ref();

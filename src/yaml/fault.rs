@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use granit_parser::{ErrorKind, ScanError};
 
+use super::foreign::foreign_line;
 use super::{MAX_DEPTH, MAX_DOCUMENTS};
 use crate::diagnostic::{Diagnostic, ProblemCode, SourceFile, Span, Spot};
-use crate::model::{FieldName, MERGE_CONFLICT_HELP};
+use crate::model::{FieldName, MERGE_CONFLICT_HELP, conflict_marker};
 
 /// How an age file and a key begin.
 const BLOCK_BEGINS: &str = "-----BEGIN ";
@@ -116,6 +117,12 @@ impl YamlFault {
             true => indenting_tab(text, span.start).unwrap_or(span),
             false => span,
         };
+        if let Some(conflict) = indented_conflict(text, span.start) {
+            return Self::merge_conflict(conflict);
+        }
+        if let Some(fault) = foreign_line(text, span.start) {
+            return fault;
+        }
         if text.get(span.start..).is_some_and(|rest| rest.starts_with(BLOCK_BEGINS)) {
             let message =
                 "not valid YAML: this block of text is not indented deeper than its field";
@@ -131,7 +138,13 @@ impl YamlFault {
         }
         if let Some((span, field)) = missing_space(text, span.start) {
             let message = format!("not valid YAML: a space is missing after `{field}:`");
-            return Self::new(ProblemCode::YamlSyntax, span, message);
+            return Self::new(ProblemCode::YamlSyntax, span, message)
+                .help("write a space between the field and its value");
+        }
+        if let Some(span) = missing_space_of_item(text, span.start) {
+            let message = "not valid YAML: a space is missing after `-`";
+            return Self::new(ProblemCode::YamlSyntax, span, message)
+                .help("write `- ` before each item of a list");
         }
         let (message, mut help) = explain(error.kind());
         // The project that `init` makes has a list without entries.
@@ -199,6 +212,33 @@ fn missing_space(text: &str, noticed: usize) -> Option<(Span, &str)> {
     })
 }
 
+/// The `-` of an item that its first field follows at once, which makes both one text, in the same lines.
+fn missing_space_of_item(text: &str, noticed: usize) -> Option<Span> {
+    lines_before(text, noticed).find_map(|(start, line)| {
+        let at = line.len() - line.trim_start_matches(' ').len();
+        let field = line[at..].strip_prefix('-')?;
+        let is_field =
+            field.starts_with(|first: char| first.is_ascii_lowercase()) && field.contains(": ");
+        is_field.then(|| Span::of(text, start + at..start + at + 1))
+    })
+}
+
+/// The first marker of a conflict that is indented, up to the line in which the parser noticed something.
+fn indented_conflict(text: &str, noticed: usize) -> Option<Span> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if start > noticed {
+            return None;
+        }
+        let at = start + line.len() - line.trim_start_matches(' ').len();
+        if let Some(marker) = conflict_marker(&text[at..start + line.len()]) {
+            return Some(Span::of(text, at..at + marker.len()));
+        }
+        start += line.len();
+    }
+    None
+}
+
 /// The line in which the parser noticed something and the one before, which begins the text that it goes on with, with
 /// where they begin.
 fn lines_before(text: &str, noticed: usize) -> impl Iterator<Item = (usize, &str)> {
@@ -239,6 +279,15 @@ fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
             ),
         ),
         kind if is_tab(kind) => ("a tab cannot indent", Some("indent with spaces")),
+        ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
+            return (
+                format!(
+                    "U+{:04X} is a control character, which YAML does not allow",
+                    u32::from(*character)
+                ),
+                Some("remove it; in \"…\" it can be written as an escape"),
+            );
+        }
         ErrorKind::UnexpectedCharacter { character } => {
             return (
                 format!("text cannot begin with `{}`", character.escape_debug()),

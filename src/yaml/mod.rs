@@ -9,6 +9,7 @@ mod commented;
 mod conflict;
 mod exposed;
 mod fault;
+mod foreign;
 mod in_lines;
 mod json;
 mod scalar;

@@ -23,6 +23,9 @@ pub enum Obstacle {
     /// It is a tab alone, which other readers of YAML refuse.
     #[error("has nothing but a tab, and other readers of YAML refuse the file for it: remove it")]
     Tab,
+    /// Its key is there twice.
+    #[error("has a key that is in the file before: keep one of the two")]
+    Twice,
     /// How it is written.
     #[error("is written in a way that cannot be changed in place: change it by hand")]
     Form,

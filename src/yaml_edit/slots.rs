@@ -2,10 +2,10 @@
 
 use crate::diagnostic::Span;
 use crate::model::{AGE_HEADER, PlainText, SECRET_FIELDS, Secret, SecretField, is_variable_name};
-use crate::yaml::{self, Node, Pair, Scalar, Style, Value};
+use crate::yaml::{self, Node, Pair, Scalar, Style, Value, YamlFault};
 
-use super::YamlEditError;
 use super::geometry::{is_flow, line_start};
+use super::{Obstacle, YamlEditError};
 
 const SEALED: &str = "ENC[";
 
@@ -74,8 +74,11 @@ pub fn slots(text: &str) -> Result<Vec<Slot>, YamlEditError> {
 /// Where the text is not valid YAML.
 pub fn all_slots(text: &str) -> Result<Vec<Slot>, YamlEditError> {
     let parsed = yaml::parse(text);
-    if !parsed.faults.is_empty() {
-        return Err(YamlEditError::NotYaml);
+    if let Some(first) = parsed.faults.first() {
+        // Not every reader takes the last of two.
+        let is_twice = parsed.faults.iter().all(YamlFault::is_duplicate_key);
+        let twice = || YamlEditError::Line(first.line(), Obstacle::Twice);
+        return Err(if is_twice { twice() } else { YamlEditError::NotYaml });
     }
     if yaml::is_sops(&parsed.documents) {
         return Err(YamlEditError::Sops);

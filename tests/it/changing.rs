@@ -430,6 +430,7 @@ fn what_cannot_be_rotated_is_said_with_what_to_do() {
     for (secrets, expected) in [
         ("a: &a x\nk: *a\n", "secrets.yaml: line 2 has it from elsewhere in the file, by an alias"),
         ("k: &k x\nb: *k\n", "secrets.yaml: line 1 has an anchor (`&`) that is used elsewhere"),
+        ("k: x\nk: y\n", "secrets.yaml: line 2 has a key that is in the file before: keep one"),
         ("k: [x]\n", "secrets.yaml: line 1 is written in a way that cannot be changed in place"),
         ("other: x\n", "secrets.yaml does not have the secret `k`; add it to secrets.yaml"),
     ] {

@@ -388,3 +388,58 @@ fn the_file_of_a_token_is_searched_though_no_target_names_it_now() {
     let said = history(project.path());
     assert!(said.contains("keys/ha is in plain text in commit"), "{said}");
 }
+
+/// Whoever has such a key can open what is encrypted to it; another one may be there for other ends.
+#[test]
+fn a_key_of_ssh_that_git_has_is_found_if_the_project_encrypts_to_it() {
+    let project = repository(SEALED);
+    let keygen = |file: &str, passphrase: &str| {
+        let path = project.join(file);
+        let mut keygen = std::process::Command::new("ssh-keygen");
+        keygen.args(["-q", "-t", "ed25519", "-N", passphrase, "-f"]).arg(&path);
+        assert!(keygen.status().unwrap().success());
+        fs::read_to_string(path.with_extension("pub")).unwrap().trim().to_owned()
+    };
+    let (ours, locked) = (keygen("ours", ""), keygen("locked", "m4rk3d"));
+    keygen("others", "");
+    commit(project.path());
+    let with = |recipients: &[&str]| {
+        let file = format!(
+            "owner: house\ntargets: {{home: {{config_dir: /srv/ha}}}}\nage: {{recipients: {recipients:?}}}\n"
+        );
+        project.write("appcred.yaml", &file);
+        validate(project.path(), &[]).stderr
+    };
+    assert_eq!(with(&[&locked]), "");
+    let said = with(&[&ours, &locked]);
+    assert!(said.contains("warning: ours contains an age identity"), "{said}");
+    assert_eq!(said.matches("warning: ").count(), 1, "{said}");
+}
+
+/// What git-crypt encrypts is in clear in the work tree alone.
+#[test]
+fn an_identity_that_a_filter_encrypts_is_not_in_git() {
+    let project = repository(SEALED);
+    project.write("key.txt", &secret_identity());
+    project.write(
+        "appcred.yaml",
+        "owner: house\ntargets: {home: {config_dir: /srv/ha}}\nage: {identities: [key.txt]}\n",
+    );
+    let said = validate(project.path(), &[]).stderr;
+    assert!(said.contains("key.txt contains an age identity"), "{said}");
+    project.write(".gitattributes", "key.txt filter=git-crypt diff=git-crypt\n");
+    assert_eq!(validate(project.path(), &[]).stderr, "");
+}
+
+#[test]
+fn a_document_in_plain_text_behind_one_of_sops_is_found() {
+    let project = repository(SEALED);
+    let sops = "a: ENC[AES256_GCM,data:x,iv:x,tag:x,type:str]\nsops:\n  mac: x\n";
+    project.write("secrets.yaml", sops);
+    commit(project.path());
+    assert_eq!(validate(project.path(), &[]).stderr, "");
+    project.write("secrets.yaml", &format!("{sops}---\nb: m4rk3d-one\n"));
+    commit(project.path());
+    let said = validate(project.path(), &[]).stderr;
+    assert!(said.contains("`secrets.yaml` is in plain text, and Git tracks it"), "{said}");
+}

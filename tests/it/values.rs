@@ -279,3 +279,195 @@ fn a_name_behind_which_a_placeholder_was_found_is_taken_for_no_secret() {
     assert!(said.contains("a placeholder"), "{said}");
     assert!(!said.contains("could be the secret itself"), "{said}");
 }
+
+/// A clock may be wrong, and another server may be meant: such a token is sent all the same.
+#[test]
+fn what_is_most_likely_no_token_is_a_warning_before_it_is_sent() {
+    let project = Project::new().file("credentials/a.yaml", "application_credentials: []\n");
+    // {"iss": "a", "iat": 1000000000, "exp": 1315360000}
+    let expired = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiAiYSIsICJpYXQiOiAxMDAwMDAwMDAwLCAiZXhwIjogMTMxNTM2MDAwMH0.c2ln";
+    // {"iss": "a", "exp": 4102444800}
+    let good = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiAiYSIsICJleHAiOiA0MTAyNDQ0ODAwfQ.c2ln";
+    for (text, why) in [
+        ("hunter2", "is no access token of Home Assistant, which begins with `eyJ`"),
+        (expired, "expired on 2011-09-07"),
+        ("m4rk3d0123456789m4rk3d0123456789", "is no access token of Home Assistant"),
+        ("m4rk3d-token-of-another-server", ""),
+        (good, ""),
+    ] {
+        project.write("token.txt", text);
+        project.write("secrets.yaml", &format!("t: {text}\n"));
+        for token in ["token_file: token.txt", "token: !env_var T", "token: !secret t"] {
+            let targets = format!("targets: {{home: {{url: 'http://127.0.0.1:1', {token}}}}}\n");
+            project.write("appcred.yaml", &targets);
+            let validate = Appcred::new().in_dir(project.path()).env("T", text).args(["validate"]);
+            let said = validate.run().stderr;
+            assert!(said.contains(why) && said.is_empty() == why.is_empty(), "{token}: {said}");
+            assert!(!said.contains(text), "{token}: {said}");
+        }
+    }
+}
+
+/// A list of what programs and people write would never be whole: what a provider issues is one word.
+#[test]
+fn what_a_file_holds_or_a_program_prints_is_one_word() {
+    let manifest = |secret: &str| {
+        format!(
+            "application_credentials:\n  - {{domain: spotify, client_id: 4f5c0a, client_secret: {secret}}}\n"
+        )
+    };
+    let project_file = "targets: {lab: {config_dir: ha}}\nsources: {it: {command: [cat, '{}']}}\n";
+    let project = Project::new().file("appcred.yaml", project_file);
+    for (text, why) in [
+        ("? Master password: [hidden]", "it may be a prompt"),
+        ("Kein Eintrag unter diesem Namen", "it may be a prompt, a message"),
+        ("zx81m4rk3d # old", "a value with a comment"),
+        ("zx81m4rk3d ; 2024", "a value with a comment"),
+        ("$ zx81m4rk3d", "it may be a prompt"),
+        ("[zx81m4rk3d](https://x.example)", "something else of the text that it was copied from"),
+        ("zx81\\u0026m4rk3d", "something else of the text that it was copied from"),
+        ("zx81%2Bm4rk3d", "something else of the text that it was copied from"),
+        ("No value found at secret/m4rk3d", "it may be a prompt, a message"),
+    ] {
+        project.write("credentials/s.txt", text);
+        for secret in ["!file s.txt", "!from it credentials/s.txt"] {
+            project.write("credentials/a.yaml", &manifest(secret));
+            let plan = Appcred::new().in_dir(project.path()).env("PATH", "/usr/bin:/bin");
+            let ran = plan.args(["plan"]).status(1).run();
+            let said = ran.stdout + &ran.stderr;
+            assert!(
+                said.contains("client_secret") && said.contains(why),
+                "{secret}, {text}: {said}"
+            );
+            assert!(!said.contains("m4rk3d"), "{secret}: {said}");
+        }
+    }
+    project.write("secrets.yaml", "s: 'a passphrase # of us 4f5c'\n");
+    project.write("credentials/a.yaml", &manifest("!secret s"));
+    Appcred::new().in_dir(project.path()).args(["plan"]).run();
+}
+
+#[test]
+fn a_client_id_of_several_words_is_a_warning() {
+    let project = Project::new()
+        .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n")
+        .file(
+            "credentials/a.yaml",
+            "application_credentials:\n  - {domain: spotify, client_id: 4f5c 0a88, client_secret: !env_var S}\n",
+        );
+    let appcred = |verb: &str| Appcred::new().in_dir(project.path()).env("S", "4f5c").args([verb]);
+    let said = appcred("validate").run().stderr;
+    assert!(said.contains("warning: `client_id` has white space in it"), "{said}");
+    // Home Assistant may have one.
+    appcred("plan").stderr("").run();
+}
+
+/// What is wrong with all of a file of secrets is a problem of that file, and not of each entry that reads one.
+#[test]
+fn a_file_of_secrets_that_cannot_be_read_is_reported_once() {
+    let entry = |name: &str| {
+        format!(
+            "  - {{domain: spotify, client_id: {name}, key: {name}, client_secret: !secret {name}}}\n"
+        )
+    };
+    let manifest = format!("application_credentials:\n{}{}", entry("one"), entry("two"));
+    for (bytes, why, count) in [
+        (b"one: caf\xe9\ntwo: x\n".as_slice(), "error: secrets.yaml is not UTF-8 text", 1),
+        (b"\xff\xfeo\0", "error: cannot read secrets.yaml: it is UTF-16", 1),
+        (b"PK\x03\x04\x14\0", "error: cannot read secrets.yaml: it is a ZIP archive", 1),
+        (b"", "error: cannot read secrets.yaml: it is a folder, not a file", 1),
+        // Another clone has the file itself.
+        (b"\0GITCRYPT\0x", "cannot read secrets.yaml: it is locked by git-crypt", 2),
+    ] {
+        let project = Project::new()
+            .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n")
+            .file("credentials/a.yaml", &manifest);
+        match bytes {
+            b"" => fs::create_dir(project.join("secrets.yaml")).unwrap(),
+            bytes => fs::write(project.join("secrets.yaml"), bytes).unwrap(),
+        }
+        let status = if count == 1 { 1 } else { 0 };
+        let validate = Appcred::new().in_dir(project.path()).args(["validate"]);
+        let said = validate.status(status).run().stderr;
+        assert!(said.contains(why), "{said}");
+        let found = said
+            .lines()
+            .filter(|line| line.starts_with("error: ") || line.starts_with("warning: "));
+        assert_eq!(found.count(), count, "{said}");
+        assert_eq!(said.matches("= help:").count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn a_name_or_file_that_is_almost_one_is_suggested() {
+    let project = Project::new()
+        .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n")
+        .file("secrets/my.yaml", "spotify: 4f5c0a88\nhome: {fitbit: 4f5c0a89}\n");
+    for (secret, near) in [
+        ("../secrets/my.yaml#spotfy", "it has no value `spotfy`: did you mean `spotify`?"),
+        ("../secrets/my.yaml#fitbit", "it has no value `fitbit`: did you mean `home/fitbit`?"),
+        ("../secrets/my.yml#spotify", "no such file or folder: did you mean `my.yaml`?"),
+        ("../secrets/other.txt", "no such file or folder\n"),
+    ] {
+        project.write("credentials/a.yaml", &format!("application_credentials:\n  - {{domain: spotify, client_id: 4f5c, client_secret: !file '{secret}'}}\n"));
+        let plan = Appcred::new().in_dir(project.path()).args(["plan"]).status(1).run();
+        assert!(plan.stderr.contains(near), "{secret}: {}", plan.stderr);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_address_or_folder_is_named() {
+    let project = Project::new().file("credentials/a.yaml", "application_credentials: []\n");
+    fs::create_dir_all(project.join("ha/.storage")).unwrap();
+    for (targets, why) in [
+        ("home: {url: 'http://ha:99999'}", "`url` has a port that is none"),
+        ("home: {url: 'http://ha:81a'}", "`url` has a port that is none"),
+        ("home: {url: 'http://300.1.1.1:8123'}", "`url` has an IPv4 address that is none"),
+        ("home: {url: 'http://192.168.1:8123'}", "`url` has an IPv4 address that has not its four"),
+        ("home: {url: 'http://[::1:8123'}", "`url` has an IPv6 address that is none"),
+        ("home: {url: 'http://me:m4rk/3d@ha:8123'}", "`url` cannot have a user or a password"),
+        ("home: {url: 'http://me:m4rk#3d@ha:8123'}", "`url` cannot have a user or a password"),
+        ("home: {url: 'http://me:m4rk@3d@ha:8123'}", "`url` cannot have a user or a password"),
+        ("home: {url: 'https://ha', proxy: 'http://me:m4rk/3d@p:1'}", "must not contain a user or"),
+        ("home: {config_dir: ha/.storage}", "names `.storage`, which is in a configuration folder"),
+        ("home: {config_dir: ha/configuration.yaml}", "names `configuration.yaml`, which is in a"),
+        ("- home: {config_dir: ha}", "is a target, and a list has the files of targets"),
+        ("- name: home\n  config_dir: ha", "is a target, and a list has the files of targets"),
+    ] {
+        project.write("appcred.yaml", &format!("targets:\n  {}\n", targets.replace('\n', "\n  ")));
+        let ran = Appcred::new().in_dir(project.path()).args(["validate"]).status(1).run();
+        assert!(ran.stderr.contains(why), "{targets}: {}", ran.stderr);
+        assert_eq!(ran.stderr.matches("error: ").count(), 1, "{targets}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("m4rk"), "{targets}: {}", ran.stderr);
+    }
+}
+
+/// What was done is done, and reported where it was asked for.
+#[test]
+fn a_job_summary_that_cannot_be_written_fails_no_run() {
+    let project = Project::new()
+        .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n")
+        .file("credentials/a.yaml", "application_credentials:\n  - {domain: spotify, client_id: 4f5c, client_secret: !env_var S}\n");
+    for words in [["plan", "-v"], ["apply", "--yes"]] {
+        let appcred = Appcred::new().in_dir(project.path()).env("S", "4f5c0a88");
+        let ran = appcred.env("GITHUB_STEP_SUMMARY", "/nowhere/summary").args(words).run();
+        assert!(ran.stderr.contains("warning: cannot write the job summary /nowhere/summary"));
+        assert!(ran.stdout.contains("create"), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn init_takes_the_recipients_of_sops_and_leaves_a_misnamed_project_alone() {
+    let (_, recipient) = age_identity();
+    let project = Project::new();
+    let init = || Appcred::new().in_dir(project.path()).args(["init"]);
+    project.write("appcred.yml", "targets: {}\n");
+    let said = init().status(1).run().stderr;
+    assert!(said.contains("appcred.yml exists and would not be read"), "{said}");
+    assert!(!project.join("appcred.yaml").exists());
+    fs::remove_file(project.join("appcred.yml")).unwrap();
+    let ran = init().env("SOPS_AGE_RECIPIENTS", format!(" {recipient},")).run();
+    assert!((ran.stdout + &ran.stderr).contains("those of SOPS_AGE_RECIPIENTS"));
+    let text = fs::read_to_string(project.join("appcred.yaml")).unwrap();
+    assert!(text.contains(&format!("- {recipient}\n")), "{text}");
+}

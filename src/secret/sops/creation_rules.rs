@@ -12,8 +12,8 @@ use crate::model::Visible;
 use crate::secret::source::is_argument;
 use crate::yaml::{self, Node, Pair, Value};
 
-/// How SOPS calls the file.
-const NAMES: [&str; 2] = [".sops.yaml", ".sops.yml"];
+/// How SOPS calls the file. It reads none of another name, as `.sops.yml`.
+const NAME: &str = ".sops.yaml";
 
 /// Recipients, and the file of rules that names them.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub fn rules_for(project: &Path, file: &Path) -> Option<PathBuf> {
     let boundary = boundary(project);
     let path = absolute(file);
     let above = path.ancestors().skip(1).take_while(|above| above.starts_with(&boundary));
-    let mut places = above.flat_map(|folder| NAMES.map(|name| folder.join(name)));
+    let mut places = above.map(|folder| folder.join(NAME));
     places.find(|rules| rules.is_file())
 }
 

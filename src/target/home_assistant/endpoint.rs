@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use reqwest::Url;
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
@@ -16,7 +15,7 @@ use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{BaseUrl, Field, FieldRefusal, Meaning, Pairs, Raw, SecretText, Text, Texts};
 use crate::http::certificates;
 use crate::model::{
-    Key, Reference, Secret, SecretField, TOKEN, Visible, day, is_loopback, may_be_token,
+    Key, Reference, Secret, SecretField, TOKEN, Visible, is_loopback, may_be_token,
 };
 use crate::secret::{self, SecretResolver, token};
 use crate::target::{ConnectError, FieldContext, TargetError, TargetKind, meaning, meanings};
@@ -205,9 +204,15 @@ impl TargetKind for HomeAssistantEndpoint {
         let mut faults = self.network.file_faults(resolver);
         if let AuthMethod::File(Located { value: file, spot }) = &self.auth
             && file.exists()
-            && let Err(why) = token::from_file(file)
         {
-            faults.push(Located { value: why.to_string(), spot: spot.clone() });
+            let fault = match token::from_file(file) {
+                Ok(token) => {
+                    let why = token::doubt(&token);
+                    why.map(|why| format!("the access token in {} {why}", file.visible()))
+                }
+                Err(why) => Some(why.to_string()),
+            };
+            faults.extend(fault.map(|value| Located { value, spot: spot.clone() }));
         }
         faults
     }
@@ -233,9 +238,12 @@ impl TargetKind for HomeAssistantEndpoint {
 impl AuthMethod {
     /// Where a token is from that was not accepted, whether it has expired, and what to do.
     pub(super) fn advice(&self, rejected: &Secret) -> String {
-        let expired = token::end(rejected)
-            .filter(|end| *end < Timestamp::now())
-            .map_or_else(String::new, |end| format!("expired on {}, and ", day(end)));
+        let doubt = token::doubt(rejected);
+        let is_word = token::is_word(rejected);
+        let expired = doubt.as_ref().filter(|_| !is_word).map(|why| format!("{why}, and "));
+        let expired = expired.unwrap_or_default();
+        let other = doubt.filter(|_| is_word).map(|why| format!("; this one {why}"));
+        let other = other.unwrap_or_default();
         let from = match self {
             Self::Session => {
                 return format!(
@@ -251,7 +259,7 @@ impl AuthMethod {
             Self::Command(command) => format!("`{}`", command.program.as_str().visible()),
         };
         format!(
-            "it {expired}is from {from}: replace it with one that an administrator has made in Home Assistant (profile, Long-lived access tokens)"
+            "it {expired}is from {from}: replace it with one that an administrator has made in Home Assistant (profile, Long-lived access tokens){other}"
         )
     }
 }
