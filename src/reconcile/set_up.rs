@@ -263,3 +263,82 @@ pub(super) fn task<'a>(
         account: account.as_ref(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{
+        Action, DesiredCredential, Implementation, Key, Mark, Observed, OpenFlow, Outcome, SetUpOf,
+        Step, StepOutcome, Wanted, blocker, linked, open_flow,
+    };
+    use crate::model::{
+        ConfigEntry, Domain, EntryId, EntryState, FlowId, KnownDomains, Live, Purpose,
+    };
+    use crate::plan::StepId;
+
+    fn wanted() -> Wanted {
+        let DesiredCredential { key, domain, client_id, .. } = DesiredCredential::example("a");
+        Wanted { key, domain, client_id, name: "a".into(), auth_domain: "appcred:house:a".into() }
+    }
+
+    fn mark() -> Mark {
+        Mark::parse("appcred:house:a").unwrap()
+    }
+
+    /// One account of the entry, and a flow that was started for it.
+    fn observed() -> Observed {
+        let Wanted { domain, auth_domain, .. } = wanted();
+        let account = ConfigEntry {
+            id: EntryId::new("account"),
+            domain: domain.clone(),
+            title: "Anna".into(),
+            state: EntryState::Loaded,
+            reason: None,
+            implementation: Some(auth_domain),
+        };
+        let flow = OpenFlow { id: FlowId::new("flow"), domain, purpose: Purpose::Entry(mark()) };
+        Observed {
+            version: None,
+            is_new: false,
+            domains: KnownDomains::Assumed(BTreeSet::new()),
+            credentials: Vec::new(),
+            config_entries: vec![account],
+            unread_accounts: Vec::new(),
+            live: Some(Live { flows: vec![flow], ..Live::default() }),
+        }
+    }
+
+    #[test]
+    fn a_set_up_is_begun_only_where_what_it_builds_on_is_there() {
+        let flow = observed().live.unwrap().flows.remove(0);
+        let step =
+            |after| Step { after, ..Step::new(StepId(1), Action::Abandon { flow: flow.clone() }) };
+        let why = |after, outcome| blocker(&step(after), &[StepOutcome::new(StepId(0), outcome)]);
+        let not_there = Some(Outcome::NotBegun("its credential is not there".to_owned()));
+        assert_eq!(why(Some(StepId(0)), Outcome::Failed("no".to_owned())), not_there);
+        assert_eq!(why(Some(StepId(0)), Outcome::Done), None);
+        assert_eq!(why(Some(StepId(0)), Outcome::Unfinished("yet".to_owned())), None);
+        assert_eq!(why(None, Outcome::Failed("no".to_owned())), None);
+    }
+
+    #[test]
+    fn what_was_linked_or_started_meanwhile_is_gone_on_with_where_it_is_the_entrys() {
+        let (now, mark, other) = (observed(), mark(), Mark::parse("appcred:house:b").unwrap());
+        let mut entry =
+            DesiredCredential { key: Key::new("a").unwrap(), ..DesiredCredential::example("a") };
+        let of = |mark| SetUpOf { mark, account: None };
+        let elsewhere = Wanted { domain: Domain::new("twitch"), ..wanted() };
+        assert_eq!(linked(&now, &entry, of(&mark), &wanted()), now.config_entries.first());
+        assert_eq!(linked(&now, &entry, of(&mark), &elsewhere), None);
+        entry.integration.implementation = Implementation::Cloud;
+        assert_eq!(
+            linked(&now, &entry, of(&mark), &wanted()),
+            None,
+            "the account is not of Home Assistant Cloud"
+        );
+        assert_eq!(open_flow(&now, of(&mark), &wanted()), Some(&FlowId::new("flow")));
+        assert_eq!(open_flow(&now, of(&other), &wanted()), None);
+        assert_eq!(open_flow(&now, of(&mark), &elsewhere), None);
+    }
+}
