@@ -617,6 +617,21 @@ fn prune_all_deletes_what_was_made_by_hand_but_no_other_owners() {
     check(&plan, &["- spotify_x [NotDesired]"]);
 }
 
+#[test]
+fn prune_all_deletes_nothing_that_several_owners_have_claimed() {
+    let plan = planned(|_, observed, policy| {
+        policy.prune = Prune::All;
+        observed.credentials.push(held("by_hand", &wanted("x"), Some("by_hand")));
+        for owner in ["house:gone", "kitchen:x", "lodge:y"] {
+            let claim = format!("appcred:{owner}:by_hand");
+            observed.credentials.push(held(owner, &wanted("x"), Some(&claim)));
+        }
+    });
+    let kitchen = CredentialState::OtherOwner(Owner::new("kitchen").unwrap());
+    assert_eq!(plan.credential_states[2].state, kitchen);
+    check(&plan, &["- house:gone [NotDesired]"]);
+}
+
 /// Of two candidates none is taken; the one that an account uses changes nothing about that.
 #[test]
 fn what_an_entry_asks_to_adopt_is_never_pruned() {
