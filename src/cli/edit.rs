@@ -22,7 +22,7 @@ use super::locks::project_when_free;
 use super::private_folder::{in_memory, remove_abandoned};
 use super::recipients::of_file;
 use super::temp_workspace::{PREFIX, TempWorkspace};
-use super::unsaved_copy::{newest, rescue, typed};
+use super::unsaved_copy::{Unsaved, newest, rescue, typed};
 use super::{Global, console, environment, unsaved_copy};
 
 /// Edit a file with its secrets in clear
@@ -86,14 +86,14 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
         workspace,
         known: None,
         unsaved,
+        begun: None,
     };
     match session.edit_until_saved().await {
         Ok(End::Unchanged) => console::print("Nothing was changed.\n")?,
         Ok(End::Saved) => {
             console::print(&format!("Saved {}.\n", file.visible()))?;
             if let Some(kept) = kept.filter(|_| session.unsaved.is_some()) {
-                std::fs::remove_file(&kept)
-                    .with_context(|| format!("cannot remove {}", kept.visible()))?;
+                unsaved_copy::remove(&kept)?;
             }
         }
         Ok(End::Emptied) => {
@@ -131,10 +131,10 @@ fn begun_before(
     verb: &Edit,
     kept: Option<&Path>,
     resolver: &SecretResolver,
-) -> anyhow::Result<Option<Zeroizing<String>>> {
+) -> anyhow::Result<Option<Unsaved>> {
     let file = verb.file.as_path();
     Ok(match kept {
-        Some(kept) if verb.unsaved => Some(unsaved(kept, resolver)?),
+        Some(kept) if verb.unsaved => Some(Unsaved::read(kept, resolver)?),
         Some(kept) => {
             console::message(format_args!(
                 "{} has text of an earlier edit that was not saved: continue with `appcred edit --unsaved {}`.",
@@ -163,7 +163,9 @@ struct EditSession<'f> {
     /// The file's text in clear, as it was last read.
     known: Option<Zeroizing<String>>,
     /// What an earlier edit could not save, to begin with.
-    unsaved: Option<Zeroizing<String>>,
+    unsaved: Option<Unsaved>,
+    /// The text that it begins with because of that.
+    begun: Option<Zeroizing<String>>,
 }
 
 /// What came of it.
@@ -188,9 +190,12 @@ impl EditSession<'_> {
                 console::warning(format_args!("line {line} stays encrypted: {why}"));
             }
             match self.known.replace(Zeroizing::new(opened.clear().to_owned())) {
-                None => self
-                    .workspace
-                    .write(self.unsaved.as_deref().map_or(opened.clear(), String::as_str))?,
+                None => {
+                    let unsaved = self.unsaved.as_ref();
+                    self.begun = unsaved.map(|of| of.with_changes(self.file, opened.clear()));
+                    let text = self.begun.as_deref().map_or(opened.clear(), String::as_str);
+                    self.workspace.write(text)?;
+                }
                 Some(known) => {
                     let mine = self.workspace.text()?;
                     let both = diffy::merge(&known, &mine, opened.clear());
@@ -287,8 +292,10 @@ impl EditSession<'_> {
     fn rescue(&self) {
         let Some(typed) = typed(self.workspace.file()) else { return };
         let is_new = |known: &Zeroizing<String>| *typed != *known.as_bytes();
-        if self.known.as_ref().is_some_and(is_new) && self.unsaved.as_ref().is_none_or(is_new) {
-            rescue(self.file, &typed, &self.project, &self.resolver);
+        if let Some(known) = self.known.as_ref().filter(|known| is_new(known))
+            && self.begun.as_ref().is_none_or(is_new)
+        {
+            rescue(self.file, &typed, known, &self.project, &self.resolver);
         }
     }
 
@@ -308,15 +315,7 @@ impl EditSession<'_> {
     }
 }
 
-/// The text that an earlier edit kept in this file.
-fn unsaved(kept: &Path, resolver: &SecretResolver) -> anyhow::Result<Zeroizing<String>> {
-    let sealed = unsaved_copy::read(kept)?;
-    let text = Opened::new(&sealed, resolver)
-        .map_err(|why| anyhow!("{}: {}", kept.visible(), with_help(&why)))?;
-    Ok(Zeroizing::new(text.clear().to_owned()))
-}
-
-fn with_help(why: &EncryptedFileError) -> String {
+pub(super) fn with_help(why: &EncryptedFileError) -> String {
     let help = why.help().map(|help| format!("; {help}")).unwrap_or_default();
     format!("{why}{help}")
 }

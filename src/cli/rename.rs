@@ -49,6 +49,12 @@ pub(super) async fn run(
     if let Some(other) = loaded.entries.iter().find(|other| other.key.value == *new) {
         bail!("the key `{new}` belongs to another entry ({})", other.place);
     }
+    if let Some(forgotten) = loaded.project.policy.forgotten.iter().find(|of| *of == new) {
+        bail!(
+            "`{forgotten}` is under `policy.forgotten` in {}: what targets hold of it, with the accounts that use it, would become `{old}`'s; choose another key, or take it out there first",
+            crate::model::PROJECT_FILE
+        );
+    }
     change(global, &loaded, std::slice::from_ref(&entry), |text, entry| {
         let place = (entry.place.line, entry.place.column);
         rename_entry(text, place, old.as_str(), new.as_str())

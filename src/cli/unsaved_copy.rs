@@ -1,18 +1,21 @@
 //! What was typed into an editor and is not saved: kept, but never in clear.
 
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
+use crate::encrypted_file::Opened;
 use crate::files::{self, NotWritten, TEXT_LIMIT};
 use crate::manifest::Project;
 use crate::model::{Visible, hex};
 use crate::secret::SecretResolver;
 use crate::secret::seal::seal;
 
+use super::edit::with_help;
 use super::{console, environment};
 
 /// What Git is to ignore of it.
@@ -34,18 +37,89 @@ pub(super) fn typed(file: &Path) -> Option<Zeroizing<Vec<u8>>> {
     Some(files::from_utf16(&typed).map_or(typed, |text| Zeroizing::new(text.as_bytes().to_owned())))
 }
 
-/// What was kept in this file, which is encrypted.
-///
-/// # Errors
-/// Where it cannot be read.
-pub(super) fn read(kept: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    files::read(kept, 2 * LONGEST_TEXT).with_context(|| format!("cannot read {}", kept.visible()))
+/// What an earlier edit could not save.
+pub(super) struct Unsaved {
+    typed: Zeroizing<String>,
+    /// What the file held when that was typed, as far as it was kept.
+    before: Option<Zeroizing<String>>,
 }
 
-/// Keeps a text beside the file that it was meant for, as an age file, and reports where.
-pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, resolver: &SecretResolver) {
+impl Unsaved {
+    /// Reads what was kept in this file, which is encrypted.
+    ///
+    /// # Errors
+    /// Where it cannot be read or decrypted.
+    pub(super) fn read(kept: &Path, resolver: &SecretResolver) -> anyhow::Result<Self> {
+        let clear = |path: &Path| {
+            let sealed = files::read(path, 2 * LONGEST_TEXT)
+                .with_context(|| format!("cannot read {}", path.visible()))?;
+            let opened = Opened::new(&sealed, resolver)
+                .map_err(|why| anyhow!("{}: {}", path.visible(), with_help(&why)))?;
+            anyhow::Ok(Zeroizing::new(opened.clear().to_owned()))
+        };
+        let before = before(kept);
+        let before = before.is_file().then(|| clear(&before)).transpose()?;
+        Ok(Self { typed: clear(kept)?, before })
+    }
+
+    /// It with what has changed in the file since; where both changed the same lines, with both, between marks. Reports
+    /// that.
+    pub(super) fn with_changes(&self, file: &Path, now: &str) -> Zeroizing<String> {
+        let Some(before) = self.before.as_deref() else {
+            console::warning(format_args!(
+                "what {} held when this was typed is not known: what has changed there since is undone where it is saved",
+                file.visible()
+            ));
+            return self.typed.clone();
+        };
+        if before == now {
+            return self.typed.clone();
+        }
+        console::message(format_args!(
+            "{} was changed since this was typed: the text has both changes.",
+            file.visible()
+        ));
+        let both = diffy::merge(before, &self.typed, now);
+        Zeroizing::new(both.unwrap_or_else(|clash| clash))
+    }
+}
+
+/// Removes what was kept in this file.
+///
+/// # Errors
+/// Where it cannot be removed.
+pub(super) fn remove(kept: &Path) -> anyhow::Result<()> {
+    for path in [kept, &before(kept)] {
+        files::optional(fs::remove_file(path))
+            .with_context(|| format!("cannot remove {}", path.visible()))?;
+    }
+    Ok(())
+}
+
+/// Where that is kept which the file held before.
+fn before(kept: &Path) -> PathBuf {
+    kept.with_extension("before.age")
+}
+
+/// Keeps a text beside the file that it was meant for, as an age file, and reports where. Beside it is what that file
+/// held before it was typed.
+pub(super) fn rescue(
+    file: &Path,
+    text: &[u8],
+    held_before: &str,
+    project: &Project,
+    resolver: &SecretResolver,
+) {
     match sealed(text, project, resolver).and_then(|sealed| keep(file, &sealed)) {
         Ok(kept) => {
+            let known = sealed(held_before.as_bytes(), project, resolver)
+                .and_then(|sealed| Ok(files::write(&before(&kept), &sealed, 0o600)?));
+            if let Err(why) = known {
+                console::warning(format_args!(
+                    "what {} held before is not kept beside it: {why:#}",
+                    file.visible()
+                ));
+            }
             let ignore = match is_ignored(&kept) {
                 true => String::new(),
                 false => format!(" List `{UNSAVED}` in .gitignore to keep it out of Git."),

@@ -251,6 +251,27 @@ fn edit_keeps_what_was_typed_and_not_saved_encrypted() {
 }
 
 #[test]
+fn an_edit_that_goes_on_undoes_nothing_that_changed_since() {
+    let desk = Desk::new();
+    let typed = "sed -i 's/m4rk3d-two/m4rk3d-typed/' \"$1\"; exit 3";
+    desk.edit(MANIFEST, typed).status(1).run();
+    let changed = desk.text(MANIFEST).replace("domain: spotify", "domain: spotify\n    key: new");
+    desk.project.write(MANIFEST, &changed);
+    let both = "grep -q m4rk3d-typed \"$1\" && grep -q 'key: new' \"$1\" && echo '# more' >>\"$1\"";
+    let ran = desk.edit(MANIFEST, both).args(["--unsaved"]).run();
+    assert!(ran.stderr.contains("a.yaml was changed since this was typed"), "{}", ran.stderr);
+    assert!(desk.text(MANIFEST).contains("    key: new\n"), "{}", desk.text(MANIFEST));
+    let left = fs::read_dir(desk.project.join("credentials")).unwrap().count();
+    assert_eq!(left, 1);
+    // What both changed is for the person to decide.
+    desk.edit(MANIFEST, "sed -i 's/client_id: b/client_id: b1/' \"$1\"; exit 3").status(1).run();
+    desk.project.write(MANIFEST, &desk.text(MANIFEST).replace("client_id: b", "client_id: b2"));
+    let clash = "grep -q '^<<<<<<<' \"$1\" && grep -q b1 \"$1\" && grep -q b2 \"$1\"";
+    let ran = desk.edit(MANIFEST, clash).args(["--unsaved"]).status(1).run();
+    assert!(desk.text(MANIFEST).contains("client_id: b2"), "{}", ran.stderr);
+}
+
+#[test]
 fn edit_at_a_terminal_goes_on_with_what_somebody_else_wrote_meanwhile() {
     let desk = Desk::new();
     let path = desk.project.join(MANIFEST);

@@ -181,6 +181,10 @@ fn a_forgotten_entry_is_gone_and_its_credential_stays() {
     let ran = house.appcred("list --state forgotten").run();
     assert!(ran.stdout.contains("spotify"), "{}", ran.stdout);
 
+    // What is held of it is not to become another entry's.
+    let ran = house.appcred("rename b a").status(1).run();
+    assert!(ran.stderr.contains("`a` is under `policy.forgotten`"), "{}", ran.stderr);
+
     // Nothing is written where one of the files cannot be changed.
     let before = house.text("credentials.yaml");
     house.project.write("appcred.yaml", &house.text("appcred.yaml").replace("[a]", "{}"));
