@@ -152,6 +152,10 @@ pub enum EntryState {
     SetupRetry,
     /// Failed for good.
     SetupError,
+    /// Its integration is ending it.
+    UnloadInProgress,
+    /// It could not be ended: it runs with what it had until HA is restarted.
+    FailedUnload,
     /// In a configuration folder, where nothing runs.
     AtRest,
     /// Any other word.
@@ -168,6 +172,8 @@ impl EntryState {
             "setup_in_progress" => Self::SetupInProgress,
             "setup_retry" => Self::SetupRetry,
             "setup_error" => Self::SetupError,
+            "unload_in_progress" => Self::UnloadInProgress,
+            "failed_unload" => Self::FailedUnload,
             "at rest" => Self::AtRest,
             other => Self::Other(other.to_owned()),
         }
@@ -183,6 +189,8 @@ impl fmt::Display for EntryState {
             Self::SetupInProgress => "setup_in_progress",
             Self::SetupRetry => "setup_retry",
             Self::SetupError => "setup_error",
+            Self::UnloadInProgress => "unload_in_progress",
+            Self::FailedUnload => "failed_unload",
             Self::AtRest => "at rest",
             Self::Other(word) => word,
         })

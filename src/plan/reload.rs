@@ -111,7 +111,8 @@ mod tests {
             EntryState::Disabled,
             EntryState::SetupRetry,
             EntryState::SetupInProgress,
-            EntryState::Other("failed_unload".to_owned()),
+            EntryState::FailedUnload,
+            EntryState::UnloadInProgress,
         ] {
             check(&with_state(state, |_| {}), &[]);
         }

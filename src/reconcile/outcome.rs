@@ -43,8 +43,8 @@ pub enum Outcome {
     Waits(FlowStep),
     /// A part of it is done, as the new credential is there, and something behind it is not; the next run goes on.
     Unfinished(String),
-    /// It failed and left nothing behind, or what was before is in force again; where the connection was
-    /// lost before the answer came, the next observation shows whether it was done.
+    /// It failed: nothing is left behind, or what was before is in force again, or the text says that a part is done.
+    /// Where the connection was lost before the answer came, the next observation shows whether it was done.
     Failed(String),
     /// The token, its right or this machine was refused, as everything else will be; a part of it may be
     /// done.

@@ -22,7 +22,7 @@ use super::outcome::{Outcome, StepOutcome};
 
 /// A provider is not asked about the same client again before this.
 const REMEMBERED: Duration = Duration::from_secs(600);
-/// The same where it did not accept a redirect URI: somebody may be about to register it.
+/// The same where it refused the client or its redirect URI: somebody may be about to correct that.
 const REFUSAL_REMEMBERED: Duration = Duration::from_secs(60);
 /// When a provider is asked again that did not accept one.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(2);
@@ -113,12 +113,15 @@ pub(super) async fn prove(
     let questions: Vec<&Question> = asked.iter().map(|(_, question)| question).collect();
     let verdicts = known.about(&questions, None).await;
     let mut proven = Proven { plan: plan.clone(), refused: Vec::new(), unchecked: Vec::new() };
+    let mut unchecked = Vec::new();
     for ((step, _), verdict) in asked.iter().zip(verdicts) {
-        let unchecked = match verdict {
+        let why = match verdict {
             Verdict::Right => continue,
             Verdict::Wrong(why) => {
                 let what = what_is_new(&step.reasons);
-                let why = format!("not replaced: the provider refuses the new {what} ({why})");
+                let why = format!(
+                    "not replaced: the provider refuses the new {what} ({why}); correct it in the manifest or at the provider. The next run tries again"
+                );
                 let outcome = Outcome::NotBegun(why);
                 proven.refused.push(StepOutcome::new(step.id, outcome));
                 continue;
@@ -131,7 +134,7 @@ pub(super) async fn prove(
         };
         if let Some(wanted) = step.action.created() {
             let (key, what) = (wanted.key.clone(), what_is_new(&step.reasons));
-            proven.unchecked.push(Unchecked { key, what, why: unchecked });
+            unchecked.push((step.id, Unchecked { key, what, why }));
         }
     }
     let back = observed.live.as_ref().map(|live| live.redirect_uri.as_str());
@@ -140,6 +143,9 @@ pub(super) async fn prove(
         refused.into_iter().map(|(step, why)| StepOutcome::new(step, Outcome::NotBegun(why))),
     );
     leave_out_refused(&mut proven);
+    let remains = |id: &StepId| proven.plan.steps.iter().any(|step| step.id == *id);
+    unchecked.retain(|(id, _)| remains(id));
+    proven.unchecked = unchecked.into_iter().map(|(_, unchecked)| unchecked).collect();
     proven
 }
 
@@ -227,8 +233,11 @@ fn replaces_secret_in_use(
         Action::Replace { old, .. } | Action::Adopt { old, .. } => old,
         _ => return false,
     };
+    use Reason::{NameDiffers, OwnerRenamed, Renamed, TakenForRenamed};
     // With the same secret and client, nothing changes for the accounts.
-    if step.reasons.iter().all(|reason| *reason == Reason::NameDiffers) {
+    let keeps_client =
+        |reason| matches!(reason, &(NameDiffers | OwnerRenamed | Renamed | TakenForRenamed));
+    if step.reasons.iter().all(keeps_client) {
         return false;
     }
     let is_unknown = observed.unread_accounts.contains(&UnreadAccounts::All);
@@ -295,14 +304,22 @@ impl Verdicts {
         questions.iter().map(|asked| self.registrations[*asked].1.clone()).collect()
     }
 
-    /// The verdicts about these questions, in their order; of who has not answered by `until`, that.
+    /// The verdicts about these questions, in their order; of who has not answered by `until`, that. Who can wait
+    /// asks again where another one could not.
     pub(super) async fn about(
         &mut self,
         questions: &[&Question],
         until: Option<Instant>,
     ) -> Vec<Verdict> {
         let now = Instant::now();
-        self.clients.retain(|_, (since, _)| now.duration_since(*since) < REMEMBERED);
+        self.clients.retain(|_, (since, verdict)| {
+            let kept = match verdict {
+                Verdict::Wrong(_) => REFUSAL_REMEMBERED,
+                _ => REMEMBERED,
+            };
+            let is_impatient = matches!(verdict, Verdict::Unreachable(_)) && until.is_none();
+            now.duration_since(*since) < kept && !is_impatient
+        });
         let new: Vec<Question> = questions
             .iter()
             .filter(|question| !self.clients.contains_key(&digest(question)))
@@ -432,7 +449,8 @@ mod tests {
         };
         let (in_use, unused) = (CredentialId::new("old"), CredentialId::new("other"));
         let delete = Action::Delete { old: held("old"), remove: Vec::new() };
-        let (secret, name) = (vec![Reason::SecretDiffers], vec![Reason::NameDiffers]);
+        let secret = vec![Reason::SecretDiffers];
+        let name = vec![Reason::NameDiffers, Reason::Renamed, Reason::OwnerRenamed];
         for (action, reasons, reload, used, unread, is_asked) in [
             (replace(), &secret, vec![], &in_use, vec![], true),
             (replace(), &secret, vec![], &unused, vec![], false),
@@ -472,6 +490,18 @@ mod tests {
         advance(REMEMBERED - second).await;
         assert_eq!(known.about(&[&question], None).await, [Verdict::Right]);
         advance(second).await;
+        assert_eq!(known.about(&[&question], None).await, [Verdict::NoAddress]);
+
+        // Somebody may have corrected what was refused, and who did not answer in time may do so now.
+        let wrong = Verdict::Wrong("no".to_owned());
+        known.clients.insert(digest(&question), (Instant::now(), wrong.clone()));
+        advance(REFUSAL_REMEMBERED - second).await;
+        assert_eq!(known.about(&[&question], None).await, [wrong]);
+        advance(second).await;
+        assert_eq!(known.about(&[&question], None).await, [Verdict::NoAddress]);
+        let late = Verdict::Unreachable("no answer".to_owned());
+        known.clients.insert(digest(&question), (Instant::now(), late.clone()));
+        assert_eq!(known.about(&[&question], Some(Instant::now())).await, [late]);
         assert_eq!(known.about(&[&question], None).await, [Verdict::NoAddress]);
 
         for (code, remembered) in [

@@ -12,20 +12,10 @@ use crate::target::{Done, Execute, Operation, Refusal};
 
 impl<'a, T: Execute> ApplyRun<'a, T> {
     pub(super) async fn reload_created(&mut self) {
-        let reloads = self.reload(|task| task.created.is_some()).await;
-        let mut judged: BTreeMap<usize, (bool, Vec<String>)> = BTreeMap::new();
-        for (at, reload) in reloads {
-            let fell = matches!(reload, Reload::Fell(_));
-            if let Reload::Stays(why) | Reload::Fell(why) = reload {
-                let (is_any_fallen, reasons) = judged.entry(at).or_default();
-                *is_any_fallen |= fell;
-                reasons.push(why);
-            }
-        }
+        let judged = self.reload(|task| task.created.is_some(), "the new credential").await;
         // An account that ran is not left down for another one, whatever that one's state says.
         let mut fallen = BTreeMap::new();
-        for (at, (is_any_fallen, reasons)) in judged {
-            let why = reasons.join("; ");
+        for (at, Judged { is_any_fallen, why }) in judged {
             if is_any_fallen {
                 fallen.insert(at, why);
             } else {
@@ -104,18 +94,19 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
     }
 
     pub(super) async fn reload_deleted(&mut self) {
-        for (at, reload) in self.reload(|task| task.created.is_none()).await {
-            if let Reload::Stays(why) | Reload::Fell(why) = reload {
-                self.tasks[at].outcome = Some(Outcome::Unfinished(why));
-            }
+        let in_force = "the credential that is in force now";
+        for (at, judged) in self.reload(|task| task.created.is_none(), in_force).await {
+            self.tasks[at].outcome = Some(Outcome::Unfinished(judged.why));
         }
     }
 
-    /// Reloads the accounts of the open tasks that are meant.
+    /// Reloads the accounts of the open tasks that are meant, which are to use this credential. Answers of which tasks
+    /// not all were seen to run.
     async fn reload(
         &mut self,
         is_meant: impl Fn(&StepProgress<'_>) -> bool,
-    ) -> Vec<(usize, Reload)> {
+        credential: &str,
+    ) -> BTreeMap<usize, Judged> {
         let mut accounts = Vec::new();
         for (at, task) in self.tasks.iter().enumerate() {
             if task.is_open() && is_meant(task) {
@@ -123,11 +114,19 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
             }
         }
         let results = self.reload_all(accounts).await;
-        let judged = results.into_iter().map(|(at, entry, result)| {
+        let mut judged: BTreeMap<usize, Judged> = BTreeMap::new();
+        for (at, entry, result) in results {
             let needs_consent = self.tasks[at].step.reasons.contains(&Reason::ClientIdDiffers);
-            (at, Reload::judge(entry, result, needs_consent))
-        });
-        judged.collect()
+            let reload = Reload::judge(entry, result, credential, needs_consent);
+            let is_fallen = matches!(reload, Reload::Fell(_));
+            if let Reload::Stays(why) | Reload::Fell(why) = reload {
+                let of_task = judged.entry(at).or_default();
+                of_task.is_any_fallen |= is_fallen;
+                of_task.why += if of_task.why.is_empty() { "" } else { "; " };
+                of_task.why += &why;
+            }
+        }
+        judged
     }
 
     async fn reload_all(
@@ -141,6 +140,15 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
     }
 }
 
+/// What the reloads of one step say.
+#[derive(Default)]
+struct Judged {
+    /// Whether an account ran before that does not run now.
+    is_any_fallen: bool,
+    /// Of each account that was not seen to run, why.
+    why: String,
+}
+
 /// What a reload says of the credential that the account is to use.
 enum Reload {
     /// The account runs, or its state says nothing about the credential.
@@ -152,15 +160,28 @@ enum Reload {
 }
 
 impl Reload {
-    fn judge(before: &ConfigEntry, result: Result<Done, Refusal>, needs_consent: bool) -> Self {
+    fn judge(
+        before: &ConfigEntry,
+        result: Result<Done, Refusal>,
+        credential: &str,
+        needs_consent: bool,
+    ) -> Self {
         let title = &before.title;
         let ran = before.state == EntryState::Loaded;
         match result {
             Ok(Done::Reloaded(EntryState::SetupInProgress)) => Self::Stays(format!(
                 "the linked account \"{title}\" is still being set up; the next run goes on"
             )),
+            Ok(Done::Reloaded(EntryState::UnloadInProgress)) => Self::Stays(format!(
+                "Home Assistant is still ending the linked account \"{title}\" before it sets it up again; the next run goes on"
+            )),
+            Ok(Done::Reloaded(EntryState::FailedUnload)) => Self::Stays(format!(
+                "the linked account \"{title}\" could not be ended to be set up again: restart Home Assistant, and the next run goes on"
+            )),
             Ok(Done::Reloaded(state)) if is_down(&state) && !needs_consent => {
-                let why = format!("the linked account \"{title}\" does not run with it ({state})");
+                let why = format!(
+                    "the linked account \"{title}\" does not run with {credential} ({state})"
+                );
                 if ran { Self::Fell(why) } else { Self::Stays(why) }
             }
             Ok(_) => Self::Runs,
@@ -180,7 +201,8 @@ impl Reload {
 
 /// Whether a state says that the account runs with what is in force, or nothing about it.
 fn is_proof(state: &EntryState) -> bool {
-    !is_down(state) && *state != EntryState::SetupInProgress
+    use EntryState::{FailedUnload, SetupInProgress, UnloadInProgress};
+    !is_down(state) && !matches!(state, SetupInProgress | UnloadInProgress | FailedUnload)
 }
 
 fn is_down(state: &EntryState) -> bool {

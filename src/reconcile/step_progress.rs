@@ -34,7 +34,12 @@ impl StepProgress<'_> {
                 let why = "interrupted: a part of it is done, and the next run goes on";
                 Outcome::Unfinished(why.to_owned())
             }
-            refusal => refusal.into(),
+            refusal => match refusal.into() {
+                Outcome::Failed(why) if self.is_changed => {
+                    Outcome::Failed(format!("a part of it is done, and the rest is not: {why}"))
+                }
+                outcome => outcome,
+            },
         }
     }
 }

@@ -212,9 +212,13 @@ async fn the_old_credential_stays_until_an_account_was_seen_to_run() {
     let lost = || Err(Refusal::Lost("cut".to_owned()));
     let slow = || Ok(Done::Reloaded(EntryState::SetupInProgress));
     let down = || Ok(Done::Reloaded(EntryState::SetupError));
+    let ends = || Ok(Done::Reloaded(EntryState::UnloadInProgress));
+    let runs_on = || Ok(Done::Reloaded(EntryState::FailedUnload));
     for (before, result) in [
         (EntryState::Loaded, lost()),
         (EntryState::Loaded, slow()),
+        (EntryState::Loaded, ends()),
+        (EntryState::Loaded, runs_on()),
         (EntryState::SetupError, down()),
         (EntryState::Loaded, Err(Refusal::Stopped)),
     ] {
@@ -224,7 +228,11 @@ async fn the_old_credential_stays_until_an_account_was_seen_to_run() {
         assert_eq!(target.done, ["create a", "reload e"]);
     }
     // The next run finds the new credential right and the old one left over.
-    for (state, is_deleted) in [(EntryState::SetupError, false), (EntryState::Loaded, true)] {
+    for (state, is_deleted) in [
+        (EntryState::SetupError, false),
+        (EntryState::FailedUnload, false),
+        (EntryState::Loaded, true),
+    ] {
         let mut target = states(&[state]);
         let left_over = reloading(delete("old"), EntryState::SetupError);
         let outcomes = applied(left_over, &mut target).await;
@@ -305,6 +313,25 @@ async fn an_account_goes_before_its_credential_and_the_others_are_reloaded_after
     let outcomes = applied(removing(EntryState::Loaded), &mut target).await;
     assert_eq!(target.done, ["remove e", "delete old", "reload e"]);
     assert!(outcomes[0].is_done(), "{outcomes:?}");
+    // What does not run afterwards is named, each of them.
+    let down = EntryState::SetupError;
+    let mut target = states(&[down.clone(), down]);
+    let mut both = removing(EntryState::Loaded);
+    both[0].reload.push(ConfigEntry { title: "Ben".into(), ..account(EntryState::Loaded) });
+    let outcomes = applied(both, &mut target).await;
+    let Outcome::Unfinished(why) = &outcomes[0] else { panic!("{outcomes:?}") };
+    for said in
+        ["\"Anna\" does not", "\"Ben\" does not run with the credential that is in force now"]
+    {
+        assert!(why.contains(said), "{why}");
+    }
+    // An account that is gone does not come back where another one stays.
+    let ben = ConfigEntry { id: EntryId::new("f"), ..account(EntryState::Loaded) };
+    let both = Action::Delete { old: held("old"), remove: vec![account(EntryState::Loaded), ben] };
+    let mut target = Recorder { refuses: Some("remove f"), ..Recorder::default() };
+    let outcomes = applied(steps(vec![(both, None)]), &mut target).await;
+    let why = "a part of it is done, and the rest is not: no";
+    assert_eq!(outcomes, [Outcome::Failed(why.to_owned())]);
     // Where it stays, so does the credential, and nothing else is done about it.
     let mut target = Recorder { refuses: Some("remove e"), ..Recorder::default() };
     let outcomes = applied(removing(EntryState::SetupError), &mut target).await;

@@ -171,7 +171,9 @@ pub(super) async fn reload(
         }
         Ok(Err(fault)) => return Err(fault),
     }
-    settle(connection, entry, |state| *state != EntryState::SetupInProgress).await
+    let is_on_its_way =
+        |state: &_| matches!(state, EntryState::SetupInProgress | EntryState::UnloadInProgress);
+    settle(connection, entry, |state| !is_on_its_way(state)).await
 }
 
 /// Waits until an entry is in a state that is asked for, or for as long as is sensible; answers
