@@ -197,7 +197,8 @@ fn carried_out(
     let finding = planned(target, names, step);
     let Some(Undone { word, why }) = words::undone(&outcome.outcome) else { return finding };
     let message = format!("{}: {word}: {}", target.name, step.action.summary());
-    let level = if outcome.outcome.is_well() { Level::Note } else { Level::Error };
+    let is_failure = target.plan.is_ok_and(|plan| outcome.is_failure(plan));
+    let level = if is_failure { Level::Error } else { Level::Note };
     Finding {
         at: finding.at,
         ..Finding::new(level, finding.code, &message, why.map(str::to_owned))

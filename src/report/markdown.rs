@@ -19,7 +19,7 @@ use super::waves::{stop_line, waves};
 use super::{
     Details, Format, Report, Tally, TargetReport, Verb, key_of, problems, source, text, words,
 };
-use crate::reconcile::outcome_of;
+use crate::reconcile::{Outcome, StepOutcome, outcome_of};
 
 /// How many characters problems, tables and folded details may have, for all targets together.
 const PROBLEMS: usize = 12_000;
@@ -147,7 +147,7 @@ impl Section {
             }
         };
         let rows = rows(target, plan);
-        let is_undone = target.outcomes.iter().any(|outcome| !outcome.outcome.is_well());
+        let is_undone = target.outcomes.iter().any(|outcome| outcome.is_failure(plan));
         let urgency = match () {
             () if plan.is_stopped() || is_undone || plan.blocked() > 0 => Urgency::Failed,
             () if rows.is_empty() => Urgency::InSync,
@@ -226,16 +226,22 @@ fn basis(target: &TargetReport<'_>) -> String {
 }
 
 fn verdict(target: &TargetReport<'_>, plan: &Plan) -> String {
-    let undone = target.outcomes.iter().filter(|outcome| !outcome.outcome.is_well()).count();
+    let count = |is_meant: fn(&StepOutcome, &Plan) -> bool| {
+        target.outcomes.iter().filter(|outcome| is_meant(outcome, plan)).count()
+    };
+    let failed = count(StepOutcome::is_failure);
+    let waiting = count(|of, _| of.outcome.is_well() && matches!(of.outcome, Outcome::Waits(_)));
     if plan.is_stopped() {
         return "stopped by the policy".to_owned();
     }
     if !target.outcomes.is_empty() {
-        return match undone {
-            0 if plan.withheld.is_empty() => "applied".to_owned(),
-            0 => format!("applied, {} not done", plan.withheld.len()),
-            _ => format!("{undone} of {} steps not done", target.outcomes.len()),
-        };
+        if failed > 0 {
+            return format!("{failed} of {} steps not done", target.outcomes.len());
+        }
+        let rest = [(waiting, "waiting for consent"), (plan.withheld.len(), "not done")];
+        let rest = rest.iter().filter(|(number, _)| *number > 0);
+        let rest: String = rest.map(|(number, what)| format!(", {number} {what}")).collect();
+        return format!("applied{rest}");
     }
     let counts: Vec<String> = Tally::of(plan.steps.iter())
         .counts()

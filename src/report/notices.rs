@@ -73,6 +73,8 @@ pub(super) fn expected_set_ups(expected: &[SetUpId]) -> Option<Change> {
 fn perhaps_renamed(plan: &Plan) -> Vec<(&Key, Key)> {
     let mut new: IndexMap<&Domain, BTreeSet<&Key>> = IndexMap::new();
     let mut gone: IndexMap<&Domain, BTreeSet<Key>> = IndexMap::new();
+    let mut declared: BTreeSet<&Key> =
+        plan.credential_states.iter().filter_map(|of| of.state.entry()).collect();
     for step in &plan.steps {
         if let Action::Create { wanted } = &step.action
             && step.reasons.contains(&Reason::NotObserved)
@@ -81,9 +83,12 @@ fn perhaps_renamed(plan: &Plan) -> Vec<(&Key, Key)> {
         }
     }
     let held_back = plan.withheld.iter().map(|withheld| &withheld.action);
-    for action in plan.steps.iter().map(|step| &step.action).chain(held_back) {
+    let actions = || plan.steps.iter().map(|step| &step.action).chain(held_back.clone());
+    declared.extend(actions().filter_map(Action::for_entry).map(|wanted| &wanted.key));
+    for action in actions() {
         if let Action::Delete { old, .. } = action
             && let Some(mark) = old.auth_domain.as_deref().and_then(Mark::of_text)
+            && !declared.contains(&mark.key)
         {
             gone.entry(&old.domain).or_default().insert(mark.key);
         }

@@ -26,6 +26,7 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
         let (mut undone, mut sums) = (IndexMap::<_, Names>::new(), IndexMap::<_, Names>::new());
         for target in targets {
             let Ok(plan) = target.plan else { continue };
+            let mut times = BTreeMap::<String, usize>::new();
             let steps: BTreeMap<StepId, &Step> =
                 plan.steps.iter().map(|step| (step.id, step)).collect();
             for outcome in target.outcomes {
@@ -43,12 +44,15 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
                 } else if let Some(Undone { word, why }) = words::undone(&outcome.outcome) {
                     let text = format!("{word}: {what}: {}", why.unwrap_or_default());
                     let style = if outcome.is_failure(plan) { RED } else { YELLOW };
-                    undone.entry((text, style)).or_default().0.push(target.name);
+                    // What is not done twice at one target has two lines.
+                    let nth = times.entry(text.clone()).or_default();
+                    undone.entry((text, style, *nth)).or_default().0.push(target.name);
+                    *nth += 1;
                 }
             }
             sums.entry(done(&[(plan, target.outcomes)])).or_default().0.push(target.name);
         }
-        for ((text, style), names) in undone {
+        for ((text, style, _), names) in undone {
             line(&mut out, style, &format!("{names}: {text}"));
         }
         for ((text, is_well), names) in sums {

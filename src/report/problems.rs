@@ -123,7 +123,10 @@ fn one(problem: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
 /// of the file.
 fn correct_column(text: &mut String, spot: &Spot) {
     let place = format!("{}:{}:", spot.file.path().visible(), spot.span.line);
-    let Some(start) = text.find(&place).map(|at| at + place.len()) else { return };
+    // The path of another file may end like this one.
+    let is_whole = |at: &usize| [" ", "\u{1b}[0m"].iter().any(|end| text[..*at].ends_with(end));
+    let mut found = text.match_indices(&place).map(|(at, _)| at);
+    let Some(start) = found.find(is_whole).map(|at| at + place.len()) else { return };
     let shown = text[start..].bytes().take_while(u8::is_ascii_digit).count();
     text.replace_range(start..start + shown, &spot.span.column.to_string());
 }

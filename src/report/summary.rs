@@ -15,6 +15,7 @@ pub(super) struct PlanSummary {
     in_sync: usize,
     not_done: usize,
     unknown: usize,
+    is_beside_unread: bool,
     in_progress: usize,
     not_running: usize,
     undeclared_accounts: usize,
@@ -33,6 +34,7 @@ impl PlanSummary {
             in_sync: sum(in_sync),
             not_done: sum(|plan| plan.withheld.len()),
             unknown: sum(|plan| plan.unknown.len()),
+            is_beside_unread: false,
             in_progress: sum(|plan| notices::in_progress(plan).count()),
             not_running: sum(|plan| notices::troubled(plan).count()),
             undeclared_accounts: sum(|plan| notices::kept_undeclared(plan).count()),
@@ -40,10 +42,15 @@ impl PlanSummary {
             of_other_owners: sum(Plan::of_other_owners),
         }
     }
+
+    /// Whether there are targets of which nothing is known.
+    pub(super) fn beside_unread(self, is_beside_unread: bool) -> Self {
+        Self { is_beside_unread, ..self }
+    }
 }
 
 /// A set-up that goes on is counted as one that is in progress.
-fn is_new(step: &Step) -> bool {
+pub(super) fn is_new(step: &Step) -> bool {
     !matches!(step.action, Action::SetUp { account: None, open: Some(_), .. })
 }
 
@@ -64,7 +71,7 @@ impl fmt::Display for PlanSummary {
         // What is not done is a change too.
         if self.steps > 0 || self.not_done > 0 {
             write!(f, "Plan: {}.", tally(&self.tally, |of| of.to_do))?;
-        } else if self.unknown == 0 {
+        } else if self.unknown == 0 && !self.is_beside_unread {
             f.write_str("No changes.")?;
         } else {
             f.write_str("No changes are known.")?;

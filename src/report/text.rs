@@ -1,7 +1,7 @@
 //! Text for people, in the form that readers of terraform's plans expect. It is always styled;
 //! whoever prints it strips the styles where there is no terminal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
@@ -189,10 +189,15 @@ fn in_brief(targets: &[TargetReport<'_>], changes: &[Vec<Change>]) -> String {
 
 /// The changes by the targets that have them, fewest targets first.
 fn alike(changes: &[Vec<Change>]) -> Vec<(Vec<usize>, Vec<&Change>)> {
-    let mut by_line: IndexMap<String, (Vec<usize>, &Change)> = IndexMap::new();
+    let mut by_line: IndexMap<(String, usize), (Vec<usize>, &Change)> = IndexMap::new();
     for (at, changes) in changes.iter().enumerate() {
+        // What is to be done twice at one target has two lines.
+        let mut times: BTreeMap<String, usize> = BTreeMap::new();
         for change in changes {
-            by_line.entry(brief(change)).or_insert_with(|| (Vec::new(), change)).0.push(at);
+            let line = brief(change);
+            let nth = times.entry(line.clone()).or_default();
+            by_line.entry((line, *nth)).or_insert_with(|| (Vec::new(), change)).0.push(at);
+            *nth += 1;
         }
     }
     let mut by_targets: IndexMap<Vec<usize>, Vec<&Change>> = IndexMap::new();
@@ -248,16 +253,19 @@ fn named(targets: &[TargetReport<'_>], of: &[usize]) -> String {
 
 /// How many targets there are, and what is to be done at all of them.
 pub(super) fn total(targets: &[TargetReport<'_>]) -> String {
+    let of = counted(targets.len(), "target");
     let plans: Vec<&Plan> = targets.iter().filter_map(|target| target.plan.ok()).collect();
-    let summary = PlanSummary::of(&plans);
-    let unread = targets.iter().filter(|target| target.plan.is_err()).count();
+    if plans.is_empty() {
+        return format!("Total of {of}: none could be read.");
+    }
+    let unread = targets.len() - plans.len();
+    let summary = PlanSummary::of(&plans).beside_unread(unread > 0).to_string();
+    let summary = summary.strip_prefix("Plan: ").unwrap_or(&summary);
     let unread = match unread {
         0 => String::new(),
         _ => format!(" {} could not be read.", counted(unread, "target")),
     };
-    let summary = summary.to_string();
-    let summary = summary.strip_prefix("Plan: ").unwrap_or(&summary);
-    format!("Total of {}: {summary}{unread}", counted(targets.len(), "target"))
+    format!("Total of {of}: {summary}{unread}")
 }
 
 pub(super) fn head(out: &mut String, target: &TargetReport<'_>) {
@@ -298,18 +306,20 @@ mod tests {
 
     use super::{Details, plan};
     use crate::codes::CredentialCode;
+    use crate::diagnostic::Diagnostics;
     use crate::model::{
-        AccountName, ClientId, ConfigEntry, CredentialId, Domain, EntryId, EntryState, FlowId,
-        Held, Key, Labels, Links, Mark, OpenFlow, Owner, Purpose, SetUpId, TargetName,
+        AccountName, ClientId, ConfigEntry, ConsentLink, CredentialId, Domain, EntryId, EntryState,
+        FlowId, FlowStep, Held, Key, Labels, Links, Mark, OpenFlow, Owner, Purpose, Secret,
+        Selection, SetUpId, TargetName,
     };
     use crate::plan::{
         Action, ComparedCredential, CredentialState, EntrySetup, Plan, Reason, SetupState, Step,
         StepId, Wanted, Why, Withheld,
     };
     use crate::reconcile::{Outcome, StepOutcome};
-    use crate::report::TargetReport;
     use crate::report::list::{self, RowState, Rows};
     use crate::report::outcomes::outcomes;
+    use crate::report::{FileNames, Format, Report, TargetReport, Verb};
 
     /// A plan that ends the set-up of an entry.
     fn abandons(key: &str) -> Plan {
@@ -483,6 +493,145 @@ mod tests {
 
     fn names(number: usize) -> Vec<TargetName> {
         (1..=number).map(|at| TargetName::new(format!("house-{at}"))).collect()
+    }
+
+    fn in_format(format: &str, targets: &[TargetReport<'_>]) -> String {
+        let names = FileNames::new("/house".into(), "/house".into(), "/house".into());
+        let report = Report {
+            verb: Verb::Apply,
+            manifests: &[],
+            problems: &Diagnostics::default(),
+            targets,
+            names: &names,
+            commit: None,
+            selection: &Selection::default(),
+            details: Details::All,
+        };
+        (Format::named(format).unwrap().write)(&report, Links::Hidden).unwrap()
+    }
+
+    fn account() -> ConfigEntry {
+        ConfigEntry {
+            id: EntryId::new("e1"),
+            domain: Domain::new("spotify"),
+            title: "Ann".into(),
+            state: EntryState::SetupError,
+            reason: None,
+            implementation: None,
+        }
+    }
+
+    /// What a plan creates first, to be done something else with.
+    fn created(plan: &Plan) -> Wanted {
+        let Action::Create { wanted } = plan.steps[0].action.clone() else { panic!() };
+        wanted
+    }
+
+    #[test]
+    fn an_optional_step_that_fails_is_an_error_in_no_format() {
+        let (name, mut plan) = (TargetName::new("home"), creates(&["a"]));
+        plan.steps[0].action = Action::Reload { wanted: created(&plan), account: account() };
+        let failed = [StepOutcome::new(StepId(0), Outcome::Failed("it stays down".to_owned()))];
+        let report = |plan: &Plan| {
+            let report = [report(&name, Ok(plan), &failed)];
+            ["github", "gitlab", "junit", "sarif", "markdown"].map(|of| in_format(of, &report))
+        };
+        let marks =
+            ["::error", "critical", "<failure", "\"level\": \"error\"", "1 of 1 steps not done"];
+        for (text, mark) in report(&plan).iter().zip(marks) {
+            assert!(text.contains(mark), "{mark}: {text}");
+        }
+        plan.steps[0].reasons = vec![Reason::UnnamedAccountDown];
+        for (text, mark) in report(&plan).iter().zip(marks) {
+            assert!(!text.contains(mark) && text.contains("it stays down"), "{mark}: {text}");
+        }
+    }
+
+    #[test]
+    fn each_test_of_an_entry_has_a_name_of_its_own() {
+        let (name, mut plan) = (TargetName::new("home"), creates(&["a", "b"]));
+        let wanted = created(&plan);
+        let set_up = Action::SetUp { wanted, name: None, account: None, open: None };
+        plan.steps.push(Step::new(StepId(2), set_up));
+        let text = in_format("junit", &[report(&name, Ok(&plan), &[])]);
+        for test in ["name=\"a (create)\"", "name=\"a (set_up)\"", "name=\"b\""] {
+            assert_eq!(text.matches(test).count(), 1, "{test}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_waits_for_a_consent_is_counted_as_that() {
+        let (name, plan) = (TargetName::new("home"), creates(&["a"]));
+        let link = ConsentLink::new(Secret::new("http://provider/?state=s"), false);
+        let waits = [StepOutcome::new(StepId(0), Outcome::Waits(FlowStep::Consent(link)))];
+        let text = in_format("markdown", &[report(&name, Ok(&plan), &waits)]);
+        assert!(text.contains("applied, 1 waiting for consent**"), "{text}");
+    }
+
+    #[test]
+    fn accounts_that_are_removed_are_in_the_summary_for_programs() {
+        let (name, mut plan) = (TargetName::new("home"), creates(&["a"]));
+        let (wanted, called) = (created(&plan), AccountName::new("Ann").unwrap());
+        plan.steps[0].action =
+            Action::RemoveAccount { wanted: wanted.clone(), name: called, account: account() };
+        let open = Some(FlowId::new("flow"));
+        let goes_on = Action::SetUp { wanted, name: None, account: None, open };
+        plan.steps.push(Step::new(StepId(1), goes_on));
+        let text = in_format("json", &[report(&name, Ok(&plan), &[])]);
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let summary = &document["targets"][0]["summary"];
+        assert_eq!((&summary["remove"], &summary["set_up"]), (&1.into(), &0.into()), "{text}");
+    }
+
+    #[test]
+    fn what_is_to_be_done_twice_at_one_target_has_two_lines() {
+        let (name, twice) = (TargetName::new("home"), creates(&["a"; 30]));
+        let text = stripped(&plan(&[report(&name, Ok(&twice), &[])], Details::WhereShort));
+        assert_eq!(text.matches("  + create spotify").count(), 30, "{text}");
+        assert!(!text.contains("targets"), "{text}");
+        let failed = |id| StepOutcome::new(StepId(id), Outcome::Failed("no".to_owned()));
+        let text = stripped(&outcomes(
+            &[report(&name, Ok(&twice), &[failed(0), failed(1)])],
+            Links::Hidden,
+        ));
+        assert_eq!(text.matches("home: failed: create spotify").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn what_has_an_entry_is_not_taken_for_gone() {
+        let (name, mut plan_of) = (TargetName::new("home"), creates(&["a"]));
+        let old = Held {
+            id: CredentialId::new("id"),
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new("other"),
+            name: None,
+            auth_domain: Some("appcred:house:b".into()),
+        };
+        let delete = Action::Delete { old: old.clone(), remove: Vec::new() };
+        plan_of.steps.push(Step::new(StepId(1), delete));
+        let said = |of: &Plan| stripped(&plan(&[report(&name, Ok(of), &[])], Details::All));
+        assert!(said(&plan_of).contains("`formerly: [b]`"), "{}", said(&plan_of));
+        plan_of.credential_states.push(ComparedCredential {
+            held: old,
+            state: CredentialState::InSync(Key::new("b").unwrap()),
+            users: Vec::new(),
+            is_protected: false,
+            is_suspended: false,
+        });
+        assert!(!said(&plan_of).contains("formerly"), "{}", said(&plan_of));
+    }
+
+    #[test]
+    fn nothing_is_said_of_changes_at_targets_that_cannot_be_read() {
+        let (names, nothing) = (names(2), creates(&[]));
+        let mut targets: Vec<_> =
+            names.iter().map(|name| report(name, Err("no route"), &[])).collect();
+        let text = stripped(&plan(&targets, Details::WhereShort));
+        assert!(text.contains("Total of 2 targets: none could be read."), "{text}");
+        targets[0].plan = Ok(&nothing);
+        let text = stripped(&plan(&targets, Details::WhereShort));
+        let known = "Total of 2 targets: No changes are known. 1 target could not be read.";
+        assert!(text.contains(known), "{text}");
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::reconcile::{Outcome, outcome_of};
 
 use super::rollout::ReportedRollout;
 use super::set_up::{IntegrationOf, WaitsFor};
+use super::summary::is_new;
 use super::{Format, Report, Tally, TargetReport, Verb, key_of, waves, words};
 
 const FORMAT_VERSION: u32 = 1;
@@ -117,11 +118,17 @@ struct Summary {
     claim: Option<usize>,
     /// Credentials that go with no other in their place.
     delete: usize,
-    /// Integrations that are set up.
+    /// Integrations whose set-up is started.
     set_up: usize,
     /// Linked accounts that are reloaded for themselves; left out where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     reload: Option<usize>,
+    /// What is recorded of linked accounts, for when their entries are gone; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<usize>,
+    /// Linked accounts that are removed, with all that Home Assistant keeps of them; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remove: Option<usize>,
     /// Set-ups that are ended; left out where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     abandon: Option<usize>,
@@ -276,7 +283,7 @@ pub(super) fn failed_plan(why: &str) -> serde_json::Result<String> {
 }
 
 fn summary(plan: &Plan) -> Summary {
-    let tally = Tally::of(plan.steps.iter());
+    let tally = Tally::of(plan.steps.iter().filter(|step| is_new(step)));
     let unusual = |number: usize| (number > 0).then_some(number);
     Summary {
         create: tally.create,
@@ -287,6 +294,8 @@ fn summary(plan: &Plan) -> Summary {
         delete: tally.delete,
         set_up: tally.set_up,
         reload: unusual(tally.reload),
+        note: unusual(tally.note),
+        remove: unusual(tally.remove),
         abandon: unusual(tally.abandon),
         withheld: plan.withheld.len(),
     }
