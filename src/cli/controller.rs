@@ -51,8 +51,9 @@ pub(super) struct ControllerArgs {
     /// Home Assistants needs another one
     #[arg(long, value_name = "NAME", default_value = "kubernetes", value_parser = owner)]
     owner: Owner,
-    /// Give up a deleted resource after so long, where a Home Assistant still holds what it represents
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    /// Give up a deleted resource after so long, where a Home Assistant still holds what it represents: seconds, or as in
+    /// 10m
+    #[arg(long, value_name = "TIME", default_value_t = 600, value_parser = seconds)]
     deletion_timeout: u64,
     /// Look at each Home Assistant this often: seconds, or as in 5m
     #[arg(long, value_name = "TIME", default_value_t = 300, value_parser = seconds)]

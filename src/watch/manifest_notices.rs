@@ -98,7 +98,7 @@ fn in_error(manifests: &ManifestStatus) -> String {
         count => format!("; {}", counted(count - 1, "more problem")),
     };
     let first = lines.into_iter().next().unwrap_or_default();
-    format!("nothing is changed until this is fixed: {first}{more}")
+    format!("nothing new is applied until this is fixed: {first}{more}")
 }
 
 #[cfg(test)]
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(event, EventCode::ManifestsInError);
         assert_eq!(
             message,
-            "nothing is changed until this is fixed: unknown field `client_idd` (did you mean `client_id`?); 1 more problem"
+            "nothing new is applied until this is fixed: unknown field `client_idd` (did you mean `client_id`?); 1 more problem"
         );
         assert_eq!(notifier.news(&broken), None);
         let (event, _) = notifier.news(&read(&[warning], None)).unwrap();

@@ -32,9 +32,9 @@ impl ProblemLog {
         let was_blocked = std::mem::replace(&mut self.is_blocked, !manifests.are_in_force());
         let before = std::mem::replace(&mut self.lines, lines);
         if self.is_blocked && self.lines != before {
-            tracing::warn!("nothing is changed until this is fixed");
+            tracing::warn!("nothing new is applied until this is fixed");
         } else if was_blocked && !self.is_blocked {
-            tracing::info!("no error is left, so changes are made again");
+            tracing::info!("no error is left, so changes are applied again");
         } else if !before.is_empty() && self.lines.is_empty() {
             tracing::info!("no warning is left");
         }
@@ -70,8 +70,8 @@ mod tests {
         };
         let mut log = ProblemLog::default();
         let mut of = |manifests: ManifestStatus| logged(|| log.log(&manifests));
-        let stopped = "WARN nothing is changed until this is fixed";
-        let valid = "INFO no error is left, so changes are made again";
+        let stopped = "WARN nothing new is applied until this is fixed";
+        let valid = "INFO no error is left, so changes are applied again";
         assert_eq!(of(read(&[&warning], None)), ["WARN it expires soon"]);
         assert_eq!(of(read(&[&error, &warning], None)), ["ERROR no YAML", stopped]);
         assert_eq!(of(read(&[&warning], None)), [valid]);

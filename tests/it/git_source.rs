@@ -367,7 +367,7 @@ fn a_watcher_follows_its_branch_whatever_becomes_of_it() {
 
     scene.clone.write("credentials/all.yaml", "application_credentials: [");
     scene.push();
-    watched.says("nothing is changed until this is fixed");
+    watched.says("nothing new is applied until this is fixed");
     scene.declare("Fourth");
     scene.push();
     watched.says("create spotify \"Fourth\"");

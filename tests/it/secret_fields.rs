@@ -213,7 +213,7 @@ fn a_watcher_shows_no_address_of_a_webhook() {
         let watch = scene.appcred(&["watch", &listen, "-vv"]).env("RUST_LOG", "trace");
         let running = watch.spawn();
         let is_tried = || running.stderr().contains("webhook 1 did not accept");
-        let is_refused = || running.stderr().contains("nothing is changed until this is fixed");
+        let is_refused = || running.stderr().contains("nothing new is applied until this is fixed");
         eventually("the webhook is tried or refused", || is_tried() || is_refused());
         for path in ["/", "/metrics", "/api/v1/status", "/readyz"] {
             // Where the watcher has ended, there is no page.

@@ -50,7 +50,7 @@ fn ha_that_bans_addresses_is_asked_once_with_a_token_that_it_refuses(release: Re
         project.write("credentials/broken.yaml", "application_credentials: [");
         eventually("it is read", || logged("credentials/broken.yaml:1:"));
         fs::remove_file(project.join("credentials/broken.yaml")).unwrap();
-        eventually("it is read", || logged("no error is left, so changes are made again"));
+        eventually("it is read", || logged("no error is left, so changes are applied again"));
     }
     // The oldest does not log an attempt whose client hangs up before its name is looked up.
     assert!(attempts() <= 1, "{}", ha.log());
