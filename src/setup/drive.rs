@@ -65,9 +65,7 @@ pub async fn begin(
     if let Some(flow) = open.or(asked.as_ref()) {
         match resume(ha, task, flow, &side, stop).await? {
             Resumed::State(state) => return Ok(state),
-            Resumed::Lost if task.account.is_some() => {
-                return Ok(FlowState::Failed(AGAIN_LOST.to_owned()));
-            }
+            Resumed::Lost if task.account.is_some() => return Ok(lost(task)),
             Resumed::Lost | Resumed::Broken => {}
         }
     }
@@ -108,8 +106,7 @@ pub async fn follow(
     Ok(match resume(ha, task, flow, &side, stop).await? {
         Resumed::State(state) => state,
         Resumed::Broken => FlowState::Failed(BROKEN.to_owned()),
-        Resumed::Lost if task.account.is_some() => FlowState::Failed(AGAIN_LOST.to_owned()),
-        Resumed::Lost => FlowState::Failed(LOST.to_owned()),
+        Resumed::Lost => lost(task),
     })
 }
 
@@ -220,7 +217,7 @@ async fn walk(
         Reached::Done(linked) => finish(ha, task, &flow, linked).await,
         Reached::Gone => {
             let ended = ended_unseen(ha, task, &flow).await?;
-            Ok(ended.unwrap_or_else(|| FlowState::Failed(LOST.to_owned())))
+            Ok(ended.unwrap_or_else(|| lost(task)))
         }
         Reached::Failed(why) => {
             give_up(ha, &flow).await?;
@@ -239,6 +236,12 @@ async fn walk(
             }
         }
     }
+}
+
+/// How a set-up ended that HA no longer has and that linked no account.
+fn lost(task: &SetUpTask<'_>) -> FlowState {
+    let why = if task.account.is_some() { AGAIN_LOST } else { LOST };
+    FlowState::Failed(why.to_owned())
 }
 
 async fn finish(
@@ -326,4 +329,44 @@ pub async fn account_of(
         accounts.retain(|account| notes.iter().any(|note| note.account == account.id));
     }
     Ok(accounts.pop())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FlowState, SetUpTask, lost};
+    use crate::model::{
+        Answers, ClientId, ConfigEntry, Domain, EntryId, EntryState, Implementation, Key, Mark,
+        Owner, Secret, SetUpOf,
+    };
+    use crate::setup::Guide;
+
+    #[test]
+    fn what_is_lost_is_started_again_only_where_that_is_to_be_done() {
+        let (domain, secret) = (Domain::new("spotify"), Secret::new("s"));
+        let (answers, client_id) = (Answers::default(), ClientId::new("ours"));
+        let choice = Implementation::Credential;
+        let guide = Guide {
+            credential: "appcred:house:a",
+            client_id: &client_id,
+            choice,
+            answers: &answers,
+        };
+        let mark = Mark { owner: Owner::new("house").unwrap(), key: Key::new("a").unwrap() };
+        let account = ConfigEntry {
+            id: EntryId::new("e"),
+            domain: domain.clone(),
+            title: "A".into(),
+            state: EntryState::Loaded,
+            reason: None,
+            implementation: None,
+        };
+        for (account, what) in
+            [(None, "start it again"), (Some(&account), "the account was not linked again")]
+        {
+            let of = SetUpOf { mark: &mark, account: None };
+            let task = SetUpTask { of, domain: &domain, guide, secret: &secret, account };
+            let FlowState::Failed(why) = lost(&task) else { panic!("it did not fail") };
+            assert!(why.ends_with(what), "{why}");
+        }
+    }
 }

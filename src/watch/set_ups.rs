@@ -48,10 +48,15 @@ impl SetUps {
         });
     }
 
-    /// One waits for this.
-    pub(super) fn waits(&mut self, id: SetUpId, step: &FlowStep) {
+    /// One waits for this, by what `step` found. Why the one before it failed is said until a person has done what
+    /// this one waited for at first.
+    pub(super) fn waits(&mut self, id: SetUpId, waited_for: &FlowStep, step: &Step) {
         self.refused.remove(&id);
-        self.waiting.insert(id, step.clone());
+        let before = self.waiting.insert(id.clone(), waited_for.clone());
+        let is_further = |before: FlowStep| before.needs_person() && before != *waited_for;
+        if !begins(step) && before.is_some_and(is_further) {
+            self.ended.remove(&id);
+        }
     }
 
     /// One is not started.
@@ -181,10 +186,11 @@ mod tests {
         let mut set_ups = SetUps::default();
         let other = SetUpId { key: Key::new("b").unwrap(), account: None };
         let link = ConsentLink::new(Secret::new("https://provider.example"), false);
+        let step = Step::new(StepId(0), Action::Abandon { flow });
         for id in [SetUpId { key, account: None }, other.clone()] {
-            set_ups.waits(id, &FlowStep::Consent(link.clone()));
+            set_ups.waits(id, &FlowStep::Consent(link.clone()), &step);
         }
-        set_ups.succeeded(&Action::Abandon { flow });
+        set_ups.succeeded(&step.action);
         assert_eq!(set_ups.waiting.keys().collect::<Vec<_>>(), [&other]);
     }
 

@@ -326,7 +326,7 @@ impl<C: Connect> TargetReconciler<C> {
                 true
             }
             Outcome::Waits(waited_for) => {
-                id.into_iter().for_each(|id| self.set_ups.waits(id, waited_for));
+                id.into_iter().for_each(|id| self.set_ups.waits(id, waited_for, step));
                 begins(step)
             }
             Outcome::Denied(why) => {

@@ -78,6 +78,29 @@ async fn consent_that_was_refused_is_reported_and_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_attempt_that_gets_further_is_not_said_to_have_failed_as_the_one_before_it() {
+    let engine = start(SetUp::Waits).await;
+    engine.home().state().refused = Some("consent was refused at the provider".to_owned());
+    engine.home().report();
+    engine.pass(1).await;
+    let results = || {
+        let target = engine.target(HOME);
+        let [set_up] = target.entries[0].set_ups.as_slice() else { panic!("{target:?}") };
+        (set_up.error.is_some(), set_up.result().map(|result| result.is_ok()))
+    };
+    assert_eq!(results(), (true, Some(false)), "the first attempt has failed");
+    engine.pass(2 * RESYNC).await;
+    assert_eq!(results(), (true, Some(false)), "the second one waits for the same");
+    // Somebody has consented, and what HA asks then no entry answers.
+    engine.home().state().set_up = SetUp::Asks;
+    engine.home().report();
+    engine.pass(1).await;
+    assert_eq!(engine.home().state().set_ups, 2);
+    assert_eq!(results(), (false, Some(true)));
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_set_up_that_failed_rests_for_an_hour() {
     let engine = start(SetUp::Fails).await;
     engine.pass(3000).await;
