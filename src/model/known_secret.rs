@@ -61,7 +61,7 @@ impl From<Secret> for KnownSecret {
 /// A digest of a ciphertext's text. The text is public, in Git, and new randomness goes into it each
 /// time it is made: whoever guesses the secret cannot make the same text, so nothing about the secret
 /// can be confirmed by this.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seal([u8; 32]);
 
 impl Seal {

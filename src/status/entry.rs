@@ -1,13 +1,15 @@
 //! The status of one entry at one target.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
 
 use smol_str::SmolStr;
 
 use crate::codes::EntryCode;
 use crate::model::{
-    AccountName, ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Lifetime, Mark,
-    Owner, Place, Policy, SetUpId,
+    AccountName, Adopt, ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, KnownSecret,
+    Lifetime, Mark, Owner, Place, Policy, SetUpId,
 };
 use crate::plan::{CredentialState, EntrySetup, Plan, SetupState, Trouble, Why};
 
@@ -22,6 +24,8 @@ pub struct EntryStatus {
     pub name: SmolStr,
     /// The OAuth2 client id.
     pub client_id: ClientId,
+    /// What credential it wanted when this was found.
+    pub wanted: WantedDigest,
     /// Where it is written.
     pub place: Place,
     /// Until when its client may be used.
@@ -30,6 +34,32 @@ pub struct EntryStatus {
     pub holding: Holding,
     /// Its set-ups, one for each account that it names; none at a target at rest.
     pub set_ups: Vec<SetUpStatus>,
+}
+
+/// What distinguishes a wanted credential from all others, its secret included. Nothing can be read from it, or be
+/// found by guessing: it is made with a random key of this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WantedDigest(u64);
+
+impl WantedDigest {
+    /// Of all that [`DesiredCredential::wants_same_credential`] compares.
+    fn of(wanted: &DesiredCredential) -> Self {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let DesiredCredential {
+            key, formerly, domain, client_id, client_secret, name, adopt, ..
+        } = wanted;
+        let secret = match client_secret {
+            KnownSecret::Clear(secret) => (0, Some(secret.expose()), None),
+            KnownSecret::Sealed(seal) => (1, None, Some(seal)),
+            KnownSecret::Unknown => (2, None, None),
+        };
+        let adopt = match adopt {
+            Adopt::No => (0, None),
+            Adopt::Only => (1, None),
+            Adopt::Id(id) => (2, Some(id)),
+        };
+        Self(KEY.hash_one((key, formerly, domain, client_id, secret, name, adopt)))
+    }
 }
 
 /// The status of one set-up of an entry.
@@ -43,7 +73,7 @@ pub struct SetUpStatus {
     pub trouble: Option<Trouble>,
     /// What it waits for. On the heap, since most wait for nothing and all are kept.
     pub waits_for: Option<Box<FlowStep>>,
-    /// Why the last attempt failed, until another one is started.
+    /// Why the last attempt failed, until another one has got further than what it waited for at first.
     pub error: Option<String>,
 }
 
@@ -152,6 +182,7 @@ impl EntryStatus {
             domain: wanted.domain.clone(),
             name: wanted.name.clone(),
             client_id: wanted.client_id.clone(),
+            wanted: WantedDigest::of(wanted),
             place: wanted.place.clone(),
             lifetime: Lifetime::default(),
             holding,
@@ -177,10 +208,7 @@ pub fn unseen(desired: &Desired, last: &[EntryStatus]) -> Vec<EntryStatus> {
     let entry = |wanted: &DesiredCredential| {
         let unseen = EntryStatus::of(wanted, Holding::Unknown, Vec::new());
         match last.get(&wanted.key) {
-            Some(last)
-                if (&last.domain, &last.client_id, &last.name)
-                    == (&unseen.domain, &unseen.client_id, &unseen.name) =>
-            {
+            Some(last) if last.wanted == unseen.wanted => {
                 EntryStatus { place: unseen.place, ..(*last).clone() }
             }
             _ => unseen,
@@ -248,7 +276,7 @@ mod tests {
 
     use super::{EntryStatus, Holding, SetUpStatus, unseen};
     use crate::model::{
-        ClientId, Completeness, Desired, DesiredCredential, FlowStep, Owner, Place,
+        Adopt, ClientId, Completeness, Desired, DesiredCredential, FlowStep, Owner, Place, Secret,
     };
     use crate::plan::SetupState;
 
@@ -281,12 +309,23 @@ mod tests {
     fn what_was_seen_of_an_entry_holds_until_the_entry_is_another_one() {
         let seen =
             |wanted: &DesiredCredential| EntryStatus::of(wanted, Holding::InSync, Vec::new());
-        let last = [wanted("a", "1", 1), wanted("b", "1", 2), wanted("gone", "1", 3)];
+        let renewed = DesiredCredential {
+            client_secret: Secret::new("another").into(),
+            ..wanted("renewed", "1", 4)
+        };
+        let adopting = DesiredCredential { adopt: Adopt::Only, ..wanted("adopting", "1", 5) };
+        let last = ["a", "b", "gone", "renewed", "adopting"].map(|key| wanted(key, "1", 3));
         let last: Vec<EntryStatus> = last.iter().map(seen).collect();
         let desired = Desired {
             owner: Owner::default(),
             previous_owners: BTreeSet::new(),
-            credentials: vec![wanted("new", "1", 1), wanted("b", "2", 2), wanted("a", "1", 9)],
+            credentials: vec![
+                wanted("new", "1", 1),
+                wanted("b", "2", 2),
+                wanted("a", "1", 9),
+                renewed,
+                adopting,
+            ],
             unidentified: Vec::new(),
             elsewhere: Default::default(),
             completeness: Completeness::Whole,
@@ -298,8 +337,10 @@ mod tests {
             .collect();
         let expected = [
             ("a", &Holding::InSync, 9),
+            ("adopting", &Holding::Unknown, 5),
             ("b", &Holding::Unknown, 2),
             ("new", &Holding::Unknown, 1),
+            ("renewed", &Holding::Unknown, 4),
         ];
         assert_eq!(found, expected);
     }

@@ -1,7 +1,7 @@
 //! The status of a watcher and its targets: plain values, written by `watch`, read by `report` and `server`.
 //!
-//! None of it holds a secret but consent links, which are there to be followed. Some integrations write
-//! the client secret into theirs; such a link is never shown, and is wiped when dropped.
+//! None of it holds a secret but consent links and device codes, which are there to be used. Some integrations write
+//! the client secret into their links; such a link is never shown, and is wiped when dropped.
 
 mod client;
 mod entry;
@@ -18,7 +18,9 @@ use jiff::Timestamp;
 use smol_str::SmolStr;
 
 pub use client::ClientCheck;
-pub use entry::{EntryStatus, Holding, SetUpStatus, Waiting, entries, held, named, unseen};
+pub use entry::{
+    EntryStatus, Holding, SetUpStatus, Waiting, WantedDigest, entries, held, named, unseen,
+};
 pub use history::{History, MOST_RECORDED, RecordedStep};
 pub use revisions::Revisions;
 pub use rollout::{RolloutStatus, place_of, standing, undecided};

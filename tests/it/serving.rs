@@ -16,7 +16,7 @@ use appcred::report::FileNames;
 use appcred::server::{Access, Ingress, Serving, TokenFile, serve};
 use appcred::status::{
     AccessFault, Difference, EntryStatus, Holding, Link, ManifestStatus, Mode, RecordedStep,
-    SetUpStatus, Status, TargetStatus,
+    SetUpStatus, Status, TargetStatus, WantedDigest,
 };
 use appcred::target::Stop;
 use appcred::target::home_assistant::ConnectionSettings;
@@ -276,6 +276,7 @@ pub(crate) fn entry(domain: &str, name: &str) -> EntryStatus {
         domain: Domain::new(domain),
         name: name.into(),
         client_id: ClientId::new(format!("{domain}-client")),
+        wanted: WantedDigest::default(),
         place: Place { file: Path::new("credentials/media.yaml").into(), line: 12, column: 5 },
         holding: Holding::InSync,
         set_ups: vec![set_up(SetupState::Linked(vec![account]), None)],

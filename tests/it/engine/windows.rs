@@ -129,6 +129,27 @@ async fn a_suspended_target_is_not_connected_to_until_it_is_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_secret_is_not_said_to_be_at_a_target_that_was_not_looked_at_since() {
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    let of = |secret| spec(vec![entry("a", "client", secret)]);
+    let suspended = |secret| TargetSpec { is_suspended: true, ..of(secret) };
+    let holding = || engine.target(HOME).entries[0].holding.clone();
+    engine.declare(&[(HOME, suspended("first"))]).await;
+    assert_eq!(holding(), Holding::InSync);
+    engine.declare(&[(HOME, suspended("second"))]).await;
+    assert_eq!(holding(), Holding::Unknown);
+    engine.declare(&[(HOME, of("second"))]).await;
+    assert_eq!(holding(), Holding::InSync);
+
+    engine.home().go_down();
+    engine.pass(1).await;
+    assert_eq!(holding(), Holding::InSync, "as it was found last");
+    engine.declare(&[(HOME, of("third"))]).await;
+    assert_eq!(holding(), Holding::Unknown);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_suspended_entry_is_in_sync_with_whatever_is_there() {
     let mut suspended = spec(vec![one(), entry("b", "other", "s")]);
     suspended.policy = Policy { suspended: [Key::new("b").unwrap()].into(), ..Policy::default() };
