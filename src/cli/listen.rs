@@ -160,6 +160,11 @@ impl ListenArgs {
             }
             return Ok(None);
         };
+        if ingress.is_some() && self.consent_base.is_some() && self.token_file.is_none() {
+            bail!(
+                "--consent-base beside --ingress needs --token-file: a provider sends the browser to appcred itself, and without a token only Home Assistant is let in"
+            );
+        }
         let token = self.token_file.clone().map(TokenFile::new).transpose();
         let token = token.map_err(|why| anyhow!("--token-file: {why}"))?;
         // Refused before anybody could come.

@@ -238,10 +238,8 @@ impl ReportedEntry<'_> {
 pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<'a> {
     let manifests = &status.manifests;
     let limits = too_many_accounts(status.linked());
-    let of = |(name, target)| TargetState {
-        state: state(target, manifests.selection.is_none()),
-        ..of_target(name, target, &limits, names)
-    };
+    let is_whole = manifests.selection.is_none();
+    let of = |(name, target)| of_target(name, (target, is_whole), &limits, names);
     let targets = status.targets.iter().map(of);
     StatusReport {
         format_version: FORMAT_VERSION,
@@ -274,7 +272,7 @@ pub fn json(status: &Status, names: &FileNames) -> serde_json::Result<String> {
 
 fn of_target<'a>(
     name: &'a TargetName,
-    target: &'a TargetStatus,
+    (target, is_whole): (&'a TargetStatus, bool),
     limits: &LimitMessages<'_>,
     names: &FileNames,
 ) -> TargetState<'a> {
@@ -289,7 +287,7 @@ fn of_target<'a>(
         name,
         address: &target.address,
         labels: target.labels.clone(),
-        state: state(target, true),
+        state: state(target, is_whole),
         mode: match target.mode {
             Mode::Repair => ModeCode::Repair,
             Mode::Report => ModeCode::Report,
@@ -305,10 +303,7 @@ fn of_target<'a>(
         entries: target
             .entries
             .iter()
-            .map(|entry| ReportedEntry {
-                limit: limits.get(&(&entry.domain, &entry.client_id)).cloned(),
-                ..of_entry(target, entry, names)
-            })
+            .map(|entry| of_entry((target, entry), limits, names))
             .collect(),
         differences: target.differences.iter().map(Differing::of).collect(),
         postponed: target.postponed().map(|(count, why)| wait_line(count, why)),
@@ -341,8 +336,8 @@ fn state(target: &TargetStatus, is_whole: bool) -> TargetCode {
 }
 
 fn of_entry<'a>(
-    target: &'a TargetStatus,
-    entry: &'a EntryStatus,
+    (target, entry): (&'a TargetStatus, &'a EntryStatus),
+    limits: &LimitMessages<'_>,
     names: &FileNames,
 ) -> ReportedEntry<'a> {
     let is_suspended = target.link == Link::Suspended;
@@ -375,7 +370,7 @@ fn of_entry<'a>(
         due: entry.lifetime.due.map(due_code),
         due_notice: entry.lifetime.notice(),
         client: target.clients.get(&entry.key).map(ReportedClient::from),
-        limit: None,
+        limit: limits.get(&(&entry.domain, &entry.client_id)).cloned(),
         credential: if is_suspended { EntryCode::Suspended } else { entry.holding.code() },
         withheld,
         set_up,

@@ -28,8 +28,11 @@ fn unready(status: &Status) -> Option<String> {
     if status.manifests.read_at.is_none() {
         return Some("the manifests were not read yet".to_owned());
     }
-    if !status.manifests.are_in_force() || status.problems().has_errors() {
+    if status.problems().has_errors() {
         return Some("the manifests are in error".to_owned());
+    }
+    if !status.manifests.are_in_force() {
+        return Some("the manifests are not applied".to_owned());
     }
     match status.targets.values().filter(|target| !was_looked_at(target)).count() {
         0 => None,

@@ -260,6 +260,140 @@ fn what_waits_for_a_window_or_is_suspended_needs_nobody() {
     assert!(page.contains("1 problem · appcred"), "{page}");
 }
 
+#[test]
+fn of_suspended_targets_nothing_is_said_to_be_in_sync() {
+    let away = || TargetStatus { link: Link::Suspended, ..up(vec![entry("spotify", "Family")]) };
+    let fresh = TargetStatus { last_reconcile: None, last_success: None, ..up(Vec::new()) };
+    let served = Served::start(nothing());
+    let all = "All targets are suspended, and nothing is done there.";
+    for (targets, title, tone, words) in [
+        (
+            vec![("a", away())],
+            "Suspended",
+            "idle",
+            "The target is suspended, and nothing is done there.",
+        ),
+        (vec![("a", away()), ("b", away())], "Suspended", "idle", all),
+        (
+            vec![("a", away()), ("b", up(Vec::new()))],
+            "In sync",
+            "ok",
+            "Everything is in sync, but 1 target is suspended and was not looked at.",
+        ),
+        (
+            vec![("a", away()), ("b", away()), ("c", up(Vec::new()))],
+            "In sync",
+            "ok",
+            "Everything is in sync, but 2 targets are suspended and were not looked at.",
+        ),
+        (
+            vec![("a", away()), ("b", fresh)],
+            "Starting",
+            "idle",
+            "1 target has not been checked yet.",
+        ),
+    ] {
+        served.show(read(targets));
+        let page = visit(&served.url("/")).text;
+        assert!(page.contains(&format!("<title>{title} · appcred</title>")), "{title}: {page}");
+        assert!(page.contains(&format!("class=\"verdict {tone}\"")), "{tone}: {page}");
+        assert!(page.contains(&format!(">{words}</p>")), "{words}: {page}");
+    }
+}
+
+#[test]
+fn whatever_entry_needs_attention_is_counted_above() {
+    let in_state = |state: EntryState| {
+        let mut entry = entry("spotify", "Family");
+        let SetupState::Linked(accounts) = &mut entry.set_ups[0].state else { unreachable!() };
+        accounts[0].state = state;
+        entry
+    };
+    let with = |state| EntryStatus { set_ups: vec![set_up(state, None)], ..entry("spotify", "A") };
+    let mut crowded = up(vec![entry("spotify", "Family")]);
+    let client = ClientId::new("spotify-client");
+    let account = |title: u8| (Domain::new("spotify"), client.clone(), title.to_string());
+    crowded.linked = (1..=6).map(account).collect();
+    let served = Served::start(nothing());
+    let one = |entry| up(vec![entry]);
+    for (target, title, words) in [
+        (one(disabled(entry("spotify", "A"))), "1 problem", "1 account is not loaded."),
+        (one(in_state(EntryState::NotLoaded)), "1 problem", "1 account is not loaded."),
+        (
+            one(in_state(EntryState::from_word("migration_error"))),
+            "1 problem",
+            "1 account is not loaded.",
+        ),
+        (
+            one(in_state(EntryState::from_word("failed_unload"))),
+            "1 problem",
+            "1 account is not loaded.",
+        ),
+        (one(with(SetupState::NeedsConsent)), "1 problem", "1 account needs consent again."),
+        (one(with(SetupState::InProgress)), "1 waiting", "1 set-up is not finished yet."),
+        (one(with(SetupState::NotSetUp)), "1 waiting", "1 set-up is not finished yet."),
+        (
+            up(vec![with(SetupState::InProgress), with(SetupState::InProgress)]),
+            "2 waiting",
+            "2 set-ups are not finished yet.",
+        ),
+        (
+            one(EntryStatus { holding: Holding::Missing, ..entry("spotify", "A") }),
+            "1 problem",
+            "1 entry is not in sync.",
+        ),
+        (
+            one(EntryStatus { holding: Holding::Missing, ..with(SetupState::NotSetUp) }),
+            "1 problem",
+            "1 entry is not in sync.",
+        ),
+        (crowded, "1 problem", "1 client has more accounts than its provider allows."),
+    ] {
+        served.show(read(vec![("home", target)]));
+        let page = visit(&served.url("/")).text;
+        assert!(page.contains("data-restless"), "{words}: {page}");
+        assert!(page.contains(&format!("<title>{title} · appcred</title>")), "{title}: {page}");
+        assert!(page.contains(&format!(">{words}</p>")), "{words}: {page}");
+        assert!(page.contains("class=\"verdict wait\""), "{words}: {page}");
+    }
+    // Nobody asks for it, so that its row is not marked either.
+    let resting = EntryStatus { holding: Holding::Suspended, ..in_state(EntryState::SetupError) };
+    served.show(read(vec![("home", up(vec![resting]))]));
+    let page = visit(&served.url("/")).text;
+    assert!(page.contains(">Everything is in sync.</p>") && !page.contains("data-restless"));
+}
+
+#[test]
+fn entries_that_are_folded_are_said_to_be_as_they_are() {
+    let why = || Why::OutsideWindows { next: "Sat 2026-11-28 02:00 CET".into() };
+    let of = |count: usize, holding: Holding| {
+        (0..count).map(move |nth| EntryStatus {
+            holding: holding.clone(),
+            ..entry("spotify", &format!("{} {nth}", holding.code()))
+        })
+    };
+    let in_sync = || of(20, Holding::InSync);
+    let served = Served::start(nothing());
+    for (entries, said) in [
+        (
+            in_sync().chain(of(1, Holding::InSync)).collect::<Vec<_>>(),
+            "21 entries in sync, and nothing to be done",
+        ),
+        (
+            in_sync()
+                .chain(of(2, Holding::Suspended))
+                .chain(of(3, Holding::Withheld(why())))
+                .collect(),
+            "25 entries for which nothing is to be done: 20 in sync, 2 suspended, 3 waiting for a window or a wave",
+        ),
+        (of(21, Holding::Suspended).collect(), "21 entries suspended, and nothing to be done"),
+    ] {
+        served.show(read(vec![("home", up(entries))]));
+        let page = visit(&served.url("/")).text;
+        assert!(page.contains(said), "{said}: {page}");
+    }
+}
+
 fn get(served: &Served, path: &str, headers: &[(&str, &str)]) -> Answer {
     send("GET", &served.url(path), headers, None).unwrap()
 }
@@ -351,7 +485,9 @@ fn what_is_alive_is_ready_once_all_was_looked_at() {
     assert_eq!(ready(), (503, "1 target has not been checked yet".to_owned()));
     let mut broken = read(vec![("a", up(Vec::new()))]);
     broken.manifests.blocker = Some("no target".to_owned());
-    served.show(broken);
+    served.show(broken.clone());
+    assert_eq!(ready(), (503, "the manifests are not applied".to_owned()));
+    served.show(self::broken(broken));
     assert_eq!(ready(), (503, "the manifests are in error".to_owned()));
     served.show(read(vec![("a", down("no route")), ("b", up(Vec::new()))]));
     assert_eq!(ready(), (200, "ready".to_owned()));

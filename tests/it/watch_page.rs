@@ -151,6 +151,10 @@ fn nobody_is_let_in_by_mistake() {
         let printed = watch.status(1).run().stderr;
         assert!(printed.contains(why), "{arguments:?}: {printed}");
     }
+    let app = ["watch", "--listen", "0.0.0.0:0", "--ingress", "--consent-base", "https://x"];
+    let app = Appcred::new().in_dir(project.path()).args(app).env("SUPERVISOR_TOKEN", "t");
+    let printed = app.status(1).run().stderr;
+    assert!(printed.contains("needs --token-file"), "{printed}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{badge, id_part};
 
 /// So many entries of one target are shown.
 const MOST_ENTRIES: usize = 200;
-/// Of more, those that are well are folded.
+/// Of more, those for which nothing is to be done are folded.
 const MOST_UNFOLDED: usize = 20;
 
 /// Those that need attention first; in their order otherwise.
@@ -42,9 +42,9 @@ pub(super) fn entries(target: &TargetState<'_>, rows: &mut usize) -> Markup {
             details .inner id=(id) {
                 summary id={ (id) "-summary" } {
                     (counted(folded.len(), if first.is_empty() { "entry" } else { "more entry" }))
-                    " in sync, and nothing to be done"
+                    " " (calm(folded))
                 }
-                (table(target, folded, "Entries that are well"))
+                (table(target, folded, "Entries for which nothing is to be done"))
             }
         }
         @if !more.is_empty() {
@@ -55,11 +55,30 @@ pub(super) fn entries(target: &TargetState<'_>, rows: &mut usize) -> Markup {
                     "… and " (more.len()) " more"
                 }
                 @match more.iter().filter(|entry| entry.needs_attention()).count() {
-                    0 => ", all of them well",
-                    restless => { ", " (restless) " of them not well" }
+                    0 => ", none of which needs attention",
+                    restless => { ", and attention is needed by " (restless) " of them" }
                 }
                 ": " code { "appcred list" } " and the status for programs have all."
             }
+        }
+    }
+}
+
+/// How it is with entries that need no attention.
+fn calm(entries: &[&ReportedEntry<'_>]) -> String {
+    let suspended = entries.iter().filter(|entry| entry.credential == EntryCode::Suspended).count();
+    let waiting = entries.iter().filter(|entry| entry.waits_for().is_some()).count();
+    let parts = [
+        (entries.len() - suspended - waiting, "in sync"),
+        (suspended, "suspended"),
+        (waiting, "waiting for a window or a wave"),
+    ];
+    let parts: Vec<_> = parts.into_iter().filter(|(count, _)| *count > 0).collect();
+    match parts.as_slice() {
+        [(_, what)] => format!("{what}, and nothing to be done"),
+        several => {
+            let parts = several.iter().map(|(count, what)| format!("{count} {what}"));
+            format!("for which nothing is to be done: {}", parts.collect::<Vec<_>>().join(", "))
         }
     }
 }

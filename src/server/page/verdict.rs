@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use crate::codes::{DueCode, SetupCode, SeverityCode, TargetCode};
+use crate::codes::{DueCode, EntryCode, LinkCode, SetupCode, SeverityCode, TargetCode};
 use crate::html::Tone;
 use crate::model::counted;
+use crate::report::set_up::SetUp;
 use crate::report::status::{ReportedEntry, StatusReport, TargetState, WaitingSetUp};
 
 use super::{time, tone};
@@ -30,31 +31,50 @@ struct Concern {
 
 impl PageSummary {
     pub(super) fn of(report: &StatusReport<'_>) -> Self {
-        let concerns = concerns(report);
-        let (tone, words) = match concerns.as_slice() {
-            [] if report.manifests.read_at.is_none() => {
-                (Tone::Idle, "Reading the manifests".to_owned())
-            }
-            [] if report.targets.is_empty() => (Tone::Idle, "No target is watched yet".to_owned()),
-            [] if report.manifests.selection.is_some() => {
-                (Tone::Ok, "Everything that is selected is in sync".to_owned())
-            }
-            [] => (Tone::Ok, "Everything is in sync".to_owned()),
-            some => (worst(report), sentence(some)),
+        let (tone, short, words) = match concerns(report).as_slice() {
+            [] => without_concern(report),
+            some => (worst(report), in_short(some, worst(report)), sentence(some)),
         };
-        Self { tone, words, title: format!("{} · appcred", in_short(&concerns, tone)) }
+        Self { tone, words, title: format!("{short} · appcred") }
     }
 }
 
-/// As short as a tab's title.
+/// All in all, as a tab's title and as a sentence, where nothing is known not to be as it should be.
+fn without_concern(report: &StatusReport<'_>) -> (Tone, String, String) {
+    let (targets, count) = (&report.targets, report.targets.len());
+    let suspended = targets.iter().filter(|target| target.state == TargetCode::Suspended).count();
+    let (tone, short, words) = match &report.manifests {
+        manifests if manifests.read_at.is_none() => {
+            (Tone::Idle, "Starting", "Reading the manifests")
+        }
+        _ if targets.is_empty() => (Tone::Idle, "Starting", "No target is watched yet"),
+        // Nothing is known of them.
+        _ if suspended == count && count == 1 => {
+            (Tone::Idle, "Suspended", "The target is suspended, and nothing is done there")
+        }
+        _ if suspended == count => {
+            (Tone::Idle, "Suspended", "All targets are suspended, and nothing is done there")
+        }
+        manifests if manifests.selection.is_some() => {
+            (Tone::Ok, "In sync", "Everything that is selected is in sync")
+        }
+        _ => (Tone::Ok, "In sync", "Everything is in sync"),
+    };
+    let words = match suspended {
+        some if some == 0 || some == count => words.to_owned(),
+        1 => format!("{words}, but 1 target is suspended and was not looked at"),
+        some => format!("{words}, but {some} targets are suspended and were not looked at"),
+    };
+    (tone, short.to_owned(), words)
+}
+
+/// Concerns as short as a tab's title.
 fn in_short(concerns: &[Concern], tone: Tone) -> String {
     let number = |is_waiting| -> usize {
         let of_kind = concerns.iter().filter(|concern| concern.is_waiting == is_waiting);
         of_kind.map(|concern| concern.count).sum()
     };
     match (number(false), number(true)) {
-        (0, 0) if tone == Tone::Ok => "In sync".to_owned(),
-        (0, 0) => "Starting".to_owned(),
         (_, 0) if tone == Tone::Idle => "Starting".to_owned(),
         (0, waiting) => format!("{waiting} waiting"),
         (problems, 0) => counted(problems, "problem"),
@@ -162,16 +182,27 @@ fn of_targets(report: &StatusReport<'_>) -> [Option<Concern>; 9] {
     ]
 }
 
-fn of_entries(report: &StatusReport<'_>) -> [Option<Concern>; 7] {
+/// Every entry that needs attention is in one of these, or its target is in one of those above.
+fn of_entries(report: &StatusReport<'_>) -> [Option<Concern>; 12] {
     let entries = || report.targets.iter().flat_map(|target| &target.entries);
     let waiting = || entries().flat_map(|entry| entry.waiting());
     let consents = waiting().filter(WaitingSetUp::is_consent).count();
     let answers = waiting().count() - consents;
-    let set_ups = entries().flat_map(|entry| entry.set_ups());
-    let failed = set_ups.filter(|(_, set_up)| set_up.state == SetupCode::Failed).count();
+    let set_ups = |of: SetUpConcern| {
+        let of_target = |target| set_up_concerns(target).filter(|found| *found == of).count();
+        report.targets.iter().map(of_target).sum()
+    };
     let due = |code| clients(report, |entry| entry.due == Some(code));
+    let out_of_sync = report.targets.iter().map(out_of_sync).sum();
     [
-        said(failed, "set-up has failed", "set-ups have failed"),
+        said(set_ups(SetUpConcern::Failed), "set-up has failed", "set-ups have failed"),
+        said(set_ups(SetUpConcern::NotLoaded), "account is not loaded", "accounts are not loaded"),
+        said(
+            set_ups(SetUpConcern::AsksAgain),
+            "account needs consent again",
+            "accounts need consent again",
+        ),
+        said(out_of_sync, "entry is not in sync", "entries are not in sync"),
         said(
             clients(report, |entry| entry.is_rejected()),
             "client is rejected by its provider",
@@ -180,9 +211,63 @@ fn of_entries(report: &StatusReport<'_>) -> [Option<Concern>; 7] {
         said(due(DueCode::Expired), "client has expired", "clients have expired"),
         said(due(DueCode::Expiring), "client expires soon", "clients expire soon"),
         said(due(DueCode::Rotation), "secret is due for rotation", "secrets are due for rotation"),
+        said(
+            clients(report, |entry| entry.limit.is_some()),
+            "client has more accounts than its provider allows",
+            "clients have more accounts than their providers allow",
+        ),
         waits(said(consents, "account waits for your consent", "accounts wait for your consent")),
         waits(said(answers, "set-up waits for your answer", "set-ups wait for your answers")),
+        waits(said(
+            set_ups(SetUpConcern::Unfinished),
+            "set-up is not finished yet",
+            "set-ups are not finished yet",
+        )),
     ]
+}
+
+/// What is not as it should be with a set-up that waits for no person.
+#[derive(PartialEq)]
+enum SetUpConcern {
+    Failed,
+    NotLoaded,
+    AsksAgain,
+    Unfinished,
+}
+
+/// What is not as it should be with the set-ups at a target. Where that is not connected, those that have failed
+/// alone are known, and one that has no credential yet is not counted beside that.
+fn set_up_concerns(target: &TargetState<'_>) -> impl Iterator<Item = SetUpConcern> {
+    let is_up = target.link == LinkCode::Up;
+    let concern = move |entry: &ReportedEntry<'_>, set_up: &SetUp<'_>| match set_up.state {
+        SetupCode::Failed => Some(SetUpConcern::Failed),
+        _ if !is_up || set_up.waits_for.is_some() => None,
+        _ if !matches!(entry.credential, EntryCode::InSync | EntryCode::Differs) => None,
+        SetupCode::NotLoaded => Some(SetUpConcern::NotLoaded),
+        SetupCode::NeedsConsentAgain => Some(SetUpConcern::AsksAgain),
+        SetupCode::NotSetUp
+        | SetupCode::InProgress
+        | SetupCode::WaitingForConsent
+        | SetupCode::WaitingForAnswers => Some(SetUpConcern::Unfinished),
+        SetupCode::Loaded | SetupCode::Cloud | SetupCode::NotWanted => None,
+    };
+    let entries = target.entries.iter().filter(|entry| entry.credential != EntryCode::Suspended);
+    entries.flat_map(move |entry| entry.set_ups().filter_map(move |(_, of)| concern(entry, of)))
+}
+
+/// How many entries of a target that is in sync otherwise are not held as they are wanted, such as those that are
+/// being changed.
+fn out_of_sync(target: &TargetState<'_>) -> usize {
+    let is_well = matches!(
+        target.state,
+        TargetCode::InSync | TargetCode::WaitingForConsent | TargetCode::WaitingForAnswers
+    );
+    let is_as_wanted = |entry: &&ReportedEntry<'_>| {
+        matches!(entry.credential, EntryCode::InSync | EntryCode::Suspended)
+            || entry.waits_for().is_some()
+    };
+    let entries = target.entries.iter().filter(|_| is_well);
+    entries.filter(|entry| !is_as_wanted(entry)).count()
 }
 
 /// How many clients there are of entries that are like this, at whatever targets.
@@ -202,11 +287,19 @@ fn worst(report: &StatusReport<'_>) -> Tone {
         || report.targets.iter().any(|target| is_bad(target.state))
     {
         Tone::Bad
-    } else if report.targets.iter().all(|target| target.state == TargetCode::Connecting) {
+    } else if is_starting(report) {
         Tone::Idle
     } else {
         Tone::Wait
     }
+}
+
+/// Whether no target was looked at yet that is to be.
+fn is_starting(report: &StatusReport<'_>) -> bool {
+    let mut watched =
+        report.targets.iter().filter(|target| target.state != TargetCode::Suspended).peekable();
+    (report.targets.is_empty() || watched.peek().is_some())
+        && watched.all(|target| target.state == TargetCode::Connecting)
 }
 
 /// Begins with a capital letter.
