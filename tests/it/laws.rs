@@ -1189,7 +1189,7 @@ fn a_secret_that_does_not_work_leaves_the_old_one_in_force() {
     let Outcome::Failed(why) = &outcomes[0].outcome else { panic!("{outcomes:?}") };
     assert_eq!(
         why,
-        "the linked account \"Anna\" does not run with it (setup_error); the old credential is in force again"
+        "the linked account \"Anna\" does not run with the new credential (setup_error); the old credential is in force again"
     );
     assert_eq!(content(&shelf), before);
     let told = plan(&desired("wrong"), &shelf.observed(), &Policy::default());

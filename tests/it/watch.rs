@@ -67,7 +67,7 @@ fn ha_follows_files_and_mends_what_is_changed_by_hand(release: Release) {
     let project = &house.project;
     // By this name, it was not moved by a slip.
     fs::rename(project.join("credentials"), project.join("elsewhere.disabled")).unwrap();
-    eventually("it is missed", || running.stderr().contains("nothing is changed until"));
+    eventually("it is missed", || running.stderr().contains("nothing new is applied until"));
     fs::create_dir(project.join("credentials")).unwrap();
     let text = format!("application_credentials:\n{}", house.entry("spotify", "A", "a", "third"));
     fs::write(project.join("new"), text).unwrap();

@@ -192,7 +192,7 @@ fn a_webhook_is_posted_what_its_service_takes() {
     scene.project.write("credentials/b.yaml", "application_credentials:\n  - {client_idd: x}\n");
     let message = chat.next();
     let text = message["text"].as_str().unwrap();
-    assert!(text.starts_with("appcred, manifests_in_error: nothing is changed"), "{text}");
+    assert!(text.starts_with("appcred, manifests_in_error: nothing new is applied"), "{text}");
     assert!(text.contains("credentials/b.yaml:2:6: "), "{text}");
     assert_eq!(message, json!({"text": text, "priority": 5}));
     assert_eq!(topic.next(), json!("{manifests_in_error} "));

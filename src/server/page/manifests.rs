@@ -39,8 +39,7 @@ pub(super) fn manifests(
             }
             @if !manifests.in_force {
                 p {
-                    "They are not applied: nothing is changed until they are corrected, and what was "
-                    "read before stays as it is."
+                    "They are not applied: what was valid before stays in force until they are corrected."
                 }
             }
             @if let Some(blocker) = manifests.blocker { p .card .bad { (blocker) } }

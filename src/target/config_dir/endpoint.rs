@@ -7,8 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{CREDENTIALS, ConfigDir, STORAGE};
-use crate::diagnostic::ProblemCode;
-use crate::field::{Field, FieldRefusal, Pairs, Text};
+use crate::field::{Field, Pairs, Text};
 use crate::files;
 use crate::model::{Key, Visible};
 use crate::secret::SecretResolver;
@@ -42,16 +41,7 @@ impl TargetKind for ConfigDirEndpoint {
     type Target = ConfigDir;
 
     fn new(input: ConfigDirInput, context: &dyn FieldContext) -> Option<Self> {
-        let site = input.config_dir.site;
-        let folder = context.path(input.config_dir)?.value;
-        let within = [STORAGE, "configuration.yaml"].into_iter();
-        let Some(within) = within.into_iter().find(|within| folder.ends_with(within)) else {
-            return Some(Self(folder));
-        };
-        let why = format!("names `{within}`, which is in a configuration folder");
-        let refusal = FieldRefusal::new(ProblemCode::UnfitField, why);
-        context.refuse_field(site, refusal.help("name the folder that it is in"));
-        None
+        context.path(input.config_dir).map(|folder| Self(folder.value))
     }
 
     fn address(&self) -> String {
