@@ -198,8 +198,7 @@ impl EditSession<'_> {
                 }
                 Some(known) => {
                     let mine = self.workspace.text()?;
-                    let both = diffy::merge(&known, &mine, opened.clear());
-                    self.workspace.write(&Zeroizing::new(both.unwrap_or_else(|clash| clash)))?;
+                    self.workspace.write(&unsaved_copy::merged(&known, &mine, opened.clear()))?;
                 }
             }
             if let Some(end) = self.edit(&opened, &before).await? {
@@ -271,7 +270,7 @@ impl EditSession<'_> {
         let after = match opened.seal(text, seals) {
             Ok(after) => after,
             Err(why) => {
-                console::error(format_args!("it cannot be saved: {}", with_help(&why)));
+                console::error(format_args!("it cannot be saved: {}", why.with_help()));
                 return None;
             }
         };
@@ -303,7 +302,7 @@ impl EditSession<'_> {
         for problem in &self.identity_problems {
             console::warning(format_args!("{problem}"));
         }
-        anyhow!("{}: {}", self.shown(), with_help(why))
+        anyhow!("{}: {}", self.shown(), why.with_help())
     }
 
     fn not_saved(&self, why: &NotWritten) -> String {
@@ -313,11 +312,6 @@ impl EditSession<'_> {
     fn shown(&self) -> Cow<'_, str> {
         self.file.visible()
     }
-}
-
-pub(super) fn with_help(why: &EncryptedFileError) -> String {
-    let help = why.help().map(|help| format!("; {help}")).unwrap_or_default();
-    format!("{why}{help}")
 }
 
 /// Where the text is to lie in clear.

@@ -199,10 +199,8 @@ fn rotate<'p>(
         let recipients =
             of_file(&global.folder, &loaded.project, file).map_err(|why| anyhow!("{why}"))?;
         let with = EncryptionContext { recipients: &recipients.names, now: &now, keep_plain };
-        let after = replaced(&before, &place, new, with, resolver).map_err(|why| {
-            let help = why.help().map(|help| format!("; {help}")).unwrap_or_default();
-            anyhow!("cannot change {shown}: {why}{help}")
-        })?;
+        let after = replaced(&before, &place, new, with, resolver)
+            .map_err(|why| anyhow!("cannot change {shown}: {}", why.with_help()))?;
         let Some(after) = after else { continue };
         check_shared(loaded, entry, stored, resolver)?;
         if after == **before {

@@ -15,7 +15,6 @@ use crate::model::{Visible, hex};
 use crate::secret::SecretResolver;
 use crate::secret::seal::seal;
 
-use super::edit::with_help;
 use super::{console, environment};
 
 /// What Git is to ignore of it.
@@ -54,7 +53,7 @@ impl Unsaved {
             let sealed = files::read(path, 2 * LONGEST_TEXT)
                 .with_context(|| format!("cannot read {}", path.visible()))?;
             let opened = Opened::new(&sealed, resolver)
-                .map_err(|why| anyhow!("{}: {}", path.visible(), with_help(&why)))?;
+                .map_err(|why| anyhow!("{}: {}", path.visible(), why.with_help()))?;
             anyhow::Ok(Zeroizing::new(opened.clear().to_owned()))
         };
         let before = before(kept);
@@ -67,7 +66,7 @@ impl Unsaved {
     pub(super) fn with_changes(&self, file: &Path, now: &str) -> Zeroizing<String> {
         let Some(before) = self.before.as_deref() else {
             console::warning(format_args!(
-                "what {} held when this was typed is not known: what has changed there since is undone where it is saved",
+                "it is not known what {} held when this was typed: saving it undoes what has changed there since",
                 file.visible()
             ));
             return self.typed.clone();
@@ -79,9 +78,14 @@ impl Unsaved {
             "{} was changed since this was typed: the text has both changes.",
             file.visible()
         ));
-        let both = diffy::merge(before, &self.typed, now);
-        Zeroizing::new(both.unwrap_or_else(|clash| clash))
+        merged(before, &self.typed, now)
     }
+}
+
+/// A text as it was `before` with both changes; where these are of the same lines, with both, between marks.
+pub(super) fn merged(before: &str, mine: &str, theirs: &str) -> Zeroizing<String> {
+    let both = diffy::merge(before, mine, theirs);
+    Zeroizing::new(both.unwrap_or_else(|clash| clash))
 }
 
 /// Removes what was kept in this file.
@@ -116,7 +120,7 @@ pub(super) fn rescue(
                 .and_then(|sealed| Ok(files::write(&before(&kept), &sealed, 0o600)?));
             if let Err(why) = known {
                 console::warning(format_args!(
-                    "what {} held before is not kept beside it: {why:#}",
+                    "what {} held before could not be kept beside it: {why:#}",
                     file.visible()
                 ));
             }

@@ -64,6 +64,12 @@ pub enum EncryptedFileError {
 }
 
 impl EncryptedFileError {
+    /// It in a line, with what to do about it where that is known.
+    pub fn with_help(&self) -> String {
+        let help = self.help().map(|help| format!("; {help}")).unwrap_or_default();
+        format!("{self}{help}")
+    }
+
     /// What to do about it, where that is known.
     pub fn help(&self) -> Option<&'static str> {
         match self {

@@ -175,7 +175,7 @@ fn web(text: &str) -> Result<Url, FieldRefusal> {
     if let Some(Host::Ipv4(address)) = url.host()
         && !text.contains(&address.to_string())
     {
-        return refused("has an IPv4 address that has not its four numbers");
+        return refused("has an IPv4 address of fewer than four numbers");
     }
     let is_unspecified = match url.host() {
         Some(Host::Ipv4(address)) => address.is_unspecified(),
@@ -199,16 +199,14 @@ fn web(text: &str) -> Result<Url, FieldRefusal> {
 /// What is wrong with a text that is no URL.
 fn why_no_url(text: &str) -> &'static str {
     match Url::parse(text) {
-        Err(ParseError::InvalidPort) => "has a port that is none: one is a number up to 65535",
+        Err(ParseError::InvalidPort) => "has an invalid port: a port is a number up to 65535",
         Err(ParseError::InvalidIpv4Address) => {
-            "has an IPv4 address that is none: one has four numbers up to 255"
+            "has an invalid IPv4 address: it has four numbers up to 255"
         }
         Err(ParseError::InvalidIpv6Address) => {
-            "has an IPv6 address that is none: one is between `[` and `]`"
+            "has an invalid IPv6 address: it is written between `[` and `]`"
         }
-        Err(ParseError::InvalidDomainCharacter) => {
-            "has a character in the name of its host that no name has"
-        }
+        Err(ParseError::InvalidDomainCharacter) => "has a character that no host name can have",
         _ => "is not a URL, as in `https://ha.example:8123`",
     }
 }

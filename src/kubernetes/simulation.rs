@@ -201,12 +201,7 @@ impl World {
             return "nothing".to_owned();
         }
         self.declare_for(key, true, random);
-        for _ in 0..500 {
-            if self.is_held(HOUSES[1], key) {
-                break;
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
+        self.wait_for(500, |world| world.is_held(HOUSES[1], key)).await;
         self.replicas.clear();
         self.declare_for(key, false, random);
         format!("{key} is taken off as it comes, all are killed")
@@ -225,12 +220,8 @@ impl World {
         let key = KEYS[random.usize(1..KEYS.len())];
         if self.server.get("applicationcredentials", key).is_none() {
             self.declare_for(key, true, random);
-            for _ in 0..500 {
-                if HOUSES.into_iter().any(|house| self.is_in_status(house, key)) {
-                    break;
-                }
-                sleep(Duration::from_millis(10)).await;
-            }
+            let is_in_one = |world: &Self| HOUSES.iter().any(|of| world.is_in_status(of, key));
+            self.wait_for(500, is_in_one).await;
         }
         self.delete(key);
         format!("{key} goes as it comes")
@@ -240,6 +231,20 @@ impl World {
         let house = self.server.get("homeassistants", house).unwrap_or_default();
         let held = house["status"]["credentials"].as_array();
         held.is_some_and(|held| held.iter().any(|of| of["name"] == key))
+    }
+
+    /// Waits until this is so, and for so many looks at most.
+    async fn wait_for(&self, looks: usize, is_so: impl Fn(&Self) -> bool) {
+        for _ in 0..looks {
+            if is_so(self) {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn is_held_somewhere(&self, key: &str) -> bool {
+        HOUSES.iter().any(|house| self.is_held(house, key))
     }
 
     fn is_held(&self, house: &str, key: &str) -> bool {
@@ -262,12 +267,7 @@ impl World {
         let kinds = LATE[random.usize(0..LATE.len())];
         self.server.state().lag = Some((late, kinds));
         self.declare_for(key, true, random);
-        for _ in 0..random.usize(0..500) {
-            if HOUSES.into_iter().any(|house| self.is_held(house, key)) {
-                break;
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
+        self.wait_for(random.usize(0..500), |world| world.is_held_somewhere(key)).await;
         self.delete(key);
         let mut what = format!("{key} comes and goes, late is {late} of {kinds:?}");
         if random.bool() {
@@ -678,12 +678,7 @@ fn what_goes_while_a_replica_hears_late_is_lost_nowhere() {
                 let late = world.any_replica(&mut random).unwrap();
                 world.server.state().lag = Some((late, kinds));
                 world.declare_for(key, true, &mut random);
-                for _ in 0..500 {
-                    if HOUSES.into_iter().any(|house| world.is_held(house, key)) {
-                        break;
-                    }
-                    sleep(Duration::from_millis(10)).await;
-                }
+                world.wait_for(500, |world| world.is_held_somewhere(key)).await;
                 world.delete(key);
                 if are_killed {
                     world.replicas.retain(|number, _| *number == late);

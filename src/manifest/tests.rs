@@ -427,7 +427,7 @@ fn a_folder_of_another_machine_or_that_nobody_filled_in_is_no_path() {
     for (path, why) in [
         ("'%HADIR%'", "this path is a placeholder that was not filled in"),
         ("changeme", "this path is a placeholder that was not filled in"),
-        ("'C:\\ha'", "this path is a path of Windows"),
+        ("'C:\\ha'", "this path is a Windows path"),
         ("'root@host:ha'", "this path is on another machine"),
         ("'ha '", "this path has white space at its beginning or end"),
     ] {

@@ -56,7 +56,7 @@ impl fmt::Display for PathFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Padded => "has white space at its beginning or end",
-            Self::Windows => "is a path of Windows",
+            Self::Windows => "is a Windows path",
             Self::Remote => "is on another machine",
             Self::Unfilled => super::UNFILLED,
         })

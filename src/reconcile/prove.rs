@@ -143,9 +143,8 @@ pub(super) async fn prove(
         refused.into_iter().map(|(step, why)| StepOutcome::new(step, Outcome::NotBegun(why))),
     );
     leave_out_refused(&mut proven);
-    let remains = |id: &StepId| proven.plan.steps.iter().any(|step| step.id == *id);
-    unchecked.retain(|(id, _)| remains(id));
-    proven.unchecked = unchecked.into_iter().map(|(_, unchecked)| unchecked).collect();
+    let remaining = unchecked.into_iter().filter(|(id, _)| proven.plan.step(*id).is_some());
+    proven.unchecked = remaining.map(|(_, unchecked)| unchecked).collect();
     proven
 }
 

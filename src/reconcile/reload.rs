@@ -173,10 +173,10 @@ impl Reload {
                 "the linked account \"{title}\" is still being set up; the next run goes on"
             )),
             Ok(Done::Reloaded(EntryState::UnloadInProgress)) => Self::Stays(format!(
-                "Home Assistant is still ending the linked account \"{title}\" before it sets it up again; the next run goes on"
+                "Home Assistant is still unloading the linked account \"{title}\"; the next run goes on"
             )),
             Ok(Done::Reloaded(EntryState::FailedUnload)) => Self::Stays(format!(
-                "the linked account \"{title}\" could not be ended to be set up again: restart Home Assistant, and the next run goes on"
+                "Home Assistant could not unload the linked account \"{title}\": restart it, and the next run goes on"
             )),
             Ok(Done::Reloaded(state)) if is_down(&state) && !needs_consent => {
                 let why = format!(

@@ -11,7 +11,7 @@ use crate::reconcile::{Outcome, StepOutcome};
 
 use super::names::{MOST_NAMED, Names};
 use super::summary::tally;
-use super::text::{BOLD, GREEN, RED, YELLOW, line};
+use super::text::{BOLD, GREEN, RED, Times, YELLOW, line};
 use super::words::{self, Undone};
 use super::{Tally, TargetReport, notices, set_up};
 
@@ -26,7 +26,7 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
         let (mut undone, mut sums) = (IndexMap::<_, Names>::new(), IndexMap::<_, Names>::new());
         for target in targets {
             let Ok(plan) = target.plan else { continue };
-            let mut times = BTreeMap::<String, usize>::new();
+            let mut times = Times::default();
             let steps: BTreeMap<StepId, &Step> =
                 plan.steps.iter().map(|step| (step.id, step)).collect();
             for outcome in target.outcomes {
@@ -45,14 +45,12 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
                     let text = format!("{word}: {what}: {}", why.unwrap_or_default());
                     let style = if outcome.is_failure(plan) { RED } else { YELLOW };
                     // What is not done twice at one target has two lines.
-                    let nth = times.entry(text.clone()).or_default();
-                    undone.entry((text, style, *nth)).or_default().0.push(target.name);
-                    *nth += 1;
+                    undone.entry((times.count(text), style)).or_default().0.push(target.name);
                 }
             }
             sums.entry(done(&[(plan, target.outcomes)])).or_default().0.push(target.name);
         }
-        for ((text, style, _), names) in undone {
+        for (((text, _), style), names) in undone {
             line(&mut out, style, &format!("{names}: {text}"));
         }
         for ((text, is_well), names) in sums {

@@ -187,17 +187,28 @@ fn in_brief(targets: &[TargetReport<'_>], changes: &[Vec<Change>]) -> String {
     out
 }
 
+/// How often each text was there.
+#[derive(Default)]
+pub(super) struct Times(BTreeMap<String, usize>);
+
+impl Times {
+    /// A text with how often it was there before.
+    pub(super) fn count(&mut self, text: String) -> (String, usize) {
+        let times = self.0.entry(text.clone()).or_default();
+        *times += 1;
+        (text, *times - 1)
+    }
+}
+
 /// The changes by the targets that have them, fewest targets first.
 fn alike(changes: &[Vec<Change>]) -> Vec<(Vec<usize>, Vec<&Change>)> {
     let mut by_line: IndexMap<(String, usize), (Vec<usize>, &Change)> = IndexMap::new();
     for (at, changes) in changes.iter().enumerate() {
         // What is to be done twice at one target has two lines.
-        let mut times: BTreeMap<String, usize> = BTreeMap::new();
+        let mut times = Times::default();
         for change in changes {
-            let line = brief(change);
-            let nth = times.entry(line.clone()).or_default();
-            by_line.entry((line, *nth)).or_insert_with(|| (Vec::new(), change)).0.push(at);
-            *nth += 1;
+            let line = times.count(brief(change));
+            by_line.entry(line).or_insert_with(|| (Vec::new(), change)).0.push(at);
         }
     }
     let mut by_targets: IndexMap<Vec<usize>, Vec<&Change>> = IndexMap::new();

@@ -187,7 +187,7 @@ fn cannot_read(path: &Path, error: &io::Error, resolver: &SecretResolver) -> Unr
                 _ if files::is_no_text(error) => FileFault::NoText,
                 _ => FileFault::Elsewhere,
             };
-            let near = nearest_file(path).filter(|_| fault == FileFault::Missing);
+            let near = (fault == FileFault::Missing).then(|| nearest_file(path)).flatten();
             let why = files::reason(path, error) + &did_you_mean(near.as_deref());
             Unreadable::File { file, why, fault }
         }

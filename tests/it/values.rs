@@ -419,11 +419,11 @@ fn a_name_or_file_that_is_almost_one_is_suggested() {
 fn what_is_wrong_with_an_address_or_a_list_of_targets_is_named() {
     let project = Project::new().file("credentials/a.yaml", "application_credentials: []\n");
     for (targets, why) in [
-        ("home: {url: 'http://ha:99999'}", "`url` has a port that is none"),
-        ("home: {url: 'http://ha:81a'}", "`url` has a port that is none"),
-        ("home: {url: 'http://300.1.1.1:8123'}", "`url` has an IPv4 address that is none"),
-        ("home: {url: 'http://192.168.1:8123'}", "`url` has an IPv4 address that has not its four"),
-        ("home: {url: 'http://[::1:8123'}", "`url` has an IPv6 address that is none"),
+        ("home: {url: 'http://ha:99999'}", "`url` has an invalid port: a port is a number"),
+        ("home: {url: 'http://ha:81a'}", "`url` has an invalid port: a port is a number"),
+        ("home: {url: 'http://300.1.1.1:8123'}", "`url` has an invalid IPv4 address: it has four"),
+        ("home: {url: 'http://192.168.1:8123'}", "`url` has an IPv4 address of fewer than four"),
+        ("home: {url: 'http://[::1:8123'}", "`url` has an invalid IPv6 address: it is written"),
         ("home: {url: 'http://me:m4rk/3d@ha:8123'}", "`url` cannot have a user or a password"),
         ("home: {url: 'http://me:m4rk#3d@ha:8123'}", "`url` cannot have a user or a password"),
         ("home: {url: 'http://me:m4rk@3d@ha:8123'}", "`url` cannot have a user or a password"),

@@ -238,12 +238,11 @@ impl TargetKind for HomeAssistantEndpoint {
 impl AuthMethod {
     /// Where a token is from that was not accepted, whether it has expired, and what to do.
     pub(super) fn advice(&self, rejected: &Secret) -> String {
-        let doubt = token::doubt(rejected);
-        let is_word = token::is_word(rejected);
-        let expired = doubt.as_ref().filter(|_| !is_word).map(|why| format!("{why}, and "));
-        let expired = expired.unwrap_or_default();
-        let other = doubt.filter(|_| is_word).map(|why| format!("; this one {why}"));
-        let other = other.unwrap_or_default();
+        let (expired, other) = match token::doubt(rejected) {
+            Some(why) if token::is_word(rejected) => (String::new(), format!("; this one {why}")),
+            Some(why) => (format!("{why}, and "), String::new()),
+            None => Default::default(),
+        };
         let from = match self {
             Self::Session => {
                 return format!(
