@@ -15,6 +15,8 @@ codes! {
         SeveralRenamed = "several_renamed",
         /// An account is linked under the entry's key with a client that another entry has now.
         ReusedName = "reused_name",
+        /// An account is linked under the entry's key with another client, and the entry had another key.
+        ReusedKey = "reused_key",
         /// It has a mark that cannot be read.
         UnreadableMark = "unreadable_mark",
         /// Several owners have claimed it, this one too.
@@ -25,6 +27,8 @@ codes! {
         OtherOwner = "other_owner",
         /// One of the same key and client is of another owner.
         OwnerDiffers = "owner_differs",
+        /// An account uses one of the same key, of a previous owner and for another client.
+        PreviousOwner = "previous_owner",
         /// What an account names may be of any of several entries.
         SeveralEntries = "several_entries",
         /// Nothing says that it is of this owner.

@@ -117,10 +117,33 @@ impl EntryCase<'_> {
         if let Some((held, owner)) = of_client.iter().find_map(is_same_entry) {
             return Some(Why::OwnerDiffers { held, owner });
         }
+        if !is_linked
+            && self.owned.is_empty()
+            && let Some(why) = self.of_previous_owner()
+        {
+            return Some(why);
+        }
         // A second one beside another owner's is not what adoption asks for.
         let is_unmet = self.wants_adoption && self.adopted().is_empty();
         let by = self.other_owner().filter(|_| is_unmet)?;
         Some(Why::OtherOwner { by: by.clone() })
+    }
+
+    /// What accounts use that a previous owner made for a key of this entry and another client: beside a new one the
+    /// accounts would stay with what nobody manages.
+    fn of_previous_owner(&self) -> Option<Why> {
+        let EntryCase { entry, index, context, .. } = self;
+        let left = |at: usize| {
+            let (held, of) = (index.get(at), &index.ownership(at)?.mark);
+            let by = index.users(&held.domain, held.implementation());
+            let is_it = held.domain == entry.domain
+                && context.desired.previous_owners.contains(&of.owner)
+                && entry.keys().any(|key| *key == of.key)
+                && !context.assignment.is_assigned(at)
+                && !by.is_empty();
+            is_it.then(|| Why::PreviousOwner { held: held.held(), owner: of.owner.clone(), by })
+        };
+        (0..index.all().len()).find_map(left)
     }
 
     /// Another owner that has a credential of this client.

@@ -31,6 +31,9 @@ impl Why {
             Self::ReusedName { .. } => {
                 "if the entry with that client was renamed, give the other one, which has its old name, a `key` of its own; if the account is to get another client, write the present key as `key`"
             }
+            Self::ReusedKey { .. } => {
+                "if the account is not this entry's, write another `key` into the entry, and this one not under `formerly`; if it is to get this client, write the former key as `key`, and this one under `formerly`"
+            }
             Self::UnreadableMark { .. } => {
                 "it is left alone; delete it in Home Assistant if nobody needs it"
             }
@@ -45,6 +48,9 @@ impl Why {
             }
             Self::OwnerDiffers { .. } => {
                 "if another project made it, give this entry another `key`"
+            }
+            Self::PreviousOwner { .. } => {
+                "if it is this entry's, apply with its former `client_id` and secret first, and then with the new ones; if it is another project's, give this entry another `key`"
             }
             Self::SeveralEntries { .. } => {
                 "`adopt` with that id in one of these entries says whose it is"

@@ -41,6 +41,7 @@ mod summary;
 mod trouble;
 mod undeclared;
 mod unread;
+mod why_text;
 mod withheld;
 
 #[cfg(test)]
@@ -52,7 +53,8 @@ pub use action::{
     Step, StepId, UndeclaredAccount, Wanted,
 };
 pub use state::{Unknowable, Unknown};
-pub use withheld::{Why, Withheld, linked_accounts};
+pub use why_text::linked_accounts;
+pub use withheld::{Why, Withheld};
 
 pub use import::{ImportPlan, Imported, Scope, import};
 pub use left_out::{LeftOut, WhyLeftOut};

@@ -1,30 +1,61 @@
-//! An entry got another name, and a new one its old name: where the key is made of the name, the account of the
-//! first would get the client of the second.
+//! A key that an account was linked under belongs to another entry now: the account would get a client that it was
+//! not linked for.
 
-use crate::model::{DesiredCredential, Key};
+use std::collections::BTreeSet;
 
+use crate::model::{DesiredCredential, Key, Mark};
+
+use super::action::{Action, Step};
 use super::context::PlanContext;
 use super::draft::WholePlan;
+use super::ownership::Ownership;
 use super::withheld::Why;
 
+/// Entries whose keys most likely were those of others, and why they are left.
+struct Reused<'a> {
+    keys: BTreeSet<&'a Key>,
+    /// What of these marks would be deleted stays: without it nothing shows what the entry was.
+    kept: BTreeSet<Mark>,
+    why: Why,
+}
+
 /// Withholds each step of an entry whose key nobody wrote, where an account is linked under that key with a client
-/// that another entry has, and each of that other one: what it creates would hide that it was renamed.
+/// that another entry has, and each of that other one: what it creates would hide that it was renamed. The same of
+/// an entry that was another one before, as far as its client or its manifest says, and has the key of an account
+/// that was linked with another client.
 pub(super) fn keep(context: &PlanContext<'_>, whole: &mut WholePlan) {
     let entries = context.entries.iter().enumerate();
-    let reasons: Vec<(&Key, Why)> =
-        entries.flat_map(|(number, entry)| reused(entry, number, context)).collect();
+    let all: Vec<Reused<'_>> = entries
+        .flat_map(|(number, entry)| {
+            let by_name = reused_names(entry, number, context);
+            by_name.into_iter().chain(reused_key(entry, number, context))
+        })
+        .collect();
     whole.as_mut().withhold_steps(|step, _| {
-        let key = &step.action.for_entry()?.key;
-        reasons.iter().find(|(of, _)| *of == key).map(|(_, why)| why.clone())
+        let of = all.iter().find(|of| of.is_about(step, context))?;
+        Some(of.why.clone())
     });
 }
 
-/// The entry and the one that has its client, each with the reason.
-fn reused<'a>(
+impl Reused<'_> {
+    fn is_about(&self, step: &Step, PlanContext { index, .. }: &PlanContext<'_>) -> bool {
+        let is_kept = |of: &Ownership| self.kept.contains(&of.mark);
+        match &step.action {
+            Action::Delete { old, .. } => {
+                let at = index.position(old);
+                at.and_then(|at| index.ownership(at)).is_some_and(is_kept)
+            }
+            action => action.for_entry().is_some_and(|wanted| self.keys.contains(&wanted.key)),
+        }
+    }
+}
+
+/// The entry and the one that has its client.
+fn reused_names<'a>(
     entry: &'a DesiredCredential,
     number: usize,
     PlanContext { index, assignment, .. }: &PlanContext<'a>,
-) -> Vec<(&'a Key, Why)> {
+) -> Vec<Reused<'a>> {
     if entry.names_key {
         return Vec::new();
     }
@@ -36,7 +67,53 @@ fn reused<'a>(
             return None;
         }
         let why = Why::ReusedName { reused: entry.key.clone(), key: other.key.clone(), by };
-        Some([(&entry.key, why.clone()), (&other.key, why)])
+        Some(Reused { keys: [&entry.key, &other.key].into(), kept: BTreeSet::new(), why })
     };
-    assignment.of_entry(number).iter().filter_map(of_other).flatten().collect()
+    assignment.of_entry(number).iter().filter_map(of_other).collect()
+}
+
+/// The entry, where it was another one, and the one that has that one's key now: what that had is there still, and
+/// so is an account that was linked under the present key with another client.
+fn reused_key<'a>(
+    entry: &'a DesiredCredential,
+    number: usize,
+    PlanContext { desired, index, assignment, entries, .. }: &PlanContext<'a>,
+) -> Option<Reused<'a>> {
+    let mark = desired.mark(&entry.key);
+    let is_linked = |at: &usize| {
+        let held = index.get(*at);
+        let in_force = index.implementing(&held.domain, held.implementation()).last();
+        held.client_id != entry.client_id
+            && in_force == Some(at)
+            && index.ownership(*at).is_some_and(|of| of.mark == mark)
+            && index.is_used(&held.domain, held.implementation())
+    };
+    let linked = index.get(assignment.of_entry(number).iter().copied().find(is_linked)?);
+    let is_declared =
+        |key: &Key| desired.credential(key).is_some_and(|of| of.domain == entry.domain);
+    let was_the_entrys = |at: &usize| {
+        let held = index.get(*at);
+        let of = &index.ownership(*at)?.mark;
+        let is_former = held.domain == entry.domain
+            && held.client_id != linked.client_id
+            && held.claim().is_none()
+            && *of != mark
+            && *desired.present_name(&of.owner) == desired.owner;
+        // An entry that has a key says which client that is for, as far as somebody wrote the other key.
+        let is_free = !is_declared(&of.key);
+        let says_so = of.owner == desired.owner && entry.formerly.contains(&of.key) && is_free;
+        let has_client = held.client_id == entry.client_id && (is_free || !entry.names_key);
+        (is_former && (says_so || has_client)).then_some((*at, of))
+    };
+    let former: Vec<(usize, &Mark)> =
+        (0..index.all().len()).filter_map(|at| was_the_entrys(&at)).collect();
+    let why = Why::ReusedKey {
+        reused: mark.clone(),
+        former: former.first()?.1.clone(),
+        by: index.users(&linked.domain, linked.implementation()),
+    };
+    let holders = former.iter().filter_map(|(at, _)| assignment.entry_of(*at));
+    let keys = holders.map(|holder| &entries[holder].key).chain([&entry.key]).collect();
+    let kept = former.into_iter().map(|(_, of)| of.clone()).chain([mark]).collect();
+    Some(Reused { keys, kept, why })
 }

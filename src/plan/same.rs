@@ -25,9 +25,11 @@ fn stateless_step(step: &Step) -> Step {
 fn stateless_withheld(withheld: &Withheld) -> Withheld {
     let mut withheld = withheld.clone();
     let users = match &mut withheld.why {
-        Why::InUse { by } | Why::MayBeCloud { by } | Why::ReusedName { by, .. } => {
-            by.as_mut_slice()
-        }
+        Why::InUse { by }
+        | Why::MayBeCloud { by }
+        | Why::ReusedName { by, .. }
+        | Why::ReusedKey { by, .. }
+        | Why::PreviousOwner { by, .. } => by.as_mut_slice(),
         Why::SeveralAccounts { accounts } => accounts,
         _ => &mut [],
     };

@@ -140,6 +140,10 @@ fn why(why: &Why) -> String {
     match why {
         Why::InUse { by } => format!("in use by {}", by.len()),
         Why::ReusedName { key, .. } => format!("{key} has its client"),
+        Why::ReusedKey { former, by, .. } => format!("once {former}, in use by {}", by.len()),
+        Why::PreviousOwner { held, owner, by } => {
+            format!("of {owner} {}, in use by {}", held.id, by.len())
+        }
         Why::MayBeCloud { by } => format!("may be cloud {}", by.len()),
         Why::Foreign { held, .. } => format!("foreign {}", held.id),
         Why::OwnerDiffers { held, owner } => format!("of {owner} {}", held.id),
@@ -352,6 +356,88 @@ fn no_account_gets_the_client_of_a_new_entry_that_took_over_the_name_of_its_own(
     assert_eq!(withheld.blocked(), 2);
 }
 
+/// `b` is gone, `a` was renamed to that, and accounts are linked with both of these: each was linked with a client of
+/// its own.
+#[test]
+fn no_account_gets_the_client_of_an_entry_that_was_given_its_key() {
+    let plan = |accounts: &[&str], change: &dyn Fn(&mut Desired, &mut Observed)| {
+        planned(|desired, observed, _| {
+            let mut a = desired.credentials.remove(0);
+            a.key = Key::new("b").unwrap();
+            desired.credentials[0] = a;
+            observed.config_entries = accounts.iter().map(|account| linked(account)).collect();
+            change(desired, observed);
+        })
+    };
+    let formerly = |desired: &mut Desired, keys: &[&str]| {
+        let keys = keys.iter().map(|key| Key::new(key).unwrap());
+        desired.credentials[0].formerly = keys.collect();
+    };
+    let (a, b) = ("appcred:house:a", "appcred:house:b");
+    let once = "once appcred:house:a, in use by 1";
+    let left = format!("! -/+ b for spotify_id_b {once}");
+    let says_so = plan(&[a, b], &|desired, _| formerly(desired, &["a"]));
+    assert!(says_so.steps.is_empty() && says_so.blocked() == 2, "{:?}", summary(&says_so));
+    assert!(summary(&says_so).contains(&left), "{:?}", summary(&says_so));
+    let text = says_so.withheld[0].why.to_string();
+    assert_eq!(
+        text,
+        "the linked account \"Anna\" was linked under `b` with another client, and by its client or its `formerly` this entry was `a` before"
+    );
+    // It says so with whichever client.
+    let renamed = plan(&[a, b], &|desired, _| {
+        formerly(desired, &["a"]);
+        desired.credentials[0].client_id = ClientId::new("new");
+    });
+    assert_eq!(renamed.steps, []);
+    // Its client says so too, and that stays there until somebody decides.
+    check(&plan(&[a, b], &|_, _| {}), &["! - spotify_id_a in use by 1", &left]);
+    check(&plan(&[b], &|_, _| {}), &[&left, &format!("! - spotify_id_a {once}")]);
+    // Also where something else keeps the entry from its credential.
+    let claimed = plan(&[b], &|_, observed| {
+        let claim = Some("appcred:cabin:x:appcred:house:b");
+        observed.credentials.push(held("theirs", &wanted("a"), claim));
+    });
+    assert_eq!(claimed.steps, []);
+    // Nobody uses what had the key.
+    let of_a = plan(&[a], &|desired, _| formerly(desired, &["a"]));
+    assert!(of_a.withheld.is_empty(), "{:?}", summary(&of_a));
+    // That the accounts of both belong to one entry is said under its former key.
+    let merged = plan(&[a, b], &|desired, _| {
+        desired.credentials[0].key = Key::new("a").unwrap();
+        formerly(desired, &["b"]);
+    });
+    let claimed = [
+        "claim appcred:house:a:appcred:house:b [Renamed]",
+        "-/+ a for spotify_id_b [ClientIdDiffers, NameDiffers] reload",
+    ];
+    check(&merged, &claimed);
+}
+
+#[test]
+fn two_entries_with_keys_of_their_own_may_exchange_their_clients() {
+    let exchanged = |names_key: bool| {
+        planned(|desired, observed, _| {
+            observed.config_entries = vec![linked("appcred:house:a")];
+            for (entry, client) in desired.credentials.iter_mut().zip(["id-b", "id-a"]) {
+                (entry.client_id, entry.names_key) = (ClientId::new(client), names_key);
+            }
+        })
+    };
+    assert!(exchanged(true).withheld.is_empty());
+    assert_eq!(exchanged(false).steps, []);
+    // Of an entry whose key nobody wrote that does not say which account it is for.
+    let plan = planned(|desired, observed, _| {
+        observed.config_entries = vec![linked("appcred:house:a")];
+        for (entry, client) in desired.credentials.iter_mut().zip(["id-b", "new"]) {
+            (entry.client_id, entry.names_key) = (ClientId::new(client), false);
+        }
+    });
+    let once = "once appcred:house:b, in use by 1";
+    let left = ["a", "b"].map(|key| format!("! -/+ {key} for spotify_id_{key} {once}"));
+    check(&plan, &left.each_ref().map(String::as_str));
+}
+
 #[test]
 fn a_rename_is_seen_only_where_there_is_one_that_it_can_be() {
     let renamed = |formerly: &[&str], change: fn(&mut Observed)| {
@@ -440,6 +526,44 @@ fn what_a_previous_owner_made_for_a_client_moves() {
     check(&of_cabin(true, &[]), &["+ a [BesideOtherOwner]"]);
     check(&of_cabin(true, &["cabin"]), &["claim appcred:house:a:appcred:cabin:x [Renamed]"]);
     check(&of_cabin(false, &["cabin"]), &["-/+ a for spotify_id_a [Renamed]"]);
+}
+
+/// Beside a new one the account would stay with what nobody manages any more.
+#[test]
+fn what_a_previous_owner_made_for_another_client_is_left_until_somebody_decides() {
+    let of = |mark: &str, claim: Option<&str>, formerly: &[&str], is_linked: bool| {
+        planned(|desired, observed, _| {
+            desired.previous_owners = [Owner::new("cabin").unwrap()].into();
+            observed.credentials[0].auth_domain = Some(mark.into());
+            let claim = claim.map(|claim| held("claim", &wanted("a"), Some(claim)));
+            observed.credentials.extend(claim);
+            observed.config_entries.extend(is_linked.then(|| linked(mark)));
+            desired.credentials[0].client_id = ClientId::new("new");
+            let formerly = formerly.iter().map(|key| Key::new(key).unwrap());
+            desired.credentials[0].formerly = formerly.collect();
+        })
+    };
+    let left = "! + a of cabin spotify_id_a, in use by 1";
+    check(&of("appcred:cabin:a", None, &[], true), &[left]);
+    check(&of("appcred:cabin:x", None, &["x"], true), &[left]);
+    let claim = Some("appcred:cabin:a:appcred:cabin:x");
+    check(&of("appcred:cabin:x", claim, &[], true), &[left]);
+    let plan = of("appcred:cabin:a", None, &[], true);
+    assert_eq!(plan.blocked(), 1);
+    assert_eq!(
+        plan.withheld[0].why.to_string(),
+        "the linked account \"Anna\" uses spotify_id_a, which has a key of this entry, another client, and the owner `cabin`, which `previous_owners` names"
+    );
+    // Another entry takes it over.
+    let taken = planned(|desired, observed, _| {
+        desired.previous_owners = [Owner::new("cabin").unwrap()].into();
+        observed.credentials = vec![held("spotify_id_a", &wanted("a"), Some("appcred:cabin:b"))];
+        observed.config_entries.push(linked("appcred:cabin:b"));
+    });
+    check(&taken, &["claim appcred:house:a:appcred:cabin:b [Renamed]", "+ b [NotObserved]"]);
+    // Nobody uses it, or it has another key.
+    check(&of("appcred:cabin:a", None, &[], false), &["+ a [NotObserved]"]);
+    check(&of("appcred:cabin:x", None, &[], true), &["+ a [NotObserved]"]);
 }
 
 #[test]

@@ -119,6 +119,43 @@ fn ha_account_of_a_renamed_entry_goes_on(release: Release) {
     assert_eq!(auth_domains(&ha), ["appcred:house:family"]);
 }
 
+each_release!(ha_account_gets_no_client_of_an_entry_that_was_given_its_key);
+/// Ben's entry is removed and Anna's renamed to that, before anything is applied; and both get another owner.
+fn ha_account_gets_no_client_of_an_entry_that_was_given_its_key(release: Release) {
+    let ha = HomeAssistant::start(release);
+    let house = house_of("house");
+    let entry = |name: &str, client: &str, more: &str| {
+        house.entry_with(name, client, &format!("of {client}"), more)
+    };
+    house.declare(&[entry("Anna", "anna", ""), entry("Ben", "ben", "")]);
+    house.apply(&ha);
+    let accounts =
+        ["anna", "ben"].map(|key| ha.link_by_hand(DOMAIN, &format!("appcred:house:{key}")));
+    let held = ha.credentials();
+    let left = |message: &str| {
+        let ran = house.appcred(&ha).args(["apply", "--yes"]).status(1).run();
+        assert!(ran.stdout.contains(message), "{}", ran.stdout);
+        assert!(ha.credentials().starts_with(&held));
+    };
+
+    house.declare(&[entry("Ben", "anna", "    key: ben\n    formerly: [anna]\n")]);
+    left("was linked under `ben` with another client");
+    house.declare(&[entry("Anna", "anna2", ""), entry("Ben", "ben", "")]);
+    house.project.write("appcred.yaml", "owner: villa\nprevious_owners: [house]\n");
+    left("the owner `house`, which `previous_owners` names");
+
+    for client in ["anna", "anna2"] {
+        house.declare(&[entry("Anna", client, ""), entry("Ben", "ben", "")]);
+        house.apply(&ha);
+        house.is_in_sync_with(&ha);
+    }
+    let clients = ha.credentials().into_iter().map(|mut held| held["client_id"].take());
+    assert!(clients.clone().all(|client| client == "anna2" || client == "ben"));
+    for account in accounts {
+        assert_eq!(ha.state_of(&account), "loaded");
+    }
+}
+
 each_release!(ha_removed_entry_takes_its_shadow_its_original_and_its_claim_along);
 fn ha_removed_entry_takes_its_shadow_its_original_and_its_claim_along(release: Release) {
     let ha = HomeAssistant::start(release);

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use appcred::model::{
     Adopt, ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired,
-    DesiredCredential, Domain, EntryId, EntryState, Integration, Key, KnownSecret, Live, Observed,
-    Owner, Place, Policy, Prune, Seal, Secret, Slip, UnreadAccounts,
+    DesiredCredential, Domain, EntryId, EntryState, Integration, Key, KnownSecret, Live, Mark,
+    Observed, Owner, Place, Policy, Prune, Seal, Secret, Slip, UnreadAccounts,
 };
 use appcred::plan::{
     Action, ComparedCredential, CredentialState, Plan, Reason, Scope, Step, Wanted, Why, Withheld,
@@ -258,9 +258,9 @@ pub(crate) fn carry_out(plan: &Plan, desired: &Desired, shelf: &mut Shelf) -> Ve
     apply(plan, desired, shelf, &stop, &mut |_, _| {}).now_or_never().expect("a shelf never waits")
 }
 
-/// Whose a credential is, written apart from the plan's own reading: all who claim it, whoever comes
-/// first, or else who has marked it.
-fn owners_of(credential: &Credential, shelf: &Shelf) -> BTreeSet<Owner> {
+/// As what a credential is managed, written apart from the plan's own reading: as all who claim it, whoever
+/// comes first, or else as what it is marked.
+fn marks_of(credential: &Credential, shelf: &Shelf) -> BTreeSet<Mark> {
     let claims = shelf.credentials.iter().filter(|other| {
         other.domain == credential.domain
             && other.client_id == credential.client_id
@@ -268,9 +268,56 @@ fn owners_of(credential: &Credential, shelf: &Shelf) -> BTreeSet<Owner> {
                 .claim()
                 .is_some_and(|claim| claim.implementation == credential.implementation())
     });
-    let claimed: BTreeSet<Owner> = claims.flat_map(|claim| owners_of(claim, shelf)).collect();
-    let own = || credential.own_mark();
-    if claimed.is_empty() { own().map(|mark| mark.owner).into_iter().collect() } else { claimed }
+    let claimed: BTreeSet<Mark> = claims.flat_map(|claim| marks_of(claim, shelf)).collect();
+    if claimed.is_empty() { credential.own_mark().into_iter().collect() } else { claimed }
+}
+
+/// Whose a credential is.
+fn owners_of(credential: &Credential, shelf: &Shelf) -> BTreeSet<Owner> {
+    marks_of(credential, shelf).into_iter().map(|mark| mark.owner).collect()
+}
+
+/// The linked accounts that got the client of another key than they were linked for, though no manifest says
+/// that this key was formerly that one.
+pub(crate) fn mislinked<'a>(
+    before: &'a Shelf,
+    after: &Shelf,
+    desired: &Desired,
+) -> Vec<&'a ConfigEntry> {
+    let is_mislinked = |account: &&ConfigEntry| {
+        let (Some(was), Some(now)) = (before.in_force(account), after.in_force(account)) else {
+            return false;
+        };
+        let Some(entry) = entry_of(now, desired).filter(|_| was.client_id != now.client_id) else {
+            return false;
+        };
+        let own = desired.mark(&entry.key);
+        // An entry that has a key has said which client that is for.
+        let is_anothers = |mark: &Mark| {
+            *desired.present_name(&mark.owner) == desired.owner
+                && *mark != own
+                && desired
+                    .credential(&mark.key)
+                    .is_none_or(|other| other.key == entry.key || other.domain != entry.domain)
+        };
+        let had_client = |other: &&Credential| {
+            other.domain == now.domain
+                && other.client_id == now.client_id
+                && other.claim().is_none()
+        };
+        let is_of_another = |other: &Credential| {
+            let marks = marks_of(other, before);
+            !marks.is_empty() && marks.iter().all(is_anothers)
+        };
+        let is_linked_for = |mark: &Mark| {
+            mark.owner == own.owner
+                && (entry.formerly.contains(&mark.key)
+                    || *mark == own
+                        && !before.credentials.iter().filter(had_client).any(is_of_another))
+        };
+        !marks_of(was, before).iter().any(is_linked_for)
+    };
+    before.config_entries.iter().filter(is_mislinked).collect()
 }
 
 /// Whether a text may be a mark that a person, or another version, has written.
@@ -490,6 +537,29 @@ proptest! {
         }
     }
 
+    /// Entries come and go and get other keys and clients, and accounts were linked with what they had before.
+    #[test]
+    fn no_account_gets_the_client_of_another_key(
+        old in prop_oneof![3 => wanted(), 1 => wanted_by("cabin")], new in wanted(), mut shelf in held(),
+        linked in collection::vec(any::<Index>(), 1..4), policy in policies(), lives in 0_usize..10
+    ) {
+        run(&mut shelf, &old, &policy);
+        if !shelf.credentials.is_empty() {
+            for at in linked {
+                let held = at.get(&shelf.credentials).clone();
+                shelf.link(&held.domain, held.implementation());
+            }
+        }
+        let before = shelf.clone();
+        for lives in [lives, usize::MAX] {
+            shelf.lives = lives;
+            let planned = plan(&new, &shelf.observed(), &policy);
+            carry_out(&planned, &new, &mut shelf);
+            let mislinked = mislinked(&before, &shelf, &new);
+            assert!(mislinked.is_empty(), "{mislinked:?} by {planned:?}");
+        }
+    }
+
     #[test]
     fn two_owners_come_to_rest(
         house in wanted(), cabin in wanted_by("cabin"), mut shelf in held(), policies in (policies(), policies())
@@ -621,8 +691,10 @@ proptest! {
         // With its earlier name an owner gives up the disputes in which only that takes part.
         // What it has not given up, since something else of that name is in force, is said.
         let is_of_both = |withheld: &Withheld| match &withheld.why {
-            Why::Disputed { .. } => true,
-            Why::OtherOwner { by } => desired.previous_owners.contains(&by.owner),
+            Why::Disputed { .. } | Why::PreviousOwner { .. } => true,
+            Why::OtherOwner { by } | Why::ReusedKey { former: by, .. } => {
+                desired.previous_owners.contains(&by.owner)
+            }
             _ => false,
         };
         if !with.withheld.iter().any(is_of_both) {

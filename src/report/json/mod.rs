@@ -323,7 +323,11 @@ fn planned_step<'a>(target: &TargetReport<'a>, step: &'a Step, links: Links) -> 
 fn not_done<'a>(target: &TargetReport<'a>, withheld: &'a Withheld) -> NotDone<'a> {
     let (message, help) = (withheld.why.to_string(), withheld.why.help());
     let used_by = match &withheld.why {
-        Why::InUse { by } | Why::MayBeCloud { by } | Why::ReusedName { by, .. } => accounts(by),
+        Why::InUse { by }
+        | Why::MayBeCloud { by }
+        | Why::ReusedName { by, .. }
+        | Why::ReusedKey { by, .. }
+        | Why::PreviousOwner { by, .. } => accounts(by),
         _ => Vec::new(),
     };
     NotDone {

@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::laws::{content, may_touch};
+use crate::laws::{content, may_touch, mislinked};
 use crate::real::{HomeAssistant, Release, each_release};
 use crate::shelf::Shelf;
 
@@ -228,6 +228,8 @@ fn lawful_run(shelf: &mut Shelf, wanted: &Desired, cut_after: usize, history: &s
             "{history}: {account:?} by {ran}"
         );
     }
+    let mislinked = mislinked(&before, shelf, wanted);
+    assert!(mislinked.is_empty(), "{history}: {mislinked:?} by {ran}");
 }
 
 fn empty() -> Shelf {
