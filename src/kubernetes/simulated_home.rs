@@ -156,7 +156,7 @@ impl PlanTarget for ConnectedHome {
         Proven::whole(plan)
     }
 
-    async fn set_up(&self, _: &Plan, _: &Desired, _: &Stop, _: &mut Vec<StepOutcome>) {}
+    async fn set_up(&self, _: (&Plan, &Desired, &Observed), _: &Stop, _: &mut Vec<StepOutcome>) {}
 }
 
 impl WatchedTarget for ConnectedHome {

@@ -7,6 +7,7 @@ use crate::plan::{Plan, StepId};
 use crate::target::{Execute, LiveTarget as _, Stop, Target};
 
 use super::apply::{Progress, apply};
+use super::found_again::reload_found;
 use super::outcome::StepOutcome;
 use super::prove::{Proven, Unchecked, Verdicts, prove};
 use super::set_up::set_up;
@@ -38,11 +39,11 @@ pub trait PlanTarget: Execute {
         std::future::ready(())
     }
 
-    /// Carries out the steps of a plan that concern set-ups, and adds the outcome of each.
+    /// Carries out the steps of a plan that concern set-ups, and adds the outcome of each; reloads the accounts that
+    /// find their credential again.
     fn set_up(
         &self,
-        plan: &Plan,
-        desired: &Desired,
+        of: (&Plan, &Desired, &Observed),
         stop: &Stop,
         outcomes: &mut Vec<StepOutcome>,
     ) -> impl Future<Output = ()> + Send;
@@ -61,12 +62,13 @@ impl PlanTarget for Target {
 
     async fn set_up(
         &self,
-        plan: &Plan,
-        desired: &Desired,
+        of: (&Plan, &Desired, &Observed),
         stop: &Stop,
         outcomes: &mut Vec<StepOutcome>,
     ) {
         if let Some(ha) = self.home_assistant() {
+            reload_found(of, ha, stop, outcomes).await;
+            let (plan, desired, _) = of;
             set_up(plan, desired, ha, stop, outcomes).await;
         }
     }
@@ -95,6 +97,6 @@ pub async fn carry_out<T: PlanTarget>(
     let not_begun = refused.iter().map(|refused| refused.step).collect();
     outcomes.extend(refused);
     outcomes.sort_by_key(|outcome| outcome.step);
-    target.set_up(&plan, desired, stop, &mut outcomes).await;
+    target.set_up((&plan, desired, observed), stop, &mut outcomes).await;
     CarriedOut { outcomes, refused: not_begun, unchecked }
 }

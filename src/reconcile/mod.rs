@@ -3,6 +3,7 @@
 mod apply;
 mod carry_out;
 mod clients;
+mod found_again;
 mod link;
 mod outcome;
 mod prove;

@@ -106,7 +106,7 @@ impl SetUpRun<'_> {
                 Some(entry) => self.link(step, entry).await,
                 None => Outcome::NotBegun(format!("no entry `{}`", wanted.key)),
             },
-            (None, Action::Reload { account, .. }) => self.reload(account).await,
+            (None, Action::Reload { account, .. }) => reload(self.ha, account).await,
             (None, Action::SetDeletePolicy { wanted, removes }) => {
                 let mark = self.desired.mark(&wanted.key);
                 match self.ha.remember_delete_policy(&mark, *removes).await {
@@ -156,7 +156,7 @@ impl SetUpRun<'_> {
             {
                 Outcome::Done
             }
-            Ok(Begun::Before(account)) => self.reload(account).await,
+            Ok(Begun::Before(account)) => reload(self.ha, account).await,
             Ok(Begun::Now(FlowState::Linked)) => Outcome::Done,
             Ok(Begun::Now(FlowState::Waits(_, step))) => Outcome::Waits(step),
             Ok(Begun::Now(FlowState::Failed(why))) => Outcome::Failed(why),
@@ -166,20 +166,21 @@ impl SetUpRun<'_> {
             Err(refusal) => refusal.into(),
         }
     }
+}
 
-    async fn reload(&self, account: &ConfigEntry) -> Outcome {
-        match self.ha.reload(&account.id).await {
-            Ok(EntryState::Loaded) => Outcome::Done,
-            Ok(state) => Outcome::Failed(format!(
-                "the linked account \"{}\" does not run ({state}); Home Assistant's log may say why",
-                account.title
-            )),
-            Err(refusal @ Refusal::Denied(_)) => refusal.into(),
-            Err(refusal) => Outcome::Failed(format!(
-                "the linked account \"{}\" could not be reloaded: {refusal}",
-                account.title
-            )),
-        }
+/// Reloads an account that is to run then.
+pub(super) async fn reload(ha: &HomeAssistant, account: &ConfigEntry) -> Outcome {
+    match ha.reload(&account.id).await {
+        Ok(EntryState::Loaded) => Outcome::Done,
+        Ok(state) => Outcome::Failed(format!(
+            "the linked account \"{}\" does not run ({state}); Home Assistant's log may say why",
+            account.title
+        )),
+        Err(refusal @ Refusal::Denied(_)) => refusal.into(),
+        Err(refusal) => Outcome::Failed(format!(
+            "the linked account \"{}\" could not be reloaded: {refusal}",
+            account.title
+        )),
     }
 }
 
@@ -224,7 +225,7 @@ pub(super) async fn begin<'n>(
 }
 
 /// The account that is linked with an entry's own credential.
-fn linked<'n>(
+pub(super) fn linked<'n>(
     now: &'n Observed,
     entry: &DesiredCredential,
     of: SetUpOf<'_>,

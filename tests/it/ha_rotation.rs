@@ -221,6 +221,32 @@ fn ha_account_whose_credential_was_deleted_by_hand_finds_it_again(release: Relea
     linking.is_whole_again(&account, 1);
 }
 
+each_release!(
+    ha_account_that_finds_its_credential_again_is_reloaded_by_that_run_also_without_set_ups
+);
+fn ha_account_that_finds_its_credential_again_is_reloaded_by_that_run_also_without_set_ups(
+    release: Release,
+) {
+    let (linking, account) = linked(release);
+    let entry = linking.entry("linked_account", "Anna", "anna", "first");
+    // As `import` writes it.
+    let imported = entry.clone() + "    integration: {setup: false}\n";
+    for (entry, argument) in [(&imported, "--color=never"), (&entry, "--no-setup")] {
+        linking.house.declare(std::slice::from_ref(entry));
+        linking.delete_by_hand(&account);
+        linking.appcred(APPLY).args([argument]).run();
+        linking.is_whole_again(&account, 1);
+    }
+
+    // An account that does not run with what was created is said at once.
+    linking.house.declare(&[imported]);
+    linking.delete_by_hand(&account);
+    linking.provider.client("anna", "second");
+    let ran = linking.appcred(APPLY).status(1).run();
+    let why = "the credential is there; the linked account \"Anna\" does not run (setup_error)";
+    assert!(ran.stdout.contains(why), "{}", ran.stdout);
+}
+
 each_release!(ha_account_of_a_renamed_entry_whose_credential_was_deleted_by_hand_finds_it_again);
 fn ha_account_of_a_renamed_entry_whose_credential_was_deleted_by_hand_finds_it_again(
     release: Release,

@@ -325,8 +325,7 @@ impl PlanTarget for Connected {
 
     async fn set_up(
         &self,
-        plan: &Plan,
-        desired: &Desired,
+        (plan, desired, _): (&Plan, &Desired, &Observed),
         _: &Stop,
         outcomes: &mut Vec<StepOutcome>,
     ) {
