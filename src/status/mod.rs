@@ -140,8 +140,6 @@ pub struct TargetStatus {
     pub undecided: Option<String>,
     /// What is wrong with entries by what the target knows. All else is done.
     pub problems: Diagnostics,
-    /// What was to be done when somebody had changed it last.
-    pub drift: Vec<String>,
     /// The credentials that stay there although no entry wants them.
     pub forgotten: Vec<ForgottenCredential>,
     /// How many credentials of no owner it holds.
@@ -176,7 +174,6 @@ impl TargetStatus {
             differences: Vec::new(),
             undecided: None,
             problems: Diagnostics::default(),
-            drift: Vec::new(),
             forgotten: Vec::new(),
             foreign: 0,
             of_other_owners: 0,
@@ -206,12 +203,6 @@ impl TargetStatus {
     /// Those among these that wait for somebody's consent.
     pub fn pending_consents(&self) -> impl Iterator<Item = Waiting<'_>> {
         self.waiting().filter(|waiting| waiting.step.needs_consent())
-    }
-
-    /// Somebody has changed it, and this is to be done about it.
-    pub fn drifted(&mut self, to_do: Vec<String>) {
-        self.totals.drifts += 1;
-        self.drift = to_do;
     }
 
     /// How many differences wait for a window or a wave, and for which; none where none do.

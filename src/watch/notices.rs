@@ -9,11 +9,12 @@ use tokio::time::Instant;
 use crate::codes::EventCode;
 use crate::model::{Commit, Due, FlowStep, Key, NotifyAction, SetUpId, TargetName, Visible};
 use crate::plan::SetupState;
-use crate::status::{EntryStatus, Mode, TargetStatus, Waiting};
+use crate::status::{EntryStatus, TargetStatus, Waiting};
 use crate::target::Stop;
 
 use super::TargetSpec;
 use super::connection::WatchedTarget;
+use super::drift::DriftNews;
 use super::message_text::message;
 use super::notice::{Notice, post};
 use super::webhook::{Webhook, WebhookSender};
@@ -64,7 +65,6 @@ pub(super) struct Notifier {
     error: Option<String>,
     /// Since when nobody answers.
     outage: Option<Instant>,
-    drifts: u64,
     /// What was not done, each with the reason.
     withheld: BTreeSet<String>,
     /// What actions of the target are to be called with, once it is connected.
@@ -72,8 +72,7 @@ pub(super) struct Notifier {
 }
 
 impl Notifier {
-    /// For a target that has drifted so many times before.
-    pub(super) fn new(name: TargetName, drifts: u64, stop: Stop) -> Self {
+    pub(super) fn new(name: TargetName, stop: Stop) -> Self {
         Self {
             webhooks: WebhookSender::new(Some(name.clone()), stop),
             name,
@@ -85,7 +84,6 @@ impl Notifier {
             due: BTreeMap::new(),
             error: None,
             outage: None,
-            drifts,
             withheld: BTreeSet::new(),
             unsent: Vec::new(),
         }
@@ -101,10 +99,11 @@ impl Notifier {
         &mut self,
         spec: &TargetSpec,
         target: &TargetStatus,
+        drift: &DriftNews,
         is_outage: bool,
         (now, commit): (Timestamp, Option<&Commit>),
     ) {
-        for (event, message) in self.events(target, is_outage) {
+        for (event, message) in self.events(target, drift, is_outage) {
             if !spec.notices.actions.is_empty() && self.unsent.len() < MOST_UNSENT {
                 self.unsent.push(message.clone());
             }
@@ -178,7 +177,12 @@ impl Notifier {
     }
 
     /// What is new since the last time.
-    fn events(&mut self, target: &TargetStatus, is_outage: bool) -> Vec<(EventCode, String)> {
+    fn events(
+        &mut self,
+        target: &TargetStatus,
+        drift: &DriftNews,
+        is_outage: bool,
+    ) -> Vec<(EventCode, String)> {
         let mut events = Vec::new();
         // What waited when the connection ended shows when there is one again.
         if target.is_connected() {
@@ -186,16 +190,7 @@ impl Notifier {
             events.extend(self.failed_events(target));
         }
         events.extend(self.due_events(target));
-        let drifts = std::mem::replace(&mut self.drifts, target.totals.drifts);
-        if target.totals.drifts > drifts {
-            let what = target.drift.join("; ");
-            let is_done = target.mode == Mode::Repair
-                && target.error.is_none()
-                && !target.differences.iter().any(|difference| difference.is_drift);
-            let done = if is_done { "repaired" } else { "to do" };
-            let message = format!("the target was changed, not by a manifest; {done}: {what}");
-            events.push((EventCode::Drift, message));
-        }
+        events.extend(drift.message().map(|message| (EventCode::Drift, message)));
         if target.is_connected() {
             events.extend(self.withheld_event(target));
         }
@@ -374,7 +369,7 @@ mod tests {
     use jiff::Timestamp;
     use jiff::civil::date;
 
-    use super::{Notifier, RESTART};
+    use super::{DriftNews, Notifier, RESTART};
     use crate::codes::EventCode;
     use crate::model::{
         Completeness, ConsentLink, Desired, DesiredCredential, FlowStep, Key, Lifetime, Owner,
@@ -401,12 +396,16 @@ mod tests {
     }
 
     fn events(notifier: &mut Notifier, target: &TargetStatus, is_outage: bool) -> Vec<EventCode> {
-        notifier.events(target, is_outage).into_iter().map(|(event, _)| event).collect()
+        notifier
+            .events(target, &DriftNews::default(), is_outage)
+            .into_iter()
+            .map(|(event, _)| event)
+            .collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_an_error_when_it_lasts_longer_than_a_restart() {
-        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
         let since = Timestamp::UNIX_EPOCH;
         let up = target(Link::Up { version: None, since }, None);
         let down = target(Link::Down { since }, Some("connection refused"));
@@ -435,18 +434,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_target_that_had_drifted_before_has_no_new_drift() {
-        let mut home = up();
-        home.drifted(vec!["create a".to_owned()]);
-        let mut notifier = Notifier::new(TargetName::new("home"), 1, Stop::new());
-        assert_eq!(events(&mut notifier, &home, false), []);
-        home.drifted(vec!["create a".to_owned()]);
-        assert_eq!(events(&mut notifier, &home, false), [EventCode::Drift]);
-    }
-
-    #[tokio::test]
     async fn what_a_person_must_decide_is_notified_once_and_what_waits_for_a_window_is_not() {
-        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
         let mut home = up();
         let keys = || [Key::new("a").unwrap()].into();
         home.differences = vec![
@@ -455,13 +444,13 @@ mod tests {
             difference(Some(Why::InUse { by: Vec::new() }), false),
         ];
         let withheld = (EventCode::Withheld, "not done: create a: `a` is protected".to_owned());
-        assert_eq!(notifier.events(&home, false), [withheld]);
-        assert_eq!(notifier.events(&home, false), []);
+        assert_eq!(notifier.events(&home, &DriftNews::default(), false), [withheld]);
+        assert_eq!(notifier.events(&home, &DriftNews::default(), false), []);
     }
 
     #[tokio::test]
     async fn what_failed_and_waits_for_a_window_has_not_recovered() {
-        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
         let failed = TargetStatus { error: Some("no".to_owned()), ..up() };
         assert_eq!(events(&mut notifier, &failed, false), [EventCode::Error]);
         let mut waits = up();
@@ -475,37 +464,19 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_an_error_says_what_is_still_not_done() {
-        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
         let failed = TargetStatus { error: Some("no".to_owned()), ..up() };
         assert_eq!(events(&mut notifier, &failed, false), [EventCode::Error]);
         let mut withheld = up();
         withheld.differences = vec![difference(Some(Why::PruneOff), false)];
-        let ended = notifier.events(&withheld, false);
+        let ended = notifier.events(&withheld, &DriftNews::default(), false);
         let said = format!("the error is over; still not done: create a: {}", Why::PruneOff);
         assert_eq!(ended, [(EventCode::Recovered, said)]);
     }
 
     #[tokio::test]
-    async fn a_notice_of_drift_says_whether_it_is_repaired() {
-        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
-        let mut home = up();
-        let mut said = |mode: Mode, error: Option<&str>, differences: Vec<Difference>| {
-            home.totals.drifts += 1;
-            home.drift = vec!["create a".to_owned()];
-            (home.mode, home.error, home.differences) =
-                (mode, error.map(str::to_owned), differences);
-            notifier.events(&home, false).remove(0).1
-        };
-        let was = "the target was changed, not by a manifest; ";
-        assert_eq!(said(Mode::Repair, None, Vec::new()), format!("{was}repaired: create a"));
-        assert_eq!(said(Mode::Repair, Some("no"), Vec::new()), format!("{was}to do: create a"));
-        let left = vec![difference(None, true)];
-        assert_eq!(said(Mode::ReportDrift, None, left), format!("{was}to do: create a"));
-    }
-
-    #[tokio::test]
     async fn what_nobody_consented_to_is_abandoned_and_not_settled() {
-        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
         let mut home = up();
         home.entries = status::unseen(&desired(&["a", "b", "c"]), &[]);
         let mut step = |states: [SetupState; 3], waits: bool| {
@@ -520,7 +491,7 @@ mod tests {
                     error: None,
                 }];
             }
-            notifier.events(&home, false)
+            notifier.events(&home, &DriftNews::default(), false)
         };
         let begun = step([(); 3].map(|()| SetupState::InProgress), true);
         assert_eq!(begun.len(), 1);
@@ -537,14 +508,14 @@ mod tests {
         let (far, soon) = (date(2027, 1, 1), date(2027, 2, 20));
         let mut home = target(Link::Down { since: Timestamp::UNIX_EPOCH }, None);
         home.entries = status::unseen(&desired(&["a", "b", "c"]), &[]);
-        let mut notifier = Notifier::new(TargetName::new("home"), 0, Stop::new());
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
         let mut on = |today, of: &[&str]| {
             for entry in &mut home.entries {
                 let is_dated = of.contains(&entry.key.as_str());
                 entry.lifetime =
                     if is_dated { lifetime.on(today, 14) } else { Lifetime::default() };
             }
-            notifier.events(&home, true)
+            notifier.events(&home, &DriftNews::default(), true)
         };
         assert_eq!(on(far, &["a", "b"]), []);
         let both = "`a`: the client expires on 2027-03-01; `b`: the client expires on 2027-03-01";

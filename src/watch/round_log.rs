@@ -57,16 +57,16 @@ impl RoundLog {
     pub(super) fn found(
         &mut self,
         differences: &[Difference],
-        repaired: &[String],
+        repairing: &[&str],
         plan: &Plan,
         selection: &Selection,
     ) {
         // What need not be done any more does not fail any more.
-        let steps = plan.steps.iter().filter_map(|step| identity(&step.action));
-        let steps: BTreeSet<StepIdentity> = steps.collect();
+        let steps: BTreeSet<StepIdentity> =
+            plan.steps.iter().map(|step| exact_identity(&step.action)).collect();
         self.failing.retain(|step, _| steps.contains(step));
-        if !repaired.is_empty() {
-            let steps = repaired.join("; ");
+        if !repairing.is_empty() {
+            let steps = repairing.join("; ");
             tracing::info!(target = %self.target, "drift, to do: {steps}");
         }
         let (waiting, rest): (Vec<_>, Vec<_>) =
@@ -111,21 +111,22 @@ impl RoundLog {
     /// Whether it is news that a step has ended so.
     pub(super) fn is_news(&mut self, step: &Step, outcome: &Outcome) -> bool {
         match outcome {
-            Outcome::Done => {
-                identity(&step.action).map(|identity| self.failing.remove(&identity));
+            Outcome::Done | Outcome::Waits(_) => {
+                self.failing.remove(&exact_identity(&step.action));
                 true
             }
-            Outcome::Waits(_) => true,
             // It follows from what failed before it, which was logged.
             Outcome::NotBegun(_) if step.action.is_set_up() => false,
             Outcome::Unfinished(why)
             | Outcome::Failed(why)
             | Outcome::Denied(why)
             | Outcome::NotBegun(why) => {
-                let Some(identity) = identity(&step.action) else { return true };
-                // Its end is logged, whatever was logged before.
-                self.last.clear();
-                self.failing.insert(identity, why.clone()).as_ref() != Some(why)
+                // The end of what is no set-up is logged, whatever was logged before.
+                if !step.action.is_set_up() {
+                    self.last.clear();
+                }
+                let last = self.failing.insert(exact_identity(&step.action), why.clone());
+                last.as_ref() != Some(why)
             }
         }
     }
@@ -149,9 +150,9 @@ impl RoundLog {
             Outcome::Unfinished(why)
             | Outcome::Failed(why)
             | Outcome::Denied(why)
-            | Outcome::NotBegun(why) => match identity(&step.action) {
-                Some(_) => tracing::error!(target = %self.target, "{what}: {why}"),
-                None => tracing::warn!(target = %self.target, "{what}: {why}"),
+            | Outcome::NotBegun(why) => match step.action.is_set_up() {
+                false => tracing::error!(target = %self.target, "{what}: {why}"),
+                true => tracing::warn!(target = %self.target, "{what}: {why}"),
             },
         }
     }
@@ -202,6 +203,16 @@ impl RoundLog {
     }
 }
 
+/// The kind of a step and the very thing that it is about: two credentials of one entry may be to be deleted.
+fn exact_identity(action: &Action) -> StepIdentity {
+    let about = match action {
+        Action::Delete { old, .. } => old.id.to_string(),
+        _ if action.is_set_up() => action.summary(),
+        _ => return identity(action).unwrap_or_else(|| (action.code(), action.summary())),
+    };
+    (action.code(), about)
+}
+
 /// Which accounts are not linked, and which do not run.
 fn accounts(plan: &Plan) -> Vec<String> {
     let unlinked = plan.steps.iter().filter_map(|step| match &step.action {
@@ -245,7 +256,9 @@ pub(super) mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::RoundLog;
-    use crate::model::{DesiredCredential, Glob, Selection, TargetName};
+    use crate::model::{
+        ClientId, CredentialId, DesiredCredential, Domain, Glob, Held, Selection, TargetName,
+    };
     use crate::plan::{Action, Plan, Step, StepId, Wanted, Why};
     use crate::reconcile::{Outcome, StepOutcome};
     use crate::status::Difference;
@@ -330,6 +343,31 @@ pub(super) mod tests {
         assert_eq!(round(&failing), [""; 0], "once");
         assert_eq!(round(&nothing), [in_sync]);
         assert_eq!(round(&failing), failed);
+    }
+
+    #[test]
+    fn each_of_two_deletes_of_one_entry_is_logged_once_and_so_is_a_failing_set_up() {
+        let held = |id: &str| Held {
+            id: CredentialId::new(id),
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new("a"),
+            name: None,
+            auth_domain: Some("appcred:house:a".into()),
+        };
+        let delete = |id| Action::Delete { old: held(id), remove: Vec::new() };
+        let Action::Create { wanted } = plan(&["a"]).steps.remove(0).action else { panic!() };
+        let policy = Action::SetDeletePolicy { wanted, removes: true };
+        let steps = [(delete("1"), "not seen"), (delete("2"), "not begun"), (policy, "refused")];
+        let steps = steps.map(|(action, why)| (Step::new(StepId(0), action), why));
+        let of_steps = steps.iter().map(|(step, _)| step.clone()).collect();
+        let plan = Plan { steps: of_steps, ..Plan::default() };
+        let mut log = RoundLog::new(TargetName::new("home"));
+        let mut news = || {
+            log.found(&[], &[], &plan, &Selection::default());
+            steps.each_ref().map(|(step, why)| log.is_news(step, &Outcome::Failed((*why).into())))
+        };
+        assert_eq!(news(), [true; 3]);
+        assert_eq!(news(), [false; 3]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::target::Stop;
 
 use super::conflict::RepeatedSteps;
 use super::connection::{Connect, LiveConnection, TargetEvent, WatchedTarget, hand_over};
-use super::drift::LastSeen;
+use super::drift::{Drift, LastSeen};
 use super::error::RoundError;
 use super::left::left_steps;
 use super::notices::Notifier;
@@ -64,8 +64,9 @@ pub(super) struct TargetReconciler<C: Connect> {
     /// What the target was just found to hold, and since when that was asked.
     ahead: Option<(Instant, Observed)>,
     seen: LastSeen,
-    /// What is to be done about what somebody else has changed, and was not done yet.
-    drift: BTreeSet<String>,
+    drift: Drift,
+    /// Whether something was changed since it was looked at.
+    is_outdated: bool,
     /// When something was changed last.
     changed: Option<Instant>,
     repeated: RepeatedSteps,
@@ -78,7 +79,6 @@ pub(super) struct TargetReconciler<C: Connect> {
 
 impl<C: Connect> TargetReconciler<C> {
     pub(super) fn new(task: &TargetTask<C>) -> Self {
-        let drifts = task.statuses.of(&task.name).map_or(0, |target| target.totals.drifts);
         Self {
             name: task.name.clone(),
             connector: Arc::clone(&task.connector),
@@ -93,13 +93,14 @@ impl<C: Connect> TargetReconciler<C> {
             connection: None,
             ahead: None,
             seen: LastSeen::default(),
-            drift: BTreeSet::new(),
+            drift: Drift::default(),
+            is_outdated: false,
             changed: None,
             repeated: RepeatedSteps::default(),
             verdicts: Verdicts::default(),
             set_ups: SetUps::default(),
             log: RoundLog::new(task.name.clone()),
-            notifier: Notifier::new(task.name.clone(), drifts, task.stop.clone()),
+            notifier: Notifier::new(task.name.clone(), task.stop.clone()),
         }
     }
 
@@ -151,6 +152,17 @@ impl<C: Connect> TargetReconciler<C> {
         if self.seen.want(spec) {
             self.repeated = RepeatedSteps::default();
         }
+        let result = self.attempts(spec).await;
+        // What was done beside a failure, or by the last attempt, shows with the result.
+        if self.is_outdated {
+            let limit = self.limit.clone();
+            limit.run(async { Box::pin(self.look_again(spec)).await }).await;
+        }
+        result
+    }
+
+    /// Goes on until nothing more is to be done now.
+    async fn attempts(&mut self, spec: &Arc<TargetSpec>) -> Result<(), RoundError> {
         let (mut attempts, mut has_waited) = (0, false);
         while attempts < MOST_ATTEMPTS {
             let limit = self.limit.clone();
@@ -176,19 +188,7 @@ impl<C: Connect> TargetReconciler<C> {
         has_waited: bool,
     ) -> Result<AttemptEnd, RoundError> {
         let observed = self.observe(spec).await?;
-        let mut plan = plan(&spec.desired, &observed, &spec.policy);
-        if let Some(LiveConnection { target, .. }) = &mut self.connection {
-            let (target, known) = (target.plan_target(), &mut self.verdicts);
-            target.ask_about_troubles(&mut plan, &spec.desired, &observed, known).await;
-        }
-        plan.mark_drift(|action| self.seen.is_drift(action));
-        let drift = self.seen.drift(&plan);
-        let left = left_steps(spec, &plan, |action| self.seen.is_drift(action));
-        self.set_ups.keep(&plan, &spec.desired, Instant::now());
-        let (seen, now) = (&self.seen, self.statuses.now());
-        self.wave.postpone(spec, &mut plan, &left, |action| seen.is_drift(action), now);
-        self.record(spec, &observed, &plan, drift, &left);
-        self.seen.look(&spec.desired, &observed, &plan);
+        let (mut plan, left) = self.look(spec, &observed).await;
         plan.steps.retain(|step| !left.contains(&step.id));
         self.set_ups.take_out_resting(&mut plan);
         if plan.steps.is_empty() {
@@ -212,6 +212,25 @@ impl<C: Connect> TargetReconciler<C> {
         Ok(if carried_out? { AttemptEnd::Changed } else { AttemptEnd::Settled })
     }
 
+    /// Records what was observed. Answers what is planned, and which steps of that are left.
+    async fn look(&mut self, spec: &TargetSpec, observed: &Observed) -> (Plan, BTreeSet<StepId>) {
+        self.is_outdated = false;
+        let mut plan = plan(&spec.desired, observed, &spec.policy);
+        if let Some(LiveConnection { target, .. }) = &mut self.connection {
+            let (target, known) = (target.plan_target(), &mut self.verdicts);
+            target.ask_about_troubles(&mut plan, &spec.desired, observed, known).await;
+        }
+        plan.mark_drift(|action| self.seen.is_drift(action));
+        let drift = self.seen.drift(&plan);
+        let left = left_steps(spec, &plan, |action| self.seen.is_drift(action));
+        self.set_ups.keep(&plan, &spec.desired, Instant::now());
+        let (seen, now) = (&self.seen, self.statuses.now());
+        self.wave.postpone(spec, &mut plan, &left, |action| seen.is_drift(action), now);
+        self.record(spec, observed, &plan, drift, &left);
+        self.seen.look(&spec.desired, observed, &plan);
+        (plan, left)
+    }
+
     fn forget_what_a_crash_took_back(&mut self) {
         if let Some(changed) = self.changed
             && changed.elapsed() < UNWRITTEN
@@ -232,19 +251,16 @@ impl<C: Connect> TargetReconciler<C> {
         left: &BTreeSet<StepId>,
     ) {
         let differences = status::differences(plan, left, |action| self.seen.is_drift(action));
-        let waits: BTreeSet<&String> = differences.iter().map(|of| &of.what).collect();
-        let repaired: Vec<String> =
-            drift.iter().filter(|what| !waits.contains(what)).cloned().collect();
         let problems = status::unknown_integrations(&self.name, plan, &spec.domains);
         let mut entries = spec.dated(status::entries(&spec.desired, plan, &spec.policy));
         entries.iter_mut().for_each(|entry| self.set_ups.write(entry));
         let undecided = status::undecided(plan, |key| status::place_of(&entries, key));
-        let new: Vec<String> = drift.difference(&self.drift).cloned().collect();
-        self.drift = drift;
+        let new = self.drift.look(drift, plan);
+        let waits: BTreeSet<&String> = differences.iter().map(|of| &of.what).collect();
+        let repairing: Vec<&str> =
+            new.iter().filter(|what| !waits.contains(what)).map(String::as_str).collect();
         self.statuses.target(&self.name, |target| {
-            if !new.is_empty() {
-                target.drifted(new);
-            }
+            target.totals.drifts += u64::from(!new.is_empty());
             target.entries = entries;
             target.held = Some(status::held(plan, &spec.desired.owner));
             target.linked = status::linked(plan);
@@ -257,7 +273,7 @@ impl<C: Connect> TargetReconciler<C> {
         });
         self.log.unread(&observed.unread_accounts);
         self.log.problems(&problems);
-        self.log.found(&differences, &repaired, plan, &spec.policy.selection);
+        self.log.found(&differences, &repairing, plan, &spec.policy.selection);
         self.log.limits(&self.statuses.subscribe().borrow(), &spec.desired);
         if let Some(snapshots) = &self.snapshots {
             snapshots.put(&self.name, spec, observed, plan);
@@ -296,6 +312,7 @@ impl<C: Connect> TargetReconciler<C> {
         }
         if is_changed {
             self.changed = Some(Instant::now());
+            self.is_outdated = true;
         }
         let set_ups = &self.set_ups;
         self.statuses.target(&self.name, |target| {
@@ -355,7 +372,8 @@ impl<C: Connect> TargetReconciler<C> {
         let is_outage = error.is_some_and(RoundError::is_outage);
         let commit = self.statuses.commit();
         let when = (self.statuses.now(), commit.as_ref());
-        self.notifier.post_events(spec, &target, is_outage, when);
+        let drift = self.drift.take_news();
+        self.notifier.post_events(spec, &target, &drift, is_outage, when);
         if let Some(connection) = &self.connection {
             self.notifier.notify(spec, &target, &connection.target).await;
         }

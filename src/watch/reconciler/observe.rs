@@ -30,6 +30,16 @@ impl<C: Connect> TargetReconciler<C> {
         self.ahead = connection.target.observe().await.ok().map(|observed| (asked, observed));
     }
 
+    /// Records how the target is after a round, and changes nothing. What it has reported meanwhile wakes the next round still.
+    pub(super) async fn look_again(&mut self, spec: &TargetSpec) {
+        let stop = self.stop.clone();
+        let Some(connection) = &mut self.connection else { return };
+        // Where it fails, the next round reports it.
+        if let Some(Ok(observed)) = stop.run_until_cancelled(connection.target.observe()).await {
+            drop(self.look(spec, &observed).await);
+        }
+    }
+
     /// Over the connection that there is, or a new one.
     pub(super) async fn observe(&mut self, spec: &Arc<TargetSpec>) -> Result<Observed, RoundError> {
         let stop = self.stop.clone();

@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub(crate) displayed: Vec<Option<String>>,
     /// What was displayed last, by id.
     pub(crate) messages: BTreeMap<String, Option<String>>,
+    /// The notices that its actions were called with.
+    pub(crate) called: Vec<String>,
     /// How often a connection displayed what it had displayed last under the same id.
     pub(crate) repeats: usize,
     /// Counts what happens there; a connection reports each change of it.
@@ -117,6 +119,7 @@ impl Default for House {
             callbacks: Vec::new(),
             displayed: Vec::new(),
             messages: BTreeMap::new(),
+            called: Vec::new(),
             repeats: 0,
             events: watch::Sender::new(0),
             connection: watch::Sender::new(0),
@@ -401,7 +404,8 @@ impl WatchedTarget for Connected {
         Ok(())
     }
 
-    async fn call_action(&self, _: &NotifyAction, _: &str, _: &str) -> Result<(), Refusal> {
+    async fn call_action(&self, _: &NotifyAction, _: &str, text: &str) -> Result<(), Refusal> {
+        self.house.state().called.push(text.to_owned());
         Ok(())
     }
 }

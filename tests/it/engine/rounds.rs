@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use appcred::model::{DesiredCredential, MaxDeletes, Policy, Prune, TargetName};
+use appcred::codes::OutcomeCode;
+use appcred::model::{DesiredCredential, MaxDeletes, NotifyAction, Policy, Prune, TargetName};
 use appcred::plan::{Reason, Why};
 use appcred::status::{Holding, Mode};
-use appcred::watch::{TargetSpec, WakeRequest};
+use appcred::watch::{Notices, TargetSpec, WakeRequest};
 
 use super::{Engine, HOME, RESYNC, entry, one, spec, spec_at};
 
@@ -190,6 +191,41 @@ async fn drift_is_left_also_while_another_entry_fails() {
     engine.end().await;
 }
 
+/// Notices are sent by an action of the target.
+fn notifying(spec: TargetSpec) -> TargetSpec {
+    let actions = vec![NotifyAction::new("notify.phone").unwrap()];
+    TargetSpec { notices: Notices { actions, ..Notices::default() }, ..spec }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_beside_a_step_that_fails_shows_at_once_and_the_failure_is_recorded_once() {
+    let both = notifying(spec(vec![one(), entry("b", "refused", "s")]));
+    let refuse = |house: &super::House| house.state().refuses_client = Some("refused");
+    let engine = Engine::start_with(&[(HOME, both)], refuse).await;
+    let said = |of: &str| {
+        engine.home().state().called.iter().filter(|said| said.contains(of)).cloned().collect()
+    };
+    engine.pass(RESYNC).await;
+    engine.home().lose("client");
+    for _ in 0..RESYNC {
+        if !engine.home().secrets().is_empty() {
+            break;
+        }
+        engine.pass(1).await;
+    }
+    let target = engine.target(HOME);
+    let states: Vec<_> = target.entries.iter().map(|entry| entry.holding.clone()).collect();
+    assert_eq!(states, [Holding::InSync, Holding::Missing], "{:?}", target.error);
+    let drift: Vec<String> = said("not by a manifest");
+    let repaired = "the target was changed, not by a manifest; repaired: create spotify \"a\"";
+    assert_eq!(drift, [repaired]);
+    engine.pass(RESYNC).await;
+    let status = engine.status();
+    let outcomes: Vec<_> = status.history.newest().map(|step| step.outcome).collect();
+    assert_eq!(outcomes, [OutcomeCode::Done, OutcomeCode::Failed, OutcomeCode::Done]);
+    engine.end().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn drift_is_left_when_another_entry_changes() {
     let engine = Engine::start(&[(HOME, reporting(vec![one()]))]).await;
@@ -206,14 +242,17 @@ async fn drift_is_left_when_another_entry_changes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_second_drift_is_reported_while_the_first_is_left() {
-    let engine = Engine::start(&[(HOME, reporting(vec![one(), entry("b", "other", "s")]))]).await;
+    let both = notifying(reporting(vec![one(), entry("b", "other", "s")]));
+    let engine = Engine::start(&[(HOME, both)]).await;
     engine.home().lose("client");
     engine.pass(1).await;
     engine.home().lose("other");
     engine.pass(1).await;
     let target = engine.target(HOME);
     assert_eq!((target.totals.drifts, target.differences.len()), (2, 2));
-    assert_eq!(target.drift, ["create spotify \"b\""]);
+    let was = "the target was changed, not by a manifest; to do: create spotify";
+    let said = [format!("{was} \"a\""), format!("{was} \"b\"")];
+    assert_eq!(engine.home().state().called, said);
     engine.end().await;
 }
 

@@ -77,12 +77,10 @@ async fn drift_outside_of_windows_is_seen_at_once_and_repaired_when_the_next_one
     engine.home().empty();
     engine.pass(5).await;
     let target = engine.target(HOME);
-    assert_eq!(
-        (target.totals.drifts, &target.drift[..]),
-        (1, &["create spotify \"a\"".to_owned()][..])
-    );
+    assert_eq!(target.totals.drifts, 1);
     let [difference] = &target.differences[..] else { panic!("{target:?}") };
     assert!(difference.is_drift && matches!(difference.why, Some(Why::OutsideWindows { .. })));
+    assert_eq!(difference.what, "create spotify \"a\"");
     assert!(engine.home().secrets().is_empty());
 
     engine.pass(21 * HOUR).await;
@@ -100,10 +98,7 @@ async fn drift_is_seen_at_once_also_while_a_change_of_a_manifest_waits_for_a_win
     engine.home().empty();
     engine.pass(5).await;
     let target = engine.target(HOME);
-    assert_eq!(
-        (target.totals.drifts, &target.drift[..]),
-        (1, &["create spotify \"a\"".to_owned()][..])
-    );
+    assert_eq!(target.totals.drifts, 1);
     let drifted = target.differences.iter().map(|of| (of.what.as_str(), of.is_drift));
     let drifted: Vec<_> = drifted.collect();
     assert_eq!(drifted, [("create spotify \"a\"", true), ("create spotify \"b\"", false)]);
