@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -14,16 +15,25 @@ use syn::{Attribute, Item, Lit};
 pub(crate) struct SourceFile {
     /// Below `src`.
     pub(crate) path: PathBuf,
-    code: TokenStream,
-    /// The same without its tree.
+    /// Its code, without the tree of it.
     words: Vec<String>,
-    types: Vec<String>,
-    lines: usize,
-    comments: Vec<String>,
+    /// The names of its types and traits.
+    pub(crate) types: Vec<String>,
+    /// Tests not counted.
+    pub(crate) lines: usize,
+    /// What people read of it: its comments and its texts.
+    pub(crate) texts: Vec<String>,
+    /// The rooms that it names, by `crate::`, `appcred::` or `super::` as often as needed.
+    pub(crate) rooms_named: BTreeSet<String>,
 }
 
 /// All files of `src` that are part of the product.
-pub(crate) fn sources() -> Vec<SourceFile> {
+pub(crate) fn sources() -> &'static [SourceFile] {
+    static SOURCES: LazyLock<Vec<SourceFile>> = LazyLock::new(read_all);
+    &SOURCES
+}
+
+fn read_all() -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     let mut folders = vec![root.clone()];
@@ -69,12 +79,15 @@ pub(crate) fn read(
         });
         let lines = text.as_ref().lines().count() - test_lines;
         let comments = text.as_ref().lines().filter_map(|line| line.trim().strip_prefix("// "));
-        let comments = comments.map(str::to_owned).collect();
+        let mut texts = comments.map(str::to_owned).collect();
         let types = code.items.iter().filter_map(type_name).collect();
         let code = code.to_token_stream();
+        collect_texts(code.clone(), &mut texts);
+        let mut rooms_named = BTreeSet::new();
+        collect_rooms(code.clone(), &module(&path), &mut rooms_named);
         let mut words = Vec::new();
-        flatten(code.clone(), &mut words);
-        sources.push(SourceFile { path, code, words, types, lines, comments });
+        flatten(code, &mut words);
+        sources.push(SourceFile { path, words, types, lines, texts, rooms_named });
     }
     sources.retain(|source| !only_tests.contains(&source.path));
     sources
@@ -88,46 +101,22 @@ impl SourceFile {
         (room != "lib").then_some(room)
     }
 
-    /// Its lines, tests not counted.
-    pub(crate) fn lines(&self) -> usize {
-        self.lines
-    }
-
-    /// The names of its types and traits.
-    pub(crate) fn types(&self) -> &[String] {
-        &self.types
-    }
-
-    /// What people read of it: its texts and its comments.
-    pub(crate) fn texts(&self) -> Vec<String> {
-        let mut texts = self.comments.clone();
-        collect_texts(self.code.clone(), &mut texts);
-        texts
-    }
-
-    /// The rooms that it names, by `crate::`, `appcred::` or `super::` as often as needed.
-    pub(crate) fn rooms_named(&self) -> BTreeSet<String> {
-        let mut found = BTreeSet::new();
-        collect_rooms(self.code.clone(), &self.module(), &mut found);
-        found
-    }
-
     /// Whether it has these tokens one after another: `std :: time`, `async`.
     pub(crate) fn has(&self, tokens: &str) -> bool {
         let mut wanted = Vec::new();
         flatten(tokens.parse().unwrap(), &mut wanted);
         self.words.windows(wanted.len()).any(|window| window == wanted)
     }
+}
 
-    fn module(&self) -> Vec<String> {
-        let path = self.path.with_extension("");
-        let mut module: Vec<String> =
-            path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
-        if module.last().is_some_and(|last| last == "mod" || last == "lib" || last == "main") {
-            module.pop();
-        }
-        module
+fn module(path: &Path) -> Vec<String> {
+    let path = path.with_extension("");
+    let mut module: Vec<String> =
+        path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+    if module.last().is_some_and(|last| last == "mod" || last == "lib" || last == "main") {
+        module.pop();
     }
+    module
 }
 
 fn type_name(item: &Item) -> Option<String> {
