@@ -126,9 +126,7 @@ pub(super) async fn run(
     named_targets(&project, &selection)?;
     let policy = import_policy();
     let gathered = gather_loaded(global, loaded, &selection, &policy, OnError::Stop).await?;
-    let Some(mut views) = gathered.targets else {
-        return Ok(ExitStatus::Failure);
-    };
+    let Some(mut views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let scope = verb.scope(&project);
     let found = found(&views, &taken, &scope)?;
     let names = recipients.as_ref().map(|recipients| recipients.names.as_slice());
@@ -152,7 +150,8 @@ pub(super) async fn run(
     console::say(&shown(&draft, &files, &pruned))?;
     // A run that was cut short has declared what it has not taken over.
     let begun: Vec<_> = views.iter().map(|view| begun(view, &scope)).collect();
-    let is_begun = begun.iter().any(|keys| !keys.is_empty());
+    begun.iter().flat_map(|begun| &begun.left).for_each(console::warning);
+    let is_begun = begun.iter().any(|begun| !begun.keys.is_empty());
     if files.is_empty() && (!is_begun || verb.no_adopt) {
         let left = if !is_begun {
             ""
@@ -164,7 +163,7 @@ pub(super) async fn run(
     }
     if !verb.no_adopt {
         for (view, begun) in views.iter_mut().zip(begun) {
-            draft.declare(view, &files, &project, begun);
+            draft.declare(view, &files, &project, begun.keys);
         }
     }
     finish(global, verb, views, (&files, &draft), changes).await

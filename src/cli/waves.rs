@@ -179,11 +179,11 @@ async fn compared(
     let entries = status::entries(desired, &plan, policy);
     let undecided = status::undecided(&plan, |key| status::place_of(&entries, key));
     match plan.steps.iter().find(|step| !step.action.is_set_up()) {
-        Some(step) if !plan.is_stopped() => Standing::Failed(format!(
+        Some(step) => Standing::Failed(format!(
             "it is not as wanted: {} is to be done",
             step.action.summary()
         )),
-        _ => status::standing(undecided, &differences, &entries),
+        None => status::standing(undecided, &differences, &entries),
     }
 }
 

@@ -75,7 +75,7 @@ impl Project {
             ChosenBy::Labels(asked) => {
                 let labels = self.labels.get(target).filter(|labels| !labels.is_empty());
                 let Some(labels) = labels else { return Some(Slip::NoLabels) };
-                labels.keys().find_map(|label| {
+                let almost = labels.keys().find_map(|label| {
                     let (written, label, value) = self.asked.almost(label, labels)?;
                     let values = asked.get(label)?;
                     let meant = match value {
@@ -84,9 +84,23 @@ impl Project {
                         None => label.to_owned(),
                     };
                     Some(Slip::Label { written: written.into(), meant: meant.into() })
+                });
+                almost.or_else(|| {
+                    let missing = asked.keys().find(|label| self.lacks_alone(target, label))?;
+                    Some(Slip::LabelMissing { label: missing.clone() })
                 })
             }
         }
+    }
+
+    /// Whether all targets have a label but this one. Of two, either may be the one that is meant.
+    fn lacks_alone(&self, target: &TargetName, label: &str) -> bool {
+        let has = |name: &TargetName| {
+            self.labels.get(name).is_some_and(|labels| labels.contains_key(label))
+        };
+        self.targets.len() > 2
+            && !has(target)
+            && self.targets.keys().all(|name| name == target || has(name))
     }
 }
 

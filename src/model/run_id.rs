@@ -1,4 +1,4 @@
-//! What one run of Home Assistant (HA) has and no other one.
+//! What one run of Home Assistant (HA), or its folder, has and no other one.
 
 use smol_str::SmolStr;
 
@@ -12,6 +12,11 @@ impl RunId {
     pub fn new(states: impl IntoIterator<Item = SmolStr>) -> Option<Self> {
         let states: Box<[SmolStr]> = states.into_iter().collect();
         (!states.is_empty()).then_some(Self(states))
+    }
+
+    /// What another one of the same run has as well, in part.
+    pub fn states(&self) -> &[SmolStr] {
+        &self.0
     }
 
     /// Whether both are of one run, though they may have been asked for at different times.

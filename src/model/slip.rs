@@ -24,6 +24,11 @@ pub enum Slip {
         /// As in `ring` or `ring: 1`.
         meant: SmolStr,
     },
+    /// It lacks a label that the entry asks for, and that all other targets have.
+    LabelMissing {
+        /// As in `ring`.
+        label: SmolStr,
+    },
     /// It has no label at all, and the entry chooses by labels.
     NoLabels,
     /// Its entry is in a file that is not read.
@@ -46,6 +51,10 @@ impl fmt::Display for Slip {
             Self::Label { written, meant } => write!(
                 f,
                 "is for targets with the label `{meant}`; this one has `{written}`, for which no entry asks"
+            ),
+            Self::LabelMissing { label } => write!(
+                f,
+                "is for targets with certain values of the label `{label}`, which all targets but this one have"
             ),
             Self::NoLabels => {
                 f.write_str("is for targets with certain labels, and this one has no label")

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::{Completeness, Desired, Domain, Key, Policy, Prune};
 
+use super::action::Plan;
 use super::context::PlanContext;
 use super::draft::PlanDraft;
 use super::withheld::Why;
@@ -20,6 +21,14 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
     if let Some(why) = too_many(context, draft.planned_deletes()) {
         draft.withhold_prunes(|_, _| Some(why.clone()));
         draft.withhold_foreign(&why);
+    }
+}
+
+/// Withholds all of a plan whose deletes are too many, so that nothing of it looks as if it were done.
+pub(super) fn stop(plan: &mut Plan) {
+    let whys = plan.withheld.iter().map(|withheld| &withheld.why);
+    if let Some(why) = whys.clone().find(|why| matches!(why, Why::TooManyDeletes { .. })).cloned() {
+        plan.withhold_steps(|_, _| Some(why.clone()));
     }
 }
 

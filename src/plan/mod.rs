@@ -88,6 +88,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     };
     unread::keep(observed, &mut plan);
     owned_only::keep(&context, &mut plan);
+    guard::stop(&mut plan);
     plan
 }
 

@@ -1567,6 +1567,19 @@ fn too_many_deletes_stop_the_plan() {
     });
     check(&plan, &["! - spotify_id_b TooManyDeletes { planned: 1, allowed: 0 }"]);
     assert!(plan.is_stopped());
+    // Nothing else is done either, and none of it looks as if it were.
+    let beside = planned(|desired, _, policy| {
+        desired.credentials.pop();
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+        policy.max_deletes = Some(MaxDeletes::Count(0));
+    });
+    check(
+        &beside,
+        &[
+            "! - spotify_id_b TooManyDeletes { planned: 1, allowed: 0 }",
+            "! -/+ a for spotify_id_a TooManyDeletes { planned: 1, allowed: 0 }",
+        ],
+    );
     let half = |desired: &mut Desired, _: &mut Observed, policy: &mut Policy| {
         desired.credentials.pop();
         policy.max_deletes = Some(MaxDeletes::Percent(50));

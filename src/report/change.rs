@@ -17,6 +17,8 @@ pub(super) struct Change {
     pub(super) title: String,
     /// The key of its entry, where the title does not say it.
     pub(super) key: Option<String>,
+    /// Where its entry is written, where it has one.
+    pub(super) place: Option<String>,
     /// Fields, place, and whatever else there is to say.
     pub(super) details: Vec<Detail>,
 }
@@ -44,7 +46,7 @@ pub(super) enum DetailKind {
 
 impl Change {
     fn new((symbol, style): (&'static str, Style), title: String) -> Self {
-        Self { symbol, style, title, key: None, details: Vec::new() }
+        Self { symbol, style, title, key: None, place: None, details: Vec::new() }
     }
 
     /// Something that a person should know, and what to do.
@@ -82,7 +84,9 @@ impl Change {
     }
 
     fn place(&mut self, place: impl ToString) {
-        self.add(DIM, format!("at {}", place.to_string()), DetailKind::Field);
+        let place = place.to_string();
+        self.add(DIM, format!("at {place}"), DetailKind::Field);
+        self.place = Some(place);
     }
 }
 

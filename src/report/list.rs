@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use anstyle::Style;
+
 use crate::codes::CredentialCode;
 use crate::model::{Glob, Key, Mark, Owner, counted};
 use crate::plan::{ComparedCredential, CredentialState, Plan, Wanted};
 
-use super::text::{DIM, RED, head, in_full, line, redirect_uri};
+use super::text::{BOLD, DIM, RED, head, in_full, line, named, redirect_uri};
 use super::{Details, TargetReport, mark_of, notices, set_up, table, words};
 
 /// Which credentials and entries are listed; all where nothing is asked for.
@@ -108,32 +110,53 @@ pub fn text(
         && details == Details::WhereShort
         && rows.states.is_empty()
         && lengths.sum::<usize>() > MOST_ROWS;
-    for target in targets {
+    let is_empty = |target: &TargetReport<'_>| {
+        target.plan.is_ok_and(|plan| {
+            let (held, missing) = rows.of(plan);
+            held.is_empty() && missing.is_empty()
+        })
+    };
+    let (empty, targets): (Vec<_>, Vec<_>) = targets.iter().partition(|of| is_empty(of));
+    for target in &targets {
         if !out.is_empty() {
             out.push('\n');
         }
-        if targets.len() > 1 || target.plan.is_err() {
+        if targets.len() + empty.len() > 1 || target.plan.is_err() {
             head(&mut out, target);
         }
         match target.plan {
-            Ok(plan) => match rows_of(plan, rows, width, is_folded) {
-                None => out.push_str("No credentials.\n"),
-                Some(table) => {
-                    let _ = writeln!(out, "{table}");
-                    let keys = rows.keys(plan);
-                    notices::named(&mut out, plan, &keys);
-                    shadows(&mut out, plan, &keys);
-                    for notice in notices::notices(plan, |key| keys.contains(key)) {
-                        out.push('\n');
-                        in_full(&mut out, &notice);
-                    }
-                    redirect_uri(&mut out, target.redirect_uri);
+            Ok(plan) => {
+                let _ = writeln!(out, "{}", rows_of(plan, rows, width, is_folded));
+                let keys = rows.keys(plan);
+                notices::named(&mut out, plan, &keys);
+                shadows(&mut out, plan, &keys);
+                for notice in notices::notices(plan, |key| keys.contains(key)) {
+                    out.push('\n');
+                    in_full(&mut out, &notice);
                 }
-            },
+                redirect_uri(&mut out, target.redirect_uri);
+            }
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }
     }
+    without(&mut out, &empty, rows, targets.len());
     out
+}
+
+/// Names the targets of which nothing is listed.
+fn without(out: &mut String, empty: &[&TargetReport<'_>], rows: &Rows, others: usize) {
+    let is_filtered = !rows.owners.is_empty() || !rows.states.is_empty();
+    let what = if is_filtered { "No such credentials" } else { "No credentials" };
+    match empty {
+        [] => {}
+        [_] if others == 0 => line(out, Style::new(), &format!("{what}.")),
+        _ => {
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            line(out, BOLD, &format!("{what} in {}", named(empty)));
+        }
+    }
 }
 
 /// Explains credentials that Home Assistant shows twice.
@@ -157,7 +180,7 @@ const COLUMNS: [&str; 9] =
 /// What is left out, one after the other, where the terminal is too narrow.
 const LEAST: [&str; 3] = ["ID", "CLIENT ID", "OWNER"];
 
-fn rows_of(plan: &Plan, rows: &Rows, width: Option<u16>, is_folded: bool) -> Option<String> {
+fn rows_of(plan: &Plan, rows: &Rows, width: Option<u16>, is_folded: bool) -> String {
     let (mut held, missing) = rows.of(plan);
     let folded = match is_folded {
         true => held.extract_if(.., |of| is_well(of, plan)).count(),
@@ -167,7 +190,7 @@ fn rows_of(plan: &Plan, rows: &Rows, width: Option<u16>, is_folded: bool) -> Opt
         format!("({} in sync: `--verbose` lists them too)", counted(folded, "credential"))
     });
     if held.is_empty() && missing.is_empty() {
-        return folded;
+        return folded.unwrap_or_default();
     }
     let held = held.into_iter().map(|of| held_row(of, plan));
     let mut rows: Vec<_> = held.chain(missing.into_iter().map(missing_row)).collect();
@@ -178,7 +201,7 @@ fn rows_of(plan: &Plan, rows: &Rows, width: Option<u16>, is_folded: bool) -> Opt
     }
     let mut lines = table::fitted(&columns, &rows, &LEAST, width);
     lines.extend(folded);
-    Some(lines.join("\n"))
+    lines.join("\n")
 }
 
 /// Whether nothing is to be said of a credential but that it is as its entry wants it.

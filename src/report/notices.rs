@@ -11,7 +11,9 @@ use super::text::{DIM, line};
 use crate::model::{
     ConfigEntry, Domain, EntryId, EntryState, Key, Mark, Observed, SetUpId, TargetName,
 };
-use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, Trouble, UndeclaredAccount};
+use crate::plan::{
+    Action, EntrySetup, Plan, Reason, SetupState, Step, Trouble, UndeclaredAccount, Why, Withheld,
+};
 
 /// The same of a plan whose steps are shown: what one of them continues needs no notice.
 pub(super) fn beside_steps(plan: &Plan) -> Vec<Change> {
@@ -79,6 +81,13 @@ fn perhaps_renamed(plan: &Plan) -> Vec<(&Key, Key)> {
         if let Action::Create { wanted } = &step.action
             && step.reasons.contains(&Reason::NotObserved)
         {
+            new.entry(&wanted.domain).or_default().insert(&wanted.key);
+        }
+    }
+    // A rename is the likeliest reason why deletes are too many.
+    let is_stopped = |of: &&Withheld| matches!(of.why, Why::TooManyDeletes { .. });
+    for withheld in plan.withheld.iter().filter(is_stopped) {
+        if let Action::Create { wanted } = &withheld.action {
             new.entry(&wanted.domain).or_default().insert(&wanted.key);
         }
     }

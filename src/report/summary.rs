@@ -11,7 +11,6 @@ use super::{Count, Tally, notices};
 pub(super) struct PlanSummary {
     tally: Tally,
     steps: usize,
-    stopped: usize,
     in_sync: usize,
     not_done: usize,
     unknown: usize,
@@ -26,11 +25,9 @@ pub(super) struct PlanSummary {
 impl PlanSummary {
     pub(super) fn of(plans: &[&Plan]) -> Self {
         let sum = |of: fn(&Plan) -> usize| plans.iter().map(|plan| of(plan)).sum();
-        let goes_on = plans.iter().filter(|plan| !plan.is_stopped());
         Self {
-            tally: Tally::of(goes_on.flat_map(|plan| &plan.steps).filter(|step| is_new(step))),
+            tally: Tally::of(plans.iter().flat_map(|plan| &plan.steps).filter(|step| is_new(step))),
             steps: sum(|plan| plan.steps.len()),
-            stopped: sum(|plan| if plan.is_stopped() { plan.steps.len() } else { 0 }),
             in_sync: sum(in_sync),
             not_done: sum(|plan| plan.withheld.len()),
             unknown: sum(|plan| plan.unknown.len()),
@@ -79,7 +76,6 @@ impl fmt::Display for PlanSummary {
         let counts = [
             (self.in_sync, "in sync"),
             (self.not_done, "not done"),
-            (self.stopped, "stopped by the policy"),
             (self.unknown, "unknown"),
             (self.in_progress, "being set up"),
             (self.not_running, "linked but not running"),

@@ -153,12 +153,16 @@ fn in_brief(targets: &[TargetReport<'_>], changes: &[Vec<Change>]) -> String {
     for (of, lines) in alike(changes) {
         match of[..] {
             [only] => head(&mut out, &targets[only]),
-            _ => line(&mut out, BOLD, &format!("In {}", named(targets, &of))),
+            _ => {
+                let of: Vec<_> = of.iter().map(|&at| &targets[at]).collect();
+                line(&mut out, BOLD, &format!("In {}", named(&of)));
+            }
         }
         out.push('\n');
         let mut helps = IndexSet::new();
-        for change in lines {
-            line(&mut out, change.style, &brief(change));
+        for alike in lines {
+            let change = alike.change;
+            line(&mut out, change.style, &alike.brief());
             helps.extend(
                 change.details.iter().filter(|of| of.kind == DetailKind::Help).map(|of| &of.text),
             );
@@ -168,11 +172,14 @@ fn in_brief(targets: &[TargetReport<'_>], changes: &[Vec<Change>]) -> String {
         }
         out.push('\n');
     }
-    let unchanged: Vec<usize> = (0..targets.len())
-        .filter(|&at| changes[at].is_empty() && targets[at].plan.is_ok())
+    let unchanged: Vec<_> = targets
+        .iter()
+        .zip(changes)
+        .filter(|(target, changes)| changes.is_empty() && target.plan.is_ok())
+        .map(|(target, _)| target)
         .collect();
     if !unchanged.is_empty() {
-        line(&mut out, BOLD, &format!("No changes in {}", named(targets, &unchanged)));
+        line(&mut out, BOLD, &format!("No changes in {}", named(&unchanged)));
     }
     // What is before ends with an empty line already.
     let mut uris = String::new();
@@ -200,18 +207,46 @@ impl Times {
     }
 }
 
+/// What several targets have alike.
+struct Alike<'a> {
+    /// That of the first of them.
+    change: &'a Change,
+    /// Where its entries are written.
+    places: IndexSet<&'a str>,
+}
+
+impl Alike<'_> {
+    /// Its line. Entries at several places may want different clients.
+    fn brief(&self) -> String {
+        let mut places = self.places.iter().copied();
+        let of_entries = (places.len() > 1).then(|| {
+            let first: Vec<_> = places.by_ref().take(MOST_PLACES).collect();
+            let others = if places.len() > 0 { ", …" } else { "" };
+            format!("{} ({}{others})", counted(self.places.len(), "entry"), first.join(", "))
+        });
+        let notes = notes_of(self.change).chain(of_entries.as_deref());
+        brief(self.change, notes)
+    }
+}
+
+/// So many places are named where entries are written in several.
+const MOST_PLACES: usize = 3;
+
 /// The changes by the targets that have them, fewest targets first.
-fn alike(changes: &[Vec<Change>]) -> Vec<(Vec<usize>, Vec<&Change>)> {
-    let mut by_line: IndexMap<(String, usize), (Vec<usize>, &Change)> = IndexMap::new();
+fn alike(changes: &[Vec<Change>]) -> Vec<(Vec<usize>, Vec<Alike<'_>>)> {
+    let mut by_line: IndexMap<_, (Vec<usize>, Alike<'_>)> = IndexMap::new();
     for (at, changes) in changes.iter().enumerate() {
         // What is to be done twice at one target has two lines.
         let mut times = Times::default();
         for change in changes {
-            let line = times.count(brief(change));
-            by_line.entry(line).or_insert_with(|| (Vec::new(), change)).0.push(at);
+            let line = times.count(brief(change, notes_of(change)));
+            let new = || (Vec::new(), Alike { change, places: IndexSet::new() });
+            let (of, alike) = by_line.entry(line).or_insert_with(new);
+            of.push(at);
+            alike.places.extend(change.place.as_deref());
         }
     }
-    let mut by_targets: IndexMap<Vec<usize>, Vec<&Change>> = IndexMap::new();
+    let mut by_targets: IndexMap<Vec<usize>, Vec<Alike<'_>>> = IndexMap::new();
     for (of, change) in by_line.into_values() {
         by_targets.entry(of).or_default().push(change);
     }
@@ -240,26 +275,27 @@ fn join_set_ups(changes: &mut Vec<Change>) {
     changes.retain(|change| set_up(change).is_none_or(|id| !joined.contains(&id)));
 }
 
-fn brief(change: &Change) -> String {
+fn notes_of(change: &Change) -> impl Iterator<Item = &str> {
+    let notes = change.details.iter().filter(|of| of.kind == DetailKind::Note);
+    notes.map(|of| of.text.as_str())
+}
+
+fn brief<'a>(change: &Change, notes: impl Iterator<Item = &'a str>) -> String {
     let key = change.key.as_ref().map(|key| format!(" ({key})")).unwrap_or_default();
-    let notes: Vec<&str> = change
-        .details
-        .iter()
-        .filter(|of| of.kind == DetailKind::Note)
-        .map(|of| of.text.as_str())
-        .collect();
+    let notes: Vec<&str> = notes.collect();
     let notes = if notes.is_empty() { String::new() } else { format!("  # {}", notes.join("; ")) };
     format!("{} {}{key}{notes}", change.symbol, change.title)
 }
 
-fn named(targets: &[TargetReport<'_>], of: &[usize]) -> String {
-    let names = Names(of.iter().map(|&at| targets[at].name).collect());
+/// How many targets these are, and the names of some of them.
+pub(super) fn named(targets: &[&TargetReport<'_>]) -> String {
+    let names = Names(targets.iter().map(|target| target.name).collect());
     // A misspelt path is seen before the folder is made.
-    let new = match of.iter().filter(|&&at| targets[at].is_new).count() {
+    let new = match targets.iter().filter(|target| target.is_new).count() {
         0 => String::new(),
         number => format!(", {}", counted(number, "new folder")),
     };
-    format!("{} ({names}){new}", counted(of.len(), "target"))
+    format!("{} ({names}){new}", counted(targets.len(), "target"))
 }
 
 /// How many targets there are, and what is to be done at all of them.

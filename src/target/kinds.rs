@@ -14,7 +14,7 @@ use super::{
 };
 use crate::diagnostic::Located;
 use crate::field::{Field, FieldRefusal, Raw, SecretText, Text, Texts};
-use crate::model::{Observed, Reference, SecretField};
+use crate::model::{Observed, Reference, RunId, SecretField};
 use crate::schema::field_names;
 use crate::secret::SecretResolver;
 
@@ -145,6 +145,11 @@ pub trait LiveTarget: Observe + Execute {
     /// The running Home Assistant, which alone has set-ups and notifications.
     fn home_assistant(&self) -> Option<&HomeAssistant> {
         None
+    }
+
+    /// What no other Home Assistant has, whatever the address or path; none where that is not known.
+    fn run_id(&self) -> impl Future<Output = Option<RunId>> + Send {
+        std::future::ready(None)
     }
 
     /// From now on browsers come back there after consent.
@@ -298,6 +303,10 @@ macro_rules! kinds {
 
             async fn changes(&self) -> Result<Option<ChangeEvents>, TargetError> {
                 match self { $($(#[cfg($condition)])? Self::$name(target) => target.changes().await,)+ }
+            }
+
+            async fn run_id(&self) -> Option<RunId> {
+                match self { $($(#[cfg($condition)])? Self::$name(target) => target.run_id().await,)+ }
             }
 
             fn home_assistant(&self) -> Option<&HomeAssistant> {

@@ -163,7 +163,7 @@ impl WatchedTarget for ConnectedTarget {
     }
 
     async fn run_id(&self) -> Option<RunId> {
-        self.target.home_assistant()?.run_id().await
+        self.target.run_id().await
     }
 
     async fn next_event(&mut self) -> TargetEvent {

@@ -16,13 +16,10 @@ pub(super) fn left_steps(
     plan: &Plan,
     is_drift: impl Fn(&Action) -> bool,
 ) -> BTreeSet<StepId> {
-    let is_left = |action: &Action| {
-        plan.is_stopped()
-            || match spec.mode {
-                Mode::Report => true,
-                Mode::ReportDrift => is_drift(action),
-                Mode::Repair => false,
-            }
+    let is_left = |action: &Action| match spec.mode {
+        Mode::Report => true,
+        Mode::ReportDrift => is_drift(action),
+        Mode::Repair => false,
     };
     let mut left = BTreeSet::new();
     for step in &plan.steps {

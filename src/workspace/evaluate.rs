@@ -17,7 +17,7 @@ use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project, check_known};
 use crate::model::{
     Desired, DesiredCredential, Key, KnownSecret, Labels, Observed, Place, Policy, PolicyOverrides,
-    SealedClients, Seals, SetUpId, TargetName, TargetSelection, Wave,
+    RunId, SealedClients, Seals, SetUpId, TargetName, TargetSelection, Wave,
 };
 use crate::plan::{Plan, Step, plan};
 use crate::reconcile::{Outcome, StepOutcome};
@@ -70,10 +70,9 @@ impl TargetView {
         self.outcomes = plan.steps.iter().map(left).collect();
     }
 
-    /// Whether there is something to do, and nothing that stops it.
+    /// Whether there is something to do.
     pub fn has_work(&self) -> bool {
-        let plan = self.comparison.as_ref().ok().map(|comparison| &comparison.plan);
-        plan.is_some_and(|plan| !plan.is_stopped() && !plan.steps.is_empty())
+        self.comparison.as_ref().is_ok_and(|comparison| !comparison.plan.steps.is_empty())
     }
 
     /// The entries that the plan is about and whose secret was not read.
@@ -301,23 +300,23 @@ pub(super) struct Observation {
 /// wants.
 async fn refuse_same(observations: &mut [Observation], project: &Project) {
     let run_id = async |observation: &Observation| match &observation.target {
-        Some(target) => target.home_assistant()?.run_id().await,
+        Some(target) => target.run_id().await,
         None => None,
     };
-    let is_running = |of: &&Observation| {
-        of.target.as_ref().is_some_and(|target| target.home_assistant().is_some())
-    };
-    if observations.iter().filter(is_running).nth(1).is_none() {
+    if observations.iter().filter(|of| of.target.is_some()).nth(1).is_none() {
         return;
     }
     let ids = join_all(observations.iter().map(run_id)).await;
     let names: Vec<TargetName> = observations.iter().map(|of| of.name.clone()).collect();
+    let mut with: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, id) in ids.iter().enumerate() {
+        let states = id.iter().flat_map(RunId::states);
+        states.for_each(|state| with.entry(state).or_default().push(at));
+    }
     for (at, observation) in observations.iter_mut().enumerate() {
-        let Some(id) = &ids[at] else { continue };
-        let is_same = |other: &usize| {
-            *other != at && ids[*other].as_ref().is_some_and(|other| other.is_of_same_run(id))
-        };
-        if let Some(other) = (0..ids.len()).find(is_same) {
+        let states = ids[at].iter().flat_map(RunId::states);
+        let all = states.flat_map(|state| &with[state.as_str()]);
+        if let Some(&other) = all.filter(|other| **other != at).min() {
             observation.observed =
                 Err(same_home_assistant(&observation.name, &names[other], project));
         }

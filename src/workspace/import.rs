@@ -7,13 +7,14 @@ use std::sync::Arc;
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
-use super::TargetView;
+use super::{Comparison, TargetView};
 use crate::desired::{self, check_client};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::files::FileChange;
 use crate::manifest::{self, Entry, Project, SecretFinder, holds_secret};
 use crate::model::{
-    AccountName, Key, KnownSecret, Observed, PolicyOverrides, Prune, Reference, Secret, TargetName,
+    AccountName, DesiredCredential, Key, KnownSecret, Observed, PolicyOverrides, Prune, Reference,
+    Secret, SecretComparison, TargetName,
 };
 use crate::plan::{self, ImportPlan, Imported, LeftOut, Scope, WhyLeftOut};
 use crate::secret::seal::{AgeEncryptError, seal};
@@ -312,15 +313,43 @@ impl ManifestDraft {
     }
 }
 
-/// The entries that are declared already and still to be taken over.
-pub fn begun(view: &TargetView, scope: &Scope) -> BTreeSet<Key> {
-    let Ok(comparison) = &view.comparison else { return BTreeSet::new() };
-    let mut keys = comparison.plan.to_be_adopted();
-    keys.retain(|key| {
-        let domain = view.entries.get(key).map(|entry| &entry.domain.value);
-        scope.domains.is_empty() || domain.is_some_and(|domain| scope.domains.contains(domain))
-    });
-    keys
+/// What is declared already and still to be taken over.
+pub struct DeclaredAlready {
+    /// The entries that want what is there.
+    pub keys: BTreeSet<Key>,
+    /// Why the others are left: an import changes no secret.
+    pub left: Vec<String>,
+}
+
+/// What a run that was cut short has left to be taken over.
+pub fn begun(view: &TargetView, scope: &Scope) -> DeclaredAlready {
+    let mut begun = DeclaredAlready { keys: BTreeSet::new(), left: Vec::new() };
+    let Ok(Comparison { desired, observed, plan, .. }) = &view.comparison else { return begun };
+    let to_be_adopted = plan.to_be_adopted();
+    for entry in desired.credentials.iter().filter(|entry| to_be_adopted.contains(&entry.key)) {
+        let (key, name) = (&entry.key, &view.name);
+        if !scope.domains.is_empty() && !scope.domains.contains(&entry.domain) {
+            continue;
+        }
+        if holds_secret_of(observed, entry) {
+            begun.keys.insert(key.clone());
+        } else {
+            begun.left.push(format!(
+                "`{key}` stays as it is in `{name}`, where its secret is another one than in its entry: `appcred apply` puts that of the entry there, `appcred rotate {key}` changes the entry"
+            ));
+        }
+    }
+    begun
+}
+
+/// Whether all credentials of its client have the secret that the entry wants, as far as that is known.
+fn holds_secret_of(observed: &Observed, entry: &DesiredCredential) -> bool {
+    let of_client = observed
+        .credentials
+        .iter()
+        .filter(|held| (&held.domain, &held.client_id) == (&entry.domain, &entry.client_id));
+    let mut compared = of_client.map(|held| held.client_secret.compare(&entry.client_secret));
+    compared.all(|secret| secret != SecretComparison::Different)
 }
 
 #[cfg(test)]

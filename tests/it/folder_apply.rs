@@ -1,6 +1,7 @@
 //! The main job on a configuration folder, and a real Home Assistant that starts on it.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use serde_json::json;
 use crate::forms::check_own;
 use crate::ha_apply::House;
 use crate::real::{HomeAssistant, Release, each_release};
-use crate::shell::Appcred;
+use crate::shell::{Appcred, Project};
+use crate::watch::eventually;
 
 fn appcred(house: &House) -> Appcred {
     Appcred::new().in_dir(house.project.path())
@@ -73,6 +75,44 @@ fn a_folder_that_cannot_be_one_of_home_assistant_is_refused() {
         run(folder, "apply --yes", 0);
         assert!(house.project.join(folder).join(".storage").exists(), "{folder}");
     }
+}
+
+/// One storage by two paths that do not show it, as where a volume is mounted twice.
+#[test]
+fn two_targets_with_one_storage_are_refused() {
+    let project = Project::new().file(
+        "appcred.yaml",
+        "owner: house\nallow_plaintext: true\ntargets: {one: {config_dir: a}, two: {config_dir: b}, three: {config_dir: c}}\n",
+    );
+    project.write(
+        "credentials/all.yaml",
+        "application_credentials:\n  - {domain: spotify, name: Two, client_id: a, client_secret: xyzzy-a, targets: [two]}\n",
+    );
+    project.write("a/configuration.yaml", "default_config:\n");
+    project.write("b/configuration.yaml", "default_config:\n");
+    fs::create_dir(project.join("a/.storage")).unwrap();
+    symlink("../a/.storage", project.join("b/.storage")).unwrap();
+    for verb in [&["plan"][..], &["apply", "--yes"]] {
+        let appcred = Appcred::new().in_dir(project.path());
+        let ran = appcred.args(verb).status(1).run();
+        let said = "`one` (appcred.yaml:3:11) is the same Home Assistant as the target `two` (appcred.yaml:3:33)";
+        assert!(
+            ran.stderr.contains(said) || ran.stdout.contains(said),
+            "{}{}",
+            ran.stdout,
+            ran.stderr
+        );
+    }
+    assert_eq!(fs::read_dir(project.join("a/.storage")).unwrap().count(), 0);
+    let watch = Appcred::new().in_dir(project.path()).args(["watch"]).spawn();
+    eventually("the one that is to be changed is refused", || {
+        watch
+            .stderr()
+            .contains("the target `one` is the same Home Assistant, and each would delete")
+    });
+    watch.signal(Signal::TERM);
+    watch.finish();
+    assert_eq!(fs::read_dir(project.join("a/.storage")).unwrap().count(), 0);
 }
 
 each_release!(a_house_that_is_not_born_yet_starts_with_its_credentials);

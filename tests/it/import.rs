@@ -340,6 +340,22 @@ fn what_a_run_cut_short_has_declared_is_taken_over_by_the_next() {
     assert_eq!(house.text("credentials/spotify.yaml"), declared);
 }
 
+/// An import changes no secret: which of both is the newer one it cannot know.
+#[test]
+fn what_is_declared_with_another_secret_stays_as_it_is() {
+    let house = Empty::with_folder(&[item("spotify_a", "spotify", "a", None)]);
+    house.run(&["import", "--no-adopt"]);
+    let file = "ha/.storage/application_credentials";
+    let by_hand = house.text(file).replace("m4rk3d-a", "m4rk3d-by-hand");
+    house.project.write(file, &by_hand);
+    let ran = house.run(&["import", "--yes"]);
+    assert!(ran.stdout.contains("Nothing to import."), "{}", ran.stdout);
+    let said =
+        "`spotify` stays as it is in `lab`, where its secret is another one than in its entry";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    assert_eq!(house.text(file), by_hand);
+}
+
 #[test]
 fn a_sops_manifest_takes_what_is_imported_by_its_own_rules() {
     let house = Empty::with_folder(&[item("spotify_a", "spotify", "a", Some("Family"))]);

@@ -168,6 +168,68 @@ fn what_a_target_loses_by_a_slip_is_not_deleted_before_that_is_allowed() {
     assert_eq!(held(&project, "two"), ["all", "oslo"]);
 }
 
+/// All houses but one have the label: it was most likely left out when its labels were written anew.
+#[test]
+fn a_label_that_one_of_many_targets_has_lost_deletes_nothing() {
+    let houses = |last: &str| {
+        let of = |number: i32, labels: &str| {
+            format!("  oslo-{number}: {{config_dir: h{number}, labels: {{{labels}}}}}\n")
+        };
+        let site = "site: oslo, ring: rest";
+        let all = [of(1, site), of(2, site), of(3, last)].concat();
+        format!("owner: house\nallow_plaintext: true\ntargets:\n{all}")
+    };
+    let entries = "application_credentials:
+  - {domain: spotify, name: all, client_id: a, client_secret: xyzzy-a}
+  - {domain: spotify, name: site, client_id: b, client_secret: xyzzy-b, targets: {match: {site: oslo}}}
+";
+    let project = Project::new().file("credentials.yaml", entries);
+    project.write("appcred.yaml", &houses("site: oslo, ring: rest"));
+    appcred(&project, &["apply", "--yes"]).run();
+    project.write("appcred.yaml", &houses("ring: rest"));
+    let ran = appcred(&project, &["apply", "--yes"]).status(1).run();
+    let why = "the entry `site` is for targets with certain values of the label `site`, which all targets but this one have";
+    assert!(ran.stdout.contains(why), "{}", ran.stdout);
+    assert_eq!(held(&project, "h3"), ["all", "site"]);
+    // Where another has not got it either, it is meant.
+    let without = houses("ring: rest").replacen("site: oslo, ", "", 1);
+    project.write("appcred.yaml", &without);
+    appcred(&project, &["apply", "--yes"]).run();
+    assert_eq!(
+        (held(&project, "h1"), held(&project, "h3")),
+        (vec!["all".into()], vec!["all".into()])
+    );
+    let only_site =
+        appcred(&project, &["list", "--key", "site", "--state", "in_sync"]).run().stdout;
+    let others = "\nNo such credentials in 2 targets (oslo-1, oslo-3)\n";
+    assert!(only_site.starts_with("oslo-2 ") && only_site.ends_with(others), "{only_site}");
+}
+
+/// One key with another client at each site: the line for all of them says that it is more than one entry.
+#[test]
+fn a_short_plan_says_where_one_line_is_of_several_entries() {
+    let of = |number: usize| {
+        let site = if number < 10 { "oslo" } else { "bergen" };
+        format!("  h{number}: {{config_dir: h{number}, labels: {{site: {site}}}}}\n")
+    };
+    let houses: String = (0..30).map(of).collect();
+    let project = Project::new()
+        .file("appcred.yaml", &format!("owner: house\nallow_plaintext: true\ntargets:\n{houses}"))
+        .file(
+            "credentials.yaml",
+            "application_credentials:
+  - {domain: spotify, name: A, key: all, client_id: a, client_secret: xyzzy-a}
+  - {domain: fitbit, name: F, key: fit, client_id: b, client_secret: xyzzy-b, targets: {match: {site: oslo}}}
+  - {domain: fitbit, name: F, key: fit, client_id: c, client_secret: xyzzy-c, targets: {match: {site: bergen}}}
+",
+        );
+    let plan = appcred(&project, &["plan"]).run().stdout;
+    let line =
+        "  + create fitbit \"F\" (fit)  # 2 entries (credentials.yaml:3:6, credentials.yaml:4:6)\n";
+    assert!(plan.contains(line), "{plan}");
+    assert!(plan.contains("  + create spotify \"A\" (all)\n"), "{plan}");
+}
+
 /// Two entries of one key, each for a house.
 #[test]
 fn suspend_and_protect_hold_at_the_targets_of_their_entry_alone() {

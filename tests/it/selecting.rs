@@ -204,7 +204,7 @@ fn the_list_has_keys_and_what_is_missing_and_can_be_filtered() {
     assert!(line("KEY").contains("STATE"), "{text}");
     assert!(line("stream").ends_with("missing") && line("family").ends_with("in sync"), "{text}");
     assert!(line("-").contains("foreign"), "{text}");
-    appcred(&project, "list --state shadowed").stdout("No credentials.\n").run();
+    appcred(&project, "list --state shadowed").stdout("No such credentials.\n").run();
 }
 
 #[test]

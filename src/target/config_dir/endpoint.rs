@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::{CREDENTIALS, ConfigDir, STORAGE};
 use crate::field::{Field, Pairs, Text};
-use crate::files;
-use crate::model::{Key, Visible};
+use crate::files::{self, Stamp};
+use crate::model::{Key, RunId, Visible};
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::SessionStore;
 use crate::target::{ConnectError, FieldContext, LiveTarget, TargetKind};
@@ -65,4 +65,10 @@ impl TargetKind for ConfigDirEndpoint {
     }
 }
 
-impl LiveTarget for ConfigDir {}
+impl LiveTarget for ConfigDir {
+    /// A folder may have several paths, as where it is mounted twice.
+    async fn run_id(&self) -> Option<RunId> {
+        let (device, inode) = Stamp::of(&self.folder.join(STORAGE))?.identity();
+        RunId::new([format!("folder {device}:{inode}").into()])
+    }
+}

@@ -210,11 +210,6 @@ impl HomeAssistant {
         Ok(self.look().await?)
     }
 
-    /// What no other run of HA has, whatever the address. None where HA does not say.
-    pub async fn run_id(&self) -> Option<RunId> {
-        self.rest.run_id().await
-    }
-
     /// Sets a linked account up afresh, and answers the state that it arrives at.
     ///
     /// # Errors
@@ -260,6 +255,10 @@ impl LiveTarget for HomeAssistant {
 
     fn home_assistant(&self) -> Option<&HomeAssistant> {
         Some(self)
+    }
+
+    async fn run_id(&self) -> Option<RunId> {
+        self.rest.run_id().await
     }
 
     /// HA makes a link anew at each look.
