@@ -55,6 +55,9 @@ codes! {
     ReasonCode {
         /// The target has no such credential of this owner.
         NotObserved = "not_observed",
+        /// The target has no such credential, and none of this client that the entry could take over, as it asks;
+        /// an account uses another one of the integration that nobody manages.
+        NothingToAdopt = "nothing_to_adopt",
         /// The target had one, and somebody has deleted it there.
         DeletedThere = "deleted_there",
         /// The client secret differs.
@@ -89,6 +92,8 @@ codes! {
         ReferencedById = "referenced_by_id",
         /// No account is linked with it.
         NotSetUp = "not_set_up",
+        /// No account is known to be linked with it, and one of the integration does not find its credential.
+        PerhapsLinked = "perhaps_linked",
         /// Home Assistant asks for consent again.
         ConsentLost = "consent_lost",
         /// The linked account does not run, and its credential is right.

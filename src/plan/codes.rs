@@ -32,6 +32,7 @@ impl Reason {
         match self {
             Self::DeletedThere => ReasonCode::DeletedThere,
             Self::NotObserved | Self::BesideOtherOwner => ReasonCode::NotObserved,
+            Self::NothingToAdopt => ReasonCode::NothingToAdopt,
             Self::SecretDiffers => ReasonCode::SecretDiffers,
             Self::SecretReencrypted => ReasonCode::SecretReencrypted,
             Self::ClientIdDiffers => ReasonCode::ClientIdDiffers,
@@ -48,6 +49,7 @@ impl Reason {
             Self::OldShadow => ReasonCode::OldShadow,
             Self::ReferencedById => ReasonCode::ReferencedById,
             Self::NotSetUp | Self::AccountNotLinked => ReasonCode::NotSetUp,
+            Self::PerhapsLinked => ReasonCode::PerhapsLinked,
             Self::ConsentLost => ReasonCode::ConsentLost,
             Self::AccountDown => ReasonCode::AccountDown,
             Self::OnDeleteDiffers => ReasonCode::OnDeleteDiffers,

@@ -35,6 +35,7 @@ impl EntryCase<'_> {
                 None => {
                     let reason = match self.other_owner() {
                         Some(_) => Reason::BesideOtherOwner,
+                        None if self.finds_nothing_to_adopt() => Reason::NothingToAdopt,
                         None => Reason::NotObserved,
                     };
                     Some(draft.step(action, reason, after))
@@ -127,6 +128,21 @@ impl EntryCase<'_> {
         let is_unmet = self.wants_adoption && self.adopted().is_empty();
         let by = self.other_owner().filter(|_| is_unmet)?;
         Some(Why::OtherOwner { by: by.clone() })
+    }
+
+    /// Whether the entry asks to take something over and nothing is of its client, while an account uses another one of
+    /// its integration that nobody manages, as after an older state of the target was restored.
+    fn finds_nothing_to_adopt(&self) -> bool {
+        let is_in_use = |at: usize| {
+            let held = self.index.get(at);
+            held.domain == self.entry.domain
+                && self.index.is_nobodys(at)
+                && self.index.is_used(&held.domain, held.implementation())
+                && self.index.entry_of_client(&held.domain, &held.client_id).is_none()
+        };
+        self.wants_adoption
+            && self.adoption.candidates().is_empty()
+            && (0..self.index.all().len()).any(is_in_use)
     }
 
     /// What accounts use that a previous owner made for a key of this entry and another client: beside a new one the

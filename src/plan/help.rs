@@ -62,7 +62,7 @@ impl Why {
                 "put it back, or write `application_credentials: []` where nothing is wanted"
             }
             Self::Protected { .. } => {
-                "if it is meant, pass --allow-protected with that key, or end the protection: `protect` in the entry, or under `policy` in appcred.yaml"
+                "if it is meant, pass --allow-protected with each such key, or end the protection: `protect` in the entry, or under `policy` in appcred.yaml"
             }
             Self::Suspended => "remove `suspend: true` from the entry, and it is done",
             Self::OutsideWindows { .. } => "`appcred apply` does it now",

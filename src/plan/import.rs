@@ -126,6 +126,7 @@ impl ImportPlanner<'_> {
         unreadable.into_iter().for_each(|at| self.leave_out(at, WhyLeftOut::UnreadableMark));
         let (others, own): (Vec<usize>, Vec<usize>) =
             group.into_iter().partition(|at| self.other_owner(*at).is_some());
+        let own = self.leave_out_beside_managed(own);
         let is_foreign = |at: &usize| self.index.is_nobodys(*at);
         if self.scope.only_foreign && !own.iter().all(is_foreign) {
             return;
@@ -169,6 +170,32 @@ impl ImportPlanner<'_> {
                 self.enter(chosen, candidates, is_only_nameless);
             }
         }
+    }
+
+    /// Leaves out what nobody manages beside what this owner does, where no entry is made from either.
+    fn leave_out_beside_managed(&mut self, own: Vec<usize>) -> Vec<usize> {
+        let (foreign, managed): (Vec<usize>, Vec<usize>) =
+            own.iter().copied().partition(|at| self.index.is_nobodys(*at));
+        let is_claim = |at: &&usize| self.index.get(**at).claim().is_some();
+        let Some(beside) = managed.iter().find(|at| !is_claim(at)).or(managed.first()) else {
+            return own;
+        };
+        let of = self.index.get(*beside);
+        let entry = self.index.entry_of_client(&of.domain, &of.client_id);
+        if entry.is_none() && !self.scope.only_foreign {
+            return own;
+        }
+        // An entry may ask for one of these by its id.
+        let is_asked_for = |at: &usize| {
+            let id = &self.index.get(*at).id;
+            entry.is_some_and(|entry| entry.adopt == Adopt::Id(id.clone()))
+        };
+        let (asked_for, left): (Vec<usize>, Vec<usize>) =
+            foreign.into_iter().partition(is_asked_for);
+        for at in left {
+            self.leave_out(at, WhyLeftOut::BesideManaged(of.id.clone()));
+        }
+        managed.into_iter().chain(asked_for).collect()
     }
 
     /// The credential that an entry is made from: the one in force, first of all where it is in use.
@@ -371,10 +398,10 @@ fn shown_name(credential: &Credential) -> Option<&str> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{ImportPlan, Scope, import, names_of};
+    use super::{ImportPlan, LeftOut, Scope, import, names_of};
     use crate::model::{
-        AccountName, Adopt, Completeness, ConfigEntry, Credential, Desired, Domain, EntryId, Key,
-        Mark, NotedAccount, Observed, Owner, Secret,
+        AccountName, Adopt, Completeness, ConfigEntry, Credential, CredentialId, Desired, Domain,
+        EntryId, Key, Mark, NotedAccount, Observed, Owner, Secret,
     };
     use crate::plan::tests::{held, linked, observing, wanted};
 
@@ -575,5 +602,30 @@ mod tests {
         empty.client_secret = Secret::new("").into();
         let imported = imported(vec![lost, empty], &[], &Scope::default());
         assert_eq!(imported, ["! lost UnknownIntegration", "! empty NoSecret"]);
+    }
+
+    #[test]
+    fn what_nobody_manages_beside_what_an_entry_has_is_left_out_with_a_reason() {
+        let left_out = |with_entry: bool, adopt: Adopt, only_foreign: bool| {
+            let mut entry = wanted("a");
+            entry.adopt = adopt;
+            let desired = crate::plan::tests::desired(
+                with_entry.then(|| entry.clone()).into_iter().collect(),
+            );
+            let ours = held("ours", &entry, Some("appcred:house:a"));
+            let by_hand = held("by_hand", &entry, None);
+            let scope = Scope { only_foreign, ..Scope::default() };
+            let found = import(&desired, &observing(vec![ours, by_hand]), &BTreeSet::new(), &scope);
+            let line = |left: LeftOut| format!("{} {:?}", left.of.id, left.why);
+            found.left_out.into_iter().map(line).collect::<Vec<_>>()
+        };
+        let beside = "by_hand BesideManaged(CredentialId(\"ours\"))";
+        let declared = |id: &str| format!("{id} Declared(Key(\"a\"))");
+        assert_eq!(left_out(true, Adopt::Only, true), [beside]);
+        assert_eq!(left_out(false, Adopt::No, true), [beside]);
+        assert_eq!(left_out(true, Adopt::Only, false), [beside.to_owned(), declared("ours")]);
+        let asked_for = Adopt::Id(CredentialId::new("by_hand"));
+        let both = [declared("ours"), declared("by_hand")];
+        assert_eq!(left_out(true, asked_for, false), both);
     }
 }

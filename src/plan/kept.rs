@@ -178,6 +178,13 @@ mod tests {
     }
 
     #[test]
+    fn a_renamed_entry_is_protected_under_both_keys_and_each_is_named() {
+        let why = Why::Protected { keys: [key(), Key::new("b").unwrap()].into() };
+        assert_eq!(why.to_string(), "`a` and `b` are protected");
+        assert!(why.help().contains("--allow-protected with each such key"));
+    }
+
+    #[test]
     fn a_kept_delete_does_not_count_for_the_limit_of_deletes() {
         let [_, gone] = both(|policy| {
             policy.protected.insert(key());

@@ -18,6 +18,8 @@ pub enum WhyLeftOut {
     Declared(Key),
     /// The new entry is made from another credential of its client.
     SameClient(CredentialId),
+    /// This project manages another credential of its client.
+    BesideManaged(CredentialId),
     /// Linked accounts use several credentials of its client, with different secrets.
     SeveralInUse,
     /// It is another owner's.

@@ -5,6 +5,9 @@
 pub enum Reason {
     /// The target has no such credential.
     NotObserved,
+    /// The target has no such credential, and of this client none that the entry could take over, as it asks; an
+    /// account uses another one of the integration that nobody manages.
+    NothingToAdopt,
     /// The target had one, and somebody has deleted it there.
     DeletedThere,
     /// The target has one of this client, and that is another owner's.
@@ -45,6 +48,9 @@ pub enum Reason {
     ReferencedById,
     /// No account is linked with it.
     NotSetUp,
+    /// No account is known to be linked with it, and one of the integration does not find its credential: which that
+    /// was HA does not say.
+    PerhapsLinked,
     /// No account is linked of the name that the entry gives it.
     AccountNotLinked,
     /// HA asks for consent again.

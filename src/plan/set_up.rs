@@ -7,7 +7,7 @@ use smol_str::{SmolStr, ToSmolStr};
 
 use crate::model::{
     AccountName, Claim, ConfigEntry, Credential, DesiredCredential, Domain, Implementation, Key,
-    Live, Mark, NoSetUp, OnDelete, OpenFlow, Owner, Policy, Purpose, SetUpId,
+    Live, Mark, NoSetUp, NotedAccount, OnDelete, OpenFlow, Owner, Policy, Purpose, SetUpId,
 };
 
 use super::action::{Action, Reason, SetupState, StepId, Wanted};
@@ -249,6 +249,8 @@ impl SetUpCase<'_> {
             }
             None => (Purpose::Entry(self.mark.clone()), Reason::NotSetUp),
         };
+        let is_perhaps_linked = coming.is_some() && self.may_be_lost(name);
+        let reason = if is_perhaps_linked { Reason::PerhapsLinked } else { reason };
         let open = self.flow_of(&purpose).filter(|_| coming.is_none());
         let action = Action::SetUp {
             wanted: self.wanted(offered),
@@ -258,6 +260,24 @@ impl SetUpCase<'_> {
         };
         self.set_up(action, reason, coming, draft);
         open.map(|(at, _)| at)
+    }
+
+    /// Whether an account does not find its credential that may have been linked with this entry's: where the entry names
+    /// its accounts, the one that is noted under the name, or has it as its title where none is noted.
+    fn may_be_lost(&self, name: Option<&AccountName>) -> bool {
+        let live = self.context.live;
+        let is_of_name = |account: &ConfigEntry, name: &AccountName| {
+            let mut notes = live.accounts.iter().filter(|note| note.account == account.id);
+            let is_its = |note: &NotedAccount| note.mark == self.mark && note.name == *name;
+            match notes.clone().next() {
+                Some(_) => notes.any(is_its),
+                None => name.is_called(&account.title),
+            }
+        };
+        let lost = self.index.users_of_none(&self.entry.domain);
+        lost.iter().any(|account| {
+            live.missed.contains(&account.id) && name.is_none_or(|name| is_of_name(account, name))
+        })
     }
 
     fn set_up(
@@ -312,8 +332,9 @@ impl SetUpCase<'_> {
 #[cfg(test)]
 mod tests {
     use crate::model::{
-        ClientId, Desired, Domain, FlowId, Implementation, Key, Live, Mark, MaxDeletes, NoSetUp,
-        Observed, OnDelete, OpenFlow, Policy, Prune, Purpose, Secret, Unidentified,
+        AccountName, ClientId, ConfigEntry, Desired, Domain, FlowId, Implementation, Key, Live,
+        Mark, MaxDeletes, NoSetUp, Observed, OnDelete, OpenFlow, Policy, Prune, Purpose, Secret,
+        Unidentified,
     };
     use crate::plan::tests::{check, linked, planned, wanted};
     use crate::plan::{Action, Plan, SetupState, Step};
@@ -386,6 +407,31 @@ mod tests {
             observed.credentials[0].auth_domain = None;
         });
         check(&plan, &["! + a foreign spotify_id_a"]);
+    }
+
+    /// Home Assistant says that an account does not find its credential, and not which that was.
+    #[test]
+    fn an_account_without_its_credential_may_be_that_of_an_entry_whose_credential_is_lost() {
+        let plan = |accounts: &[&str], title: &str, is_lost: bool| {
+            planned(|desired, observed, _| {
+                let named = accounts.iter().filter_map(|name| AccountName::new(name));
+                desired.credentials[0].integration.accounts = named.collect();
+                desired.credentials.pop();
+                observed.credentials.truncate(1);
+                if is_lost {
+                    observed.credentials.clear();
+                }
+                let account = linked("x");
+                let account = ConfigEntry { implementation: None, title: title.into(), ..account };
+                let missed = [account.id.clone()].into();
+                observed.config_entries.push(account);
+                observed.live = Some(Live { missed, ..Live::default() });
+            })
+        };
+        check(&plan(&[], "Ann", true), &["+ a [NotObserved]", "> a [PerhapsLinked]"]);
+        check(&plan(&[], "Ann", false), &["> a [NotSetUp]"]);
+        let named = ["+ a [NotObserved]", "> a/Ann [PerhapsLinked]", "> a/Bob [AccountNotLinked]"];
+        check(&plan(&["Ann", "Bob"], "ann", true), &named);
     }
 
     #[test]

@@ -153,19 +153,30 @@ impl Plan {
 
     /// How many credentials of no owner stay as they are.
     pub fn foreign(&self) -> usize {
-        self.left_alone(|state| *state == CredentialState::Foreign)
+        self.left_alone(|of| of.state == CredentialState::Foreign)
+    }
+
+    /// The same without those that would be deleted: what is withheld counts as that.
+    pub fn foreign_left_alone(&self) -> usize {
+        let withheld = self.withheld.iter().filter_map(|withheld| match &withheld.action {
+            Action::Delete { old, .. } => Some(&old.id),
+            _ => None,
+        });
+        let withheld: BTreeSet<_> = withheld.collect();
+        self.left_alone(|of| {
+            of.state == CredentialState::Foreign && !withheld.contains(&of.held.id)
+        })
     }
 
     /// How many credentials of other owners there are.
     pub fn of_other_owners(&self) -> usize {
-        self.left_alone(|state| matches!(state, CredentialState::OtherOwner(_)))
+        self.left_alone(|of| matches!(of.state, CredentialState::OtherOwner(_)))
     }
 
-    fn left_alone(&self, is_meant: impl Fn(&CredentialState) -> bool) -> usize {
+    fn left_alone(&self, is_meant: impl Fn(&ComparedCredential) -> bool) -> usize {
         let outgoing = self.steps.iter().flat_map(|step| step.action.outgoing());
         let outgoing: BTreeSet<_> = outgoing.map(|held| &held.id).collect();
-        let is_left =
-            |of: &&ComparedCredential| is_meant(&of.state) && !outgoing.contains(&of.held.id);
+        let is_left = |of: &&ComparedCredential| is_meant(of) && !outgoing.contains(&of.held.id);
         self.credential_states.iter().filter(is_left).count()
     }
 

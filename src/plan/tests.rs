@@ -528,6 +528,25 @@ fn what_a_previous_owner_made_for_a_client_moves() {
     check(&of_cabin(false, &["cabin"]), &["-/+ a for spotify_id_a [Renamed]"]);
 }
 
+/// As after an older state of the target was restored: the entry has another client since.
+#[test]
+fn an_adoption_that_finds_nothing_is_said_where_an_account_uses_what_nobody_manages() {
+    let plan = |adopt: Adopt, user: Option<&str>, client: &str| {
+        planned(|desired, observed, _| {
+            desired.credentials[0].adopt = adopt;
+            desired.credentials[0].client_id = ClientId::new(client);
+            observed.credentials[0].auth_domain = None;
+            observed.config_entries.extend(user.map(linked));
+        })
+    };
+    let used = Some("spotify_id_a");
+    check(&plan(Adopt::Only, used, "new"), &["+ a [NothingToAdopt]"]);
+    check(&plan(Adopt::No, used, "new"), &["+ a [NotObserved]"]);
+    check(&plan(Adopt::Only, None, "new"), &["+ a [NotObserved]"]);
+    let taken = plan(Adopt::Only, used, "id-a");
+    check(&taken, &["claim appcred:house:a:spotify_id_a [AdoptionAsked]"]);
+}
+
 /// Beside a new one the account would stay with what nobody manages any more.
 #[test]
 fn what_a_previous_owner_made_for_another_client_is_left_until_somebody_decides() {
@@ -822,11 +841,12 @@ fn what_is_pruned_is_not_left_alone() {
             }
             observed.credentials.push(held("z", &wanted("z"), Some("appcred:cabin:z")));
         });
-        (plan.foreign(), plan.of_other_owners())
+        (plan.foreign(), plan.foreign_left_alone(), plan.of_other_owners())
     };
-    assert_eq!(left(Prune::Managed, None), (2, 1));
-    assert_eq!(left(Prune::All, None), (0, 1));
-    assert_eq!(left(Prune::All, Some(MaxDeletes::Count(0))), (2, 1));
+    assert_eq!(left(Prune::Managed, None), (2, 2, 1));
+    assert_eq!(left(Prune::All, None), (0, 0, 1));
+    // What is withheld counts as that.
+    assert_eq!(left(Prune::All, Some(MaxDeletes::Count(0))), (2, 0, 1));
 }
 
 #[test]

@@ -97,8 +97,9 @@ impl fmt::Display for Why {
                 write!(f, "no entry is left in {places}")
             }
             Self::Protected { keys } => {
+                let are = if keys.len() == 1 { "is" } else { "are" };
                 let keys = listed(keys.iter().map(|key| format!("`{key}`")), " and ");
-                write!(f, "{keys} is protected")
+                write!(f, "{keys} {are} protected")
             }
             Self::Suspended => f.write_str("the entry is suspended"),
             Self::OutsideWindows { next } => {

@@ -84,6 +84,9 @@ fn reason(why: &WhyLeftOut) -> Option<String> {
         WhyLeftOut::SameClient(id) => {
             format!("{id} has the same client, and the entry is made from that")
         }
+        WhyLeftOut::BesideManaged(id) => format!(
+            "{id} has the same client, and this project manages that: an entry is for one only; delete this one in Home Assistant if no account uses it"
+        ),
         WhyLeftOut::SeveralInUse => "linked accounts use several credentials of this client, with different secrets: an entry can represent only one".to_owned(),
         WhyLeftOut::OtherOwner(owner) => {
             format!("`{owner}` manages it; --other-owners makes an entry anyway")

@@ -76,7 +76,7 @@ fn perhaps_renamed(plan: &Plan) -> Vec<(&Key, Key)> {
     let mut new: IndexMap<&Domain, BTreeSet<&Key>> = IndexMap::new();
     let mut gone: IndexMap<&Domain, BTreeSet<Key>> = IndexMap::new();
     let mut declared: BTreeSet<&Key> =
-        plan.credential_states.iter().filter_map(|of| of.state.entry()).collect();
+        plan.credential_states.iter().filter_map(|of| of.state.key()).collect();
     for step in &plan.steps {
         if let Action::Create { wanted } = &step.action
             && step.reasons.contains(&Reason::NotObserved)
@@ -190,5 +190,58 @@ fn undeclared(UndeclaredAccount { key, name, account: of }: &UndeclaredAccount) 
         None => format!(
             "{key}: the linked account {title} is not one that the entry names, so it stays; to manage it, add its name to `accounts`, or give it alone the right name as its title in Home Assistant"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::perhaps_renamed;
+    use crate::model::{ClientId, CredentialId, Domain, Held, Key};
+    use crate::plan::{
+        Action, ComparedCredential, CredentialState, Plan, Reason, Step, StepId, Wanted,
+    };
+
+    /// `new` is created, and a claim of `old` deleted.
+    fn plan(state: CredentialState) -> Plan {
+        let domain = Domain::new("spotify");
+        let held = Held {
+            id: CredentialId::new("spotify_one"),
+            domain: domain.clone(),
+            client_id: ClientId::new("one"),
+            name: None,
+            auth_domain: Some("appcred:house:old:appcred:house:older".into()),
+        };
+        let wanted = Wanted {
+            key: Key::new("new").unwrap(),
+            domain,
+            client_id: ClientId::new("two"),
+            name: "N".into(),
+            auth_domain: "appcred:house:new".into(),
+        };
+        let create = Step::new(StepId(0), Action::Create { wanted });
+        let delete = Action::Delete { old: held.clone(), remove: Vec::new() };
+        let of_old = ComparedCredential {
+            held,
+            state,
+            users: Vec::new(),
+            is_protected: false,
+            is_suspended: false,
+        };
+        Plan {
+            steps: vec![
+                Step { reasons: vec![Reason::NotObserved], ..create },
+                Step::new(StepId(1), delete),
+            ],
+            credential_states: vec![of_old],
+            ..Plan::default()
+        }
+    }
+
+    #[test]
+    fn a_key_whose_claim_goes_is_not_gone_as_long_as_an_entry_has_it() {
+        let old = || Key::new("old").unwrap();
+        assert_eq!(perhaps_renamed(&plan(CredentialState::Superseded(old()))), []);
+        let (new, gone) = (Key::new("new").unwrap(), plan(CredentialState::Undeclared));
+        assert_eq!(perhaps_renamed(&gone), [(&new, old())]);
     }
 }

@@ -35,7 +35,7 @@ impl PlanSummary {
             in_progress: sum(|plan| notices::in_progress(plan).count()),
             not_running: sum(|plan| notices::troubled(plan).count()),
             undeclared_accounts: sum(|plan| notices::kept_undeclared(plan).count()),
-            foreign: sum(Plan::foreign),
+            foreign: sum(Plan::foreign_left_alone),
             of_other_owners: sum(Plan::of_other_owners),
         }
     }

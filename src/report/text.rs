@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 use indexmap::{IndexMap, IndexSet};
 
 use crate::model::{Visible, counted};
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{Action, Plan, Reason, Step};
 
 use super::change::{Change, Detail, DetailKind, changes};
 use super::names::Names;
@@ -327,7 +327,10 @@ pub(super) fn head(out: &mut String, target: &TargetReport<'_>) {
 /// What must be registered with providers before anybody consents, where somebody is to consent.
 fn redirect_uris(out: &mut String, targets: &[TargetReport<'_>]) {
     let links_new = |target: &&TargetReport<'_>| {
-        let is_link = |step: &Step| matches!(step.action, Action::SetUp { account: None, .. });
+        let is_link = |step: &Step| {
+            matches!(step.action, Action::SetUp { account: None, .. })
+                && step.reasons != [Reason::PerhapsLinked]
+        };
         target.plan.is_ok_and(|plan| plan.steps.iter().any(is_link))
     };
     let uris = targets.iter().filter(links_new).map(|target| target.redirect_uri);

@@ -11,6 +11,9 @@ pub(super) use crate::plan::linked_accounts as accounts;
 pub(crate) fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::NotObserved => "the target has none yet",
+        Reason::NothingToAdopt => {
+            "the target has none of this client, so `adopt` takes nothing over: a linked account goes on with another one of the integration, which nobody manages"
+        }
         Reason::DeletedThere => "somebody has deleted it at the target",
         Reason::BesideOtherOwner => {
             "the target's credential for this client belongs to another owner: this one is created beside it"
@@ -39,6 +42,9 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
             "a linked account names an id of this client, where Home Assistant finds no credential"
         }
         Reason::NotSetUp => "no account is linked with it",
+        Reason::PerhapsLinked => {
+            "a linked account of the integration does not find its credential: if it was this one, the account runs again once that is created, and nothing is set up"
+        }
         Reason::AccountNotLinked => {
             "this account is not linked yet: somebody must consent with it at the provider"
         }

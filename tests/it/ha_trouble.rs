@@ -44,6 +44,25 @@ impl Linking {
     }
 }
 
+each_release!(ha_account_whose_credential_is_lost_runs_again_once_that_is_created);
+fn ha_account_whose_credential_is_lost_runs_again_once_that_is_created(release: Release) {
+    let (linking, account) = linked(release);
+    let id = linking.ha.credentials()[0]["id"].take();
+    let delete =
+        json!({"type": "application_credentials/delete", "application_credentials_id": id});
+    linking.ha.call(delete).unwrap();
+    assert_eq!(linking.ha.reload(&account), "setup_error");
+    let planned = linking.appcred(&["plan"]).run().stdout;
+    // Earlier releases do not say of what an account does not run.
+    if release >= Release::Ha2026_11 {
+        let said = "a linked account of the integration does not find its credential";
+        assert!(planned.contains(said) && !planned.contains("redirect URI"), "{planned}");
+    }
+    let ran = linking.apply();
+    assert!(ran.stdout.contains("linked: "), "{}", ran.stdout);
+    assert_eq!(linking.ha.state_of(&account), "loaded");
+}
+
 const ACCEPTS: &str = "the provider accepts the client";
 
 each_release!(ha_withdrawn_consent_is_distinguished_from_a_wrong_client);
