@@ -306,6 +306,7 @@ fn wanted_by(
         policy.suspended.extend(spec.suspend.then(|| of.key.clone()));
         desired.push(wanted.clone());
     }
+    await_successors(credentials, &clients, &desired, &mut of_house);
     policy.gone = Some(of_house.gone.clone());
     let desired = Desired {
         owner: Owner::default(),
@@ -316,6 +317,24 @@ fn wanted_by(
         completeness: Completeness::Whole,
     };
     (of_house, desired, policy)
+}
+
+/// Deletes nothing of a client that another object wants there and may not have yet: it is the same one by another name,
+/// and its linked accounts stay with it.
+fn await_successors(
+    credentials: &[ReadCredential<'_>],
+    clients: &BTreeMap<(&str, &str), &ObjectName>,
+    desired: &[DesiredCredential],
+    of_house: &mut HouseAssignment,
+) {
+    let had: BTreeSet<(&str, &str)> =
+        desired.iter().map(|of| (of.domain.as_str(), of.client_id.as_str())).collect();
+    for of in credentials {
+        let client = (of.declared.spec.domain.as_str(), of.declared.spec.client_id.as_str());
+        if clients.contains_key(&client) && !had.contains(&client) {
+            of_house.gone.remove(&of.key);
+        }
+    }
 }
 
 /// Wants a credential there. Answers whether it may be created, by what the status has of it: before that has it, nobody may
@@ -340,12 +359,11 @@ fn delete(of: &ReadCredential<'_>, house: &Declared<HouseSpec>, of_house: &mut H
     let is_gone = spec.deletion_policy == DeletionPolicy::Delete && !is_kept;
     if is_gone {
         of_house.gone.insert(of.key.clone(), wanted::on_delete(&spec.integration));
+        // The status has it until it is gone: by that, its object waits too once it is deleted.
+        of_house.unsettled.insert(of.key.clone(), Unsettled::Deleted);
     }
     if of.declared.deleted.is_some() {
         of_house.revisions.entries.insert(of.key.clone(), of.revision.clone());
-        if is_gone {
-            of_house.unsettled.insert(of.key.clone(), Unsettled::Deleted);
-        }
     }
 }
 
@@ -736,6 +754,45 @@ pub(super) mod tests {
         let gone = assigned(&all).specs[&name("cabin").target()].policy.gone.clone().unwrap();
         let fates = ["a", "b"].map(|key| gone[&Key::new(key).unwrap()]);
         assert_eq!(fates, [OnDelete::Keep, OnDelete::RemoveIntegration]);
+    }
+
+    #[test]
+    fn what_a_house_that_is_deleted_is_to_lose_stays_in_its_status() {
+        let mut all = declarations(&[("a", json!({}))]);
+        let house = all.houses.get_mut(&name("cabin")).unwrap();
+        house.deleted = timestamp(1);
+        for (policy, is_listed) in [(DeletionPolicy::Delete, true), (DeletionPolicy::Retain, false)]
+        {
+            all.houses.get_mut(&name("cabin")).unwrap().spec.deletion_policy = policy;
+            let of_house = &assigned(&all).houses[&name("cabin")];
+            let unsettled = of_house.unsettled.get(&Key::new("a").unwrap());
+            assert_eq!(unsettled.is_some(), is_listed);
+            assert_eq!(of_house.gone.len(), usize::from(is_listed));
+        }
+    }
+
+    /// Renamed in Git: the new object is there before the old one is deleted, or at once after that.
+    #[test]
+    fn nothing_is_deleted_of_a_client_that_another_object_waits_for() {
+        let removes = |of: Json| {
+            let mut spec = json!({"integration": {"onDelete": "RemoveIntegration"}});
+            spec.as_object_mut().unwrap().extend(of.as_object().unwrap().clone());
+            spec
+        };
+        let new = removes(json!({"clientId": "old"}));
+        let mut all = declarations(&[("old", removes(json!({}))), ("new", new)]);
+        all.credentials.get_mut(&name("old")).unwrap().deleted = timestamp(1);
+        list(&mut all, &name("cabin"), &["old"]);
+        assert_eq!(keys(&all), (Vec::new(), Vec::new()), "it may not be created yet");
+        list(&mut all, &name("cabin"), &["old", "new"]);
+        let secret = |all: &mut Declarations, of: &str| {
+            let spec = &mut all.credentials.get_mut(&name("new")).unwrap().spec;
+            spec.client_secret_ref.name = of.to_owned();
+        };
+        secret(&mut all, "none");
+        assert_eq!(keys(&all), (Vec::new(), Vec::new()), "its Secret is missing");
+        secret(&mut all, "all");
+        assert_eq!(keys(&all), (vec!["new".to_owned()], vec!["old".to_owned()]));
     }
 
     #[test]

@@ -263,6 +263,21 @@ fn where_the_keys_of_what_is_gone_are_known_nothing_else_is_deleted() {
 }
 
 #[test]
+fn what_is_gone_with_its_account_leaves_it_to_another_entry_of_its_client() {
+    let plan = planned(|desired, observed, policy| {
+        desired.credentials[0].key = Key::new("c").unwrap();
+        observed.config_entries.push(linked("appcred:house:a"));
+        policy.gone = Some([(Key::new("a").unwrap(), OnDelete::RemoveIntegration)].into());
+        policy.remove_integrations = true;
+    });
+    assert_eq!(plan.removed_accounts(), 0, "{plan:?}");
+    assert!(
+        plan.steps.iter().all(|step| !matches!(step.action, Action::Delete { .. })),
+        "{plan:?}"
+    );
+}
+
+#[test]
 fn an_entry_that_moves_to_another_integration_is_created_and_deleted() {
     let plan = planned(|desired, _, _| desired.credentials[0].domain = Domain::new("twitch"));
     check(&plan, &["+ a [NotObserved]", "- spotify_id_a [IntegrationDiffers]"]);
