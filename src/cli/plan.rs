@@ -36,7 +36,8 @@ use super::{GitArgs, Global, console, environment, plan_file};
 /// `>` set up, `^` reload, `x` end a set-up, `!` not done, `?` unknown.
 ///
 /// With --key, --domain or --exclude everything is planned as ever, and then what is not selected is left out:
-/// it is neither created, changed nor deleted. What no entry declares any more is deleted where its own key and
+/// it is neither created, changed nor deleted. An entry is selected by its key or an earlier one in `formerly`, and left
+/// out also by one that a target has of it. What no entry declares any more is deleted where its own key and
 /// integration are selected, as `list` shows them; what an entry had for another integration goes with the entry;
 /// what nobody manages has no key. Limits such as
 /// `max_deletes` count all. What must be done after a step that is left out is not done.

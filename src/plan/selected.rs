@@ -20,22 +20,23 @@ pub(super) fn keep(
     let mut plan = whole.into_plan();
     let selection = &context.policy.selection;
     let keys = AllKeys::new(context, &plan);
-    let includes_entry =
-        |key: &Key, domain: &Domain| selection.includes(keys.of_entry(key), domain);
+    let includes_entry = |key: &Key, domain: &Domain| {
+        selection.includes(keys.declared(key), domain) && !selection.excludes(keys.of_entry(key))
+    };
+    let includes_held = |held: &Held| {
+        // What an entry had for another integration goes with what it has now.
+        match keys.entry_of(held).and_then(|key| context.desired.credential(key)) {
+            Some(entry) => includes_entry(&entry.key, &entry.domain),
+            None => selection.includes(keys.of_held(held), &held.domain),
+        }
+    };
     let is_meant = |action: &Action| match (action.for_entry(), action) {
         (Some(wanted), _) => includes_entry(&wanted.key, &wanted.domain),
-        (None, Action::Delete { old, .. }) => {
-            // What an entry had for another integration goes with what it has now.
-            match keys.entry_of(old).and_then(|key| context.desired.credential(key)) {
-                Some(entry) => includes_entry(&entry.key, &entry.domain),
-                None => selection.includes(keys.of_held(old), &old.domain),
-            }
-        }
-        (None, Action::Abandon { flow }) => {
-            let mark = flow.purpose.mark();
-            let of_flow = mark.map(|mark| keys.of_entry(&mark.key)).into_iter().flatten();
-            selection.includes(of_flow, &flow.domain)
-        }
+        (None, Action::Delete { old, .. }) => includes_held(old),
+        (None, Action::Abandon { flow }) => match flow.purpose.mark() {
+            Some(mark) => includes_entry(&mark.key, &flow.domain),
+            None => selection.includes(None, &flow.domain),
+        },
         (None, _) => false,
     };
     let left_prunes: Vec<Action> = plan
@@ -74,7 +75,7 @@ pub(super) fn keep(
     };
     plan.setup_states.retain(|of| is_entry(&of.id.key));
     plan.undeclared_accounts.retain(|of| is_entry(&of.key));
-    plan.credential_states.retain(|of| selection.includes(keys.of_held(&of.held), &of.held.domain));
+    plan.credential_states.retain(|of| includes_held(&of.held));
     plan
 }
 
@@ -89,10 +90,13 @@ fn needed_prune(action: &Action, left: &[Action], possible: &Plan) -> Option<Str
     (!is_possible).then(|| prune.summary())
 }
 
-/// The keys by which an entry and what is held of it can be meant: all that it has and had go together, so that
-/// a rename is never done by half.
+/// The keys by which an entry and what is held of it can be meant. One is asked for by the keys in its manifest, and
+/// what is held of it goes with that, so that a rename is never done by half; one is excluded also by a key that a
+/// target has of it.
 #[derive(Default)]
 struct AllKeys {
+    /// The key of each entry and its earlier ones.
+    declared: BTreeMap<Key, BTreeSet<Key>>,
     of_entries: BTreeMap<Key, BTreeSet<Key>>,
     of_held: BTreeMap<CredentialId, BTreeSet<Key>>,
     /// The one key of the entry that it is of, or was.
@@ -105,7 +109,9 @@ impl AllKeys {
     fn new(context: &PlanContext<'_>, plan: &Plan) -> Self {
         let mut keys = Self::default();
         for entry in &context.desired.credentials {
-            keys.of_entries.insert(entry.key.clone(), entry.keys().cloned().collect());
+            let declared: BTreeSet<Key> = entry.keys().cloned().collect();
+            keys.declared.insert(entry.key.clone(), declared.clone());
+            keys.of_entries.insert(entry.key.clone(), declared);
         }
         let marked = |held: &Held| {
             let at = context.index.position(held)?;
@@ -138,12 +144,14 @@ impl AllKeys {
         keys
     }
 
-    /// Those of an entry; of a key that none has, those of the entry that had it.
+    /// Those that the manifest has of an entry; of a key that none has, those of the entry that had it.
+    fn declared<'k>(&'k self, key: &'k Key) -> impl Iterator<Item = &'k Key> + Clone {
+        of_entry(&self.declared, key)
+    }
+
+    /// The same with those that a target has of it.
     fn of_entry<'k>(&'k self, key: &'k Key) -> impl Iterator<Item = &'k Key> + Clone {
-        let own = self.of_entries.get(key);
-        let had = own.is_none().then(|| self.of_entries.values());
-        let had = had.into_iter().flatten().filter(move |keys| keys.contains(key));
-        own.into_iter().chain(had).flatten().chain(std::iter::once(key))
+        of_entry(&self.of_entries, key)
     }
 
     /// The excluded entry for which something is written down that an action for another entry would change.
@@ -165,4 +173,14 @@ impl AllKeys {
     fn of_held(&self, held: &Held) -> impl Iterator<Item = &Key> + Clone {
         self.of_held.get(&held.id).into_iter().flatten()
     }
+}
+
+fn of_entry<'k>(
+    entries: &'k BTreeMap<Key, BTreeSet<Key>>,
+    key: &'k Key,
+) -> impl Iterator<Item = &'k Key> + Clone {
+    let own = entries.get(key);
+    let had = own.is_none().then(|| entries.values());
+    let had = had.into_iter().flatten().filter(move |keys| keys.contains(key));
+    own.into_iter().chain(had).flatten().chain(std::iter::once(key))
 }

@@ -1,6 +1,6 @@
 //! From what was read to one plan for each target: decrypting and observing go on side by side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -16,8 +16,8 @@ use crate::desired::{self, Needed, Resolved};
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project, check_known};
 use crate::model::{
-    Desired, DesiredCredential, Key, KnownSecret, Labels, Observed, Place, Policy, PolicyOverrides,
-    RunId, SealedClients, Seals, SetUpId, TargetName, TargetSelection, Wave,
+    Desired, DesiredCredential, Key, Labels, Observed, Place, Policy, PolicyOverrides, RunId,
+    SealedClients, Seals, SetUpId, TargetName, TargetSelection, Wave,
 };
 use crate::plan::{Plan, Step, plan};
 use crate::reconcile::{Outcome, StepOutcome};
@@ -73,19 +73,6 @@ impl TargetView {
     /// Whether there is something to do.
     pub fn has_work(&self) -> bool {
         self.comparison.as_ref().is_ok_and(|comparison| !comparison.plan.steps.is_empty())
-    }
-
-    /// The entries that the plan is about and whose secret was not read.
-    fn unread(&self) -> BTreeSet<Key> {
-        let Ok(Comparison { desired, plan, .. }) = &self.comparison else { return BTreeSet::new() };
-        let of_steps = plan.steps.iter().filter_map(|step| Some(&step.action.for_entry()?.key));
-        let of_states = plan.credential_states.iter().filter_map(|of| of.state.key());
-        let planned: BTreeSet<&Key> =
-            of_steps.chain(of_states).chain(plan.unknown.iter().map(|of| &of.key)).collect();
-        let unread = desired.credentials.iter().filter(|entry| {
-            entry.client_secret == KnownSecret::Unknown && planned.contains(&entry.key)
-        });
-        unread.map(|entry| entry.key.clone()).collect()
     }
 
     /// Home Assistant's version there, where it is known.
@@ -199,34 +186,23 @@ impl Workspace {
             selection: overrides.selection.clone(),
         });
         let loaded = Arc::new(loaded);
-        let resolve = |also: Arc<BTreeSet<Key>>| {
+        let resolving = {
             let (loaded, resolver, run) =
                 (Arc::clone(&loaded), Arc::clone(&resolver), Arc::clone(&run));
             spawn_blocking(move || {
-                desired::resolve_needed(&loaded, &resolver, |entry| run.needed(entry, &also))
+                desired::resolve_needed(&loaded, &resolver, |entry| run.needed(entry))
             })
         };
         let observing = join_all(reach.endpoints.keys().map(|name| reach.observe(name)));
-        let mut also = Arc::default();
-        let (resolved, observations) = tokio::join!(resolve(Arc::clone(&also)), observing);
+        let (resolved, observations) = tokio::join!(resolving, observing);
         let mut resolved = resolved?;
         let mut observations: Vec<Observation> = observations.into_iter().flatten().collect();
         refuse_same(&mut observations, &project).await;
-        let (targets, mut problems) = loop {
-            let mut problems = problems_of(&mut resolved, &identity_problems);
-            let compare = |observation: Observation| {
-                observation.compare(&project, &resolved, overrides, &mut problems)
-            };
-            let targets = in_order_of_waves(observations.into_iter().map(compare));
-            // By what a target holds of it, an entry may be selected under a key that no manifest has.
-            let unread: BTreeSet<Key> = targets.iter().flat_map(TargetView::unread).collect();
-            if unread.is_subset(&also) {
-                break (targets, problems);
-            }
-            also = Arc::new(unread.union(&also).cloned().collect());
-            resolved = resolve(Arc::clone(&also)).await?;
-            observations = targets.into_iter().map(Observation::again).collect();
+        let mut problems = problems_of(&mut resolved, &identity_problems);
+        let compare = |observation: Observation| {
+            observation.compare(&project, &resolved, overrides, &mut problems)
         };
+        let targets = in_order_of_waves(observations.into_iter().map(compare));
         let elsewhere = if suspended.is_empty() { &[][..] } else { &loaded.entries };
         if let Some(known) = KnownKeys::new(&targets, elsewhere)
             && !is_stopped(&problems)
@@ -333,13 +309,6 @@ fn same_home_assistant(target: &TargetName, other: &TargetName, project: &Projec
 }
 
 impl Observation {
-    /// What was compared, to be compared once more.
-    fn again(view: TargetView) -> Self {
-        let TargetView { name, address, basis, target, comparison, .. } = view;
-        let observed = comparison.map(|comparison| comparison.observed);
-        Self { name, address, basis, target, observed, clients: SealedClients::new() }
-    }
-
     pub(super) fn compare(
         self,
         project: &Project,

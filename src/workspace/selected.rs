@@ -22,12 +22,11 @@ pub(super) struct EntrySelection {
 }
 
 impl EntrySelection {
-    /// What of an entry is read, where those with the keys `also` are selected by what targets hold.
-    pub(super) fn needed(&self, entry: &Entry, also: &BTreeSet<Key>) -> Needed {
-        let is_selected = || self.selection.includes(entry.keys(), &entry.domain.value);
+    /// What of an entry is read.
+    pub(super) fn needed(&self, entry: &Entry) -> Needed {
         if !entry.targets.include_any(&self.targets) {
             Needed::Nothing
-        } else if is_selected() || also.contains(&entry.key.value) {
+        } else if self.selection.includes(entry.keys(), &entry.domain.value) {
             Needed::Client
         } else {
             Needed::IdAlone

@@ -381,6 +381,25 @@ fn an_entry_is_selected_and_removed_by_its_earlier_key_too() {
     house.appcred("rm never-applied --apply --yes").run();
 }
 
+/// What a target has of an entry goes with that, and selects nothing.
+#[test]
+fn an_entry_is_not_selected_by_a_key_that_only_a_target_has() {
+    let house = House::new(TWO);
+    house.appcred("apply --yes").run();
+    let held = house.held();
+    let renamed = house.text("credentials.yaml").replace("key: a,", "key: a2,");
+    house.project.write("credentials.yaml", &renamed);
+    let plan = house.appcred("plan --key a --detailed-exitcode").run().stdout;
+    assert!(plan.contains("No changes."), "{plan}");
+    house.appcred("apply --yes --key a").run();
+    assert_eq!(house.held(), held);
+    for excluded in ["a", "a2"] {
+        house.appcred(&format!("plan --detailed-exitcode --exclude {excluded}")).run();
+    }
+    let plan = house.appcred("plan --key a2").run().stdout;
+    assert!(plan.contains("\"a\" -> \"a2\""), "{plan}");
+}
+
 #[test]
 fn nothing_is_changed_that_could_not_be_applied() {
     let house = House::new(TWO);

@@ -402,18 +402,20 @@ fn only_what_selected_entries_name_is_read() {
     }
     let asked = fs::read_to_string(scene.0.join("asked")).unwrap();
     assert_eq!(asked.matches("item=bad").count(), 1, "{asked}");
-    // An entry under the key of which a target holds something is selected by that as well.
+    // A key under which a target holds something selects no entry that has another one.
     let renamed = fs::read_to_string(scene.0.join("credentials/a.yaml")).unwrap();
     scene.0.write(
         "credentials/a.yaml",
         &renamed.replace("{domain: spotify,", "{domain: spotify, key: new,"),
     );
     let planned = scene.appcred().args(["plan", "--key", "spotify"]).run().stdout;
+    assert!(planned.contains("No changes."), "{planned}");
+    let planned = scene.appcred().args(["plan", "--key", "new"]).run().stdout;
     assert!(
         planned.contains("\"spotify\" -> \"new\"") && !planned.contains("unknown"),
         "{planned}"
     );
-    scene.appcred().args(["apply", "--yes", "--key", "spotify"]).run();
+    scene.appcred().args(["apply", "--yes", "--key", "new"]).run();
     let held = fs::read_to_string(scene.0.join("ha/.storage/application_credentials")).unwrap();
     assert!(held.contains(":new\"") && held.contains("\"hunter1\""), "{held}");
 }

@@ -58,16 +58,10 @@ fn keys_of(credential: &Credential, shelf: &Shelf, whole: &Plan) -> BTreeSet<Key
     own.into_iter().chain(claimed).chain(planned).collect()
 }
 
-/// All keys by which an entry may be meant: its own, earlier ones, and those of what is its by the plan.
-fn names_of(key: &Key, desired: &Desired, shelf: &Shelf, whole: &Plan) -> BTreeSet<Key> {
+/// All keys by which an entry may be meant: its own and earlier ones, whatever a target holds of it.
+fn names_of(key: &Key, desired: &Desired) -> BTreeSet<Key> {
     let formerly = desired.credential(key).into_iter().flat_map(|entry| entry.formerly.clone());
-    let is_its = |credential: &&Credential| {
-        let mut states = whole.credential_states.iter();
-        states.any(|of| of.held == credential.held() && of.state.key() == Some(key))
-    };
-    let held = shelf.credentials.iter().filter(is_its);
-    let held = held.flat_map(|credential| keys_of(credential, shelf, whole));
-    std::iter::once(key.clone()).chain(formerly).chain(held).collect()
+    std::iter::once(key.clone()).chain(formerly).collect()
 }
 
 fn is_excluded(key: &Key, desired: &Desired, selection: &Selection) -> bool {
@@ -122,7 +116,7 @@ proptest! {
         for step in &part.steps {
             assert!(whole.steps.contains(step), "{step:?}");
             if let Some(wanted) = step.action.for_entry() {
-                let names = names_of(&wanted.key, &desired, &shelf, &whole);
+                let names = names_of(&wanted.key, &desired);
                 assert!(may_be_selected(&names, &wanted.domain, &selection), "{step:?}");
                 assert!(!is_excluded(&wanted.key, &desired, &selection), "{step:?}");
             }
@@ -149,10 +143,14 @@ proptest! {
         run(&mut shelf, &desired, &with(&policy, &selection));
         for credential in &before.credentials {
             let keys = keys_of(credential, &before, &whole);
-            let names = keys.iter().flat_map(|key| names_of(key, &desired, &before, &whole));
-            let keys: BTreeSet<Key> = names.chain(keys.iter().cloned()).collect();
+            let mut states = whole.credential_states.iter().filter(|of| of.held == credential.held());
+            let entry = states.find_map(|of| of.state.key()).filter(|key| desired.credential(key).is_some());
+            let keys: BTreeSet<Key> = match entry {
+                Some(entry) => names_of(entry, &desired),
+                None => keys.iter().flat_map(|key| names_of(key, &desired)).chain(keys.iter().cloned()).collect(),
+            };
             let is_own = |entry: &DesiredCredential, key: &Key| entry.key == *key || desired.credential(key).is_none();
-            let goes_with = |entry: &DesiredCredential| entry.keys().any(|key| keys.contains(key) && is_own(entry, key)) && may_be_selected(&names_of(&entry.key, &desired, &before, &whole), &entry.domain, &selection);
+            let goes_with = |entry: &DesiredCredential| entry.keys().any(|key| keys.contains(key) && is_own(entry, key)) && may_be_selected(&names_of(&entry.key, &desired), &entry.domain, &selection);
             if !may_be_selected(&keys, &credential.domain, &selection) && !desired.credentials.iter().any(goes_with) && !is_by_hand_of_selected(credential, &desired, &selection) {
                 assert!(shelf.credentials.contains(credential), "{credential:?} {selection:?}");
             }
@@ -160,7 +158,7 @@ proptest! {
         for credential in &shelf.credentials {
             if !before.credentials.contains(credential) {
                 let by = whole.steps.iter().filter_map(|step| step.action.created());
-                let mut by = by.filter(|wanted| may_be_selected(&names_of(&wanted.key, &desired, &before, &whole), &wanted.domain, &selection));
+                let mut by = by.filter(|wanted| may_be_selected(&names_of(&wanted.key, &desired), &wanted.domain, &selection));
                 assert!(by.any(|wanted| wanted.domain == credential.domain && wanted.client_id == credential.client_id), "{credential:?}");
             }
         }
