@@ -115,6 +115,11 @@ impl Project {
         !self.broken && !self.lacks_targets
     }
 
+    /// Whether each target that it names could be understood.
+    pub fn has_read_targets(&self) -> bool {
+        self.knows_targets() && self.target_spots.keys().all(|name| self.targets.contains_key(name))
+    }
+
     /// Where a target is named.
     pub fn target_place(&self, target: &TargetName) -> Option<Place> {
         self.target_spots.get(target).map(Spot::place)

@@ -23,6 +23,11 @@ pub enum SelectionError {
         "no target: name one in appcred.yaml, as `targets: {{home: {{url: https://ha.example:8123}}}}` for a running Home Assistant or `targets: {{home: {{config_dir: ./config}}}}` for its configuration folder, or set HASS_SERVER and HASS_TOKEN"
     )]
     NoTarget,
+    /// The project file, or what is under `targets`, has an error: nothing follows from what is missing there.
+    #[error(
+        "{0} is not known while appcred.yaml, or a file of targets, has an error: correct that first"
+    )]
+    Unread(String),
     /// The project says in which files its targets are, and they have none.
     #[error(
         "no target: `targets` in appcred.yaml names files, and none of them has one; HASS_SERVER is ignored, since the project has targets of its own"
@@ -62,6 +67,9 @@ pub fn select(
     selection: &TargetSelection,
 ) -> Result<BTreeMap<TargetName, Endpoint>, SelectionError> {
     let all: BTreeMap<TargetName, Endpoint> = if project.targets.is_empty() {
+        if !project.has_read_targets() {
+            return Err(SelectionError::Unread("which targets there are".to_owned()));
+        }
         if project.has_target_files() {
             return Err(SelectionError::NoneInFiles);
         }
@@ -71,7 +79,12 @@ pub fn select(
     } else {
         project.targets.iter().map(|(name, target)| (name.clone(), target.clone())).collect()
     };
-    pick(all, project, selection)
+    pick(all, project, selection).map_err(|why| match why {
+        SelectionError::Unknown { kind, name, .. } if !project.has_read_targets() => {
+            SelectionError::Unread(format!("whether there is a {kind} `{name}`"))
+        }
+        other => other,
+    })
 }
 
 /// Takes out the targets that are suspended, and says so of each: nobody looks at them.
@@ -191,10 +204,11 @@ pub fn one_home_assistant(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::PathBuf;
 
     use super::{SelectionError, one_home_assistant, select};
-    use crate::manifest::Project;
+    use crate::manifest::{LoadRequest, Project, load_project};
     use crate::model::{LabelSelector, TargetName, TargetSelection};
     use crate::target::Endpoint;
     use crate::target::config_dir::ConfigDirEndpoint;
@@ -233,6 +247,32 @@ mod tests {
         assert_eq!(selected(&["lab", "cabin", "lab"]).unwrap(), ["cabin", "lab"]);
         let error: SelectionError = selected(&["lab", "hut"]).unwrap_err();
         assert_eq!(error.to_string(), "there is no target `hut`; there are: cabin, home, lab");
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_missing_in_what_could_not_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |text: &str, names: &[&str]| {
+            fs::write(folder.path().join("appcred.yaml"), text).unwrap();
+            let folder = folder.path().to_owned();
+            let request = LoadRequest { folder, home: None, owner: None };
+            let (project, _) = load_project(&request);
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            let selection = TargetSelection::of_names(names);
+            let environment = Environment {
+                target: Some(Err("the environment is not asked".to_owned())),
+                ..Environment::default()
+            };
+            select(&project, &environment, &selection).unwrap_err().to_string()
+        };
+        let rest = "is not known while appcred.yaml, or a file of targets, has an error: correct that first";
+        let all = format!("which targets there are {rest}");
+        assert_eq!(said("targets: {home: {config_dir: ha}}\nx: [\n", &[]), all);
+        assert_eq!(said("targets: {home: {url: 7}}\n", &[]), all);
+        let one = format!("whether there is a target `cabin` {rest}");
+        let some = "targets: {home: {config_dir: ha}, cabin: {url: 7}}\n";
+        assert_eq!(said(some, &["cabin"]), one);
+        assert_eq!(said("owner: us\n", &[]), "the environment is not asked");
     }
 
     #[test]
