@@ -18,7 +18,7 @@ use super::change::{ThenApply, entry, in_order, write};
 use super::client_file::ClientFile;
 use super::client_secret::{checked, refuse_problems, secret};
 use super::exit::ExitStatus;
-use super::gather::resolver;
+use super::gather::{load, resolver};
 use super::locks::lock_project;
 use super::recipients::of_file;
 use super::{Global, candidates, console, environment};
@@ -77,6 +77,16 @@ pub(super) async fn run(
         refuse_problems(&check_client(&loaded.project, files, &entry, &id, &new))?;
     }
     let Some((file, is_new)) = rotate(global, &loaded, &entry, &places, &new, &resolver)? else {
+        // Another run may have changed it while the secret was typed.
+        let now = load(global);
+        let is_same = |now: &Entry| {
+            now.key.value == *key && now.client_secret.value == entry.client_secret.value
+        };
+        if !now.entries.iter().any(|now| is_same(now)) {
+            bail!(
+                "nothing was changed: the entry `{key}` was renamed, moved or changed meanwhile; run `appcred rotate` again with its present key"
+            );
+        }
         return Err(unfound(&entry, &resolver));
     };
     if !is_new {

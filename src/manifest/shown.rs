@@ -122,7 +122,9 @@ fn is_harmless(key: &str, shown: &str) -> bool {
             let is_number = |byte: u8| byte.is_ascii_digit() || b"-./ ".contains(&byte);
             text.len() <= 4 || text.len() <= 10 && text.bytes().all(is_number)
         }
-        _ if PATHS.contains(&key) => is_argument(text),
+        _ if PATHS.contains(&key) => {
+            is_argument(text) || is_short_name(text.trim_start_matches("./"))
+        }
         _ => is_name(text),
     })
 }

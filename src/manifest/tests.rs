@@ -167,6 +167,15 @@ fn redacted(text: String) -> String {
     SourceFile::new(PathBuf::from("a.yaml"), text, mask).redacted().text
 }
 
+#[test]
+fn a_path_that_is_too_short_to_be_a_secret_is_shown() {
+    let of = |path: &str| redacted(format!("targets: {{cabin: {{config_dir: {path}}}}}\n"));
+    for shown in ["ha", "ha3", "./ha3", "config", "/srv/house/config"] {
+        assert!(of(shown).contains(&format!("config_dir: {shown}}}")), "{}", of(shown));
+    }
+    assert!(of("4f5c0a8812d04f5c").contains("config_dir: ********}"));
+}
+
 /// Manifests with the marked secret in every way in which people write one.
 fn manifests() -> Vec<String> {
     let entry = |secret: &str| {

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use unicode_width::UnicodeWidthStr;
 
-use crate::shell::{Appcred, Project, Terminal, age_identity};
+use crate::shell::{Appcred, Project, Terminal, age_identity, encrypt};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_appcred");
 const WIDTHS: [usize; 3] = [40, 80, 200];
@@ -286,6 +286,26 @@ fn a_question_that_is_interrupted_ends_with_130_and_leaves_the_terminal_as_it_wa
     ] {
         interrupted(project.path(), &identity, words, question);
     }
+}
+
+#[test]
+fn a_secret_that_is_typed_while_its_entry_is_renamed_is_put_nowhere_and_why_is_said() {
+    let (identity, recipient) = age_identity();
+    let secret = encrypt("m4rk3d-old", &recipient);
+    let manifest = format!(
+        "application_credentials:\n  - {{domain: google, key: one, client_id: one, client_secret: {secret:?}}}\n"
+    );
+    let project = encrypting(&recipient).file("credentials.yaml", &manifest);
+    let line = format!("{PROGRAM} rotate one; echo status=$?");
+    let mut terminal = Terminal::run(&line, project.path(), [("SOPS_AGE_KEY", &*identity)]);
+    terminal.until("(not shown): ");
+    project.write("credentials.yaml", &manifest.replace("key: one", "key: two"));
+    terminal.type_in("m4rk3d-new\n");
+    let said = terminal.finish();
+    let why = "the entry `one` was renamed, moved or changed meanwhile";
+    assert!(said.contains(why) && said.contains("status=1"), "{said}");
+    let now = fs::read_to_string(project.join("credentials.yaml")).unwrap();
+    assert_eq!(now, manifest.replace("key: one", "key: two"));
 }
 
 #[test]
