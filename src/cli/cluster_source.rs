@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::files::fetched;
 use crate::kubernetes::{Cluster, ClusterProject, PROJECT_LABEL};
 use crate::model::Visible;
 use crate::status::SourceStatus;
@@ -18,7 +19,7 @@ use crate::watch::{SourceTask, StatusStore};
 
 use super::git_source::{FetchedProject, KeptSource};
 use super::private_folder::{PrivateFolder, in_memory, remove_abandoned};
-use super::{VerbArgs, console, environment, fetched_files};
+use super::{VerbArgs, console, environment};
 
 /// With this the names of the folders begin that files of a cluster are written into.
 const PREFIX: &str = "appcred-cluster-";
@@ -98,7 +99,7 @@ pub(super) async fn fetch(
     if !is_watched {
         console::message(format_args!("Read from {}.", project.address()));
     }
-    fetched_files::call(&[&root.join("credentials"), &root], &project.address());
+    fetched::call(&[&root.join("credentials"), &root], &project.address());
     Ok(Some(FetchedProject {
         folder: root.clone(),
         root,

@@ -15,10 +15,11 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use supports_hyperlinks::Stream;
 
+use crate::files::fetched;
 use crate::model::{Visible, visible_json, visible_lines};
 
 use super::hyperlink::linked;
-use super::{LogFormat, fetched_files, interrupt, questions};
+use super::{LogFormat, interrupt, questions};
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -187,7 +188,7 @@ fn has_links(stream: Stream) -> bool {
 /// Whatever wrote the text, it has no control characters but line breaks, our own styles and links.
 fn write(mut out: impl Write, text: &str, has_links: bool) -> io::Result<()> {
     let visible = visible_lines(text);
-    let visible = fetched_files::named(&visible);
+    let visible = fetched::named(&visible);
     match has_links {
         true => out.write_all(linked(&visible).as_bytes())?,
         false => out.write_all(visible.as_bytes())?,
@@ -207,7 +208,7 @@ impl Write for Log {
             LogFormat::Text => visible_lines(line).replace('\n', "\\n"),
             LogFormat::Json => visible_json(line).into_owned(),
         };
-        let line = fetched_files::named(&line).into_owned();
+        let line = fetched::named(&line).into_owned();
         // Where nobody reads it any more, the work goes on: an error here would end in a panic of `tracing`.
         drop(io::stderr().write_all((line + "\n").as_bytes()));
         Ok(event.len())

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{anyhow, bail};
 use clap::{ArgGroup, Args};
 
+use crate::files::fetched;
 use crate::git::{
     FetchError, FetchedCommit, GitAccess, GitPath, GitRef, GitSource, GitUrl, Signers, Transport,
 };
@@ -21,7 +22,7 @@ use crate::workspace::fetch_newest;
 #[cfg(feature = "kubernetes")]
 use super::private_folder::PrivateFolder;
 use super::times::seconds;
-use super::{VerbArgs, console, environment, fetched_files};
+use super::{VerbArgs, console, environment};
 
 /// Between two attempts to fetch a project that was never fetched.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -191,7 +192,7 @@ impl GitArgs {
         let (folder, commit) = fetched.map_err(|why| not_fetched(&source, &why))?;
         let short = commit.id.get(..12).unwrap_or(&commit.id);
         console::message(format_args!("Read from {}, commit {short}.", source.url));
-        fetched_files::call(&[&commit.root], &format!("{}@{short}", source.url));
+        fetched::call(&[&commit.root], &format!("{}@{short}", source.url));
         Ok(Some(FetchedProject {
             root: commit.root.clone(),
             folder,
@@ -222,7 +223,10 @@ impl GitArgs {
             };
             if let Ok(Some(id)) = source.in_force(&is_stopped) {
                 let why = format!("{why} ({})", why.help());
-                tracing::error!("cannot fetch {}: {why}; commit {id} stays in force", source.url);
+                tracing::error!(
+                    "cannot fetch {}: {why}; commit {id}, which was fetched last, is read",
+                    source.url
+                );
                 break (id, Some(why));
             }
             if !why.is_passing() || is_stopped() {
@@ -235,7 +239,7 @@ impl GitArgs {
             }
         };
         let (root, folder) = (source.root_in_force(), source.folder_in_force());
-        fetched_files::call(&[&root], &source.url.to_string());
+        fetched::call(&[&root], &source.url.to_string());
         let may_run = self.git_allow_programs;
         let (owner, kept) = (None, KeptSource::InForce);
         Ok(Some(FetchedProject { root, folder, may_run, commit, error, owner, kept }))

@@ -25,7 +25,6 @@ mod exit;
 mod explain;
 #[cfg(feature = "kubernetes")]
 mod export;
-mod fetched_files;
 mod forget;
 #[cfg(feature = "kubernetes")]
 mod from_resources;

@@ -6,12 +6,12 @@ use std::str::FromStr;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use crate::files;
+use crate::files::{self, fetched};
 use crate::model::Visible;
 use crate::report::{self, FORMATS, Format, Report, Verb, markdown};
 
 use super::links::LinkArgs;
-use super::{Global, OutputFormat, candidates, console, environment, fetched_files, pager};
+use super::{Global, OutputFormat, candidates, console, environment, pager};
 
 /// The format that is printed where none is asked for.
 const TEXT: &str = "text";
@@ -100,7 +100,7 @@ impl Outputs {
                 Some(file) => {
                     let rendered = (format.write)(report, links.in_file())?;
                     let plain = anstream::adapter::strip_str(&rendered).to_string();
-                    files::write(file, fetched_files::named(&plain).as_bytes(), 0o644)
+                    files::write(file, fetched::named(&plain).as_bytes(), 0o644)
                         .with_context(|| format!("cannot write {}", file.visible()))?;
                 }
             }
@@ -108,8 +108,7 @@ impl Outputs {
         if let Some(file) = environment::job_summary() {
             let summary = markdown::summary(report);
             // What was done is done, and reported where it was asked for.
-            if let Err(why) = files::append(&file, format!("{}\n", fetched_files::named(&summary)))
-            {
+            if let Err(why) = files::append(&file, format!("{}\n", fetched::named(&summary))) {
                 let file = file.visible();
                 console::warning(format_args!("cannot write the job summary {file}: {why}"));
             }

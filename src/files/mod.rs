@@ -10,6 +10,7 @@
 //! `clippy.toml` forbids the rest of the crate to open files itself.
 #![expect(clippy::disallowed_methods, reason = "this room is where files are opened")]
 
+pub mod fetched;
 mod inherited;
 mod kept;
 mod link;

@@ -50,6 +50,7 @@ pub use ingress::Ingress;
 pub use token_file::TokenFile;
 
 use crate::callback::Consents;
+use crate::files::fetched;
 use crate::listener::{self, Limits};
 use crate::model::CALLBACK_PATH;
 use crate::report::{self, FileNames};
@@ -184,7 +185,8 @@ fn router(server: ServerState) -> Router {
 async fn status(State(server): State<ServerState>) -> Response {
     let made = server.json.of(&server.status(), |status| {
         let text = report::status::json(status, &server.names);
-        text.map(Bytes::from).map_err(|why| why.to_string())
+        let text = text.map(|text| Bytes::from(fetched::named(&text).into_owned()));
+        text.map_err(|why| why.to_string())
     });
     answer(made, "application/json")
 }

@@ -16,3 +16,13 @@ pub struct SourceStatus {
     /// Why it could not be fetched the last time.
     pub error: Option<String>,
 }
+
+impl SourceStatus {
+    /// What is so of what was fetched last while nothing newer can be.
+    pub fn rest(are_in_force: bool) -> &'static str {
+        match are_in_force {
+            true => "stays in force",
+            false => "is not in force, since it has errors",
+        }
+    }
+}

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::codes::EventCode;
 use crate::diagnostic::Severity;
 use crate::model::counted;
-use crate::status::{ManifestStatus, Status};
+use crate::status::{ManifestStatus, SourceStatus, Status};
 use crate::target::Stop;
 
 use super::notice::{Notice, post};
@@ -63,8 +63,9 @@ impl ManifestNotifier {
         match (was_failing, &source.error) {
             (false, Some(why)) => {
                 let message = format!(
-                    "the repository {} cannot be fetched, and the last commit stays in force: {why}",
-                    source.url
+                    "the repository {} cannot be fetched, and the last commit {}: {why}",
+                    source.url,
+                    SourceStatus::rest(status.manifests.are_in_force())
                 );
                 Some((EventCode::SourceFailed, message))
             }

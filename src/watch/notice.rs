@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
 use crate::codes::EventCode;
+use crate::files::fetched;
 use crate::model::{AccountName, Commit, FlowStep, Key, Links, TargetName, to_json, web_page};
 use crate::status::{TargetStatus, Waiting};
 
@@ -48,7 +49,7 @@ impl<'a> Notice<'a> {
             target: None,
             address: None,
             commit: None,
-            message,
+            message: fetched::named(&message).into_owned(),
             pending_consents: Vec::new(),
         }
     }

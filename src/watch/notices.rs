@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::codes::EventCode;
+use crate::files::fetched;
 use crate::model::{Commit, Due, FlowStep, Key, NotifyAction, SetUpId, TargetName, Visible};
 use crate::plan::SetupState;
 use crate::status::{EntryStatus, TargetStatus, Waiting};
@@ -105,7 +106,7 @@ impl Notifier {
     ) {
         for (event, message) in self.events(target, drift, is_outage) {
             if !spec.notices.actions.is_empty() && self.unsent.len() < MOST_UNSENT {
-                self.unsent.push(message.clone());
+                self.unsent.push(fetched::named(&message).into_owned());
             }
             let notice = Notice::new(event, message, now).at_commit(commit);
             let notice = notice.about(&self.name, target);

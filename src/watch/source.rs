@@ -133,13 +133,15 @@ impl<F: FetchSource> SourceTask<F> {
         let commit = short(&now.commit);
         if let Some(rewritten) = rewritten_from {
             tracing::warn!(
-                "{reference} of {url} was rewritten: the 64 commits up to {commit} do not have commit {}, which was used before",
+                "{reference} of {url} was rewritten: commit {}, which was used before, is not among those up to {commit}, of which 64 are fetched at most",
                 short(rewritten)
             );
         }
         match &now.error {
             Some(why) if before.error.as_ref() != Some(why) => {
-                tracing::error!("cannot fetch {url}: {why}; {noun} {commit} stays in force");
+                let rest =
+                    SourceStatus::rest(self.statuses.subscribe().borrow().manifests.are_in_force());
+                tracing::error!("cannot fetch {url}: {why}; {noun} {commit} {rest}");
             }
             None if before.error.is_some() => tracing::info!("{url} can be fetched again"),
             _ => {}

@@ -198,7 +198,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "model", "codes", "callback", "html", "listener", "report", "secret", "setup",
+            "model", "codes", "callback", "files", "html", "listener", "report", "secret", "setup",
             "status", "watch",
         ],
     ),

@@ -151,6 +151,10 @@ impl Watched {
         visit(&format!("http://127.0.0.1:{}/api/v1/status", self.port)).value()
     }
 
+    fn page(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+
     fn stop(self) -> Ran {
         self.running.signal(Signal::TERM);
         let ran = self.running.finish();
@@ -362,7 +366,7 @@ fn a_watcher_follows_its_branch_whatever_becomes_of_it() {
     scene.declare("Third");
     scene.push();
     watched.says("was rewritten");
-    watched.says(&second);
+    watched.says(&format!("commit {second}, which was used before, is not among those up to"));
     watched.says("create spotify \"Third\"");
 
     scene.clone.write("credentials/all.yaml", "application_credentials: [");
@@ -387,7 +391,7 @@ fn a_watcher_follows_its_branch_whatever_becomes_of_it() {
     scene.declare("Fifth");
     scene.push();
     // What failed is tried again after a pause, and at once where somebody asks.
-    let reconcile = format!("http://127.0.0.1:{}/api/v1/reconcile", watched.port);
+    let reconcile = format!("{}api/v1/reconcile", watched.page());
     assert_eq!(send("POST", &reconcile, &[], None).unwrap().status, 202);
     watched.says("create spotify \"Fifth\"");
 
@@ -395,7 +399,7 @@ fn a_watcher_follows_its_branch_whatever_becomes_of_it() {
     let stopped = watched.stop();
     assert!(!stopped.stderr.contains("m4rk3d"), "{}", stopped.stderr);
     let again = Watched::start(scene.by_ssh(&ssh, "watch"));
-    again.says("stays in force");
+    again.says("which was fetched last, is read");
     again.says("create spotify \"Fifth\"");
     again.stop();
     let none = Scene::new();
@@ -404,6 +408,28 @@ fn a_watcher_follows_its_branch_whatever_becomes_of_it() {
     ssh.start_again();
     first.says("create spotify \"First\"");
     first.stop();
+}
+
+#[test]
+fn a_commit_that_is_not_in_force_is_said_to_be_so_and_its_place_on_this_machine_is_not_shown() {
+    let (scene, mut ssh) = (Scene::new(), SshServer::start());
+    let watched = Watched::start(scene.by_ssh(&ssh, "watch"));
+    watched.says("create spotify \"First\"");
+    fs::remove_dir_all(scene.clone.join("credentials")).unwrap();
+    scene.push();
+    eventually("what is missing is in the status", || {
+        watched.status()["manifests"]["problems"][0]["message"].is_string()
+    });
+    let (status, page) = (watched.status(), visit(&watched.page()).text);
+    for shown in [status.to_string(), page, watched.running.stderr()] {
+        assert!(!shown.contains("in-force/checkout"), "{shown}");
+    }
+    ssh.stop();
+    watched.says("is not in force, since it has errors");
+    eventually("the page says so", || {
+        visit(&watched.page()).text.contains("is not in force, since it has errors")
+    });
+    watched.stop();
 }
 
 /// A container's first process is ended by no signal that it does not listen to.

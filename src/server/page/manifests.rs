@@ -8,6 +8,7 @@ use crate::model::counted;
 use crate::report::json::Problem;
 use crate::report::source::ReportedSource;
 use crate::report::status::ReportedManifests;
+use crate::status::SourceStatus;
 
 use super::{badge, time};
 
@@ -30,7 +31,7 @@ pub(super) fn manifests(
                 @if let Some(commit) = &manifests.commit { " of commit " code { (commit.words) } }
                 ", read " (time(read_at))
             }
-            @if let Some(source) = source { (fetched(source)) }
+            @if let Some(source) = source { (fetched(source, manifests.in_force)) }
             @if let Some(selection) = &manifests.selection {
                 p #selection {
                     "Only " (selection.entries) " of them " @if selection.entries == 1 { "is" } @else { "are" }
@@ -58,7 +59,7 @@ pub(super) fn manifests(
 }
 
 /// Where they come from, and whether that can be asked.
-fn fetched(source: &ReportedSource<'_>) -> Markup {
+fn fetched(source: &ReportedSource<'_>, are_in_force: bool) -> Markup {
     html! {
         p #source .soft {
             "Fetched from " code { (source.url) }
@@ -67,7 +68,7 @@ fn fetched(source: &ReportedSource<'_>) -> Markup {
         }
         @if let Some(error) = source.error {
             p .card .bad {
-                "It cannot be fetched: " (error) ". Commit " code { (source.short()) } " stays in force."
+                "It cannot be fetched: " (error) ". Commit " code { (source.short()) } " " (SourceStatus::rest(are_in_force)) "."
             }
         }
     }

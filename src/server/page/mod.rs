@@ -26,6 +26,7 @@ use maud::{Markup, PreEscaped, html as markup};
 use sha2::{Digest, Sha256};
 
 use crate::codes::TargetCode;
+use crate::files::fetched;
 use crate::html::{self, Frame, Refresh, Tone};
 use crate::model::hex;
 use crate::report::moment::Moment;
@@ -56,7 +57,8 @@ impl Main {
     fn of(server: &ServerState) -> Self {
         server.main.of(&server.status(), |status| {
             let (verdict, main) = main(status, &server.names);
-            let html = Bytes::from(html::visible(&main).into_string());
+            let html = html::visible(&main).into_string();
+            let html = Bytes::from(fetched::named(&html).into_owned());
             let digest = Sha256::digest(&html);
             Self { html, tag: hex(&digest[..12]).into(), verdict }
         })

@@ -10,14 +10,14 @@ use crate::model::Visible;
 static REPOSITORY: OnceLock<(Vec<String>, String)> = OnceLock::new();
 
 /// From now on what is below these folders is written as of `repository`; those that lie in others come first.
-pub(super) fn call(roots: &[&Path], repository: &str) {
+pub fn call(roots: &[&Path], repository: &str) {
     let roots = roots.iter().map(|root| format!("{}/", root.visible()));
     // A process fetches one repository.
     let _ = REPOSITORY.set((roots.collect(), format!("{repository}: ")));
 }
 
 /// The text, which has no hidden characters any more, with these names of files.
-pub(super) fn named(text: &str) -> Cow<'_, str> {
+pub fn named(text: &str) -> Cow<'_, str> {
     match REPOSITORY.get() {
         Some((roots, repository)) => {
             roots.iter().fold(text.into(), |text, root| match text.contains(root) {
