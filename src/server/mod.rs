@@ -204,7 +204,7 @@ async fn snapshot(State(server): State<ServerState>) -> Response {
         Some(text) => answer(Ok(Bytes::from_owner(SharedText(text))), "application/json"),
         None => reply::words(
             StatusCode::NOT_FOUND,
-            "There is no snapshot yet: one is taken once every target was looked at.",
+            "There is no snapshot yet: one is taken once every target was looked at or could not be reached.",
         ),
     }
 }

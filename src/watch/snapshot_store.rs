@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
@@ -26,8 +27,10 @@ pub struct SnapshotStore {
 
 #[derive(Default)]
 struct FoundTargets {
-    /// The targets that are watched; only with all of them is a snapshot whole.
+    /// The targets that are watched: a snapshot waits until each was looked at, or could not be reached.
     watched: BTreeSet<TargetName>,
+    /// Those that cannot be reached.
+    unreached: BTreeSet<TargetName>,
     found: BTreeMap<TargetName, SnapshotTarget>,
 }
 
@@ -53,7 +56,20 @@ impl SnapshotStore {
         let mut targets = self.lock();
         // One that is no longer watched may be at the end of its last round.
         if targets.watched.contains(name) {
+            targets.unreached.remove(name);
             targets.found.insert(name.clone(), target);
+            self.changed.notify_one();
+        }
+    }
+
+    /// A target cannot be reached.
+    pub(super) fn unreachable(&self, name: &TargetName, now: Timestamp) {
+        let mut targets = self.lock();
+        if !targets.watched.contains(name) {
+            return;
+        }
+        let is_new = targets.unreached.insert(name.clone());
+        if targets.found.get_mut(name).map_or(is_new, |of| of.set_unreachable(now)) {
             self.changed.notify_one();
         }
     }
@@ -63,6 +79,7 @@ impl SnapshotStore {
         let mut targets = self.lock();
         if targets.watched != names {
             targets.found.retain(|name, _| names.contains(name));
+            targets.unreached.retain(|name| names.contains(name));
             targets.watched = names;
             self.changed.notify_one();
         }
@@ -70,16 +87,21 @@ impl SnapshotStore {
 
     /// What was found at a target is not what is there by that name now.
     pub(super) fn forget(&self, name: &TargetName) {
-        self.lock().found.remove(name);
+        let mut targets = self.lock();
+        targets.found.remove(name);
+        targets.unreached.remove(name);
     }
 
-    /// The file; none before every target was looked at.
+    /// The file; none before every target was looked at or could not be reached.
     ///
     /// # Errors
     /// None in practice: all of it can be written as JSON.
     fn assemble(&self, clock: Clock) -> serde_json::Result<Option<String>> {
         let targets = self.lock();
-        if targets.found.len() < targets.watched.len() {
+        let is_known = |name| targets.found.contains_key(name) || targets.unreached.contains(name);
+        if targets.found.is_empty() && !targets.watched.is_empty()
+            || !targets.watched.iter().all(is_known)
+        {
             return Ok(None);
         }
         snapshot::write(clock(), targets.found.values()).map(Some)

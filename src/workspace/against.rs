@@ -145,7 +145,7 @@ impl Workspace {
         let mut selected = pick(targets_of(&project, &snapshot), &project, selection)?;
         let suspended = take_out_suspended(&project, &mut selected);
         for name in selected.into_keys() {
-            let observation = recorded(name, &mut snapshot, &basis, &against.source);
+            let observation = recorded(name, &mut snapshot, &basis, against);
             let mut view = observation.compare(&project, &resolved, overrides, &mut problems);
             let is_folder = matches!(project.targets.get(&view.name), Some(Endpoint::ConfigDir(_)));
             if !is_folder {
@@ -211,13 +211,29 @@ fn recorded(
     name: TargetName,
     snapshot: &mut Snapshot,
     basis: &str,
-    source: &SnapshotLocation,
+    against: &Against,
 ) -> Observation {
+    let Against { source, max_age, now, .. } = against;
+    let mut basis = basis.to_owned();
     let (observed, clients) = match snapshot.take(&name) {
-        Some(Recorded { observed, clients }) => (Ok(observed), clients),
+        Some(Recorded { observed, clients, unreachable_since: None }) => (Ok(observed), clients),
+        Some(Recorded { observed, clients, unreachable_since: Some(since) }) => {
+            let seen = format!("{}, {}", shown(since), age(since, *now));
+            basis += &format!(", unreachable since {seen}");
+            match max_age.filter(|allowed| now.duration_since(since) > *allowed) {
+                None => (Ok(observed), clients),
+                Some(allowed) => {
+                    let allowed = roughly(allowed);
+                    let why = format!(
+                        "in {source} it is as it was before {seen}, since it could not be reached then; --max-age allows {allowed}"
+                    );
+                    (Err(why), SealedClients::new())
+                }
+            }
+        }
         None => (Err(format!("{source} has no data for this target")), SealedClients::new()),
     };
-    let (basis, address) = (Some(basis.to_owned()), source.to_string());
+    let (basis, address) = (Some(basis), source.to_string());
     Observation { name, address, basis, target: None, observed, clients }
 }
 

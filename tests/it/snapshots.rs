@@ -351,6 +351,16 @@ fn a_snapshot_that_is_old_or_none_is_refused() {
     project.write("s.json", &format!("{}19{}", &text[..year - 2], &text[year..]));
     let told = plan(&["--target", "lab", "--max-age", "7d"], 1).stderr;
     assert!(told.contains("and --max-age allows 7 days: take a new one"), "{told}");
+    // A target may be older than the snapshot.
+    let name = "\"name\": \"lab\",";
+    let down = format!("{name} \"unreachable_since\": \"2026-01-01T00:00:00Z\",");
+    project.write("s.json", &text.replacen(name, &down, 1));
+    let lab = ["--target", "lab", "--max-age", "1h"];
+    let shown = plan(&lab[..2], 0).stdout;
+    assert!(shown.contains("unreachable since 2026-01-01 00:00:00 UTC, "), "{shown}");
+    let refused = plan(&lab, 1);
+    let why = "since it could not be reached then; --max-age allows 60 minutes";
+    assert!((refused.stdout + &refused.stderr).contains(why));
     project.write("s.json", "{\"client_secret\": \"m4rk3d-new\"}");
     let told = plan(&[], 1).stderr;
     assert!(told.contains("it is not a snapshot"), "{told}");

@@ -39,6 +39,9 @@ pub struct SnapshotTarget {
     /// The version of Home Assistant there, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     home_assistant_version: Option<String>,
+    /// Where it could not be reached when the snapshot was taken: when that began. The rest is as it was until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unreachable_since: Option<String>,
     /// Who says which integrations take credentials there.
     domains_known_by: KnownBy,
     /// The integrations that take credentials there.
@@ -158,7 +161,7 @@ pub(super) enum SnapshotError {
     Version(u32),
     #[error("a field is missing or of the wrong kind (line {line}, column {column})")]
     Shape { line: usize, column: usize },
-    #[error("`taken_at` is not a time")]
+    #[error("`taken_at` or `unreachable_since` is not a time")]
     Time,
     #[error("a digest of a ciphertext has the wrong form")]
     Digest,
@@ -175,13 +178,24 @@ pub fn write<'p>(
     let document = SnapshotDocument {
         kind: KIND.to_owned(),
         format_version: FORMAT_VERSION,
-        taken_at: taken_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        taken_at: written(taken_at),
         targets: targets.collect(),
     };
     to_json(&document)
 }
 
+fn written(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 impl SnapshotTarget {
+    /// It cannot be reached at this time. Answers whether it could be before.
+    pub fn set_unreachable(&mut self, now: Timestamp) -> bool {
+        let was_reached = self.unreachable_since.is_none();
+        self.unreachable_since.get_or_insert_with(|| written(now));
+        was_reached
+    }
+
     /// What was found there. `seals` has, for each of its credentials in order, what was found to be the same
     /// as in a manifest.
     pub fn of(name: &TargetName, observed: &Observed, seals: &[Seals]) -> Self {
@@ -213,6 +227,7 @@ impl SnapshotTarget {
         Self {
             name: name.as_str().to_owned(),
             home_assistant_version: observed.version.clone(),
+            unreachable_since: None,
             domains_known_by: match observed.domains {
                 KnownDomains::Listed(_) => KnownBy::HomeAssistant,
                 KnownDomains::Assumed(_) => KnownBy::BuiltInList,
@@ -296,6 +311,8 @@ fn recorded(target: SnapshotTarget) -> Result<Recorded, SnapshotError> {
         implementation: Some(linked.implementation),
         reason: None,
     };
+    let since = target.unreachable_since.map(|since| since.parse());
+    let unreachable_since = since.transpose().map_err(|_| SnapshotError::Time)?;
     let observed = Observed {
         version: target.home_assistant_version,
         is_new: false,
@@ -308,5 +325,5 @@ fn recorded(target: SnapshotTarget) -> Result<Recorded, SnapshotError> {
         unread_accounts: target.unread_accounts.into_iter().map(UnreadAccounts::from).collect(),
         live: None,
     };
-    Ok(Recorded { observed, clients })
+    Ok(Recorded { observed, clients, unreachable_since })
 }

@@ -34,6 +34,8 @@ pub struct Snapshot {
 pub struct Recorded {
     /// What it held.
     pub observed: Observed,
+    /// Since when it could not be reached when the snapshot was taken.
+    pub unreachable_since: Option<Timestamp>,
     /// Client ids by the ciphertexts that were found to hold them.
     pub clients: SealedClients,
 }

@@ -86,6 +86,9 @@ impl<C: Connect> TargetReconciler<C> {
             Err(error) => {
                 self.run_ids.set(&self.name, None);
                 self.statuses.not_connected(&self.name, spec, error.access_fault());
+                if let Some(snapshots) = &self.snapshots {
+                    snapshots.unreachable(&self.name, self.statuses.now());
+                }
                 return Err(error);
             }
         };

@@ -44,14 +44,43 @@ async fn all_targets_are_in_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_is_none_before_every_target_was_looked_at() {
+async fn a_target_that_was_never_reached_is_not_in_it() {
     let engine = Engine::start_with(&two(), House::go_down).await;
     let published = published(&engine, &engine.stop);
     engine.pass(60).await;
-    assert_eq!(newest(&published), None);
+    assert_eq!(names(&newest(&published).unwrap()), ["there"]);
     engine.home().come_up();
     engine.pass(120).await;
     assert_eq!(names(&newest(&published).unwrap()), [HOME, "there"]);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_is_none_of_nothing() {
+    let engine = Engine::start_with(&two()[..1], House::go_down).await;
+    let published = published(&engine, &engine.stop);
+    engine.pass(60).await;
+    assert_eq!(newest(&published), None);
+    engine.end().await;
+}
+
+/// What was there before is not what is there now, and its time says so, whatever else the snapshot was taken anew for.
+#[tokio::test(start_paused = true)]
+async fn a_target_that_went_down_has_the_time_of_that() {
+    let engine = Engine::start(&two()).await;
+    let published = published(&engine, &engine.stop);
+    engine.pass(1).await;
+    let since = |at: usize| newest(&published).unwrap()["targets"][at]["unreachable_since"].clone();
+    assert_eq!((since(0), since(1)), (Value::Null, Value::Null));
+    engine.houses.at("there").go_down();
+    engine.pass(120).await;
+    let went_down = since(1);
+    assert!(went_down.is_string() && since(0).is_null(), "{went_down}");
+    engine.pass(600).await;
+    assert_eq!(since(1), went_down);
+    engine.houses.at("there").come_up();
+    engine.pass(900).await;
+    assert_eq!(since(1), Value::Null);
     engine.end().await;
 }
 
@@ -72,8 +101,7 @@ async fn another_target_of_the_same_name_is_not_taken_for_the_old_one() {
     engine.houses.at("elsewhere").go_down();
     let moved = [two()[0].clone(), ("there", spec_at("elsewhere", Vec::new()))];
     engine.declare(&moved).await;
-    let clients = newest(&published).unwrap()["targets"][1]["credentials"].clone();
-    assert_eq!(clients.as_array().unwrap().len(), 1, "the last whole one stays");
+    assert_eq!(names(&newest(&published).unwrap()), [HOME]);
     engine.houses.at("elsewhere").come_up();
     engine.pass(120).await;
     let clients = newest(&published).unwrap()["targets"][1]["credentials"].clone();
