@@ -89,8 +89,10 @@ fn reused_key<'a>(
             && index.is_used(&held.domain, held.implementation())
     };
     let linked = index.get(assignment.of_entry(number).iter().copied().find(is_linked)?);
-    let is_declared =
-        |key: &Key| desired.credential(key).is_some_and(|of| of.domain == entry.domain);
+    // Of the entry's own key that is said by another owner's name.
+    let is_declared = |key: &Key| {
+        *key != entry.key && desired.credential(key).is_some_and(|of| of.domain == entry.domain)
+    };
     let was_the_entrys = |at: &usize| {
         let held = index.get(*at);
         let of = &index.ownership(*at)?.mark;

@@ -414,6 +414,15 @@ fn no_account_gets_the_client_of_an_entry_that_was_given_its_key() {
         observed.credentials.push(held("theirs", &wanted("a"), claim));
     });
     assert_eq!(claimed.steps, []);
+    // What a previous owner had under the same key was another entry as well.
+    let of_both_owners = plan(&[a, b], &|desired, observed| {
+        desired.previous_owners = [Owner::new("cabin").unwrap()].into();
+        observed.credentials[0].auth_domain = Some("appcred:cabin:b".into());
+        observed.config_entries[0] = linked("appcred:cabin:b");
+    });
+    assert_eq!(of_both_owners.steps, []);
+    let text = of_both_owners.withheld[0].why.to_string();
+    assert!(text.ends_with("this entry was `b` of the owner `cabin` before"), "{text}");
     // Nobody uses what had the key.
     let of_a = plan(&[a], &|desired, _| formerly(desired, &["a"]));
     assert!(of_a.withheld.is_empty(), "{:?}", summary(&of_a));
