@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use thiserror::Error;
 
+use super::freshness::AsOf;
 use super::resources::{
     CredentialObject, CredentialSpec, DeletionPolicy, FINALIZER, HouseObject, HouseSpec,
     RECONCILE_AT,
@@ -84,7 +85,7 @@ pub(super) struct Declarations {
     /// The ApplicationCredentials that are being deleted, and of which it is not known yet where they are.
     pub(super) sought: BTreeSet<ObjectName>,
     /// As of which version all objects are known.
-    pub(super) as_of: u64,
+    pub(super) as_of: AsOf,
 }
 
 /// As what the status of a HomeAssistant has a credential.

@@ -33,6 +33,15 @@ pub(super) fn since(version_of: Option<&str>) -> u64 {
 /// No objects are known as of this version.
 const NEVER: u64 = u64::MAX;
 
+/// As of when something is known, over all that the cluster ever was: one that was restored from a backup or made anew counts
+/// its versions from an earlier one on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct AsOf {
+    /// How often the cluster was seen to be another one.
+    pub(super) state: u64,
+    pub(super) version: u64,
+}
+
 /// As of which version objects are known: all that was so then was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Versions {

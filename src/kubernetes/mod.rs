@@ -10,12 +10,14 @@
 //!
 //! Each object is in a shard (shards.rs), and one replica acts for each of these: election.rs (pure) decides which,
 //! replicas.rs asks and writes the Leases for it. None acts by what was so before: freshness.rs (pure) says as of which version
-//! objects must be known, and look_up.rs finds out whether they are.
+//! objects must be known, and look_up.rs finds out whether they are. What is known of a cluster is forgotten where that was put back
+//! to an earlier state: replicas.rs sees that, and cluster_tasks.rs begins anew.
 //!
 //! project.rs needs none of this: it makes ConfigMaps and Secrets the files of a project, which is watched as a folder is.
 
 mod as_stored;
 mod assignment;
+mod cluster_tasks;
 mod conditions;
 mod conversion;
 mod declared;
@@ -23,6 +25,7 @@ mod definitions;
 mod departure;
 mod election;
 mod error;
+mod event_recorders;
 mod farewell;
 mod freshness;
 mod held;
@@ -70,7 +73,7 @@ use crate::model::{Owner, Visible};
 use crate::target::Stop;
 use crate::watch::{Clock, StatusStore};
 
-use writer::Writer;
+use cluster_tasks::ClusterTasks;
 
 pub use conversion::{ConvertedCredential, ConvertedHouse, ConvertedProject, resources};
 pub use definitions::definitions;
@@ -190,13 +193,23 @@ pub fn begin(
     let config = cluster.config.clone();
     let replicas = lease.map(|lease| Replicas::new(config, lease, clock, Arc::clone(&news), stop));
     let holders = replicas.as_ref().map(Replicas::subscribe);
-    let (source, objects, declaring, mut tasks) =
-        source::begin(client, &scope, holders.clone(), Arc::clone(&news));
+    let declaring = watch::Sender::default();
     let (assigned, assigned_in) = watch::channel(None);
+    let of_cluster = ClusterTasks {
+        client: client.clone(),
+        scope,
+        states: replicas.as_ref().map(Replicas::states),
+        holders: holders.clone(),
+        declaring: declaring.clone(),
+        news: Arc::clone(&news),
+        assigned: assigned_in,
+        status: statuses.subscribe(),
+        patience,
+        clock,
+    };
+    let declaring = declaring.subscribe();
     let reader = ClusterReader { owner, declaring, news, assigned, clock, holders };
-    let status = statuses.subscribe();
-    let writer = Writer::new((client, objects), assigned_in, status, patience, clock);
-    tasks.spawn(source.run(stop.clone()));
-    tasks.spawn(writer.run(stop.clone()));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(of_cluster.run(stop.clone()));
     ClusterParts { reader, tasks, replicas }
 }

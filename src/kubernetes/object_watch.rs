@@ -21,7 +21,7 @@ use super::{READ_TIMEOUT, error};
 /// A watch that has failed is on again where it has not failed for so long, although no object has changed: that is the
 /// longest request, and the longest pause before it, which is up to twice of 30 seconds.
 const QUIET: Duration = Duration::from_secs(READ_TIMEOUT.as_secs() + 70);
-/// The pause before all is listed anew since a watch begins too late, which doubles.
+/// The pause before all is listed anew since a watch could not be begun, which doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -93,8 +93,10 @@ impl Watched {
                 Ok(event) => event,
                 Err(why) => {
                     self.failed(error::of_watch(self.what, &why));
-                    if is_too_old(&why) {
-                        // The watcher would ask for the same version again and again.
+                    if is_refused(&why) {
+                        // The watcher would ask for the same version again and again, also of a cluster that was restored
+                        // from a backup meanwhile and has not come that far. And where a right was given again, nothing but
+                        // a list says so.
                         sleep(pause).await;
                         pause = (2 * pause).min(LONGEST_PAUSE);
                         events.set(begin());
@@ -143,9 +145,10 @@ impl Watched {
     }
 }
 
-/// Whether a watch was refused since the cluster no longer knows what has changed after the version that it names.
-fn is_too_old(why: &watcher::Error) -> bool {
-    matches!(why, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
+/// Whether a watch could not be begun for another reason than that the cluster has too much to do.
+fn is_refused(why: &watcher::Error) -> bool {
+    let watcher::Error::WatchStartFailed(why) = why else { return false };
+    !matches!(why, kube::Error::Api(status) if status.code == 429 || status.code >= 500)
 }
 
 #[cfg(test)]
@@ -181,7 +184,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn trouble_with_a_watch_ends_when_nothing_more_is_heard_of_it() {
         let (watched, seen) = watched();
-        let refused = || failed(kube::Error::LinesCodecMaxLineLengthExceeded);
+        let busy = || Status { code: 429, ..Status::default() }.boxed();
+        let refused = move || failed(kube::Error::Api(busy()));
         let begin = move || {
             let events = stream::iter([refused(), Ok(watcher::Event::Init), refused()]);
             events.chain(stream::pending())
@@ -195,14 +199,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_that_begins_too_late_is_begun_anew_and_ever_more_seldom() {
+    async fn a_watch_that_cannot_be_begun_is_begun_anew_with_a_list_and_ever_more_seldom() {
         let (watched, seen) = watched();
         let (begun, count) = (Arc::new(AtomicUsize::new(0)), 12);
         let counting = Arc::clone(&begun);
         let begin = move || {
-            let gone = Status { code: 410, ..Status::default() };
+            let refused = |code| kube::Error::Api(Status { code, ..Status::default() }.boxed());
             let last = match counting.fetch_add(1, Ordering::SeqCst) {
-                number if number < count => failed(kube::Error::Api(gone.boxed())),
+                number if number < count => failed(match number % 3 {
+                    0 => refused(410),
+                    1 => refused(403),
+                    _ => kube::Error::LinesCodecMaxLineLengthExceeded,
+                }),
                 _ => Ok(watcher::Event::InitDone),
             };
             let events = stream::iter([Ok(watcher::Event::InitDone), last]);

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, PartialObjectMeta, Patch, PatchParams};
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{Event, EventType};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use super::conditions::{cut, find};
 use super::declared::ObjectName;
 use super::error;
+use super::event_recorders::EventRecorders;
 use super::farewell::Finalizer;
 use super::resources::FINALIZER;
 use super::standing;
@@ -38,7 +39,7 @@ pub(super) enum Written {
 /// One object, and what is to become of it.
 pub(super) struct ObjectWrite<K: Reported> {
     pub(super) client: Client,
-    pub(super) recorder: Recorder,
+    pub(super) recorders: EventRecorders,
     /// Until when this replica may write.
     pub(super) fence: Option<Fence>,
     pub(super) name: ObjectName,
@@ -138,15 +139,18 @@ impl<K: Reported> ObjectWrite<K> {
 
     /// That events cannot be written holds nothing up.
     async fn report(&self, type_: EventType, reason: &str, note: String) {
+        let note = cut(note, LONGEST_NOTE);
+        let uid = self.object.uid().unwrap_or_default();
+        let recorder = self.recorders.of(&uid, reason, &note);
         let event = Event {
             type_,
             reason: reason.to_owned(),
-            note: Some(cut(note, LONGEST_NOTE)),
+            note: Some(note),
             action: "Reconcile".to_owned(),
             secondary: None,
         };
         let object = self.object.object_ref(&());
-        let published = self.recorder.publish(&event, &object);
+        let published = recorder.publish(&event, &object);
         if let Some(Err(why)) = self.answered(published).await {
             tracing::debug!("cannot write an event: {}", error::in_words(&why));
         }
@@ -169,13 +173,13 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use kube::runtime::events::{EventType, Recorder, Reporter};
+    use kube::runtime::events::EventType;
     use kube::{Client, Config};
     use serde_json::json;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
-    use super::{ObjectWrite, Written};
+    use super::{EventRecorders, ObjectWrite, Written};
     use crate::kubernetes::assignment::tests::name;
     use crate::kubernetes::farewell::Finalizer;
     use crate::kubernetes::resources::{HouseObject, HouseStatus};
@@ -192,10 +196,7 @@ mod tests {
         let object = Arc::new(HouseObject::new("cabin", serde_json::from_value(spec).unwrap()));
         let fence = Fence::default();
         let write = |finalizer| ObjectWrite {
-            recorder: Recorder::new(
-                client.clone(),
-                Reporter { controller: "appcred".to_owned(), instance: None },
-            ),
+            recorders: EventRecorders::new(client.clone()),
             client: client.clone(),
             fence: Some(fence.clone()),
             name: name("cabin"),

@@ -7,6 +7,7 @@ use smol_str::format_smolstr;
 use tokio::sync::{Notify, watch};
 
 use super::assignment::{ClusterAssignment, assign};
+use super::freshness::AsOf;
 use super::shards::{Acting, ShardHolder, ShardHolders};
 use super::source::Declaring;
 use super::writer::ClusterReading;
@@ -49,7 +50,10 @@ impl ReadSpecs for ClusterReader {
             };
             let manifests =
                 ManifestStatus { read_at, blocker: Some(why), ..ManifestStatus::default() };
-            return Reading { manifests, ..Reading::default() };
+            // Nor what was known of another state of the cluster.
+            let was_known = self.assigned.send_replace(None).is_some();
+            let specs = was_known.then(BTreeMap::new);
+            return Reading { specs, manifests, ..Reading::default() };
         };
         let holders = self.holders.as_ref().map(|holders| holders.borrow().clone());
         let of = |holders| Acting::of(holders, declared.as_of);
@@ -84,7 +88,8 @@ impl ReadSpecs for ClusterReader {
             // What an earlier term's round finds is not about this one.
             if let (Some(term), Some(of)) = (term, assignment.houses.get_mut(name)) {
                 let revision = &mut of.revisions.target;
-                *revision = format_smolstr!("{revision} {}", term.begun);
+                let AsOf { state, version } = term.begun;
+                *revision = format_smolstr!("{revision} {state} {version}");
                 spec.revisions.target.clone_from(revision);
                 spec.writing.fence = Some(term.fence);
             }
@@ -169,6 +174,7 @@ mod tests {
 
     use super::ClusterReader;
     use crate::kubernetes::assignment::tests::{declarations, name};
+    use crate::kubernetes::freshness::AsOf;
     use crate::kubernetes::shards::{ShardHolder, ShardHolders, Term};
     use crate::kubernetes::source::Declaring;
     use crate::model::Owner;
@@ -178,7 +184,7 @@ mod tests {
     /// A reader of one house that is known as of the version 9, with trouble about a kind.
     fn reader(holder: ShardHolder) -> ClusterReader {
         let mut declared = declarations(&[("a", json!({}))]);
-        declared.as_of = 9;
+        declared.as_of = as_of(9);
         let troubles = [("Versions of HomeAssistants", "cannot list objects".to_owned())].into();
         let declaring = Declaring { declared: Some(Arc::new(declared)), troubles };
         ClusterReader {
@@ -191,8 +197,12 @@ mod tests {
         }
     }
 
+    fn as_of(version: u64) -> AsOf {
+        AsOf { state: 0, version }
+    }
+
     fn term(begun: u64) -> ShardHolder {
-        ShardHolder::This(Term { fence: Fence::default(), begun })
+        ShardHolder::This(Term { fence: Fence::default(), begun: as_of(begun) })
     }
 
     #[test]
@@ -208,6 +218,16 @@ mod tests {
         assert_eq!(said(term(10)), (Some(why.to_owned()), vec![why.to_owned()]));
         let (blocker, problems) = said(ShardHolder::Other("b".to_owned()));
         assert!(blocker.is_none() && !problems[0].contains("cannot list"), "{problems:?}");
+    }
+
+    #[test]
+    fn what_was_known_of_another_state_of_the_cluster_is_acted_on_no_more() {
+        let mut reader = reader(term(8));
+        assert_eq!(reader.read().specs.map(|specs| specs.len()), Some(1));
+        reader.declaring = watch::channel(Declaring::default()).1;
+        let read = reader.read();
+        assert_eq!(read.specs.map(|specs| specs.len()), Some(0));
+        assert!(read.manifests.blocker.is_some() && reader.assigned.borrow().is_none());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::sleep;
 
 use super::election::{Election, HeldShard, LeaseStep, Leases};
-use super::freshness::since;
+use super::freshness::{AsOf, since, version};
 use super::shards::{ShardHolder, ShardHolders, Term};
 use super::{ClusterError, error, lease_log};
 use crate::model::counted;
@@ -76,6 +76,9 @@ pub struct Replicas {
     holders: watch::Sender<ShardHolders>,
     /// Notified whenever another replica acts for a shard.
     news: Arc<Notify>,
+    /// How often the cluster was seen to have another state than before, and the version of each Lease in this one.
+    states: watch::Sender<u64>,
+    versions: Vec<u64>,
     /// Whether some Lease may have been its own.
     has_taken: bool,
     /// When the Lease of each shard was renewed last.
@@ -96,6 +99,8 @@ impl Replicas {
         Self {
             config,
             has_taken: false,
+            states: watch::Sender::new(0),
+            versions: vec![0; settings.shards],
             renewed: vec![Duration::ZERO; settings.shards],
             election: Election::new(settings.clone()),
             settings,
@@ -108,6 +113,11 @@ impl Replicas {
 
     pub(super) fn subscribe(&self) -> watch::Receiver<ShardHolders> {
         self.holders.subscribe()
+    }
+
+    /// Changes whenever the cluster is seen to have another state than before.
+    pub(super) fn states(&self) -> watch::Receiver<u64> {
+        self.states.subscribe()
     }
 
     /// Takes part in a thread of its own until it is to end, and gives the Leases back then: nothing may be in flight
@@ -161,6 +171,7 @@ impl Replicas {
                 return false;
             }
         };
+        leases.iter().for_each(|(shard, lease)| self.see(*shard, lease));
         let now = uptime();
         let held: Vec<HeldShard> =
             (0..self.settings.shards).map(|shard| self.held(shard, now)).collect();
@@ -212,6 +223,21 @@ impl Replicas {
         Ok(all.into_iter().filter_map(|lease| Some((number(&lease)?, lease))).collect())
     }
 
+    /// Sees as of which version a Lease is. One that is older than what was seen of it is of another state of the cluster, as
+    /// after etcd was restored from a backup: nothing is done any more by what is known of the one before.
+    fn see(&mut self, shard: usize, lease: &Lease) {
+        let Some(new) = version(lease.metadata.resource_version.as_deref()) else { return };
+        if new < self.versions[shard] {
+            self.holders.borrow().close();
+            self.versions.fill(0);
+            self.states.send_modify(|number| *number += 1);
+            tracing::warn!(
+                "the cluster has another state than before, as one that was restored from a backup: all is read anew before anything is done"
+            );
+        }
+        self.versions[shard] = new;
+    }
+
     fn holder(&self, shard: usize) -> ShardHolder {
         self.holders.borrow().0[shard].clone()
     }
@@ -244,11 +270,13 @@ impl Replicas {
             Some(Ok(lease)) => Some(lease),
             None => None,
         };
+        lease.iter().for_each(|lease| self.see(shard, lease));
         let term = self.term(shard);
         match step {
             LeaseStep::Take(_) => {
                 let of = lease.and_then(|lease| lease.metadata.resource_version);
-                let new = || Term { fence: Fence::default(), begun: since(of.as_deref()) };
+                let begun = AsOf { state: *self.states.borrow(), version: since(of.as_deref()) };
+                let new = || Term { fence: Fence::default(), begun };
                 let term = term.unwrap_or_else(new);
                 self.renewed[shard] = asked;
                 term.fence.open_until(asked + self.settings.duration * 2 / 3);
@@ -330,8 +358,7 @@ impl Replicas {
     }
 
     async fn give_back(&self, api: &Api<Lease>) {
-        let holders = self.holders.borrow().0.clone();
-        holders.iter().filter_map(ShardHolder::term).for_each(|term| term.fence.close());
+        self.holders.borrow().close();
         if !self.has_taken {
             return;
         }
@@ -375,7 +402,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use super::{LeaseSettings, Replicas};
+    use super::{AsOf, LeaseSettings, Replicas};
     use crate::kubernetes::election::LeaseStep;
     use crate::kubernetes::shards::{ShardHolder, ShardHolders};
     use crate::target::{Fence, Stop, uptime};
@@ -452,6 +479,27 @@ mod tests {
         of.settings.duration = Duration::from_secs(1);
         record(&mut of, Ok(Lease::default()), Duration::ZERO);
         assert!(fence(&of).is_none(), "it was sent long ago");
+    }
+
+    #[tokio::test]
+    async fn a_lease_of_an_earlier_version_ends_what_was_begun_before() {
+        let lease = |version: &str| {
+            let lease = json!({"metadata": {"name": "appcred", "resourceVersion": version}});
+            serde_json::from_value::<Lease>(lease).unwrap()
+        };
+        let mut of = replicas(HOUR);
+        record(&mut of, Ok(lease("980")), uptime());
+        record(&mut of, Ok(lease("985")), uptime());
+        let first = of.term(0).unwrap();
+        assert_eq!((first.begun, *of.states.borrow()), (AsOf { state: 0, version: 980 }, 0));
+        record(&mut of, Ok(lease("243")), uptime());
+        let second = of.term(0).unwrap();
+        assert_eq!((second.begun, *of.states.borrow()), (AsOf { state: 1, version: 243 }, 1));
+        assert!(!first.fence.is_open() && second.fence.is_open());
+        of.see(0, &lease("244"));
+        assert!(second.fence.is_open());
+        of.see(0, &lease("99"));
+        assert!(!second.fence.is_open() && of.term(0).is_none() && *of.states.borrow() == 2);
     }
 
     #[tokio::test]

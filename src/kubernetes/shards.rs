@@ -4,6 +4,7 @@
 //! object of either kind is written back, by the replica of its shard alone. What all are to hold is found out by each
 //! replica for itself, from the same objects.
 
+use super::freshness::AsOf;
 use crate::target::Fence;
 
 /// Who acts for a shard.
@@ -40,7 +41,7 @@ pub(super) struct Term {
     /// Open as long as it acts. Each term has a fence of its own, which is never opened again.
     pub(super) fence: Fence,
     /// The version of the Lease with which it began: what others wrote in the cluster before is older.
-    pub(super) begun: u64,
+    pub(super) begun: AsOf,
 }
 
 /// Who acts for each shard.
@@ -58,11 +59,16 @@ impl ShardHolders {
         matches!(self.0[shard_of(uid, self.0.len())], ShardHolder::This(_))
     }
 
+    /// Ends all terms of this replica.
+    pub(super) fn close(&self) {
+        self.0.iter().filter_map(ShardHolder::term).for_each(|term| term.fence.close());
+    }
+
     /// The version with which the latest term of this replica began.
-    pub(super) fn begun(&self) -> u64 {
+    pub(super) fn begun(&self) -> AsOf {
         let terms = self.0.iter().map(|holder| match holder {
             ShardHolder::This(term) => term.begun,
-            _ => 0,
+            _ => AsOf::default(),
         });
         terms.max().unwrap_or_default()
     }
@@ -80,7 +86,7 @@ pub(super) enum Acting {
 impl Acting {
     /// For what this replica acts that knows the objects as of this version: of a term, what was written before it began
     /// must be known.
-    pub(super) fn of(holders: &ShardHolders, as_of: u64) -> Self {
+    pub(super) fn of(holders: &ShardHolders, as_of: AsOf) -> Self {
         let term = |holder: &ShardHolder| match holder {
             ShardHolder::This(term) if term.begun <= as_of => Some(term.clone()),
             _ => None,
@@ -122,7 +128,7 @@ pub(super) fn shard_of(uid: &str, shards: usize) -> usize {
 mod tests {
     use std::time::Duration;
 
-    use super::{Acting, ShardHolder, ShardHolders, Term, shard_of};
+    use super::{Acting, AsOf, ShardHolder, ShardHolders, Term, shard_of};
     use crate::target::Fence;
 
     #[test]
@@ -146,7 +152,8 @@ mod tests {
 
     #[test]
     fn nothing_is_done_by_what_was_known_before_a_term_began() {
-        let term = |begun| Term { fence: Fence::default(), begun };
+        let as_of = |version| AsOf { state: 1, version };
+        let term = |begun| Term { fence: Fence::default(), begun: as_of(begun) };
         let (first, second) = (term(5), term(9));
         let holders = ShardHolders(vec![
             ShardHolder::This(first.clone()),
@@ -154,12 +161,14 @@ mod tests {
             ShardHolder::Leaving(term(1)),
             ShardHolder::Other("b".to_owned()),
         ]);
-        assert_eq!(holders.begun(), 9);
+        assert_eq!(holders.begun(), as_of(9));
         let has = uids().filter(|uid| holders.has(uid));
         let of_both = uids().filter(|uid| shard_of(uid, 4) < 2);
         assert!(has.eq(of_both), "one that is handed over begins nothing");
-        assert!(Acting::of(&holders, 4).is_nothing());
-        let of = |as_of| Acting::of(&holders, as_of);
+        let of = |version| Acting::of(&holders, as_of(version));
+        assert!(of(4).is_nothing());
+        let before = AsOf { state: 0, version: 99 };
+        assert!(Acting::of(&holders, before).is_nothing(), "that is of another state");
         assert_eq!(of(5), Acting::Shards(vec![Some(first.clone()), None, None, None]));
         assert_eq!(of(9), Acting::Shards(vec![Some(first), Some(second.clone()), None, None]));
         second.fence.open_until(Duration::from_secs(1));

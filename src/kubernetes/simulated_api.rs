@@ -316,6 +316,25 @@ impl ApiServer {
         state.ended.send_modify(|number| *number += 1);
     }
 
+    /// As etcd that was emptied, and all resources that are in Git applied again: versions begin anew, uids are others, and no
+    /// Lease, status or finalizer is there any more.
+    pub(super) fn empty(&self) {
+        let mut state = self.state();
+        (state.version, state.known_from) = (1, 0);
+        state.history.clear();
+        state.objects.retain(|(plural, _), _| plural != "leases");
+        for (number, object) in (2..).zip(state.objects.values_mut()) {
+            object.as_object_mut().unwrap().remove("status");
+            let metadata = object["metadata"].as_object_mut().unwrap();
+            metadata.remove("finalizers");
+            metadata.insert("uid".to_owned(), json!(format!("uid-{number}-anew")));
+            metadata.insert("generation".to_owned(), json!(1));
+            metadata.insert("resourceVersion".to_owned(), json!(number.to_string()));
+        }
+        state.version += u64::try_from(state.objects.len()).unwrap();
+        state.ended.send_modify(|number| *number += 1);
+    }
+
     pub(super) fn end_watches(&self) {
         self.state().ended.send_modify(|number| *number += 1);
     }
@@ -533,7 +552,8 @@ impl Watching {
                 let from = state.history.partition_point(|one| one.version <= self.from);
                 let is_next = |one: &&Change| one.plural == self.plural;
                 let next = state.history[from..].iter().find(is_next).cloned();
-                self.from = next.as_ref().map_or(state.version, |_| self.from);
+                // One that was begun at a version which the server has not reached hears nothing before that.
+                self.from = next.as_ref().map_or(state.version.max(self.from), |_| self.from);
                 let lags = state.lag.is_some_and(|(replica, kinds)| {
                     replica == self.replica && kinds.contains(&self.plural.as_str())
                 });

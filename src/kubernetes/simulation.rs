@@ -694,3 +694,31 @@ fn what_goes_while_a_replica_hears_late_is_lost_nowhere() {
         });
     }
 }
+
+#[test]
+fn a_cluster_that_was_emptied_and_filled_again_is_read_anew() {
+    for (seed, shards) in [(0, 1), (1, 3)] {
+        simulated(async {
+            let history = format!("{shards} shards");
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut world = World::new(seed);
+            world.shards = shards;
+            (0..2).for_each(|_| world.begin());
+            KEYS.iter().for_each(|key| world.declare_for(key, true, &mut random));
+            // So many versions of Leases that the server does not come that far again.
+            sleep(60 * LEASE).await;
+            world.is_as_declared(&history);
+            world.server.empty();
+            for key in KEYS {
+                world.server.apply("applicationcredentials", key, |of| {
+                    of["spec"]["suspend"] = json!(false)
+                });
+                world.server.apply("secrets", key, |of| of["data"] = json!({"secret": encoded(2)}));
+            }
+            sleep(8 * LEASE).await;
+            world.is_as_declared(&history);
+            world.is_written_back(&history);
+            assert_eq!(world.server.state().violations, [""; 0], "{history}");
+        });
+    }
+}

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 use super::declared::{self, Declarations, ObjectName, SecretFault, SecretValues, is_object_name};
 use super::error;
-use super::freshness::{FirstSeen, Versions};
+use super::freshness::{AsOf, FirstSeen, Versions};
 use super::look_up::{self, LookedUp};
 use super::object_watch::{Watched, keep_version, objects as watched_objects, watched};
 use super::resources::{CredentialObject, HouseObject};
@@ -84,6 +84,8 @@ impl Declaring {
 pub(super) struct Source {
     client: Client,
     objects: Objects,
+    /// Of which state of the cluster all of this is.
+    state: u64,
     /// Who acts for which shard; this process for all where there is nobody else.
     holders: Option<watch::Receiver<ShardHolders>>,
     changed: Arc<Notify>,
@@ -97,20 +99,20 @@ pub(super) struct Source {
     news: Arc<Notify>,
 }
 
-/// Begins to watch; the tasks end when they are dropped.
+/// Begins to watch the cluster in this state; the tasks end when they are dropped.
 pub(super) fn begin(
-    client: &Client,
-    scope: &ClusterScope,
+    (client, scope): (&Client, &ClusterScope),
+    state: u64,
     holders: Option<watch::Receiver<ShardHolders>>,
+    declaring: watch::Sender<Declaring>,
     news: Arc<Notify>,
-) -> (Source, Objects, watch::Receiver<Declaring>, JoinSet<()>) {
+) -> (Source, Objects, JoinSet<()>) {
     let (houses, houses_in) = store();
     let (credentials, credentials_in) = store();
     let (secrets, secrets_in) = store();
     let (seen, receiver) = watch::channel(0);
     let objects = Objects { houses, credentials, secrets, seen: receiver };
     let changed = Arc::new(Notify::new());
-    let (declaring, receiver) = watch::channel(Declaring::default());
     let mut tasks = JoinSet::new();
     let of = |what| Watched {
         what,
@@ -138,6 +140,7 @@ pub(super) fn begin(
     let source = Source {
         client: client.clone(),
         objects: objects.clone(),
+        state,
         holders,
         changed,
         first_seen: FirstSeen::default(),
@@ -147,7 +150,7 @@ pub(super) fn begin(
         declaring,
         news,
     };
-    (source, objects, receiver, tasks)
+    (source, objects, tasks)
 }
 
 impl Source {
@@ -230,7 +233,9 @@ impl Source {
     /// The version with which the latest term of this replica began.
     fn term(&mut self) -> u64 {
         let holders = self.holders.as_mut().map(watch::Receiver::borrow_and_update);
-        holders.map(|holders| holders.begun()).unwrap_or_default()
+        let begun = holders.map(|holders| holders.begun()).unwrap_or_default();
+        // One of another state needs other watches.
+        if begun.state == self.state { begun.version } else { 0 }
     }
 
     /// Answers also after which pause something is to be asked for again.
@@ -263,7 +268,7 @@ impl Source {
         // What this process has written meanwhile counts, too.
         self.note();
         declared.listed = self.first_seen.listed(as_of);
-        declared.as_of = as_of.of_all();
+        declared.as_of = AsOf { state: self.state, version: as_of.of_all() };
         let sought = declared.credentials.iter();
         let sought = sought.filter(|(_, of)| !self.first_seen.is_looked_up(&of.uid, as_of));
         declared.sought = sought.map(|(name, _)| name.clone()).collect();
@@ -279,7 +284,7 @@ impl Source {
 }
 
 /// Waits until it has changed; for ever where it can change no more.
-async fn news<T>(of: &mut watch::Receiver<T>) {
+pub(super) async fn news<T>(of: &mut watch::Receiver<T>) {
     if of.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -339,6 +344,7 @@ mod tests {
     use axum::http::StatusCode;
     use kube::Client;
     use serde_json::json;
+    use tokio::sync::watch;
     use tokio::time::timeout;
 
     use super::{ClusterScope, Declaring, begin, read_secret};
@@ -347,6 +353,11 @@ mod tests {
     use crate::kubernetes::error::REQUEST_TIMEOUT;
     use crate::kubernetes::simulated_api::{ApiServer, NAMESPACE};
     use crate::target::Stop;
+
+    fn receiver() -> (watch::Receiver<Declaring>, watch::Sender<Declaring>) {
+        let declaring = watch::Sender::default();
+        (declaring.subscribe(), declaring)
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_look_up_that_hangs_holds_up_nothing_that_does_not_need_it() {
@@ -366,8 +377,9 @@ mod tests {
         };
         declare("a");
         let scope = ClusterScope::Namespace(NAMESPACE.to_owned());
-        let (source, _objects, mut declaring, _tasks) =
-            begin(&server.client(1), &scope, None, Arc::default());
+        let (mut declaring, declared) = receiver();
+        let of = (&server.client(1), &scope);
+        let (source, _objects, _tasks) = begin(of, 0, None, declared, Arc::default());
         let running = tokio::spawn(source.run(Stop::new()));
         let mut declared = async |is_so: &dyn Fn(Option<&Listing>, usize) -> bool| {
             let is_so = |Declaring { declared, .. }: &Declaring| {
@@ -410,8 +422,9 @@ mod tests {
         }
         house("wide", 3_000_000_000);
         let scope = ClusterScope::Namespace(NAMESPACE.to_owned());
-        let (source, _objects, mut declaring, _tasks) =
-            begin(&server.client(1), &scope, None, Arc::default());
+        let (mut declaring, declared) = receiver();
+        let of = (&server.client(1), &scope);
+        let (source, _objects, _tasks) = begin(of, 0, None, declared, Arc::default());
         let running = tokio::spawn(source.run(Stop::new()));
         let is_looked_up = |Declaring { declared, .. }: &Declaring| {
             let of = declared.as_ref().and_then(|of| of.listed_as(&name("cabin"), "a"));

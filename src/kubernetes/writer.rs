@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
 use tokio::sync::watch;
@@ -17,6 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::assignment::ClusterAssignment;
 use super::declared::{Declarations, Declared, ObjectName, name_of};
+use super::event_recorders::EventRecorders;
 use super::farewell::{DeletionWaits, Finalizer};
 use super::object_write::{ObjectWrite, Written};
 use super::resources::{CredentialObject, HouseObject};
@@ -59,7 +59,7 @@ pub(super) struct Writer {
     objects: Objects,
     assigned: watch::Receiver<Option<Arc<ClusterReading>>>,
     status: watch::Receiver<Arc<Status>>,
-    recorder: Recorder,
+    recorders: EventRecorders,
     patience: Duration,
     clock: Clock,
     awaited: DeletionWaits,
@@ -127,13 +127,12 @@ impl Writer {
         patience: Duration,
         clock: Clock,
     ) -> Self {
-        let reporter = Reporter { controller: "appcred".to_owned(), instance: None };
         Self {
             client: client.clone(),
             objects,
             assigned,
             status,
-            recorder: Recorder::new(client.clone(), reporter),
+            recorders: EventRecorders::new(client.clone()),
             patience,
             clock,
             awaited: DeletionWaits::default(),
@@ -226,6 +225,7 @@ impl Writer {
         };
         let uids = declared.uids();
         self.last.retain(|uid, _| uids.contains(uid.as_str()));
+        self.recorders.retain(&uids);
         self.look_at_kind::<CredentialObject>(&moment, acting, &mut found);
         self.look_at_kind::<HouseObject>(&moment, acting, &mut found);
         found.limited(instant)
@@ -293,7 +293,7 @@ impl Writer {
         };
         let write = ObjectWrite {
             client: self.client.clone(),
-            recorder: self.recorder.clone(),
+            recorders: self.recorders.clone(),
             fence,
             name: name.clone(),
             object,
@@ -392,8 +392,9 @@ mod tests {
     fn writer(assigned: watch::Receiver<Option<Arc<ClusterReading>>>) -> (Writer, Duration) {
         let api = "http://127.0.0.1:9".parse().unwrap();
         let client = kube::Client::try_from(kube::Config::new(api)).unwrap();
-        let (_source, objects, _declaring, _tasks) =
-            source::begin(&client, &ClusterScope::Cluster, None, Arc::new(Notify::new()));
+        let (of, declaring, news) =
+            ((&client, &ClusterScope::Cluster), watch::Sender::default(), Arc::new(Notify::new()));
+        let (_source, objects, _tasks) = source::begin(of, 0, None, declaring, news);
         let statuses = StatusStore::new(|| Timestamp::UNIX_EPOCH);
         let limit = Duration::from_secs(600);
         let now = || Timestamp::UNIX_EPOCH;
