@@ -18,7 +18,7 @@ struct LastSaid {
     recorder: Recorder,
 }
 
-/// A recorder for each reason of an object, by uid, with what it said last: by itself, one counts all of a reason as the same
+/// A recorder for each reason of an object, by uid, with what it said last: one for all counts all of a reason as the same
 /// event, and that keeps its first text.
 #[derive(Clone)]
 pub(super) struct EventRecorders {

@@ -131,7 +131,7 @@ pub(super) const SYNCED: &str = "Synced";
 pub(super) const CONSENT_REQUIRED: &str = "ConsentRequired";
 pub(super) const PENDING: &str = "Pending";
 pub(super) const SUSPENDED: &str = "Suspended";
-const WITHHELD: &str = "Withheld";
+pub(super) const WITHHELD: &str = "Withheld";
 const SET_UP_FAILED: &str = "SetUpFailed";
 
 /// How the credential of a key is at a Home Assistant, and why.

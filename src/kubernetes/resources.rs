@@ -63,8 +63,8 @@ pub(super) struct HouseSpec {
     /// What happens there to the credentials of the namespace once this object is deleted.
     #[serde(default = "retain")]
     pub(super) deletion_policy: DeletionPolicy,
-    /// How many credentials may be deleted there at once, as in `3` or `20%`; where it would be more, none is. Where it
-    /// is left out, it may be any number, but labels alone never take the last one away.
+    /// How many credentials may be deleted there at once, as in `3` or `20%`, and linked accounts with them; where it would
+    /// be more, none is. Where it is left out, it may be any number, but labels alone never take the last one away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "number_or_percentage")]
     pub(super) max_deletes: Option<IntOrString>,

@@ -4,18 +4,22 @@
 //! should wait until somebody has clicked. Reconciling, Stalled and ConsentRequired are there while they are so, as
 //! kstatus reads them. A link for consent is in no object: whoever may read that could link an account of their own.
 
+use indexmap::{IndexMap, IndexSet};
+
 use super::assignment::{ClusterAssignment, CredentialAssignment, Fault, HouseAssignment};
+use super::conditions::find;
 use super::declared::{Declared, ObjectName};
 use super::departure::Unsettled;
 use super::farewell::Finalizer;
 use super::held::{
-    CONSENT_REQUIRED, PENDING, SUSPENDED, SYNCED, StoredHouses, set_up_error, written_state,
+    CONSENT_REQUIRED, PENDING, SUSPENDED, SYNCED, StoredHouses, WITHHELD, set_up_error,
+    written_state,
 };
-use super::resources::{CredentialSpec, FINALIZER, TargetCounts};
+use super::resources::{CredentialSpec, FINALIZER, HouseObject, TargetCounts};
 use super::untitled::{untitled, untitled_by};
 use crate::model::{Key, counted};
 use crate::plan::Why;
-use crate::status::{Link, TargetStatus};
+use crate::status::{Difference, EntryStatus, Holding, Link, TargetStatus};
 
 /// So many Home Assistants are named in one message.
 const MOST_NAMED: usize = 3;
@@ -143,20 +147,42 @@ fn of_target(assigned: &HouseAssignment, target: &TargetStatus) -> ObjectStandin
     if !failed.is_empty() {
         return ObjectStanding::open("SetUpFailed", failed.join("; "), Way::Reconciling);
     }
-    let is_asked_for = |key: &&Key| assigned.revisions.entries.contains_key(*key);
-    let number = assigned.wanted.keys().filter(is_asked_for).count();
-    let are = if number == 1 { "is" } else { "are" };
-    let number = counted(number, "credential");
-    ObjectStanding::done("Synced", format!("{number} {are} as wanted"))
+    ObjectStanding::done("Synced", as_wanted(assigned, target))
 }
 
-/// What is not done there, and why.
+/// How many credentials are as wanted there, and apart from these, of how many that is not known or not asked for.
+fn as_wanted(assigned: &HouseAssignment, target: &TargetStatus) -> String {
+    let is_asked_for = |key: &&Key| assigned.revisions.entries.contains_key(*key);
+    let number = assigned.wanted.keys().filter(is_asked_for).count();
+    let rests = |of: &&EntryStatus| {
+        of.holding == Holding::Suspended && assigned.wanted.contains_key(&of.key)
+    };
+    let suspended = target.entries.iter().filter(rests).count();
+    let is_in_error = |of: &&Unsettled| matches!(of, Unsettled::InError(_));
+    let in_error = assigned.unsettled.values().filter(is_in_error).count();
+    let number = number.saturating_sub(suspended);
+    let are = if number == 1 { "is" } else { "are" };
+    let mut text = format!("{} {are} as wanted", counted(number, "credential"));
+    for (number, word) in [(suspended, "suspended"), (in_error, "in error")] {
+        if number > 0 {
+            text += &format!(", {number} {word}");
+        }
+    }
+    text
+}
+
+/// What is not done there, and why: each reason once.
 pub(super) fn withheld(assigned: &HouseAssignment, target: &TargetStatus) -> String {
-    let all = target.differences.iter().map(|difference| match &difference.why {
-        Some(why) => format!("{}: {}", difference.what, of_why(why, assigned)),
-        None => difference.what.clone(),
+    let mut all: IndexMap<Option<String>, IndexSet<&str>> = IndexMap::new();
+    for Difference { what, why, .. } in &target.differences {
+        let why = why.as_ref().map(|why| of_why(why, assigned));
+        all.entry(why).or_default().insert(what);
+    }
+    let lines = all.into_iter().map(|(why, what)| {
+        let what = what.into_iter().collect::<Vec<_>>().join(", ");
+        why.map_or_else(|| what.clone(), |why| format!("{what}: {why}"))
     });
-    all.collect::<Vec<_>>().join("; ")
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// Why something is withheld, with what a resource says about that.
@@ -188,7 +214,7 @@ pub(super) fn of_credential(
 ) -> (Option<ObjectStanding>, TargetCounts) {
     let mut counts = TargetCounts { total: assigned.houses.len(), ..TargetCounts::default() };
     let key = Key::new(&credential.0.name);
-    let (mut failed, mut is_pending) = (Vec::new(), false);
+    let (mut failed, mut is_pending, mut is_stalled) = (Vec::new(), false, true);
     for house in &assigned.houses {
         let Some(of_house) = all.houses.get(house) else { continue };
         let stored = houses.get(house).map(AsRef::as_ref);
@@ -206,7 +232,11 @@ pub(super) fn of_credential(
                 counts.consent_required += 1;
             }
             PENDING if message.is_none() => is_pending = true,
-            _ => failed.push(line()),
+            _ => {
+                is_stalled &=
+                    state == WITHHELD || state == PENDING && house_is_stalled(of_house, stored);
+                failed.push(line());
+            }
         }
     }
     counts.failed = failed.len();
@@ -219,7 +249,8 @@ pub(super) fn of_credential(
     if is_pending && failed.is_empty() {
         return (None, counts);
     }
-    let standing = of_counts(&counts, &failed);
+    let way = if is_stalled && !is_pending { Way::Stalled } else { Way::Reconciling };
+    let standing = of_counts(&counts, &failed, way);
     let consent = (counts.consent_required > 0).then(|| {
         let houses = counted(counts.consent_required, "Home Assistant");
         format!("an account is to be linked on {houses}: the status page of appcred has the links")
@@ -227,7 +258,17 @@ pub(super) fn of_credential(
     (Some(ObjectStanding { consent, ..standing }), counts)
 }
 
-fn of_counts(counts: &TargetCounts, failed: &[String]) -> ObjectStanding {
+/// Whether nothing goes on at a Home Assistant before somebody has changed something.
+fn house_is_stalled(assigned: &HouseAssignment, stored: Option<&HouseObject>) -> bool {
+    match (&assigned.fault, stored.and_then(|house| house.status.as_ref())) {
+        (Some(fault), _) => fault.is_final,
+        (None, Some(status)) => find(&status.conditions, "Stalled").is_some(),
+        (None, None) => false,
+    }
+}
+
+/// `way` is that of what has failed.
+fn of_counts(counts: &TargetCounts, failed: &[String], way: Way) -> ObjectStanding {
     let TargetCounts { total, synced, suspended, .. } = counts;
     if *total == 0 {
         let message = "no HomeAssistant of this namespace has the labels of targetSelector; where the credential is, it stays until this object is deleted";
@@ -241,11 +282,7 @@ fn of_counts(counts: &TargetCounts, failed: &[String]) -> ObjectStanding {
         ),
     };
     if !failed.is_empty() {
-        return ObjectStanding::open(
-            "Failed",
-            format!("{number}; {}", some(failed)),
-            Way::Reconciling,
-        );
+        return ObjectStanding::open("Failed", format!("{number}; {}", some(failed)), way);
     }
     ObjectStanding::done("Synced", number)
 }
@@ -268,6 +305,7 @@ mod tests {
 
     use super::{
         Finalizer, ObjectStanding, Way, left_at, of_credential, of_house, of_why, unless_deleted,
+        withheld,
     };
     use crate::kubernetes::assignment::HouseAssignment;
     use crate::kubernetes::assignment::tests::{assigned, declarations, name};
@@ -275,9 +313,9 @@ mod tests {
     use crate::kubernetes::held::tests::status;
     use crate::kubernetes::held::why_left;
     use crate::kubernetes::resources::{HouseObject, HouseStatus};
-    use crate::model::{ClientId, CredentialId, Domain, Held, Owner};
-    use crate::plan::Why;
-    use crate::status::{Link, Mode, TargetStatus};
+    use crate::model::{ClientId, CredentialId, Domain, Held, KnownDomains, Observed, Owner};
+    use crate::plan::{Why, plan};
+    use crate::status::{Difference, Link, Mode, TargetStatus, entries};
 
     #[test]
     fn an_object_that_is_being_deleted_says_what_it_waits_for() {
@@ -362,6 +400,81 @@ mod tests {
         let (standing, counts) = of_credential(credential, entry, &assigned, &stored);
         assert_eq!(standing.unwrap().reason, "SameClient");
         assert_eq!((counts.total, counts.synced, counts.failed), (10, 9, 1));
+    }
+
+    #[test]
+    fn a_credential_that_goes_on_when_somebody_has_changed_something_alone_is_stalled() {
+        let mut all = declarations(&[("a", json!({}))]);
+        all.houses.insert(name("barn"), all.houses[&name("cabin")].clone());
+        all.houses.get_mut(&name("barn")).unwrap().spec.url = "http://barn:8123".to_owned();
+        let assigned = assigned(&all);
+        let way = |cabin: &HouseStatus, barn: &HouseStatus| {
+            let houses = [("cabin", cabin), ("barn", barn)];
+            let stored = houses.map(|(of, status)| (name(of), with_status(status))).into();
+            let (of, entry) = (name("a"), &assigned.credentials[&name("a")]);
+            let credential = (&of, &all.credentials[&of]);
+            of_credential(credential, entry, &assigned, &stored).0.unwrap().way
+        };
+        let said = |state: &str, message: Option<&str>, kind: &str| {
+            let mut status = said_of("a");
+            status.credentials[0].state = state.to_owned();
+            status.credentials[0].message = message.map(str::to_owned);
+            let condition = json!({"type": kind, "status": "True", "reason": "Any", "message": "",
+                "lastTransitionTime": "1970-01-01T00:00:00Z"});
+            status.conditions = vec![serde_json::from_value(condition).unwrap()];
+            status
+        };
+        let synced = said("Synced", None, "Ready");
+        let withheld = said("Withheld", Some("it is protected"), "Stalled");
+        let denied = said("Pending", Some("the token is refused"), "Stalled");
+        let unreachable = said("Pending", Some("no answer"), "Reconciling");
+        assert_eq!(way(&synced, &synced), Way::Done);
+        assert_eq!(way(&synced, &withheld), Way::Stalled);
+        assert_eq!(way(&denied, &withheld), Way::Stalled);
+        assert_eq!(way(&unreachable, &withheld), Way::Reconciling);
+        assert_eq!(way(&unreachable, &synced), Way::Reconciling);
+        assert_eq!(way(&said("Pending", None, "Ready"), &withheld), Way::Reconciling);
+    }
+
+    #[test]
+    fn what_rests_or_is_in_error_is_not_counted_as_wanted() {
+        let suspended = json!({"suspend": true});
+        let in_error = json!({"clientSecretRef": {"name": "none", "key": "secret"}});
+        let all = declarations(&[("a", json!({})), ("b", suspended), ("c", in_error)]);
+        let assigned = assigned(&all);
+        let (house, spec) =
+            (&assigned.houses[&name("cabin")], &assigned.specs[&name("cabin").target()]);
+        let observed = Observed {
+            version: None,
+            is_new: false,
+            domains: KnownDomains::Listed([Domain::new("spotify")].into()),
+            credentials: Vec::new(),
+            config_entries: Vec::new(),
+            unread_accounts: Vec::new(),
+            live: None,
+        };
+        let plan = plan(&spec.desired, &observed, &spec.policy);
+        let entries = entries(&spec.desired, &plan, &spec.policy);
+        let target = TargetStatus { entries, revisions: house.revisions.clone(), ..up() };
+        let said = of_house(house, Some(&target)).unwrap().message;
+        assert_eq!(said, "1 credential is as wanted, 1 suspended, 1 in error");
+    }
+
+    #[test]
+    fn what_is_withheld_for_one_reason_says_that_once() {
+        let too_many = || Some(Why::TooManyDeletes { planned: 2, allowed: 1 });
+        let of = |what: &str, why| Difference { what: what.to_owned(), why, is_drift: false };
+        let differences = vec![
+            of("delete a", too_many()),
+            of("replace c", Some(Why::Suspended)),
+            of("delete a", too_many()),
+            of("delete b", too_many()),
+        ];
+        let target = TargetStatus { differences, ..up() };
+        let said = withheld(&HouseAssignment::default(), &target);
+        assert_eq!(said.matches("raise maxDeletes").count(), 1, "{said}");
+        assert!(said.starts_with("delete a, delete b: 2 deletes planned, 1 allowed"), "{said}");
+        assert!(said.contains("; replace c: "), "{said}");
     }
 
     fn said_of(credential: &str) -> HouseStatus {

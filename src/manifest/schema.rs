@@ -297,7 +297,8 @@ pub(super) struct AgeInput {
 pub(super) struct PolicyInput {
     /// Which credentials are deleted once no entry declares them. `managed` where it is left out.
     pub(super) prune: Option<Field<Prune>>,
-    /// How many deletes one plan may have, as `3` or `20%`. No limit where it is left out.
+    /// How many credentials and linked accounts one plan may delete, as `3` or `20%`; all that belongs to one entry, as
+    /// shadows, is one credential. No limit where it is left out.
     pub(super) max_deletes: Option<Field<Raw<MaxDeletes>>>,
     /// Whether everything may be deleted when no entry is left, and what a target seems to lose by a slip in its name or
     /// labels. `false` where it is left out.

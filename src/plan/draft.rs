@@ -218,9 +218,10 @@ impl<'a> PlanDraft<'a> {
         self.credential_states[at].is_none()
     }
 
-    /// How many credentials would go that no entry wants, or that nobody manages, and how many linked accounts.
+    /// How many credentials would go that no entry wants, or that nobody manages, and how many linked accounts with them.
     pub(super) fn planned_deletes(&self) -> usize {
-        let pruned = self.pruned.iter().map(|prune| prune.group.len() + prune.remove.len());
+        // All that belongs to one entry, as shadows and claims, is one credential.
+        let pruned = self.pruned.iter().map(|prune| 1 + prune.remove.len());
         pruned
             .chain([self.removals.len()])
             .chain(self.steps.iter().map(|step| step.foreign.len()))
@@ -284,8 +285,10 @@ impl<'a> PlanDraft<'a> {
             .all()
             .iter()
             .zip(self.credential_states)
-            .map(|(credential, state)| ComparedCredential {
+            .enumerate()
+            .map(|(at, (credential, state))| ComparedCredential {
                 held: credential.held(),
+                owned_by: index.ownership(at).map(|ownership| ownership.mark.clone()),
                 state: state.unwrap_or(CredentialState::Foreign),
                 users: index.users(&credential.domain, credential.implementation()),
                 is_protected: false,

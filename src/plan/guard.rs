@@ -79,10 +79,11 @@ fn by_slip(desired: &Desired, policy: &Policy, key: &Key) -> Option<Why> {
 fn too_many(context: &PlanContext<'_>, planned: usize) -> Option<Why> {
     let PlanContext { desired, policy, index, .. } = context;
     let limit = policy.max_deletes?;
-    let is_owned = |at: &usize| {
-        index.ownership(*at).is_some_and(|ownership| ownership.mark.owner == desired.owner)
-    };
-    let managed = (0..index.all().len()).filter(is_owned).count();
-    let allowed = limit.allowed(managed);
+    // What belongs to one entry is one credential here, as it is where deletes are counted.
+    let managed = (0..index.all().len()).filter_map(|at| {
+        let mark = &index.ownership(at)?.mark;
+        (mark.owner == desired.owner).then_some((&index.get(at).domain, &mark.key))
+    });
+    let allowed = limit.allowed(managed.collect::<BTreeSet<_>>().len());
     (planned > allowed).then_some(Why::TooManyDeletes { planned, allowed })
 }

@@ -4,13 +4,15 @@ use smol_str::SmolStr;
 
 use super::trouble::Trouble;
 use crate::codes::UnknownCode;
-use crate::model::{AccountName, ConfigEntry, Domain, Held, Key, Owner, SetUpId};
+use crate::model::{AccountName, ConfigEntry, Domain, Held, Key, Mark, Owner, SetUpId};
 
 /// A credential of a target, and how it compares with what is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComparedCredential {
     /// What the target holds.
     pub held: Held,
+    /// Whose it is by all that is written there, claims too: none where that is nobody's, or several owners'.
+    pub owned_by: Option<Mark>,
     /// How it compares.
     pub state: CredentialState,
     /// The linked accounts that use it.

@@ -1632,6 +1632,25 @@ fn too_many_deletes_stop_the_plan() {
 }
 
 #[test]
+fn all_that_belongs_to_an_entry_counts_as_one_deleted_credential() {
+    let with_history = |limit| {
+        planned(|desired, observed, policy| {
+            desired.credentials.pop();
+            let claim = "appcred:house:b:appcred:house:b";
+            observed.credentials.push(held("claim", &wanted("b"), Some(claim)));
+            observed.credentials.push(held("shadow", &wanted("b"), Some("appcred:house:b")));
+            policy.max_deletes = Some(limit);
+        })
+    };
+    assert_eq!(with_history(MaxDeletes::Count(1)).deletes(), 3);
+    assert_eq!(with_history(MaxDeletes::Percent(50)).deletes(), 3, "that is one of two");
+    let none = with_history(MaxDeletes::Count(0));
+    assert!(none.is_stopped() && none.deletes() == 0);
+    let why = Why::TooManyDeletes { planned: 1, allowed: 0 };
+    assert!(none.withheld.iter().all(|withheld| withheld.why == why), "{none:?}");
+}
+
+#[test]
 fn no_entry_left_is_taken_for_a_mistake_unless_asked_for() {
     let plan = planned(|desired, _, _| desired.credentials.clear());
     check(&plan, &["! - spotify_id_a NothingDesired", "! - spotify_id_b NothingDesired"]);

@@ -222,6 +222,7 @@ mod tests {
         let delete = Action::Delete { old: held.clone(), remove: Vec::new() };
         let of_old = ComparedCredential {
             held,
+            owned_by: None,
             state,
             users: Vec::new(),
             is_protected: false,

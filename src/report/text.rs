@@ -663,6 +663,7 @@ mod tests {
         assert!(said(&plan_of).contains("`formerly: [b]`"), "{}", said(&plan_of));
         plan_of.credential_states.push(ComparedCredential {
             held: old,
+            owned_by: None,
             state: CredentialState::InSync(Key::new("b").unwrap()),
             users: Vec::new(),
             is_protected: false,
@@ -754,6 +755,7 @@ Total of 13 targets: 22 to create, 0 to replace, 0 to delete. 1 target could not
                 name: None,
                 auth_domain: None,
             },
+            owned_by: None,
             state: match at {
                 0 => CredentialState::Differs(Key::new("changed").unwrap()),
                 _ => CredentialState::InSync(Key::new(&format!("key-{at}")).unwrap()),

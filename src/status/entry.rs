@@ -264,7 +264,9 @@ pub fn entries(desired: &Desired, plan: &Plan, policy: &Policy) -> Vec<EntryStat
 /// The keys of which a target holds something of this owner's, by a plan for it.
 pub fn held(plan: &Plan, owner: &Owner) -> BTreeSet<Key> {
     let marks = plan.credential_states.iter().filter_map(|of| {
-        let mark = Mark::of_text(of.held.auth_domain.as_deref()?)?;
+        // What has gone over to an entry of another key is that one's, by its claim.
+        let own_mark = || Mark::of_text(of.held.auth_domain.as_deref()?);
+        let mark = of.owned_by.clone().or_else(own_mark)?;
         (mark.owner == *owner).then_some(mark.key)
     });
     marks.collect()
@@ -274,16 +276,58 @@ pub fn held(plan: &Plan, owner: &Owner) -> BTreeSet<Key> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{EntryStatus, Holding, SetUpStatus, unseen};
+    use super::{EntryStatus, Holding, SetUpStatus, held, unseen};
     use crate::model::{
-        Adopt, ClientId, Completeness, Desired, DesiredCredential, FlowStep, Owner, Place, Secret,
+        Adopt, ClientId, Completeness, Credential, CredentialId, Desired, DesiredCredential,
+        FlowStep, KnownDomains, Observed, Owner, Place, Policy, Secret,
     };
-    use crate::plan::SetupState;
+    use crate::plan::{SetupState, plan};
 
     fn wanted(key: &str, client_id: &str, line: u32) -> DesiredCredential {
         let example = DesiredCredential::example(key);
         let place = Place { line, ..example.place.clone() };
         DesiredCredential { client_id: ClientId::new(client_id), place, ..example }
+    }
+
+    #[test]
+    fn what_has_gone_over_to_an_entry_of_another_key_is_held_under_that_key_alone() {
+        let (entry, owner) = (wanted("new", "1", 1), Owner::new("house").unwrap());
+        let desired = Desired {
+            owner: owner.clone(),
+            previous_owners: BTreeSet::new(),
+            credentials: vec![entry.clone()],
+            unidentified: Vec::new(),
+            elsewhere: Default::default(),
+            completeness: Completeness::Whole,
+        };
+        let of = |id: &str, auth_domain: &str| Credential {
+            id: CredentialId::new(id),
+            domain: entry.domain.clone(),
+            client_id: entry.client_id.clone(),
+            client_secret: entry.client_secret.clone(),
+            name: None,
+            auth_domain: Some(auth_domain.into()),
+        };
+        let observed = |credentials| Observed {
+            version: None,
+            is_new: false,
+            domains: KnownDomains::Listed(BTreeSet::from([entry.domain.clone()])),
+            credentials,
+            config_entries: Vec::new(),
+            unread_accounts: Vec::new(),
+            live: None,
+        };
+        let keys = |credentials| {
+            let plan = plan(&desired, &observed(credentials), &Policy::default());
+            let keys = held(&plan, &owner).into_iter().map(|key| key.to_string());
+            keys.collect::<Vec<_>>()
+        };
+        let old = || of("old", "appcred:house:old");
+        assert_eq!(keys(vec![old()]), ["old"], "nothing at the target says so yet");
+        let claim = of("claim", "appcred:house:new:appcred:house:old");
+        assert_eq!(keys(vec![old(), claim]), ["new"]);
+        let theirs = of("theirs", "appcred:other:old");
+        assert!(keys(vec![theirs]).is_empty());
     }
 
     #[test]

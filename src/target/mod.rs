@@ -150,12 +150,14 @@ pub enum Refusal {
 
 fn named_by_id(accounts: &[SmolStr]) -> String {
     match accounts {
-        [] => "a linked account names it by its id; apply again".to_owned(),
+        [] => {
+            "a linked account names it by its id; the next attempt takes account of that".to_owned()
+        }
         [account] => format!(
-            "the linked account \"{account}\" names it by its id and does not find it; apply again: that account is then given the new credential"
+            "the linked account \"{account}\" names it by its id and does not find it; the next attempt gives that account the new credential"
         ),
         several => format!(
-            "one of these linked accounts names it by its id and does not find it: {}; remove the one that does not run in Home Assistant's settings, and apply again",
+            "one of these linked accounts names it by its id and does not find it: {}; remove the one that does not run in Home Assistant's settings, and the next attempt goes on",
             several.iter().map(|title| format!("\"{title}\"")).collect::<Vec<_>>().join(", ")
         ),
     }

@@ -117,7 +117,7 @@ fn listed<'a>(
     plan: &'a Plan,
     target: &TargetReport<'_>,
 ) -> ListedCredential<'a> {
-    let ComparedCredential { held, state, users, is_protected, is_suspended } = of;
+    let ComparedCredential { held, state, users, is_protected, is_suspended, .. } = of;
     let written = state.entry().and_then(|key| target.entries.get(key));
     let lifetime = written.map(|written| written.lifetime).unwrap_or_default();
     let set_ups = set_up::setup_states_of(plan, state);
