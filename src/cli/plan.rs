@@ -198,15 +198,21 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
     };
     verb.outputs.write(&report, &LinkArgs::default())?;
     say_selected(&policy.selection);
-    let Some(views) = targets else { return Ok(ExitStatus::Failure) };
+    let failed = || {
+        if let Some(file) = &verb.out {
+            plan_file::say_unsaved(file);
+        }
+        Ok(ExitStatus::Failure)
+    };
+    let Some(views) = targets else { return failed() };
     if !verb.outputs.print_text() {
         show_unknown(views);
     }
     if is_refused(views, &verb.fail_on, problems, &policy.selection) {
-        return Ok(ExitStatus::Failure);
+        return failed();
     }
     if let Some(file) = &verb.out {
-        plan_file::write(views, &policy, file)?;
+        plan_file::write(views, &policy, file).inspect_err(|_| plan_file::say_unsaved(file))?;
     }
     Ok(status(views, verb.detailed_exitcode))
 }

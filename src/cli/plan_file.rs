@@ -32,6 +32,14 @@ pub(super) fn write(
     Ok(())
 }
 
+/// Reports that there is no new plan: one that was saved before could be taken for it.
+pub(super) fn say_unsaved(file: &Path) {
+    let shown = file.visible();
+    let earlier =
+        if file.exists() { format!(": {shown} is an earlier one") } else { String::new() };
+    console::message(format_args!("No plan was saved{earlier}."));
+}
+
 /// Reads a saved plan.
 ///
 /// # Errors

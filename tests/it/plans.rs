@@ -169,6 +169,23 @@ fn what_a_claim_names_is_counted_once_and_listed_with_its_owner() {
     assert_eq!(listed, [(ours, Some("in_sync")), (ours, Some("claim"))]);
 }
 
+/// One that was saved before could be taken for it.
+#[test]
+fn a_plan_that_is_not_saved_says_so() {
+    let scene = Folder::new();
+    let plan =
+        |status: i32| scene.appcred(&["plan", "--out", "a.plan"]).status(status).run().stderr;
+    fs::create_dir_all(scene.storage().parent().unwrap()).unwrap();
+    fs::write(scene.storage(), "no JSON").unwrap();
+    let first = plan(1);
+    assert!(first.contains("No plan was saved.\n"), "{first}");
+    fs::remove_file(scene.storage()).unwrap();
+    plan(0);
+    fs::write(scene.storage(), "no JSON").unwrap();
+    let second = plan(1);
+    assert!(second.contains("No plan was saved: a.plan is an earlier one.\n"), "{second}");
+}
+
 #[test]
 fn a_saved_plan_keeps_what_its_arguments_held_back_and_asks_for_those_that_allow_more() {
     let scene = Folder::new();
