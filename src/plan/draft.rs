@@ -222,10 +222,12 @@ impl<'a> PlanDraft<'a> {
     pub(super) fn planned_deletes(&self) -> usize {
         // All that belongs to one entry, as shadows and claims, is one credential.
         let pruned = self.pruned.iter().map(|prune| 1 + prune.remove.len());
-        pruned
-            .chain([self.removals.len()])
-            .chain(self.steps.iter().map(|step| step.foreign.len()))
-            .sum()
+        pruned.sum::<usize>() + self.removals.len() + self.planned_foreign()
+    }
+
+    /// How many credentials would go that nobody manages.
+    pub(super) fn planned_foreign(&self) -> usize {
+        self.steps.iter().map(|step| step.foreign.len()).sum()
     }
 
     /// Withholds what deletes credentials that nobody manages.

@@ -18,7 +18,7 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
             unidentified(desired, domain).or_else(|| by_slip(desired, policy, key?))
         }),
     }
-    if let Some(why) = too_many(context, draft.planned_deletes()) {
+    if let Some(why) = too_many(context, draft) {
         draft.withhold_prunes(|_, _| Some(why.clone()));
         draft.withhold_foreign(&why);
     }
@@ -76,14 +76,16 @@ fn by_slip(desired: &Desired, policy: &Policy, key: &Key) -> Option<Why> {
     Some(Why::LostBySlip { key: key.clone(), slip })
 }
 
-fn too_many(context: &PlanContext<'_>, planned: usize) -> Option<Why> {
+fn too_many(context: &PlanContext<'_>, draft: &PlanDraft<'_>) -> Option<Why> {
     let PlanContext { desired, policy, index, .. } = context;
-    let limit = policy.max_deletes?;
+    let (limit, planned) = (policy.max_deletes?, draft.planned_deletes());
     // What belongs to one entry is one credential here, as it is where deletes are counted.
     let managed = (0..index.all().len()).filter_map(|at| {
         let mark = &index.ownership(at)?.mark;
         (mark.owner == desired.owner).then_some((&index.get(at).domain, &mark.key))
     });
-    let allowed = limit.allowed(managed.collect::<BTreeSet<_>>().len());
+    // What nobody manages and is to be deleted is among those of which a share may go.
+    let all = managed.collect::<BTreeSet<_>>().len() + draft.planned_foreign();
+    let allowed = limit.allowed(all);
     (planned > allowed).then_some(Why::TooManyDeletes { planned, allowed })
 }

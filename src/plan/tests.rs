@@ -1198,7 +1198,11 @@ fn what_nobody_managed_counts_as_deleted() {
     let plan = adopting(Some(MaxDeletes::Count(0)));
     check(&plan, &["! adopt a for spotify_id_a TooManyDeletes { planned: 1, allowed: 0 }"]);
     assert!(plan.is_stopped());
-    check(&adopting(Some(MaxDeletes::Count(1))), &["adopt a for spotify_id_a [AdoptionAsked]"]);
+    let adopted = ["adopt a for spotify_id_a [AdoptionAsked]"];
+    check(&adopting(Some(MaxDeletes::Count(1))), &adopted);
+    check(&adopting(Some(MaxDeletes::Percent(100))), &adopted);
+    // It is of two, and `b` is the other one.
+    check(&adopting(Some(MaxDeletes::Percent(50))), &adopted);
     // Adopted in use, and replaced at once.
     let plan = planned(|desired, observed, policy| {
         policy.max_deletes = Some(MaxDeletes::Count(0));
