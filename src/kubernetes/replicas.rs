@@ -76,15 +76,22 @@ pub struct Replicas {
     holders: watch::Sender<ShardHolders>,
     /// Notified whenever another replica acts for a shard.
     news: Arc<Notify>,
-    /// How often the cluster was seen to have another state than before, and the version of each Lease in this one.
+    /// How often the cluster was seen to have another state than before, and each Lease in this one.
     states: watch::Sender<u64>,
-    versions: Vec<u64>,
+    seen: Vec<SeenLease>,
     /// Whether some Lease may have been its own.
     has_taken: bool,
     /// When the Lease of each shard was renewed last.
     renewed: Vec<Duration>,
     /// From when on no shard is taken.
     stop: Stop,
+}
+
+/// Which object a Lease was when it was seen last, and as of which version.
+#[derive(Clone, Debug, Default)]
+struct SeenLease {
+    uid: Option<String>,
+    version: u64,
 }
 
 impl Replicas {
@@ -100,7 +107,7 @@ impl Replicas {
             config,
             has_taken: false,
             states: watch::Sender::new(0),
-            versions: vec![0; settings.shards],
+            seen: vec![SeenLease::default(); settings.shards],
             renewed: vec![Duration::ZERO; settings.shards],
             election: Election::new(settings.clone()),
             settings,
@@ -223,19 +230,22 @@ impl Replicas {
         Ok(all.into_iter().filter_map(|lease| Some((number(&lease)?, lease))).collect())
     }
 
-    /// Sees as of which version a Lease is. One that is older than what was seen of it is of another state of the cluster, as
-    /// after etcd was restored from a backup: nothing is done any more by what is known of the one before.
+    /// Sees as of which version a Lease is. One that is older than what was seen of it, or another object, is of another
+    /// state of the cluster, as after etcd was restored from a backup: nothing is done any more by what is known of the
+    /// one before. Versions alone do not show it where those of the new state have passed the old ones already.
     fn see(&mut self, shard: usize, lease: &Lease) {
         let Some(new) = version(lease.metadata.resource_version.as_deref()) else { return };
-        if new < self.versions[shard] {
+        let SeenLease { uid, version: old } = &self.seen[shard];
+        let is_another = uid.is_some() && *uid != lease.metadata.uid;
+        if new < *old || is_another {
             self.holders.borrow().close();
-            self.versions.fill(0);
+            self.seen.fill(SeenLease::default());
             self.states.send_modify(|number| *number += 1);
             tracing::warn!(
-                "the cluster has another state than before, as one that was restored from a backup: all is read anew before anything is done"
+                "the cluster has another state than before, as where it was restored from a backup or the Lease was deleted: all is read anew before anything is done"
             );
         }
-        self.versions[shard] = new;
+        self.seen[shard] = SeenLease { uid: lease.metadata.uid.clone(), version: new };
     }
 
     fn holder(&self, shard: usize) -> ShardHolder {
@@ -479,6 +489,24 @@ mod tests {
         of.settings.duration = Duration::from_secs(1);
         record(&mut of, Ok(Lease::default()), Duration::ZERO);
         assert!(fence(&of).is_none(), "it was sent long ago");
+    }
+
+    /// The versions of a cluster that was emptied may be past those of before when it is looked at again.
+    #[tokio::test]
+    async fn a_lease_that_is_another_object_ends_what_was_begun_before() {
+        let lease = |uid: &str, version: &str| {
+            let metadata = json!({"name": "appcred", "uid": uid, "resourceVersion": version});
+            serde_json::from_value::<Lease>(json!({"metadata": metadata})).unwrap()
+        };
+        let mut of = replicas(HOUR);
+        record(&mut of, Ok(lease("a", "980")), uptime());
+        let first = of.term(0).unwrap();
+        record(&mut of, Ok(lease("a", "985")), uptime());
+        assert!(first.fence.is_open());
+        record(&mut of, Ok(lease("b", "1200")), uptime());
+        assert!(!first.fence.is_open());
+        let second = of.term(0).unwrap();
+        assert_eq!((second.begun, *of.states.borrow()), (AsOf { state: 1, version: 1200 }, 1));
     }
 
     #[tokio::test]

@@ -375,21 +375,25 @@ impl Running {
         let (over, ended) = mpsc::channel::<()>();
         let guard = thread::spawn(move || {
             // What hangs fails its own test, and does not hold all others.
-            if ended.recv_timeout(NEVER) == Err(RecvTimeoutError::Timeout) {
+            let hangs = ended.recv_timeout(NEVER) == Err(RecvTimeoutError::Timeout);
+            if hangs {
                 kill_process(pid, Signal::KILL).unwrap();
             }
+            hangs
         });
         let status = self.child.0.wait().unwrap();
         drop(over);
-        guard.join().unwrap();
-        Ran {
+        let hangs = guard.join().unwrap();
+        let ran = Ran {
             status: status.code(),
             stdout: reading.join().unwrap(),
             stderr: {
                 self.reader.join().unwrap();
                 std::mem::take(&mut *self.stderr.lock().unwrap())
             },
-        }
+        };
+        assert!(!hangs, "it does not end: {}{}", ran.stdout, ran.stderr);
+        ran
     }
 }
 
