@@ -26,6 +26,8 @@ const LONGEST_NOTE: usize = 1000;
 pub(super) enum Written {
     /// It is done, or there is no such object any more.
     Done,
+    /// It was so already, as where the mark was set just now: no watch will bring it.
+    Same,
     /// Somebody else has written meanwhile.
     Conflict,
     /// The cluster refuses it.
@@ -89,6 +91,9 @@ impl<K: Reported> ObjectWrite<K> {
         };
         match self.answered(patched).await {
             None => Written::TermIsOver,
+            Some(Ok(now)) if now.resource_version() == self.object.resource_version() => {
+                Written::Same
+            }
             Some(Ok(_)) => Written::Done,
             Some(Err(kube::Error::Api(status))) if status.code == 404 => Written::Done,
             Some(Err(kube::Error::Api(status))) if status.code == 409 => Written::Conflict,

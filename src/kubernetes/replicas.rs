@@ -76,22 +76,15 @@ pub struct Replicas {
     holders: watch::Sender<ShardHolders>,
     /// Notified whenever another replica acts for a shard.
     news: Arc<Notify>,
-    /// How often the cluster was seen to have another state than before, and each Lease in this one.
+    /// How often the cluster was seen to have another state than before, and the uid and version of each Lease in this one.
     states: watch::Sender<u64>,
-    seen: Vec<SeenLease>,
+    seen: Vec<Option<(Option<String>, u64)>>,
     /// Whether some Lease may have been its own.
     has_taken: bool,
     /// When the Lease of each shard was renewed last.
     renewed: Vec<Duration>,
     /// From when on no shard is taken.
     stop: Stop,
-}
-
-/// Which object a Lease was when it was seen last, and as of which version.
-#[derive(Clone, Debug, Default)]
-struct SeenLease {
-    uid: Option<String>,
-    version: u64,
 }
 
 impl Replicas {
@@ -107,7 +100,7 @@ impl Replicas {
             config,
             has_taken: false,
             states: watch::Sender::new(0),
-            seen: vec![SeenLease::default(); settings.shards],
+            seen: vec![None; settings.shards],
             renewed: vec![Duration::ZERO; settings.shards],
             election: Election::new(settings.clone()),
             settings,
@@ -235,17 +228,16 @@ impl Replicas {
     /// one before. Versions alone do not show it where those of the new state have passed the old ones already.
     fn see(&mut self, shard: usize, lease: &Lease) {
         let Some(new) = version(lease.metadata.resource_version.as_deref()) else { return };
-        let SeenLease { uid, version: old } = &self.seen[shard];
-        let is_another = uid.is_some() && *uid != lease.metadata.uid;
-        if new < *old || is_another {
+        let uid = lease.metadata.uid.clone();
+        if self.seen[shard].as_ref().is_some_and(|(of, old)| *of != uid || new < *old) {
             self.holders.borrow().close();
-            self.seen.fill(SeenLease::default());
+            self.seen.fill(None);
             self.states.send_modify(|number| *number += 1);
             tracing::warn!(
                 "the cluster has another state than before, as where it was restored from a backup or the Lease was deleted: all is read anew before anything is done"
             );
         }
-        self.seen[shard] = SeenLease { uid: lease.metadata.uid.clone(), version: new };
+        self.seen[shard] = Some((uid, new));
     }
 
     fn holder(&self, shard: usize) -> ShardHolder {

@@ -340,6 +340,10 @@ impl Writer {
         let now = Instant::now();
         let rests = |why, pause| LastWrite::Rests { why, pause, next: now + pause };
         let new = match (written, self.last.get(&uid)) {
+            (Written::Same, _) => {
+                self.last.remove(&uid);
+                return;
+            }
             (Written::Done, last) => {
                 if let Some(LastWrite::Rests { why: Some(_), .. }) = last {
                     tracing::info!("{kind} {name} is written again");
@@ -432,6 +436,15 @@ mod tests {
             LastWrite::Unseen { .. } => None,
         };
         assert_eq!(why(&writer.last["hangs-19"]).as_deref(), Some("no answer"));
+    }
+
+    /// It would be waited for in vain, and its status with it.
+    #[tokio::test]
+    async fn what_was_written_already_is_not_waited_for() {
+        let (mut writer, _) = writer(watch::channel(None).1);
+        writer.write(vec![job("a", false, Written::Done), job("b", false, Written::Done)]).await;
+        writer.write(vec![job("a", false, Written::Same)]).await;
+        assert_eq!(writer.last.keys().collect::<Vec<_>>(), ["b"]);
     }
 
     #[tokio::test]
