@@ -83,6 +83,8 @@ impl<K: Reported> ObjectWrite<K> {
         let api: Api<PartialObjectMeta<K>> =
             Api::namespaced(self.client.clone(), &self.name.namespace);
         let (name, patch, params) = (&self.name.name, Patch::Merge(patch), PatchParams::default());
+        // Of an object that goes with its mark, the answer has the version that it had before.
+        let is_last = matches!(self.verdict.finalizer, Finalizer::Remove | Finalizer::GiveUp(_));
         let patched = async {
             match is_status {
                 true => api.patch_status(name, &params, &patch).await,
@@ -91,7 +93,9 @@ impl<K: Reported> ObjectWrite<K> {
         };
         match self.answered(patched).await {
             None => Written::TermIsOver,
-            Some(Ok(now)) if now.resource_version() == self.object.resource_version() => {
+            Some(Ok(now))
+                if !is_last && now.resource_version() == self.object.resource_version() =>
+            {
                 Written::Same
             }
             Some(Ok(_)) => Written::Done,
