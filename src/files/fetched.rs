@@ -16,6 +16,14 @@ pub fn call(roots: &[&Path], repository: &str) {
     let _ = REPOSITORY.set((roots.collect(), format!("{repository}: ")));
 }
 
+/// The same of a text that may be large: it is not copied where no repository is fetched.
+pub fn renamed(text: String) -> String {
+    if let Cow::Owned(renamed) = named(&text) {
+        return renamed;
+    }
+    text
+}
+
 /// The text, which has no hidden characters any more, with these names of files.
 pub fn named(text: &str) -> Cow<'_, str> {
     match REPOSITORY.get() {

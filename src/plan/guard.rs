@@ -26,8 +26,9 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
 
 /// Withholds all of a plan whose deletes are too many, so that nothing of it looks as if it were done.
 pub(super) fn stop(plan: &mut Plan) {
-    let whys = plan.withheld.iter().map(|withheld| &withheld.why);
-    if let Some(why) = whys.clone().find(|why| matches!(why, Why::TooManyDeletes { .. })).cloned() {
+    let mut whys = plan.withheld.iter().map(|withheld| &withheld.why);
+    let too_many = whys.find(|why| matches!(why, Why::TooManyDeletes { .. })).cloned();
+    if let Some(why) = too_many {
         plan.withhold_steps(|_, _| Some(why.clone()));
     }
 }

@@ -185,7 +185,7 @@ fn router(server: ServerState) -> Router {
 async fn status(State(server): State<ServerState>) -> Response {
     let made = server.json.of(&server.status(), |status| {
         let text = report::status::json(status, &server.names);
-        let text = text.map(|text| Bytes::from(fetched::named(&text).into_owned()));
+        let text = text.map(|text| Bytes::from(fetched::renamed(text)));
         text.map_err(|why| why.to_string())
     });
     answer(made, "application/json")

@@ -49,7 +49,7 @@ impl<'a> Notice<'a> {
             target: None,
             address: None,
             commit: None,
-            message: fetched::named(&message).into_owned(),
+            message: fetched::renamed(message),
             pending_consents: Vec::new(),
         }
     }

@@ -58,7 +58,7 @@ impl Main {
         server.main.of(&server.status(), |status| {
             let (verdict, main) = main(status, &server.names);
             let html = html::visible(&main).into_string();
-            let html = Bytes::from(fetched::named(&html).into_owned());
+            let html = Bytes::from(fetched::renamed(html));
             let digest = Sha256::digest(&html);
             Self { html, tag: hex(&digest[..12]).into(), verdict }
         })
