@@ -108,7 +108,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     let mut gathered = gather(global, selection, &policy).await?;
     ask_about_troubles(&mut gathered.targets).await;
     let Gathered { manifests, problems, windows, rollout, reach, targets } = gathered;
-    let mut waves = RunInWaves { rollout, reach, write_locks, locks };
+    let mut waves = RunInWaves { rollout, reach, write_locks, locks, is_saved: saved.is_some() };
     // Nobody typed what selects a change that was made just now.
     let selected = if verb.follows_change { &Selection::default() } else { &policy.selection };
     let write = |views: &[TargetView]| {

@@ -28,6 +28,8 @@ pub(super) struct RunInWaves {
     pub(super) write_locks: BTreeMap<TargetName, WriteLock>,
     /// What keeps other runs from changing the targets.
     pub(super) locks: Vec<HeldLock>,
+    /// Whether what is applied is a saved plan. What a wave has changed is no part of that any more.
+    pub(super) is_saved: bool,
 }
 
 impl RunInWaves {
@@ -66,9 +68,17 @@ impl RunInWaves {
                 undone = self.rollout.first_undone(&standings);
             }
             if let Some(undone) = undone {
-                hold_back(views, &undone);
+                hold_back(views, &undone, self.again());
                 return;
             }
+        }
+    }
+
+    /// What does the rest.
+    fn again(&self) -> &'static str {
+        match self.is_saved {
+            true => "save a new plan with `appcred plan --out FILE`, and apply that",
+            false => "apply again",
         }
     }
 
@@ -102,9 +112,10 @@ impl RunInWaves {
             Reopened::AsPlanned => {}
             Reopened::Changed => {
                 view.target = None;
-                view.leave(
-                    "it was changed while the waves before it were carried out: apply again",
-                );
+                let again = self.again();
+                view.leave(&format!(
+                    "it was changed while the waves before it were carried out: {again}"
+                ));
             }
             Reopened::Unreachable(why) => {
                 view.target = None;
@@ -187,8 +198,8 @@ async fn compared(
     }
 }
 
-/// Leaves the plans of all waves after one that is not done. A set-up that is open stays in its plan, and is not begun.
-fn hold_back(views: &mut [TargetView], undone: &UndoneWave) {
+/// Leaves the plans of all waves after one that is not done, and says what does them. A set-up that is open stays in its plan, and is not begun.
+fn hold_back(views: &mut [TargetView], undone: &UndoneWave, again: &str) {
     let UndoneWave { wave, why } = undone;
     let later = views.iter_mut().filter_map(|view| Some((view.wave.filter(|of| of > wave)?, view)));
     let left = later.filter_map(|(of, view)| {
@@ -202,7 +213,7 @@ fn hold_back(views: &mut [TargetView], undone: &UndoneWave) {
     });
     let unchanged = unchanged(&Names(left.collect()));
     console::error(format_args!(
-        "{wave} is not done: {why}{unchanged}. Correct what is wrong and apply again: what is done already stays."
+        "{wave} is not done: {why}{unchanged}. Correct what is wrong, then {again}: what is done already stays."
     ));
 }
 
@@ -288,7 +299,7 @@ mod tests {
     fn an_open_set_up_of_a_later_wave_has_an_outcome() {
         let mut views = [with_open_set_up("f")];
         let undone = UndoneWave { wave: Wave { number: 1, of: 2 }, why: WhyUndone::Unreached };
-        hold_back(&mut views, &undone);
+        hold_back(&mut views, &undone, "apply again");
         let why =
             "the target is in wave 2 of 2: wave 1 is not done: none of its targets can be reached";
         let outcomes: Vec<&Outcome> = views[0].outcomes.iter().map(|of| &of.outcome).collect();

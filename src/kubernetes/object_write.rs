@@ -122,7 +122,7 @@ impl<K: Reported> ObjectWrite<K> {
     }
 
     async fn report_left(&self, left: &str) {
-        let note = format!("what it represents stays where it is: {left}");
+        let note = format!("what it represents stays in Home Assistant: {left}");
         tracing::warn!("{} {} is deleted, and {note}", K::kind(&()), self.name);
         self.report(EventType::Warning, "Left", note).await;
     }

@@ -234,7 +234,7 @@ impl Replicas {
             self.seen.fill(None);
             self.states.send_modify(|number| *number += 1);
             tracing::warn!(
-                "the cluster has another state than before, as where it was restored from a backup or the Lease was deleted: all is read anew before anything is done"
+                "the cluster was restored from a backup, or the Lease was deleted: all resources are read again before anything is changed"
             );
         }
         self.seen[shard] = Some((uid, new));

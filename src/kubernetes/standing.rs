@@ -99,7 +99,7 @@ pub(super) fn unless_deleted(
     }
     let message = match left {
         "" => "looking up which credential it represents".to_owned(),
-        left => format!("what it represents is deleted first, and is still there: {left}"),
+        left => format!("waiting until Home Assistant no longer holds what it represents: {left}"),
     };
     Some(ObjectStanding::open(DELETING, message, Way::Reconciling))
 }
@@ -330,7 +330,10 @@ mod tests {
         };
         let (reason, message) = of(true, Finalizer::Waits(vec![name("cabin")])).unwrap();
         assert_eq!(reason, "Deleting");
-        assert!(message.ends_with("still there: ns/cabin: refused"), "{message}");
+        assert!(
+            message.ends_with("no longer holds what it represents: ns/cabin: refused"),
+            "{message}"
+        );
         assert_eq!(of(true, Finalizer::Stays), None);
         assert_eq!(of(false, Finalizer::Stays).unwrap().0, "Progressing");
     }

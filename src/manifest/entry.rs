@@ -143,6 +143,8 @@ impl Entry {
     }
 }
 
+const INCLUDED_ENTRIES: &str = "write the entries here, or make that file a manifest, which begins with `application_credentials:` and is in `credentials/` or named under `manifests` in appcred.yaml";
+
 impl<'n> ManifestReader<'n, '_> {
     fn document(&mut self, site: Site<'n>) {
         match &site.node.value {
@@ -171,6 +173,9 @@ impl<'n> ManifestReader<'n, '_> {
             return;
         }
         self.has_list = true;
+        if self.is_included(list) {
+            return;
+        }
         match list.list() {
             Ok(items) => items.for_each(|item| self.item(item)),
             Err(refusal) => self.decoder.refuse(list, refusal),
@@ -197,7 +202,16 @@ impl<'n> ManifestReader<'n, '_> {
         }
     }
 
+    /// Whether entries are to be read from another file, which is refused.
+    fn is_included(&self, site: Site<'n>) -> bool {
+        let refusal = tags::included(site.node, INCLUDED_ENTRIES);
+        refusal.map(|refusal| self.decoder.refuse(site, refusal)).is_some()
+    }
+
     fn item(&mut self, site: Site<'n>) {
+        if self.is_included(site) {
+            return;
+        }
         let Some(input) = self.decoder.read(site) else { return };
         match self.entry(site, input) {
             Ok(entry) => self.entries.push(Arc::new(entry)),

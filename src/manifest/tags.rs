@@ -5,7 +5,7 @@ use crate::field::FieldRefusal;
 use crate::model::SECRET_FIELDS;
 use crate::secret;
 use crate::suggest::{listed, nearest};
-use crate::yaml::Tag;
+use crate::yaml::{Node, Tag};
 
 /// Home Assistant's tags for other files.
 const INCLUDES: &[&str] = &[
@@ -46,7 +46,7 @@ pub(super) fn unexpected(tag: &Tag) -> FieldRefusal {
     let fields = SECRET_FIELDS.iter().map(|field| field.name);
     let name = tag.name.as_str();
     let (why, help) = if INCLUDES.contains(&name) {
-        let help = "write here what that file holds: appcred includes no files; entries may be in several manifests, all in `credentials/` or named under `manifests` in appcred.yaml";
+        let help = "appcred includes no files: write here what that file holds";
         (format!("has `!{name}`, which appcred does not read"), help.to_owned())
     } else if name == INPUT {
         let help = "write the value itself: `!input` is for Home Assistant's blueprints";
@@ -60,6 +60,12 @@ pub(super) fn unexpected(tag: &Tag) -> FieldRefusal {
         ("takes no tag".to_owned(), help)
     };
     FieldRefusal::new(ProblemCode::UnexpectedTag, why).help(help).at(tag.span)
+}
+
+/// That a value is to be read from another file by Home Assistant's tag; `instead` says how appcred reads such files.
+pub(super) fn included(node: &Node<'_>, instead: &str) -> Option<FieldRefusal> {
+    let tag = node.tag.as_ref().filter(|tag| INCLUDES.contains(&tag.name.as_str()))?;
+    Some(unexpected(tag).help(format!("appcred includes no files: {instead}")))
 }
 
 /// That no secret is read by such a tag.

@@ -8,8 +8,9 @@ use smol_str::SmolStr;
 use super::decode::{Decoder, Site, plain_text};
 use super::project::Paths;
 use super::reference::Handling;
+use super::targets::label_value;
 use crate::diagnostic::{Located, ProblemCode, Spot};
-use crate::field::{Field, FieldRefusal, Meaning, NAME_HELP, Pairs, Raw, SecretText, Text};
+use crate::field::{Field, FieldRefusal, NAME_HELP, Pairs, Raw, SecretText, Text};
 use crate::files;
 use crate::model::{Key, Reference, TargetName, header_fault, value_fault};
 use crate::target::{
@@ -144,11 +145,7 @@ impl<'n> Decoder<'n> {
                 continue;
             }
             let Ok(value) = plain_text(label.node) else { continue };
-            let value = Key::of(value).map_err(|why| FieldRefusal {
-                why: "has a value that is not a valid name".into(),
-                ..why
-            });
-            if let Some(value) = self.accept(label, value) {
+            if let Some(value) = self.accept(label, label_value(value)) {
                 let value = SmolStr::new(value.value.as_str());
                 let spot = self.spot(label.key_span());
                 read.insert(label.key_text().into(), Located { value, spot });

@@ -8,13 +8,15 @@ use super::plain_text;
 use super::project::{Paths, Project};
 use super::schema::{ProjectTargetsInput, TargetFileInput};
 use super::target::DecodedTarget;
-use super::{discover, file};
+use super::{discover, file, tags};
 use crate::cores;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
 use crate::field::{Field, FieldRefusal, Pairs, Raw, Text};
 use crate::files;
 use crate::target::TargetInput;
 use crate::yaml::{self, Value};
+
+const INCLUDED_TARGETS: &str = "write the targets here, or the list of their files, as in `targets: [targets.yaml]`, each of which begins with `targets:`";
 
 impl Project {
     /// Its own files: that of the project, and those of its targets.
@@ -100,6 +102,9 @@ impl Decoder<'_> {
             let why = "is a target, and a list has the files of targets";
             let refusal = FieldRefusal::new(ProblemCode::WrongKind, why);
             self.refuse(item, refusal.help("write the name of each target and its fields below, without `- `, as in `home: {url: \"https://ha.example:8123\"}`"));
+        } else if let Some(refusal) = tags::included(site.node, INCLUDED_TARGETS) {
+            project.lacks_targets = true;
+            self.refuse(site, refusal);
         } else if is_list {
             let names: Option<Vec<Field<Text<String>>>> = self.read(site);
             let mut names: Vec<_> =

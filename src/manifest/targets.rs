@@ -245,7 +245,7 @@ impl<'n> TargetChoice<'_, 'n, '_> {
             decoder.refuse(label, refusal.help("name a value, as in `ring: \"1\"`"));
             return None;
         }
-        let read = |item: &Site<'n>| decoder.accept(*item, plain_text(item.node).and_then(Key::of));
+        let read = |item: &Site<'n>| decoder.accept(*item, plain_text(item.node).and_then(chosen));
         let values: Vec<_> = items.iter().filter_map(read).collect();
         let name = label.key_text();
         let is_known = self.project.knows_targets() && !self.project.unread_labels.contains(name);
@@ -277,6 +277,25 @@ impl<'n> TargetChoice<'_, 'n, '_> {
         }
         unknown.is_empty().then(|| texts(values))
     }
+}
+
+/// The value of a label.
+pub(super) fn label_value(text: &str) -> Result<Key, FieldRefusal> {
+    Key::of(text).map_err(|refusal| FieldRefusal {
+        why: "has a value that is not a valid name".into(),
+        ..refusal
+    })
+}
+
+/// The value of a label by which targets are chosen: no pattern, as names of targets may be.
+fn chosen(text: &str) -> Result<Key, FieldRefusal> {
+    label_value(text).map_err(|refusal| match text.contains(['*', '?']) {
+        true => {
+            let why = "has a pattern, and the values of labels are compared without patterns";
+            FieldRefusal { why: why.into(), ..refusal }.help("list each value that is meant, as in `site: [oslo, bergen]`; patterns choose targets by their names, as in `targets: [lab-*]`")
+        }
+        false => refusal,
+    })
 }
 
 fn texts(values: Vec<Located<Key>>) -> BTreeSet<SmolStr> {

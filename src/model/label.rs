@@ -59,6 +59,8 @@ impl LabelSelector {
             requirement(part.trim()).ok_or_else(|| {
                 let what = if part.trim().is_empty() {
                     "a part of it is empty"
+                } else if part.contains(['*', '?']) {
+                    "it has a pattern, and labels are compared without patterns"
                 } else {
                     "it is no label selector"
                 };
@@ -251,6 +253,10 @@ mod tests {
         ] {
             let error = LabelSelector::parse(wrong).unwrap_err();
             assert!(error.ends_with("several with commas between"), "{wrong}: {error}");
+        }
+        for pattern in ["site=os*", "site in (oslo, b?rgen)", "si*"] {
+            let error = LabelSelector::parse(pattern).unwrap_err();
+            assert!(error.starts_with("it has a pattern, and labels"), "{pattern}: {error}");
         }
     }
 

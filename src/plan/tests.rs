@@ -371,23 +371,25 @@ fn no_account_gets_the_client_of_a_new_entry_that_took_over_the_name_of_its_own(
     assert_eq!(withheld.blocked(), 2);
 }
 
-/// `b` is gone, `a` was renamed to that, and accounts are linked with both of these: each was linked with a client of
-/// its own.
+/// `b` is gone, `a` was renamed to that, and these accounts are linked: each was linked with a client of its own.
+fn given_another_s_key(accounts: &[&str], change: &dyn Fn(&mut Desired, &mut Observed)) -> Plan {
+    planned(|desired, observed, _| {
+        let mut a = desired.credentials.remove(0);
+        a.key = Key::new("b").unwrap();
+        desired.credentials[0] = a;
+        observed.config_entries = accounts.iter().map(|account| linked(account)).collect();
+        change(desired, observed);
+    })
+}
+
+fn formerly(desired: &mut Desired, keys: &[&str]) {
+    let keys = keys.iter().map(|key| Key::new(key).unwrap());
+    desired.credentials[0].formerly = keys.collect();
+}
+
 #[test]
 fn no_account_gets_the_client_of_an_entry_that_was_given_its_key() {
-    let plan = |accounts: &[&str], change: &dyn Fn(&mut Desired, &mut Observed)| {
-        planned(|desired, observed, _| {
-            let mut a = desired.credentials.remove(0);
-            a.key = Key::new("b").unwrap();
-            desired.credentials[0] = a;
-            observed.config_entries = accounts.iter().map(|account| linked(account)).collect();
-            change(desired, observed);
-        })
-    };
-    let formerly = |desired: &mut Desired, keys: &[&str]| {
-        let keys = keys.iter().map(|key| Key::new(key).unwrap());
-        desired.credentials[0].formerly = keys.collect();
-    };
+    let plan = given_another_s_key;
     let (a, b) = ("appcred:house:a", "appcred:house:b");
     let once = "once appcred:house:a, in use by 1";
     let left = format!("! -/+ b for spotify_id_b {once}");
@@ -436,6 +438,28 @@ fn no_account_gets_the_client_of_an_entry_that_was_given_its_key() {
         "-/+ a for spotify_id_b [ClientIdDiffers, NameDiffers] reload",
     ];
     check(&merged, &claimed);
+}
+
+/// `rename` writes the key that was another entry's under `formerly`.
+#[test]
+fn a_key_that_was_given_away_again_takes_no_account_along() {
+    let renamed = |keys: &[&str]| {
+        given_another_s_key(&["appcred:house:a", "appcred:house:b"], &|desired, _| {
+            desired.credentials[0].key = Key::new("c").unwrap();
+            formerly(desired, keys);
+        })
+    };
+    let asked = renamed(&["a", "b"]);
+    assert_eq!(asked.steps, []);
+    let why = &asked.withheld[0].why;
+    assert_eq!(
+        why.to_string(),
+        "the linked account \"Anna\" was linked under `b` with another client, and by its client or its `formerly` this entry was `a` before"
+    );
+    assert!(why.help().contains("remove the one that the account was linked under"), "{why}");
+    // It is the other one's once the key is no longer there.
+    let claimed = "claim appcred:house:c:appcred:house:a [Renamed]";
+    check(&renamed(&["a"]), &[claimed, "! - spotify_id_b in use by 1"]);
 }
 
 #[test]

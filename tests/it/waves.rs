@@ -81,7 +81,7 @@ fn what_goes_wrong_in_a_wave_keeps_those_after_it_as_they_are() {
     assert_eq!(changed(&project), ["canary-1"]);
     let why = "create spotify \"spotify\" (credentials.yaml:2:6) is not done: spotify_a is a credential of this client that was made by hand (`adopt: true` in the entry, or --adopt, takes it over)";
     let said = format!(
-        "error: wave 1 of 3 is not done: `canary-2` has failed: {why}; nothing was changed in 3 targets of the waves after it (home-1, home-2, home-3)."
+        "error: wave 1 of 3 is not done: `canary-2` has failed: {why}; nothing was changed in 3 targets of the waves after it (home-1, home-2, home-3). Correct what is wrong, then apply again: what is done already stays."
     );
     assert!(ran.stderr.contains(&said), "{}", ran.stderr);
     // Whoever plans or is asked knows that before anything is changed.
@@ -228,6 +228,30 @@ fn a_saved_plan_is_applied_in_the_waves_that_it_was_made_with() {
         "canary-1 and 1 other target: was planned without waves, and would be changed in wave 1 now",
     );
     project.write("appcred.yaml", &with_waves);
+    appcred(&["plan", "--out", "saved.plan"]).run();
+    appcred(&["apply", "saved.plan"]).run();
+    assert_eq!(changed(&project), NAMES);
+}
+
+#[test]
+fn a_saved_plan_that_a_wave_has_stopped_needs_a_new_one() {
+    let (identity, recipient) = age_identity();
+    let age = format!("age: {{recipients: [{recipient}]}}\n");
+    let with_waves = HOUSES.replace("allow_plaintext: true\n", &age);
+    let project =
+        Project::new().file("appcred.yaml", &with_waves).file("credentials.yaml", ENTRIES);
+    by_hand(&project, "canary-2");
+    let appcred =
+        |arguments: &[&str]| appcred(&project, arguments).env("APPCRED_AGE_IDENTITY", &identity);
+    appcred(&["encrypt"]).run();
+    appcred(&["plan", "--out", "saved.plan"]).run();
+    let stopped = appcred(&["apply", "saved.plan"]).status(1).run();
+    let next = "Correct what is wrong, then save a new plan with `appcred plan --out FILE`, and apply that: what is done already stays.";
+    assert!(stopped.stderr.contains(next), "{}", stopped.stderr);
+    assert_eq!(changed(&project), ["canary-1"]);
+    fs::remove_dir_all(project.join("canary-2/.storage")).unwrap();
+    let again = appcred(&["apply", "saved.plan"]).status(1).run();
+    assert!(again.stderr.contains("the saved plan is out of date"), "{}", again.stderr);
     appcred(&["plan", "--out", "saved.plan"]).run();
     appcred(&["apply", "saved.plan"]).run();
     assert_eq!(changed(&project), NAMES);

@@ -377,7 +377,7 @@ fn a_dead_house_keeps_no_resource_for_ever_ha_2026_11() {
     });
     cluster.kubectl(["delete", "acred/family", "--timeout=60s"]);
     let events = cluster.kubectl(["get", "events"]);
-    let left = "what it represents stays where it is: smart-home/cabin: cannot reach http://";
+    let left = "what it represents stays in Home Assistant: smart-home/cabin: cannot reach http://";
     assert!(events.contains(left), "{events}");
 
     // What stayed there stays, since no object says that it is to be deleted.
