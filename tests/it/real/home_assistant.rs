@@ -1,13 +1,15 @@
 //! A Home Assistant (HA) of one's own for a test.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{self, Command};
 use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::test_kill_process_group;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -34,7 +36,6 @@ linked_account:
 
 /// A real HA with an owner and a guest, gone with all its traces when dropped.
 pub(crate) struct HomeAssistant {
-    // Dropped before the folder.
     process: Option<Process>,
     release: Release,
     port: u16,
@@ -44,6 +45,15 @@ pub(crate) struct HomeAssistant {
     folder: PathBuf,
     libraries: Option<PathBuf>,
     _temporary: Option<TempDir>,
+}
+
+impl Drop for HomeAssistant {
+    fn drop(&mut self) {
+        // Before the folder goes.
+        if let Some(process) = self.process.take() {
+            kill(process);
+        }
+    }
 }
 
 impl HomeAssistant {
@@ -137,7 +147,7 @@ impl HomeAssistant {
     /// Kills it where it stands.
     #[track_caller]
     pub(crate) fn kill(&mut self) {
-        drop(self.process.take().expect("Home Assistant runs"));
+        kill(self.process.take().expect("Home Assistant runs"));
     }
 
     /// Stops and starts it, at the same address.
@@ -321,21 +331,19 @@ impl HomeAssistant {
         // Else what an earlier run said would be taken for this one's.
         let _none = fs::remove_file(self.log_file());
         let output = File::create(self.output()).unwrap();
-        let mut process = Process::spawn(
-            Command::new(self.release.python())
-                // Else Python would look for modules beside the script, before HA's own.
-                .arg("-P")
-                .arg(Path::new(ROOT).join("tests/real/home_assistant/hass"))
-                .arg(&self.folder)
-                .env_clear()
-                .env("APPCRED_TEST_PORT", self.port.to_string())
-                .env("HOME", &self.folder)
-                .env("LANG", "C.UTF-8")
-                .env("PATH", "/usr/bin:/bin")
-                .envs(self.libraries.iter().map(|libraries| ("PYTHONPATH", libraries)))
-                .stdout(output.try_clone().unwrap())
-                .stderr(output),
-        );
+        let mut command = hass(self.release);
+        command
+            .arg(&self.folder)
+            .env("APPCRED_TEST_PORT", self.port.to_string())
+            .env("HOME", &self.folder)
+            .stdout(output.try_clone().unwrap())
+            .stderr(output);
+        match &self.libraries {
+            // The fork has what was imported without them.
+            Some(libraries) => command.env("PYTHONPATH", libraries),
+            None => command.env("APPCRED_TEST_HASS", fork_server(self.release)),
+        };
+        let mut process = Process::spawn(&mut command);
         let begin = Instant::now();
         while begin.elapsed() < LONGEST_START {
             if let Some(status) = process.ended() {
@@ -382,6 +390,41 @@ impl HomeAssistant {
 
     fn output(&self) -> PathBuf {
         self.folder.join("output.log")
+    }
+}
+
+/// Our way to start HA, with the environment that all have.
+fn hass(release: Release) -> Command {
+    let mut command = Command::new(release.python());
+    command
+        // Else Python would look for modules beside the script, before HA's own.
+        .arg("-P")
+        .arg(Path::new(ROOT).join("tests/real/home_assistant/hass"))
+        .env_clear()
+        .env("LANG", "C.UTF-8")
+        .env("PATH", "/usr/bin:/bin");
+    command
+}
+
+/// The name at which a process listens that has imported a release once, for all tests.
+fn fork_server(release: Release) -> String {
+    static SERVERS: Mutex<BTreeMap<Release, Process>> = Mutex::new(BTreeMap::new());
+    let name = format!("appcred-test-hass-{}-{}", process::id(), release.name());
+    SERVERS.lock().unwrap().entry(release).or_insert_with(|| {
+        let mut command = hass(release);
+        Process::spawn(command.args(["--serve", &name]))
+    });
+    name
+}
+
+/// Kills it, and waits until its files and its port are let go. It is the child of another process.
+fn kill(process: Process) {
+    let group = process.pid();
+    drop(process);
+    let begin = Instant::now();
+    while test_kill_process_group(group).is_ok() {
+        assert!(begin.elapsed() < LONGEST_START, "Home Assistant does not end");
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -54,7 +54,8 @@ impl Process {
         self.0.id()
     }
 
-    fn pid(&self) -> Pid {
+    /// The same, which is its group's as well.
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.0)
     }
 }
