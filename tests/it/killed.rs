@@ -14,7 +14,7 @@ use crate::shell::{Appcred, Project, age_identity, encrypt};
 const MANIFEST: &str = "credentials/a.yaml";
 
 /// All files below a folder that hold a text; one that goes away meanwhile holds nothing.
-fn holding(folder: &Path, mark: &str) -> Vec<PathBuf> {
+pub(crate) fn holding(folder: &Path, mark: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();
