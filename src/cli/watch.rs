@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use tokio::sync::{Notify, mpsc, watch as channel};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::files;
 use crate::git::GitSource;
@@ -25,6 +25,7 @@ use crate::workspace::{ProjectReader, ReaderSettings};
 use super::ask::Terminal;
 #[cfg(feature = "kubernetes")]
 use super::cluster_source::{self, ClusterArgs};
+use super::console::SavedTerminal;
 use super::exit::ExitStatus;
 use super::gather::workspace;
 use super::git_source::FetchedProject;
@@ -95,25 +96,19 @@ pub(super) struct WatchArgs {
 }
 
 pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitStatus> {
-    let snapshot = verb.snapshot.as_deref().map(|file| (OutputKind::Snapshot, file));
-    refuse_inputs(&global, snapshot.into_iter())?;
+    let global = Arc::new(global);
     let settings = settings(&verb);
     let names = Arc::new(names(&global));
     let source = verb.git.source()?;
-    let settings_of_reader = ReaderSettings {
-        workspace: workspace(&global),
-        targets: verb.selection.selection(),
-        policy: verb.policy.overrides(&verb.entries),
-        is_dry_run: verb.dry_run,
-        clock: environment::now,
+    let early = global.stopped_early.as_ref();
+    let stop = early.map(StopsAtOnce::stop).unwrap_or_default();
+    let Some(reader) = unless_stopped(first_reading(&global, &verb), &stop).await else {
+        return Ok(ExitStatus::Success);
     };
-    let mut reader = ProjectReader::new(settings_of_reader, Terminal);
-    check(reader.read()).await?;
+    let reader = reader?;
     let (ingress, house) = verb.listen.ingress()?.unzip();
     let served = verb.listen.bind(ingress).await?;
     let hook = verb.listen.hook()?;
-    let early = global.stopped_early.as_ref();
-    let stop = early.map(StopsAtOnce::stop).unwrap_or_default();
     let reload = Arc::new(Notify::new());
     let heartbeat = Heartbeat::new();
     // Whoever asks for a round asks for a fetch first.
@@ -155,6 +150,43 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
         () = over => {}
     }
     Ok(ExitStatus::Success)
+}
+
+/// What has read the project, if a watcher may begin with that. It is read on another thread: a program that gives a
+/// secret may take long, and so may a file on another machine.
+async fn first_reading(
+    global: &Arc<Global>,
+    verb: &WatchArgs,
+) -> anyhow::Result<ProjectReader<Terminal>> {
+    let settings = ReaderSettings {
+        workspace: workspace(global),
+        targets: verb.selection.selection(),
+        policy: verb.policy.overrides(&verb.entries),
+        is_dry_run: verb.dry_run,
+        clock: environment::now,
+    };
+    let mut reader = ProjectReader::new(settings, Terminal);
+    let (global, snapshot) = (Arc::clone(global), verb.snapshot.clone());
+    let reading = spawn_blocking(move || {
+        let snapshot = snapshot.as_deref().map(|file| (OutputKind::Snapshot, file));
+        refuse_inputs(&global, snapshot.into_iter())?;
+        let reading = reader.read();
+        anyhow::Ok((reader, reading))
+    });
+    let (reader, reading) = reading.await.context("internal error: the reading crashed")??;
+    check(reading).await?;
+    Ok(reader)
+}
+
+/// Does what may ask for passphrases; none where it is to stop. What goes on then ends with the process, and so do the
+/// programs that it has started.
+async fn unless_stopped<T>(work: impl Future<Output = T>, stop: &Stop) -> Option<T> {
+    let terminal = SavedTerminal::save();
+    let done = stop.run_until_cancelled(work).await;
+    if done.is_none() {
+        terminal.restore();
+    }
+    done
 }
 
 fn connector(reader: &ProjectReader<Terminal>, consent_base: Option<String>) -> Connector {

@@ -49,7 +49,9 @@ impl RunInWaves {
             // After an interruption nothing is begun, and each step says so.
             let is_interrupted = worker.stop.is_cancelled();
             let Some(wave) = wave.filter(|_| !is_last && !is_interrupted) else { continue };
-            standings.extend(self.look(views, wave).await);
+            let looked = worker.stop.run_until_cancelled(self.look(views, wave)).await;
+            let Some(looked) = looked else { continue };
+            standings.extend(looked);
             let pause = self.rollout.pause;
             let mut undone = self.rollout.first_undone(&standings);
             let is_done = undone.is_none() && has_work;
@@ -59,12 +61,14 @@ impl RunInWaves {
             if is_done && !pause.is_zero() {
                 self.close(views);
                 is_closed = true;
-                tokio::select! {
-                    () = sleep(pause.unsigned_abs()) => {}
-                    () = worker.stop.cancelled() => continue,
-                }
-                standings.extend(self.look(views, wave).await);
+                let pause = async {
+                    sleep(pause.unsigned_abs()).await;
+                    self.look(views, wave).await
+                };
+                let looked = worker.stop.run_until_cancelled(pause).await;
                 self.close(views);
+                let Some(looked) = looked else { continue };
+                standings.extend(looked);
                 undone = self.rollout.first_undone(&standings);
             }
             if let Some(undone) = undone {
@@ -95,10 +99,16 @@ impl RunInWaves {
         if views.is_empty() {
             return;
         }
-        if worker.stop.is_cancelled() {
-            views.iter_mut().for_each(|view| view.leave("interrupted"));
-            return;
+        let again = worker.stop.run_until_cancelled(self.take_again(&mut views)).await;
+        if again.is_none() {
+            for view in views {
+                view.target = None;
+                view.leave("interrupted");
+            }
         }
+    }
+
+    async fn take_again(&mut self, views: &mut [&mut TargetView]) {
         let of_views = views.iter().filter_map(|view| self.write_locks.get(&view.name));
         match take_all(of_views).await {
             Ok(locks) => self.locks = locks,
@@ -108,7 +118,7 @@ impl RunInWaves {
             }
         }
         let reach = &self.reach;
-        join_all(views.into_iter().map(async |view| match reach.reopen(view).await {
+        join_all(views.iter_mut().map(async |view| match reach.reopen(view).await {
             Reopened::AsPlanned => {}
             Reopened::Changed => {
                 view.target = None;

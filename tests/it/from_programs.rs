@@ -9,6 +9,7 @@ use std::thread;
 use rustix::process::Signal;
 
 use crate::shell::{Appcred, Project};
+use crate::watch::eventually;
 
 /// A project whose sources are small programs.
 struct Scene(Project);
@@ -172,7 +173,9 @@ fn a_program_does_not_outlive_appcred_however_that_ends() {
         ("watch", &[Signal::INT, Signal::TERM, Signal::KILL]),
     ] {
         for (signal, target) in signals.iter().flat_map(|signal| [(signal, ""), (signal, token)]) {
-            let scene = Scene::new("sleep 5000 & echo $! >new; mv new started; wait", "");
+            let script = "sleep 5000 & echo $! >new; mv new started; wait";
+            // Longer than any run of a test may take: it is not waited for.
+            let scene = Scene::new(script, ", timeout: 290s");
             scene.secrets(if target.is_empty() { &["!from safe x"] } else { &[] });
             let project = fs::read_to_string(scene.0.join("appcred.yaml")).unwrap();
             if !target.is_empty() {
@@ -188,6 +191,22 @@ fn a_program_does_not_outlive_appcred_however_that_ends() {
             is_over(&started);
         }
     }
+}
+
+#[test]
+fn a_watcher_ends_while_a_program_takes_long_that_was_quick_before() {
+    let scene = Scene::new("echo hunter1", ", timeout: 290s");
+    scene.secrets(&["!from safe x"]);
+    let running = scene.appcred().args(["watch"]).spawn();
+    let held = scene.0.join("ha/.storage/application_credentials");
+    eventually("it is applied", || held.exists());
+    scene.script("sleep 5000 & echo $! >new; mv new started; wait");
+    scene.secrets(&["!from safe y"]);
+    let started = scene.0.join("started");
+    eventually("it is asked", || started.exists());
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
+    is_over(&started);
 }
 
 #[test]

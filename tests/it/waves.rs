@@ -198,6 +198,26 @@ fn after_a_pause_a_target_is_locked_that_the_project_no_longer_names() {
 }
 
 #[test]
+fn an_interruption_while_another_run_holds_a_target_ends_the_wait() {
+    let project = houses();
+    project.write("appcred.yaml", &HOUSES.replace("{max: 20%}]", "{max: 20%}]\n    pause: 3s"));
+    let state = tempfile::tempdir().unwrap();
+    let running =
+        appcred(&project, &["apply", "--yes"]).env("XDG_STATE_HOME", state.path()).spawn();
+    eventually("the first pause", || running.stderr().contains("wave 1 of 3 is done"));
+    let files = fs::read_dir(state.path().join("appcred/applying")).unwrap();
+    let files: Vec<_> = files.map(|file| fs::File::open(file.unwrap().path()).unwrap()).collect();
+    for file in &files {
+        flock(file, FlockOperation::LockExclusive).unwrap();
+    }
+    eventually("it waits", || running.stderr().contains("Waiting for another appcred"));
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.stdout.matches("interrupted").count(), 3, "{}", ran.stdout);
+    assert_eq!(changed(&project), ["canary-1", "canary-2"]);
+}
+
+#[test]
 fn a_saved_plan_is_applied_in_the_waves_that_it_was_made_with() {
     let (identity, recipient) = age_identity();
     let age = format!("age: {{recipients: [{recipient}]}}\n");
