@@ -35,10 +35,13 @@ impl Fault {
     }
 }
 
+/// A Secret that is named is not there, or has no such key.
+pub(super) const SECRET_MISSING: &str = "SecretMissing";
+
 impl From<SecretFault> for Fault {
     fn from(fault: SecretFault) -> Self {
         let reason = match fault {
-            SecretFault::Missing(_) | SecretFault::NoKey(..) => "SecretMissing",
+            SecretFault::Missing(_) | SecretFault::NoKey(..) => SECRET_MISSING,
             SecretFault::Unreadable(..) => "SecretUnreadable",
         };
         Self { reason, message: fault.to_string(), is_final: false }

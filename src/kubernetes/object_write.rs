@@ -8,6 +8,7 @@ use kube::runtime::events::{Event, EventType};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
+use super::assignment::SECRET_MISSING;
 use super::conditions::{cut, find};
 use super::declared::ObjectName;
 use super::error;
@@ -127,13 +128,15 @@ impl<K: Reported> ObjectWrite<K> {
         self.report(EventType::Warning, "Left", note).await;
     }
 
-    /// An event where Ready has another reason, or consent is required.
+    /// An event where Ready has another reason or says something else that somebody has changed, and where consent is
+    /// required.
     async fn report_change(&self, before: &[Condition], now: &[Condition]) {
         for kind in ["Ready", "ConsentRequired"] {
             let (was, is) = (find(before, kind), find(now, kind));
-            let Some(is) = is.filter(|is| was.is_none_or(|was| was.reason != is.reason)) else {
-                continue;
+            let is_news = |is: &&Condition| {
+                was.is_none_or(|was| was.reason != is.reason || says_else::<K>(was, is, now))
             };
+            let Some(is) = is.filter(is_news) else { continue };
             if is.reason == "Progressing" {
                 continue;
             }
@@ -166,6 +169,13 @@ impl<K: Reported> ObjectWrite<K> {
     }
 }
 
+/// Whether one says something else than the other, since somebody has changed something. What is tried again meets one error
+/// and then another, and how many Home Assistants are as wanted changes with each of them, which says so itself.
+fn says_else<K: Reported>(was: &Condition, is: &Condition, now: &[Condition]) -> bool {
+    let is_steady = is.reason == SECRET_MISSING || find(now, "Stalled").is_some();
+    was.message != is.message && is_steady && !K::is_count(&is.reason)
+}
+
 /// With the version, so that what others write meanwhile is not lost.
 fn mark(object: &impl ResourceExt, finalizer: &Finalizer) -> serde_json::Value {
     let mut all = object.finalizers().to_vec();
@@ -180,18 +190,22 @@ fn mark(object: &impl ResourceExt, finalizer: &Finalizer) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use axum::Router;
+    use axum::extract::Request;
     use kube::runtime::events::EventType;
     use kube::{Client, Config};
+    use serde::de::DeserializeOwned;
     use serde_json::json;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
-    use super::{EventRecorders, ObjectWrite, Written};
+    use super::{EventRecorders, ObjectWrite, Reported, Written};
     use crate::kubernetes::assignment::tests::name;
     use crate::kubernetes::farewell::Finalizer;
-    use crate::kubernetes::resources::{HouseObject, HouseStatus};
+    use crate::kubernetes::resources::{CredentialObject, HouseObject, HouseStatus};
     use crate::kubernetes::verdict::ObjectVerdict;
     use crate::target::{Fence, uptime};
 
@@ -232,5 +246,73 @@ mod tests {
         }
         write(Finalizer::Stays).report(EventType::Normal, "Synced", String::new()).await;
         listener.into_std().unwrap().accept().unwrap_err();
+    }
+
+    /// The events that are written where one status comes after another; each is the reason, the message, and whether
+    /// nothing goes on before somebody has changed something.
+    async fn events<K: Reported>(object: K, said: [(&str, &str, bool); 2]) -> usize
+    where
+        K::Status: DeserializeOwned,
+    {
+        let posted = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&posted);
+        let answer = move |request: Request| {
+            let is_event = request.uri().path().contains("/events");
+            seen.fetch_add(usize::from(is_event), Ordering::SeqCst);
+            std::future::ready(r#"{"metadata": {"resourceVersion": "2"}}"#)
+        };
+        let client = Client::new(Router::new().fallback(answer), "ns");
+        let [before, now] = said.map(|(reason, message, is_stalled)| -> K::Status {
+            let condition = |kind: &str, status: &str| {
+                json!({"type": kind, "status": status, "reason": reason, "message": message,
+                    "lastTransitionTime": "1970-01-01T00:00:00Z"})
+            };
+            let other = if is_stalled { "Stalled" } else { "Reconciling" };
+            let conditions = [condition("Ready", "False"), condition(other, "True")];
+            serde_json::from_value(json!({"conditions": conditions})).unwrap()
+        });
+        let mut object = object;
+        *object.status_mut() = Some(before);
+        let write = ObjectWrite {
+            recorders: EventRecorders::new(client.clone()),
+            client,
+            fence: None,
+            name: name("cabin"),
+            object: Arc::new(object),
+            verdict: ObjectVerdict {
+                finalizer: Finalizer::Stays,
+                left: String::new(),
+                status: Some(now),
+            },
+        };
+        assert!(matches!(write.run().await, Written::Done));
+        posted.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn what_stays_so_for_another_cause_is_an_event_and_what_changes_by_itself_is_none() {
+        let token = json!({"name": "all", "key": "token"});
+        let spec = json!({"url": "http://cabin:8123", "tokenSecretRef": token});
+        let spec = serde_json::from_value(spec).unwrap();
+        let house = HouseObject::new("cabin", spec);
+        let secret = json!({"name": "all", "key": "spotify"});
+        let spec = json!({"domain": "spotify", "clientId": "a", "clientSecretRef": secret,
+            "targetSelector": {}});
+        let credential = CredentialObject::new("a", serde_json::from_value(spec).unwrap());
+        for (reason, messages, is_stalled, of_house, of_credential) in [
+            ("SameAddress", ["fjord has it", "fjord has it"], true, 0, 0),
+            ("SameAddress", ["fjord has it", "barn has it"], true, 1, 1),
+            ("SecretMissing", ["there is no a", "there is no b"], false, 1, 1),
+            ("Withheld", ["delete a: it is protected", "delete b: it is protected"], true, 1, 1),
+            ("Unreachable", ["connection refused", "no answer within 10 s"], false, 0, 0),
+            ("Failed", ["8 of 10 as wanted; a: no", "9 of 10 as wanted; a: no"], false, 0, 0),
+            ("Failed", ["something else undoes that", "it is newer"], true, 1, 0),
+        ] {
+            let said = messages.map(|message| (reason, message, is_stalled));
+            assert_eq!(events(house.clone(), said).await, of_house, "{reason}: {messages:?}");
+            assert_eq!(events(credential.clone(), said).await, of_credential, "{messages:?}");
+        }
+        let said = [("Unreachable", "no", false), ("AccessDenied", "no", true)];
+        assert_eq!(events(house, said).await, 1);
     }
 }

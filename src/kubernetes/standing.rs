@@ -79,6 +79,9 @@ impl From<&Fault> for ObjectStanding {
 /// What an object that is being deleted says instead of how it is otherwise.
 pub(super) const DELETING: &str = "Deleting";
 
+/// What is to be done goes wrong: at a Home Assistant itself, or at some of those of a credential.
+pub(super) const FAILED: &str = "Failed";
+
 /// Where something is left, and why.
 pub(super) fn left_at(houses: &[ObjectName], why: impl Fn(&ObjectName) -> String) -> String {
     let lines: Vec<String> =
@@ -135,7 +138,7 @@ fn of_target(assigned: &HouseAssignment, target: &TargetStatus) -> ObjectStandin
         let way = if is_tried_again { Way::Reconciling } else { Way::Stalled };
         let (reason, way) = match target.link {
             Link::NoAccess { .. } => ("AccessDenied", Way::Stalled),
-            Link::Up { .. } => ("Failed", way),
+            Link::Up { .. } => (FAILED, way),
             _ => ("Unreachable", way),
         };
         return ObjectStanding::open(reason, untitled(why), way);
@@ -282,7 +285,7 @@ fn of_counts(counts: &TargetCounts, failed: &[String], way: Way) -> ObjectStandi
         ),
     };
     if !failed.is_empty() {
-        return ObjectStanding::open("Failed", format!("{number}; {}", some(failed)), way);
+        return ObjectStanding::open(FAILED, format!("{number}; {}", some(failed)), way);
     }
     ObjectStanding::done("Synced", number)
 }

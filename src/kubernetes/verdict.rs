@@ -23,7 +23,7 @@ use super::resources::{
     CredentialObject, CredentialSpec, CredentialStatus, HouseObject, HouseSpec, HouseStatus,
 };
 use super::source::Objects;
-use super::standing::{self, ObjectStanding};
+use super::standing::{self, FAILED, ObjectStanding};
 use crate::status::{Link, Status, TargetStatus};
 
 /// One reading, and how everything is at one moment.
@@ -88,6 +88,10 @@ pub(super) trait Reported:
     fn all(declared: &Declarations) -> &BTreeMap<ObjectName, Declared<Self::Declaration>>;
     fn conditions(status: &Self::Status) -> &[Condition];
     fn common(status: &mut Self::Status) -> CommonFields<'_>;
+    /// Whether what is said for this reason counts how many are so.
+    fn is_count(_: &str) -> bool {
+        false
+    }
     /// What becomes of its mark; none where nothing is known of it yet.
     fn finalizer(
         name: &ObjectName,
@@ -208,6 +212,10 @@ impl Reported for HouseObject {
 
 impl Reported for CredentialObject {
     type Declaration = CredentialSpec;
+
+    fn is_count(reason: &str) -> bool {
+        reason == FAILED
+    }
 
     fn stored(objects: &Objects) -> &Store<Self> {
         &objects.credentials
