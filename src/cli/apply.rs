@@ -9,7 +9,7 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::model::{Key, Selection, TargetSelection, Windows, counted};
+use crate::model::{Key, Selection, TargetSelection, UndoneWave, Windows, counted};
 use crate::plan_file::PlanFile;
 use crate::reconcile::{self, Verdicts, unchecked_line};
 use crate::report::{Report, Verb, text};
@@ -108,10 +108,11 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     let mut gathered = gather(global, selection, &policy).await?;
     ask_about_troubles(&mut gathered.targets).await;
     let Gathered { manifests, problems, windows, rollout, reach, targets } = gathered;
-    let mut waves = RunInWaves { rollout, reach, write_locks, locks, is_saved: saved.is_some() };
+    let is_saved = saved.is_some();
+    let mut waves = RunInWaves { rollout, reach, write_locks, locks, is_saved, undone: None };
     // Nobody typed what selects a change that was made just now.
     let selected = if verb.follows_change { &Selection::default() } else { &policy.selection };
-    let write = |views: &[TargetView]| {
+    let write = |views: &[TargetView], undone: Option<&UndoneWave>| {
         let (targets, names) = (reported(views), names(global));
         let report = Report {
             verb: Verb::Apply,
@@ -122,11 +123,12 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             selection: selected,
             commit: global.commit(),
             details: global.details(),
+            undone,
         };
         verb.outputs.write(&report, &verb.links)
     };
     let Some(mut views) = targets else {
-        write(&[])?;
+        write(&[], None)?;
         return Ok(ExitStatus::Failure);
     };
     show_plan(global, verb, &views, selected)?;
@@ -146,7 +148,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         };
         carry_out(&mut views, verdicts, Some(&mut waves)).await?;
     }
-    write(&views)?;
+    write(&views, waves.undone.as_ref())?;
     Ok(ended(&views))
 }
 

@@ -161,6 +161,7 @@ mod tests {
             selection: &crate::model::Selection::default(),
             commit: None,
             details: Details::All,
+            undone: None,
         };
         let outputs = Outputs { outputs: vec![text, destination] };
         outputs.write(&report, &LinkArgs::default()).unwrap();

@@ -195,6 +195,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
         selection: &policy.selection,
         commit: global.commit(),
         details: global.details(),
+        undone: None,
     };
     verb.outputs.write(&report, &LinkArgs::default())?;
     say_selected(&policy.selection);

@@ -94,6 +94,7 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
         selection: &Selection::default(),
         commit: global.commit(),
         details: global.details(),
+        undone: None,
     };
     verb.outputs.write(&report, &LinkArgs::default())?;
     Ok(if valid { ExitStatus::Success } else { ExitStatus::Failure })

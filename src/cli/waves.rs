@@ -30,6 +30,8 @@ pub(super) struct RunInWaves {
     pub(super) locks: Vec<HeldLock>,
     /// Whether what is applied is a saved plan. What a wave has changed is no part of that any more.
     pub(super) is_saved: bool,
+    /// The wave that was not done, so that those after it were left.
+    pub(super) undone: Option<UndoneWave>,
 }
 
 impl RunInWaves {
@@ -73,6 +75,7 @@ impl RunInWaves {
             }
             if let Some(undone) = undone {
                 hold_back(views, &undone, self.again());
+                self.undone = Some(undone);
                 return;
             }
         }

@@ -15,7 +15,7 @@ use crate::model::{Key, Visible, counted};
 use crate::plan::{Action, Plan};
 
 use super::names::Names;
-use super::waves::{stop_line, waves};
+use super::waves::{left_line, stop_line, waves};
 use super::{
     Details, Format, Report, Tally, TargetReport, Verb, key_of, problems, source, text, words,
 };
@@ -64,6 +64,9 @@ pub fn summary(report: &Report<'_>) -> String {
         for line in lines.into_iter().flatten() {
             let _ = writeln!(out, "{}\n", prose(&line));
         }
+    }
+    if let Some(undone) = report.undone {
+        let _ = writeln!(out, "{}\n", prose(&left_line(undone)));
     }
     let mut budget = TABLES;
     let mut unsaid = 0;

@@ -57,7 +57,7 @@ pub use names::Names;
 
 use crate::diagnostic::Diagnostics;
 use crate::model::{
-    Held, Key, Labels, Lifetime, Mark, Place, Selection, SetUpId, TargetName, Wave,
+    Held, Key, Labels, Lifetime, Mark, Place, Selection, SetUpId, TargetName, UndoneWave, Wave,
 };
 use crate::plan::{Action, Adoption, Plan, Step};
 use crate::reconcile::StepOutcome;
@@ -94,6 +94,8 @@ pub struct Report<'a> {
     pub selection: &'a Selection,
     /// How much of each change is shown to people.
     pub details: Details,
+    /// The wave that was not done, so that those after it were left.
+    pub undone: Option<&'a UndoneWave>,
 }
 
 impl Report<'_> {

@@ -20,7 +20,7 @@ pub(crate) struct ReportedRollout<'a> {
     /// The target where something went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed_target: Option<&'a str>,
-    /// When it begins or has begun, where the pause before it was not over yet.
+    /// When it begins or goes on, or has begun, where it waited for the pause before it to be over, or for a window.
     #[serde(skip_serializing_if = "Option::is_none")]
     begins: Option<Moment>,
     /// All of it in words.

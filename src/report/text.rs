@@ -556,6 +556,7 @@ mod tests {
             commit: None,
             selection: &Selection::default(),
             details: Details::All,
+            undone: None,
         };
         (Format::named(format).unwrap().write)(&report, Links::Hidden).unwrap()
     }

@@ -39,10 +39,19 @@ pub(super) fn stop(targets: &[TargetReport<'_>]) -> Option<UndoneWave> {
 
 /// The same in words.
 pub(super) fn stop_line(targets: &[TargetReport<'_>]) -> Option<String> {
-    stop(targets).map(|stop| in_words(&stop))
+    stop(targets).as_ref().map(will_stop)
 }
 
-pub(super) fn in_words(UndoneWave { wave, why }: &UndoneWave) -> String {
+pub(super) fn will_stop(stop: &UndoneWave) -> String {
+    in_words(stop, "will not begin")
+}
+
+/// The same of a run that was stopped by it.
+pub(super) fn left_line(undone: &UndoneWave) -> String {
+    in_words(undone, "did not begin")
+}
+
+fn in_words(UndoneWave { wave, why }: &UndoneWave, what: &str) -> String {
     let why = match why {
         WhyUndone::Failed { target, why, count } => {
             let others = match count - 1 {
@@ -55,7 +64,7 @@ pub(super) fn in_words(UndoneWave { wave, why }: &UndoneWave) -> String {
         }
         why => why.to_string(),
     };
-    format!("The waves after {wave} will not begin: {why}.")
+    format!("The waves after {wave} {what}: {why}.")
 }
 
 /// How far a target will be once its plan is carried out.

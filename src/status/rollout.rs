@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use smol_str::SmolStr;
 
 use super::{Difference, EntryStatus};
 use crate::model::{Key, Place, Standing, UndoneWave};
@@ -13,20 +14,25 @@ use crate::plan::{Plan, Withheld};
 pub struct RolloutStatus {
     /// It, and why it is not done.
     pub undone: UndoneWave,
-    /// When it begins, where it waited then for the pause between waves to be over.
+    /// When it begins or goes on, where it waited then for the pause between waves to be over, or for a window.
     pub begins: Option<Timestamp>,
+    /// When the window begins that it waits for, as people read it.
+    pub window: Option<SmolStr>,
 }
 
 impl fmt::Display for RolloutStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let UndoneWave { wave, why } = &self.undone;
-        match &self.begins {
+        let Self { undone: UndoneWave { wave, why }, begins, window } = self;
+        match (begins, window) {
             _ if why.is_stop() => write!(f, "{wave} has stopped the rollout: {why}"),
-            Some(begins) => {
+            (_, Some(window)) => {
+                write!(f, "{wave} waits for the window that begins on {window}: {why}")
+            }
+            (Some(begins), None) => {
                 let begins = begins.strftime("%Y-%m-%d %H:%M:%S UTC");
                 write!(f, "{wave} begins at {begins}: {why}")
             }
-            None => write!(f, "{wave} is being changed: {why}"),
+            (None, None) => write!(f, "{wave} is being changed: {why}"),
         }
     }
 }

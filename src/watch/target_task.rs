@@ -130,7 +130,9 @@ impl<C: Connect> TargetTask<C> {
             if let Err(error) = &result {
                 reconciler.log.failed(error, pause.next);
             }
-            self.waves.ended(&self.name, &spec, self.standing(result.as_ref().err()));
+            let standing = self.standing(result.as_ref().err());
+            let has_changed = reconciler.has_changed_since(begun);
+            self.waves.ended(&self.name, &spec, standing, has_changed);
             Box::pin(reconciler.notify(&spec, result.as_ref().err())).await;
             if self.wait(inbox, &mut reconciler, &mut schedule, pause).await == Next::End {
                 return;

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::model::{Rollout, Standing, TargetName, UndoneWave, Wave, WhyUndone};
+use crate::model::{Rollout, Standing, TargetName, UndoneWave, Wave, WhyUndone, Windows};
 use crate::plan::{Action, Plan, Step, StepId, Why};
 use crate::status::RolloutStatus;
 
@@ -29,7 +29,7 @@ struct Board {
     specs: BTreeMap<TargetName, Arc<TargetSpec>>,
     /// How far it is with that.
     standings: BTreeMap<TargetName, Standing>,
-    /// Since when each wave is done.
+    /// Since when each wave is done, or was so before what is wanted has changed.
     done: Vec<Option<Instant>>,
     /// When the targets of each wave may be changed; none where that is not known.
     begins: Vec<Option<Instant>>,
@@ -67,16 +67,26 @@ impl Waves {
             board.standings = specs.iter().map(standing).collect();
             board.specs.clone_from(specs);
             if board.rollout != rollout {
-                board.done = vec![None; rollout.waves.len()];
+                board.done = board.since_done(&rollout);
                 board.rollout = rollout;
             }
         });
     }
 
-    /// A round for this spec has ended so.
-    pub(super) fn ended(&self, name: &TargetName, spec: &Arc<TargetSpec>, standing: Standing) {
+    /// A round for this spec has ended so, and has changed something or nothing.
+    pub(super) fn ended(
+        &self,
+        name: &TargetName,
+        spec: &Arc<TargetSpec>,
+        standing: Standing,
+        has_changed: bool,
+    ) {
         let waits = standing == Standing::Waits;
         self.edit(|board| {
+            // What is repaired, or done where nobody could be reached before, begins no pause.
+            if has_changed && board.standings.get(name) == Some(&Standing::Unknown) {
+                board.begin_pause_anew(name);
+            }
             // What was wanted before says nothing of what is wanted now.
             if board.specs.get(name).is_some_and(|now| wants_the_same(now, spec)) {
                 board.standings.insert(name.clone(), standing);
@@ -121,6 +131,14 @@ impl Waves {
         }
     }
 
+    /// Something may be changed now: a wave that has waited for a window no longer does.
+    fn window_is_open(&self) {
+        let waits = |of: &RolloutStatus| of.window.is_some();
+        if self.statuses.subscribe().borrow().rollout.as_ref().is_some_and(waits) {
+            self.report(&self.board.borrow());
+        }
+    }
+
     /// Changes the board, and wakes those that wait where that matters to them.
     fn edit(&self, edit: impl FnOnce(&mut Board)) {
         self.board.send_if_modified(|board| {
@@ -160,7 +178,11 @@ impl Waves {
             let pause = pause.and_then(|pause| SignedDuration::try_from(pause).ok());
             let pause = pause.filter(|pause| !pause.is_zero());
             let begins = pause.and_then(|pause| self.statuses.now().checked_add(pause).ok());
-            RolloutStatus { undone, begins }
+            let at = begins.unwrap_or_else(|| self.statuses.now());
+            let windows = board.windows(undone.wave).filter(|windows| !windows.are_open(at));
+            let next = windows.and_then(|windows| windows.next(at));
+            let window = windows.map(|windows| windows.next_in_words(at).into());
+            RolloutStatus { undone, begins: next.map(|next| next.timestamp()).or(begins), window }
         });
         let before = self.statuses.subscribe().borrow().rollout.clone();
         if before == status {
@@ -179,9 +201,12 @@ impl Waves {
 }
 
 /// What is logged once.
-fn kind(status: Option<&RolloutStatus>) -> Option<(usize, Option<&WhyUndone>, bool)> {
-    let UndoneWave { wave, why } = &status?.undone;
-    Some((wave.number, Some(why).filter(|why| why.is_stop()), status?.begins.is_some()))
+fn kind(
+    status: Option<&RolloutStatus>,
+) -> Option<(usize, Option<&WhyUndone>, bool, Option<&SmolStr>)> {
+    let RolloutStatus { undone: UndoneWave { wave, why }, begins, window } = status?;
+    let stop = Some(why).filter(|why| why.is_stop());
+    Some((wave.number, stop, begins.is_some(), window.as_ref()))
 }
 
 /// The wave of one target.
@@ -212,6 +237,9 @@ impl TargetWave {
         now: Timestamp,
     ) {
         let is_outside = postpone(spec, plan, left, now);
+        if !is_outside {
+            self.waves.window_is_open();
+        }
         let is_change = |step: &Step| !left.contains(&step.id) && !is_drift(&step.action);
         self.is_held_back = !is_outside && self.waves.hold_back(&self.name, plan, is_change);
     }
@@ -225,12 +253,38 @@ impl Board {
         }
     }
 
+    /// Since when the waves of another rollout are done: of one that has a target more that is not known.
+    fn since_done(&self, rollout: &Rollout) -> Vec<Option<Instant>> {
+        let known = self.rollout.waves.iter().zip(&self.done);
+        let mut known = known.map(Some).chain(std::iter::repeat(None));
+        let since = |wave: &BTreeSet<TargetName>| {
+            let (before, done) = known.next().flatten()?;
+            done.filter(|_| wave.is_subset(before))
+        };
+        rollout.waves.iter().map(since).collect()
+    }
+
+    /// Something was changed at a target by what is wanted now.
+    fn begin_pause_anew(&mut self, name: &TargetName) {
+        let wave = self.rollout.wave_of(name);
+        if let Some(done) = wave.and_then(|wave| self.done.get_mut(wave.number - 1)) {
+            *done = None;
+        }
+    }
+
+    /// When something may be changed in a wave; none where no target of it is known.
+    fn windows(&self, wave: Wave) -> Option<&Windows> {
+        let names = self.rollout.waves.get(wave.number - 1)?;
+        Some(&names.iter().find_map(|name| self.specs.get(name))?.policy.windows)
+    }
+
     /// Finds out what is done, what may begin, and why the rest waits.
     fn judge(&mut self) {
         let now = Instant::now();
         let pause = self.rollout.pause.unsigned_abs();
         let mut begins = Some(self.since);
         self.undone = None;
+        let waits = |name: &TargetName| self.standings.get(name) == Some(&Standing::Waits);
         for (done, (wave, why)) in self.done.iter_mut().zip(self.rollout.judged(&self.standings)) {
             self.begins.push(begins);
             let wait = match (&self.undone, begins) {
@@ -238,8 +292,16 @@ impl Board {
                 _ => "the pause after the waves before it is not over".to_owned(),
             };
             self.waits.push(wait.into());
-            *done = why.is_none().then(|| done.unwrap_or(now));
-            begins = begins.zip(*done).map(|(begins, done)| begins.max(done + pause));
+            *done = match &why {
+                None => Some(done.unwrap_or(now)),
+                // What was not looked at yet may be as it was: then the pause goes on.
+                Some(WhyUndone::NotYet(_)) => {
+                    done.filter(|_| !self.rollout.waves[wave.number - 1].iter().any(waits))
+                }
+                Some(_) => None,
+            };
+            let is_done = done.filter(|_| why.is_none());
+            begins = begins.zip(is_done).map(|(begins, done)| begins.max(done + pause));
             if let (None, Some(why)) = (&self.undone, why) {
                 self.undone = Some(UndoneWave { wave, why });
             }

@@ -105,6 +105,34 @@ fn what_goes_wrong_in_a_wave_keeps_those_after_it_as_they_are() {
 }
 
 #[test]
+fn an_apply_that_a_wave_stops_says_so_in_its_reports() {
+    let project = houses();
+    by_hand(&project, "canary-2");
+    let files = ["--format=markdown=said.md", "--format=junit=said.xml"];
+    let apply = ["apply", "--yes", "--format=json", files[0], files[1]];
+    let ran = appcred(&project, &apply).status(1).run();
+    let said = |name: &str| fs::read_to_string(project.join(name)).unwrap();
+    let json: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let rollout = &json["rollout"];
+    assert_eq!((&rollout["wave"], &rollout["stopped"]), (&1.into(), &true.into()), "{json}");
+    assert_eq!(rollout["failed_target"], "canary-2");
+    let message = rollout["message"].as_str().unwrap();
+    let line = "The waves after wave 1 of 3 did not begin: at `canary-2`, create spotify";
+    assert!(message.starts_with(line), "{message}");
+    let markdown = said("said.md");
+    assert!(markdown.contains("The waves after wave 1 of 3 did not begin: "), "{markdown}");
+    let junit = said("said.xml");
+    let test = "the target is in wave 2 of 3: wave 1 is not done: `canary-2` has failed";
+    assert!(junit.contains(test), "{junit}");
+
+    fs::remove_dir_all(project.join("canary-2")).unwrap();
+    let ran = appcred(&project, &apply).run();
+    let json: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(json["rollout"].is_null(), "{json}");
+    assert!(!said("said.md").contains("did not begin"));
+}
+
+#[test]
 fn what_is_kept_on_purpose_stops_no_wave() {
     let project = houses();
     appcred(&project, &["apply", "--yes"]).run();

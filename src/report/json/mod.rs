@@ -70,7 +70,8 @@ pub(super) struct PlanReport<'a> {
     /// Why the run failed before it had more to report; left out else.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
-    /// The wave that will not be done by what is planned, where targets of later waves are to be changed; left out else.
+    /// The wave that will not be done by what is planned, where targets of later waves are to be changed, or that `apply`
+    /// found not to be done, so that it left those after it; left out else.
     #[serde(skip_serializing_if = "Option::is_none")]
     rollout: Option<ReportedRollout<'a>>,
     /// The targets; none where the manifests are in error.
@@ -268,7 +269,11 @@ fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
     let commit = report.commit;
     let format_version = FORMAT_VERSION;
     let (error, stop) = (None, waves::stop(report.targets));
-    let rollout = stop.as_ref().map(|stop| ReportedRollout::of(stop, waves::in_words(stop)));
+    let rollout = match (report.undone, &stop) {
+        (Some(undone), _) => Some(ReportedRollout::of(undone, waves::left_line(undone))),
+        (None, Some(stop)) => Some(ReportedRollout::of(stop, waves::will_stop(stop))),
+        (None, None) => None,
+    };
     to_json(&PlanReport { format_version, commit, problems, selection, error, rollout, targets })
 }
 

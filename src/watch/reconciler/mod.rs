@@ -231,6 +231,11 @@ impl<C: Connect> TargetReconciler<C> {
         (plan, left)
     }
 
+    /// Whether something was changed there since then.
+    pub(super) fn has_changed_since(&self, begun: Instant) -> bool {
+        self.changed.is_some_and(|changed| changed >= begun)
+    }
+
     fn forget_what_a_crash_took_back(&mut self) {
         if let Some(changed) = self.changed
             && changed.elapsed() < UNWRITTEN

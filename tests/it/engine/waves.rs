@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use appcred::model::{Rollout, Standing, TargetName, WhyUndone};
+use appcred::model::{Key, Rollout, Standing, TargetName, WhyUndone};
 use appcred::plan::Why;
 use appcred::status::Holding;
 use appcred::watch::TargetSpec;
@@ -83,6 +83,61 @@ async fn a_wave_begins_when_those_before_it_are_done_and_the_pause_is_over() {
     engine.pass(PAUSE).await;
     engine.declare(&specs).await;
     assert_eq!(engine.with("third"), ["far"]);
+    engine.end().await;
+}
+
+/// `all`, written elsewhere in the manifests, which have an entry more that is for another house.
+fn written_elsewhere(secret: &str) -> Vec<(&'static str, TargetSpec)> {
+    let mut specs = all(secret);
+    for (_, spec) in &mut specs {
+        spec.desired.credentials[0].place.line = 7;
+        spec.desired.elsewhere.insert(Key::new("other").unwrap(), None);
+    }
+    specs
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_goes_on_where_nothing_is_changed_in_the_waves_before_it() {
+    let engine = started(Arc::default(), "first").await;
+    engine.pass(PAUSE / 3).await;
+    engine.declare(&written_elsewhere("first")).await;
+    engine.pass(PAUSE / 3).await;
+    // A target more in the last wave.
+    let mut with_one_more = rollout();
+    with_one_more.waves[2].insert(TargetName::new("new"));
+    *engine.project.rollout.lock().unwrap() = with_one_more;
+    engine.declare(&written_elsewhere("first")).await;
+    assert_eq!(engine.with("first"), ["canary-a", "canary-b"]);
+    engine.pass(PAUSE / 3 + 10).await;
+    assert_eq!(engine.with("first"), ["canary-a", "canary-b", "near"]);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_begins_anew_where_something_is_changed_in_the_waves_before_it() {
+    let engine = started(Arc::default(), "first").await;
+    engine.pass(PAUSE / 2).await;
+    let mut specs = all("first");
+    specs[0].1 = spec_at("canary-a", vec![entry("a", "client", "second")]);
+    engine.declare(&specs).await;
+    engine.pass(PAUSE / 2 + 10).await;
+    assert_eq!((engine.with("second").len(), engine.with("first")), (1, vec!["canary-b"]));
+    engine.pass(PAUSE / 2).await;
+    assert_eq!(engine.with("first"), ["canary-b", "near"]);
+
+    // So it does where a wave has a target more.
+    let mut with_one_more = rollout();
+    with_one_more.waves[1].insert(TargetName::new("far"));
+    with_one_more.waves[2].clear();
+    with_one_more.waves[0].insert(TargetName::new("near"));
+    with_one_more.waves[1].remove(&TargetName::new("near"));
+    engine.pass(PAUSE / 2).await;
+    *engine.project.rollout.lock().unwrap() = with_one_more;
+    engine.declare(&specs).await;
+    engine.pass(PAUSE / 2 + 10).await;
+    assert_eq!(engine.with("first"), ["canary-b", "near"]);
+    engine.pass(PAUSE / 2).await;
+    assert_eq!(engine.with("first"), ["canary-b", "near", "far"]);
     engine.end().await;
 }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use appcred::model::{Key, Policy, Window, Windows};
+use appcred::model::{Key, Policy, Rollout, TargetName, Window, Windows};
 use appcred::plan::Why;
 use appcred::status::{Holding, Link};
 use appcred::watch::{StatusStore, TargetSpec};
@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::{Engine, HOME, Houses, entry, one, project, spec};
+use super::{Engine, HOME, Houses, entry, one, project, spec, spec_at};
 
 thread_local! {
     static BEGIN: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -66,6 +66,37 @@ async fn changes_wait_for_the_next_window_and_are_made_when_it_begins() {
     engine.pass(2 * HOUR).await;
     assert_eq!(engine.home().secrets(), [("client".to_owned(), "second".to_owned())]);
     assert_eq!(engine.target(HOME).totals.drifts, 0);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wave_that_waits_for_a_window_says_so() {
+    BEGIN.with(|begin| begin.set(Some(Instant::now())));
+    let specs = ["canary", "far"].map(|name| (name, at_night(spec_at(name, vec![one()]))));
+    let (folder, project) = project(&specs);
+    let wave = |name| [TargetName::new(name)].into();
+    *project.rollout.lock().unwrap() =
+        Rollout { waves: vec![wave("canary"), wave("far")], pause: SignedDuration::from_hours(2) };
+    let houses = Arc::new(Houses::default());
+    let engine = Engine::run_with(folder, project, houses, StatusStore::new(clock), None);
+    engine.pass(5).await;
+    let rollout = || engine.status().rollout.clone();
+    let said = || rollout().map(|rollout| rollout.to_string()).unwrap_or_default();
+    let window = "wave 1 of 2 waits for the window that begins on Thu 1970-01-01 02:00 UTC: ";
+    assert!(said().starts_with(window), "{}", said());
+    engine.houses.at("canary").refuse();
+    engine.pass(2 * HOUR).await;
+    assert!(!said().contains("window"), "{}", said());
+    engine.houses.at("canary").state().refuses = None;
+    engine.pass(HOUR / 2).await;
+    // The pause is over when no window is open.
+    let window = "wave 2 of 2 waits for the window that begins on Fri 1970-01-02 02:00 UTC: ";
+    assert!(said().starts_with(window), "{}", said());
+    let begins = rollout().unwrap().begins.unwrap();
+    assert_eq!(begins.to_string(), "1970-01-02T02:00:00Z");
+    engine.pass(24 * HOUR).await;
+    assert_eq!(engine.houses.at("far").secrets().len(), 1);
+    assert_eq!(said(), "");
     engine.end().await;
 }
 
