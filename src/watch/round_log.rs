@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use indexmap::IndexMap;
+
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::integrations::{TOO_MANY_ACCOUNTS_HELP, too_many_accounts};
 use crate::model::{
@@ -71,7 +73,7 @@ impl RoundLog {
         }
         let (waiting, rest): (Vec<_>, Vec<_>) =
             differences.iter().partition(|difference| difference.wait().is_some());
-        let mut lines: Vec<String> = rest.into_iter().map(line).collect();
+        let mut lines = each_reason_once(&rest);
         lines.extend(postponed(&waiting));
         if lines.is_empty() && !plan.steps.iter().all(|step| step.action.is_set_up()) {
             return;
@@ -242,12 +244,19 @@ fn postponed(waiting: &[&Difference]) -> Option<String> {
     Some(format!("{}: {}", wait_line(waiting.len(), why), what.join(", ")))
 }
 
-fn line(difference: &Difference) -> String {
-    match &difference.why {
-        None if difference.is_drift => format!("drift, to do: {}", difference.what),
-        None => format!("to do: {}", difference.what),
-        Some(why) => format!("not done: {}: {why}", difference.what),
+/// What is to be done and what is not done, with each reason once.
+fn each_reason_once(differences: &[&Difference]) -> Vec<String> {
+    let (mut lines, mut not_done): (Vec<String>, IndexMap<String, Vec<&str>>) = Default::default();
+    for Difference { what, why, is_drift } in differences {
+        match why {
+            None if *is_drift => lines.push(format!("drift, to do: {what}")),
+            None => lines.push(format!("to do: {what}")),
+            Some(why) => not_done.entry(why.to_string()).or_default().push(what),
+        }
     }
+    let line = |(why, what): (String, Vec<&str>)| format!("not done: {}: {why}", what.join(", "));
+    lines.extend(not_done.into_iter().map(line));
+    lines
 }
 
 #[cfg(test)]
@@ -318,6 +327,22 @@ pub(super) mod tests {
         let mut found = || logged(|| log.found(&waiting, &[], &plan(&[]), &Selection::default()));
         assert_eq!(found(), [line]);
         assert_eq!(found(), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_not_done_for_one_reason_is_logged_with_that_once() {
+        let mut log = RoundLog::new(TargetName::new("home"));
+        let many = || Some(Why::TooManyDeletes { planned: 2, allowed: 1 });
+        let of = |what: &str, why| Difference { what: what.to_owned(), why, is_drift: false };
+        let differences = [
+            of("delete a", many()),
+            of("replace c", Some(Why::Suspended)),
+            of("delete b", many()),
+            of("create d", None),
+        ];
+        let found = logged(|| log.found(&differences, &[], &plan(&[]), &Selection::default()));
+        let line = "INFO to do: create d; not done: delete a, delete b: 2 deletes planned, 1 allowed: nothing of this plan is applied; not done: replace c: the entry is suspended target=home";
+        assert_eq!(found, [line]);
     }
 
     #[test]
