@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::core::{Selector, SelectorExt};
 use smol_str::{SmolStr, format_smolstr};
 
-use super::declared::{Declarations, Declared, Listing, ObjectName, SecretFault};
+use super::declared::{Declarations, Declared, Listing, ObjectName};
 use super::departure::{self, Departure, Unsettled};
+use super::fault::Fault;
 use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec, SecretKeyRef};
 use super::{house_target, wanted};
 use crate::model::{
@@ -17,36 +18,6 @@ use crate::model::{
 };
 use crate::status::Revisions;
 use crate::watch::TargetSpec;
-
-/// What is wrong with an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    /// A word for programs.
-    pub(super) reason: &'static str,
-    pub(super) message: String,
-    /// Whether it stays so until somebody changes the object.
-    pub(super) is_final: bool,
-}
-
-impl Fault {
-    /// One that only a change of the object ends.
-    pub(super) fn invalid(message: String) -> Self {
-        Self { reason: "InvalidSpec", message, is_final: true }
-    }
-}
-
-/// A Secret that is named is not there, or has no such key.
-pub(super) const SECRET_MISSING: &str = "SecretMissing";
-
-impl From<SecretFault> for Fault {
-    fn from(fault: SecretFault) -> Self {
-        let reason = match fault {
-            SecretFault::Missing(_) | SecretFault::NoKey(..) => SECRET_MISSING,
-            SecretFault::Unreadable(..) => "SecretUnreadable",
-        };
-        Self { reason, message: fault.to_string(), is_final: false }
-    }
-}
 
 /// What a Home Assistant is to hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,6 +36,10 @@ pub(super) struct HouseAssignment {
     pub(super) gone: BTreeMap<Key, OnDelete>,
     /// What is not wanted there, or cannot be now, and may be there.
     pub(super) unsettled: BTreeMap<Key, Unsettled>,
+    /// Why what is to go stays until another object of its client has taken it over.
+    pub(super) awaits: BTreeMap<Key, String>,
+    /// Those of the wanted credentials of which nothing is changed for now.
+    pub(super) suspended: BTreeSet<Key>,
 }
 
 /// Which version of an object is wanted.
@@ -310,6 +285,7 @@ fn wanted_by(
         desired.push(wanted.clone());
     }
     await_successors(credentials, &clients, &desired, &mut of_house);
+    of_house.suspended.clone_from(&policy.suspended);
     policy.gone = Some(of_house.gone.clone());
     let desired = Desired {
         owner: Owner::default(),
@@ -334,8 +310,19 @@ fn await_successors(
         desired.iter().map(|of| (of.domain.as_str(), of.client_id.as_str())).collect();
     for of in credentials {
         let client = (of.declared.spec.domain.as_str(), of.declared.spec.client_id.as_str());
-        if clients.contains_key(&client) && !had.contains(&client) {
-            of_house.gone.remove(&of.key);
+        let successor = clients.get(&client).filter(|_| !had.contains(&client));
+        if let Some(successor) = successor
+            && of_house.gone.remove(&of.key).is_some()
+        {
+            let key = Key::new(&successor.name);
+            let why = match key.and_then(|key| of_house.unsettled.get(&key)) {
+                Some(Unsettled::InError(why)) => format!("is in error: {why}"),
+                _ => "has not done that yet".to_owned(),
+            };
+            let why = format!(
+                "the ApplicationCredential {successor}, which is for the same client and is to take it over, {why}"
+            );
+            of_house.awaits.insert(of.key.clone(), why);
         }
     }
 }
@@ -792,8 +779,16 @@ pub(super) mod tests {
             let spec = &mut all.credentials.get_mut(&name("new")).unwrap().spec;
             spec.client_secret_ref.name = of.to_owned();
         };
+        let awaits = |all: &Declarations| {
+            let house = assigned(all).houses.remove(&name("cabin")).unwrap();
+            house.awaits.into_iter().map(|(key, why)| (key.to_string(), why)).collect::<Vec<_>>()
+        };
+        assert!(awaits(&all).is_empty());
         secret(&mut all, "none");
         assert_eq!(keys(&all), (Vec::new(), Vec::new()), "its Secret is missing");
+        let [(old, why)] = awaits(&all).try_into().unwrap();
+        let said = "the ApplicationCredential ns/new, which is for the same client and is to take it over, is in error: there is no Secret ns/none";
+        assert_eq!((old.as_str(), why.as_str()), ("old", said));
         secret(&mut all, "all");
         assert_eq!(keys(&all), (vec!["new".to_owned()], vec!["old".to_owned()]));
     }

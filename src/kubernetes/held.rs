@@ -53,7 +53,7 @@ pub(super) fn held(
         if *of == Unsettled::Deleted && !may_be_there {
             return None;
         }
-        let (state, message) = unsettled(of, assigned, target);
+        let (state, message) = unsettled((key, of), assigned, target);
         let (name, state) = (key.as_str().to_owned(), state.to_owned());
         Some(HeldStatus { name, state, message, ..HeldStatus::default() })
     });
@@ -113,7 +113,7 @@ fn is_known_to_be_gone(
 
 /// How a credential is that is not wanted, or cannot be now.
 fn unsettled(
-    of: &Unsettled,
+    (key, of): (&Key, &Unsettled),
     assigned: &HouseAssignment,
     target: Option<&TargetStatus>,
 ) -> (&'static str, Option<String>) {
@@ -122,7 +122,10 @@ fn unsettled(
         Unsettled::InError(why) => (PENDING, Some(why.clone())),
         Unsettled::Suspended => (SUSPENDED, None),
         Unsettled::Stays(why) | Unsettled::TooMany(why) => (WITHHELD, Some(why.clone())),
-        Unsettled::Deleted => (DELETING, Some(why_left(assigned, target))),
+        Unsettled::Deleted => match assigned.awaits.get(key) {
+            Some(why) if is_free(assigned, target) => (DELETING, Some(why.clone())),
+            _ => (DELETING, Some(why_left(assigned, target))),
+        },
         Unsettled::Leaving => (DELETING, fault.or_else(|| error_of(target?))),
     }
 }
@@ -148,7 +151,8 @@ fn state(
             && target.revisions.entries.get(key) == assigned.revisions.entries.get(key)
     };
     let Some(target) = target.filter(is_now) else { return (PENDING, None) };
-    if target.link == Link::Suspended {
+    // Nothing is to be done for one that is suspended, whether or not its Home Assistant lets anybody in.
+    if target.link == Link::Suspended || assigned.suspended.contains(key) {
         return (SUSPENDED, None);
     }
     let Some(entry) = target.entries.iter().find(|entry| entry.key == *key) else {
@@ -156,8 +160,8 @@ fn state(
     };
     match &entry.holding {
         _ if !target.is_connected() => (PENDING, error_of(target)),
-        Holding::Suspended => (SUSPENDED, None),
         Holding::Withheld(why) => (WITHHELD, Some(standing::of_why(why, assigned))),
+        Holding::Suspended => (SUSPENDED, None),
         Holding::Differs | Holding::Missing | Holding::Unknown => (PENDING, error_of(target)),
         Holding::InSync => match set_up_error(entry) {
             Some(why) => (SET_UP_FAILED, Some(why)),
@@ -198,6 +202,12 @@ pub(super) fn written_state<'s>(
     });
     let held = held.filter(is_now);
     held.map_or((PENDING, None), |held| (held.state.as_str(), held.message.as_deref()))
+}
+
+/// Whether nothing that is about all of a Home Assistant keeps anything from being deleted there.
+fn is_free(assigned: &HouseAssignment, target: Option<&TargetStatus>) -> bool {
+    let is_up = |of: &TargetStatus| of.link != Link::Suspended && of.error.is_none();
+    assigned.fault.is_none() && target.is_none_or(is_up)
 }
 
 /// Why what is deleted at a Home Assistant may be there still.
@@ -247,7 +257,7 @@ pub(super) mod tests {
     use crate::kubernetes::resources::{HeldStatus, HouseStatus, ListedAs};
     use crate::model::Key;
     use crate::plan::Why;
-    use crate::status::{Difference, Link, Mode, TargetStatus};
+    use crate::status::{AccessFault, Difference, Link, Mode, TargetStatus};
 
     /// A status that was written, with credentials of these names and generations.
     pub(in crate::kubernetes) fn status(credentials: &[(&str, Option<i64>)]) -> HouseStatus {
@@ -300,6 +310,41 @@ pub(super) mod tests {
         let listed = |target| underway(&house, Some(target), &before).map(|of| of.listed());
         assert_eq!(listed(&seen), Some([("b".to_owned(), ListedAs::Wanted)].into()));
         assert_eq!(listed(&earlier), None, "it is not known yet that it is gone");
+    }
+
+    #[test]
+    fn an_object_that_goes_says_for_which_other_one_it_waits_where_nothing_else_is_the_matter() {
+        let mut all = declarations(&[("old", json!({})), ("new", json!({"clientId": "old"}))]);
+        all.credentials.get_mut(&name("old")).unwrap().deleted = Some(Timestamp::UNIX_EPOCH);
+        all.credentials.get_mut(&name("new")).unwrap().spec.client_secret_ref.name = "none".into();
+        let house = assigned(&all).houses[&name("cabin")].clone();
+        let link = Link::Up { version: None, since: Timestamp::UNIX_EPOCH };
+        let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
+        let up = TargetStatus { link, revisions: house.revisions.clone(), ..new };
+        let said = |target: &TargetStatus| {
+            let before = status(&[("old", Some(1)), ("new", None)]);
+            let held = held(&house, Some(target), &before).into_iter();
+            let old = held.filter(|of| of.name == "old").map(|of| of.message.unwrap_or_default());
+            old.collect::<String>()
+        };
+        let why = "the ApplicationCredential ns/new, which is for the same client and is to take it over, is in error: there is no Secret ns/none";
+        assert_eq!(said(&up), why);
+        let refused = TargetStatus { error: Some("no access".to_owned()), ..up };
+        assert_eq!(said(&refused), "no access");
+    }
+
+    #[test]
+    fn one_that_is_suspended_is_so_where_the_token_is_refused_too() {
+        let all = declarations(&[("a", json!({"suspend": true})), ("b", json!({}))]);
+        let house = assigned(&all).houses[&name("cabin")].clone();
+        let since = Timestamp::UNIX_EPOCH;
+        let link = Link::NoAccess { since, why: AccessFault::TokenRefused };
+        let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
+        let error = Some("the token is refused".to_owned());
+        let target = TargetStatus { link, error, revisions: house.revisions.clone(), ..new };
+        let held = held(&house, Some(&target), &status(&[]));
+        let states: Vec<_> = held.iter().map(|of| (of.name.as_str(), of.state.as_str())).collect();
+        assert_eq!(states, [("a", "Suspended"), ("b", "Pending")]);
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::assignment::{Fault, max_deletes};
+use super::assignment::max_deletes;
 use super::declared::{Declarations, Declared, ObjectName};
 use super::departure;
+use super::fault::Fault;
 use super::resources::HouseSpec;
 use crate::lock::{TargetLock, WriteLock};
 use crate::model::{Desired, Labels, Policy, Secret};

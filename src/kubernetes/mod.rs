@@ -27,6 +27,7 @@ mod election;
 mod error;
 mod event_recorders;
 mod farewell;
+mod fault;
 mod freshness;
 mod held;
 mod house_target;

@@ -9,12 +9,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::Api;
 use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::as_stored::{AsStored, unwrapped};
+use super::freshness::version;
 use super::source::Declaring;
 use super::{READ_TIMEOUT, error};
 
@@ -65,6 +67,8 @@ pub(super) struct Watched {
     pub(super) news: Arc<Notify>,
     /// Changes whenever one of them was seen to change.
     pub(super) seen: watch::Sender<u64>,
+    /// Whether no Lease shows that the cluster has another state than before.
+    pub(super) is_without_lease: bool,
 }
 
 impl Watched {
@@ -75,6 +79,7 @@ impl Watched {
     {
         let mut events = std::pin::pin!(begin());
         let (mut has_failed, mut pause) = (false, FIRST_PAUSE);
+        let (known, mut is_older) = (store.as_reader(), false);
         loop {
             let event = match has_failed {
                 false => events.next().await,
@@ -104,10 +109,14 @@ impl Watched {
                     continue;
                 }
             };
+            if let watcher::Event::InitApply(object) = &event {
+                is_older |= is_older_than_known(object, &known);
+            }
             store.apply_watcher_event(&event);
             match event {
                 // A list is taken as a whole; that it is asked for says nothing.
                 watcher::Event::Init | watcher::Event::InitApply(_) => continue,
+                watcher::Event::InitDone if std::mem::take(&mut is_older) => self.say_older(),
                 watcher::Event::InitDone => {}
                 watcher::Event::Apply(_) | watcher::Event::Delete(_) => pause = FIRST_PAUSE,
             }
@@ -115,6 +124,15 @@ impl Watched {
             self.succeeded();
             self.changed.notify_one();
             self.seen.send_modify(|number| *number += 1);
+        }
+    }
+
+    fn say_older(&self) {
+        if self.is_without_lease {
+            tracing::warn!(
+                "the cluster has another state than before, as where it was restored from a backup: {} were read anew",
+                self.what
+            );
         }
     }
 
@@ -145,6 +163,16 @@ impl Watched {
     }
 }
 
+/// Whether an object is as it was before it became what is known of it.
+fn is_older_than_known<K>(object: &K, known: &Store<K>) -> bool
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let of = |object: &K| version(object.meta().resource_version.as_deref());
+    let before = known.get(&ObjectRef::from_obj(object)).and_then(|before| of(&before));
+    before.zip(of(object)).is_some_and(|(before, now)| now < before)
+}
+
 /// Whether a watch could not be begun for another reason than that the cluster has too much to do.
 fn is_refused(why: &watcher::Error) -> bool {
     let watcher::Error::WatchStartFailed(why) = why else { return false };
@@ -153,8 +181,8 @@ fn is_refused(why: &watcher::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use futures_util::{StreamExt, stream};
@@ -176,8 +204,9 @@ mod tests {
     fn watched() -> (Watched, watch::Receiver<Declaring>) {
         let (declaring, seen) = watch::channel(Declaring::default());
         let (changed, news) = (Arc::default(), Arc::default());
-        let watched =
-            Watched { what: "Secrets", changed, declaring, news, seen: watch::Sender::new(0) };
+        let what = "Secrets";
+        let (changes, is_without_lease) = (watch::Sender::new(0), true);
+        let watched = Watched { what, changed, declaring, news, seen: changes, is_without_lease };
         (watched, seen)
     }
 
@@ -224,6 +253,46 @@ mod tests {
         assert_eq!(begun.load(Ordering::SeqCst), count + 1);
         assert!(seen.borrow().troubles.is_empty());
         following.abort();
+    }
+
+    /// What is logged where lists of an object in these versions come one after the other.
+    async fn logged(versions: &[&str], is_without_lease: bool) -> String {
+        #[derive(Clone, Default)]
+        struct Buffer(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Buffer {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let _logging = tracing::subscriber::set_default(log);
+        let list = |version: &&str| {
+            let token = json!({"name": "all", "key": "token"});
+            let spec = json!({"url": "http://cabin:8123", "tokenSecretRef": token});
+            let mut house = HouseObject::new("cabin", serde_json::from_value(spec).unwrap());
+            house.metadata.resource_version = Some(version.to_string());
+            let apply = watcher::Event::InitApply(house);
+            [watcher::Event::Init, apply, watcher::Event::InitDone].map(Ok)
+        };
+        let mut events = Some(versions.iter().flat_map(list).collect::<Vec<_>>());
+        let (watched, _seen) = watched();
+        let watched = Watched { is_without_lease, ..watched };
+        watched.follow(|| stream::iter(events.take().unwrap()), store().1).await;
+        String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_as_it_was_before_is_of_another_state_of_the_cluster() {
+        let line = "the cluster has another state than before";
+        assert!(!logged(&["7", "7", "9"], true).await.contains(line));
+        assert_eq!(logged(&["7", "9", "3", "4"], true).await.matches(line).count(), 1);
+        assert!(!logged(&["9", "3"], false).await.contains(line), "its Lease shows that");
     }
 
     #[test]

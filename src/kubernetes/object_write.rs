@@ -8,12 +8,12 @@ use kube::runtime::events::{Event, EventType};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
-use super::assignment::SECRET_MISSING;
 use super::conditions::{cut, find};
 use super::declared::ObjectName;
 use super::error;
 use super::event_recorders::EventRecorders;
 use super::farewell::Finalizer;
+use super::fault::SECRET_MISSING;
 use super::resources::FINALIZER;
 use super::standing;
 use super::verdict::{ObjectVerdict, Reported};

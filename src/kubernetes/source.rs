@@ -120,6 +120,7 @@ pub(super) fn begin(
         declaring: declaring.clone(),
         news: Arc::clone(&news),
         seen: seen.clone(),
+        is_without_lease: holders.is_none(),
     };
     let api = scope.api(client);
     let begin = move || watched_objects::<HouseObject>(&api);

@@ -6,11 +6,12 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::assignment::{ClusterAssignment, CredentialAssignment, Fault, HouseAssignment};
+use super::assignment::{ClusterAssignment, CredentialAssignment, HouseAssignment};
 use super::conditions::find;
 use super::declared::{Declared, ObjectName};
 use super::departure::Unsettled;
 use super::farewell::Finalizer;
+use super::fault::Fault;
 use super::held::{
     CONSENT_REQUIRED, PENDING, SUSPENDED, SYNCED, StoredHouses, WITHHELD, set_up_error,
     written_state,

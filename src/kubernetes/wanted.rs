@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::assignment::Fault;
 use super::declared::ObjectName;
+use super::fault::Fault;
 use super::resources::{AccountFate, CredentialSpec, IntegrationSpec, LinkedThrough};
 use crate::field::{FieldRefusal, Meaning, TokenUrl};
 use crate::model::{
