@@ -31,7 +31,9 @@ impl Reason {
     pub fn code(self) -> ReasonCode {
         match self {
             Self::DeletedThere => ReasonCode::DeletedThere,
-            Self::NotObserved | Self::BesideOtherOwner => ReasonCode::NotObserved,
+            Self::NotObserved | Self::BesideOtherOwner | Self::BesidePreviousOwner => {
+                ReasonCode::NotObserved
+            }
             Self::NothingToAdopt => ReasonCode::NothingToAdopt,
             Self::SecretDiffers => ReasonCode::SecretDiffers,
             Self::SecretReencrypted => ReasonCode::SecretReencrypted,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Held, Key, Mark};
+use crate::model::{Held, Key, Mark, Owner};
 
 use super::action::{Action, Adoption, CredentialState, Reason, StepId, Wanted};
 use super::case::{Adoptable, EntryCase};
@@ -32,14 +32,7 @@ impl EntryCase<'_> {
                     draft.withhold(action, why);
                     None
                 }
-                None => {
-                    let reason = match self.other_owner() {
-                        Some(_) => Reason::BesideOtherOwner,
-                        None if self.finds_nothing_to_adopt() => Reason::NothingToAdopt,
-                        None => Reason::NotObserved,
-                    };
-                    Some(draft.step(action, reason, after))
-                }
+                None => Some(draft.step(action, self.why_created(), after)),
             };
         }
         self.set_states(&free, &CredentialState::Differs(self.entry.key.clone()), draft);
@@ -81,6 +74,19 @@ impl EntryCase<'_> {
         Some(step)
     }
 
+    /// Why there is none that could be replaced.
+    fn why_created(&self) -> Reason {
+        if self.other_owner().is_some() {
+            Reason::BesideOtherOwner
+        } else if self.finds_nothing_to_adopt() {
+            Reason::NothingToAdopt
+        } else if self.of_previous_owner().next().is_some() {
+            Reason::BesidePreviousOwner
+        } else {
+            Reason::NotObserved
+        }
+    }
+
     /// What keeps the entry from a credential of its own.
     fn why_not_created(&self, is_linked: bool) -> Option<Why> {
         if self.context.assignment.is_unsure(self.number) {
@@ -120,7 +126,7 @@ impl EntryCase<'_> {
         }
         if !is_linked
             && self.owned.is_empty()
-            && let Some(why) = self.of_previous_owner()
+            && let Some(why) = self.in_use_of_previous_owner()
         {
             return Some(why);
         }
@@ -145,21 +151,28 @@ impl EntryCase<'_> {
             && (0..self.index.all().len()).any(is_in_use)
     }
 
-    /// What accounts use that a previous owner made for a key of this entry and another client: beside a new one the
-    /// accounts would stay with what nobody manages.
-    fn of_previous_owner(&self) -> Option<Why> {
+    /// What has a key of the entry and a previous owner, and is no entry's, since it is of another client.
+    fn of_previous_owner(&self) -> impl Iterator<Item = (usize, &Owner)> {
         let EntryCase { entry, index, context, .. } = self;
-        let left = |at: usize| {
-            let (held, of) = (index.get(at), &index.ownership(at)?.mark);
-            let by = index.users(&held.domain, held.implementation());
-            let is_it = held.domain == entry.domain
+        (0..index.all().len()).filter_map(move |at| {
+            let of = &index.ownership(at)?.mark;
+            let is_it = index.get(at).domain == entry.domain
                 && context.desired.previous_owners.contains(&of.owner)
                 && entry.keys().any(|key| *key == of.key)
-                && !context.assignment.is_assigned(at)
-                && !by.is_empty();
-            is_it.then(|| Why::PreviousOwner { held: held.held(), owner: of.owner.clone(), by })
-        };
-        (0..index.all().len()).find_map(left)
+                && !context.assignment.is_assigned(at);
+            is_it.then_some((at, &of.owner))
+        })
+    }
+
+    /// The first of these that an account uses: beside a new one, it would stay with what nobody manages any more.
+    fn in_use_of_previous_owner(&self) -> Option<Why> {
+        self.of_previous_owner().find_map(|(at, owner)| {
+            let held = self.index.get(at);
+            let by = self.index.users(&held.domain, held.implementation());
+            let why =
+                || Why::PreviousOwner { held: held.held(), owner: owner.clone(), by: by.clone() };
+            (!by.is_empty()).then(why)
+        })
     }
 
     /// Another owner that has a credential of this client.

@@ -135,6 +135,15 @@ impl<'a> PlanDraft<'a> {
     }
 
     /// The steps so far.
+    /// Gives another reason for a step that creates what the target has not.
+    pub(super) fn also(&mut self, id: StepId, reason: Reason) {
+        let is_it =
+            |step: &&mut Step| step.id == id && matches!(step.action, Action::Create { .. });
+        if let Some(step) = self.steps.iter_mut().find(is_it) {
+            step.reasons.push(reason);
+        }
+    }
+
     pub(super) fn steps(&self) -> &[Step] {
         &self.steps
     }

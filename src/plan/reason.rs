@@ -12,6 +12,9 @@ pub enum Reason {
     DeletedThere,
     /// The target has one of this client, and that is another owner's.
     BesideOtherOwner,
+    /// The target has one of the entry's key and a previous owner that is of another client, and no account uses it: it may
+    /// be another project's.
+    BesidePreviousOwner,
     /// The secret is another one.
     SecretDiffers,
     /// The secret was encrypted again since it was last compared.

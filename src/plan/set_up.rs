@@ -118,6 +118,12 @@ impl SetUpCase<'_> {
         if self.is_held() {
             self.delete_policy(coming, draft);
         }
+        if let Some(coming) = coming
+            && (policy.leave_integrations || !self.entry.integration.setup)
+            && self.may_any_be_lost()
+        {
+            draft.also(coming.step, Reason::PerhapsLinked);
+        }
         if !self.entry.integration.accounts.is_empty() {
             return self.named(&accounts, coming, (policy, previous_owners), draft);
         }
@@ -280,6 +286,14 @@ impl SetUpCase<'_> {
         })
     }
 
+    /// The same of all accounts of the entry.
+    fn may_any_be_lost(&self) -> bool {
+        match self.entry.integration.accounts.as_slice() {
+            [] => self.may_be_lost(None),
+            names => names.iter().any(|name| self.may_be_lost(Some(name))),
+        }
+    }
+
     fn set_up(
         &self,
         action: Action,
@@ -432,6 +446,31 @@ mod tests {
         check(&plan(&[], "Ann", false), &["> a [NotSetUp]"]);
         let named = ["+ a [NotObserved]", "> a/Ann [PerhapsLinked]", "> a/Bob [AccountNotLinked]"];
         check(&plan(&["Ann", "Bob"], "ann", true), &named);
+    }
+
+    /// It is reloaded once it finds its credential again, also where nothing is set up.
+    #[test]
+    fn an_account_that_may_find_its_credential_again_is_said_where_nothing_is_set_up() {
+        let plan = |accounts: &[&str], is_lost: bool, leaves: bool| {
+            planned(|desired, observed, policy| {
+                let named = accounts.iter().filter_map(|name| AccountName::new(name));
+                desired.credentials[0].integration.accounts = named.collect();
+                desired.credentials[0].integration.setup = leaves;
+                policy.leave_integrations = leaves;
+                desired.credentials.pop();
+                observed.credentials.clear();
+                let account = ConfigEntry { implementation: None, ..linked("x") };
+                let missed = is_lost.then(|| account.id.clone()).into_iter().collect();
+                observed.config_entries.push(account);
+                observed.live = Some(Live { missed, ..Live::default() });
+            })
+        };
+        let may_be_its = ["+ a [NotObserved, PerhapsLinked]"];
+        check(&plan(&[], true, false), &may_be_its);
+        check(&plan(&[], true, true), &may_be_its);
+        check(&plan(&["Anna", "Bob"], true, true), &may_be_its);
+        check(&plan(&["Bob"], true, true), &["+ a [NotObserved]"]);
+        check(&plan(&[], false, false), &["+ a [NotObserved]"]);
     }
 
     #[test]

@@ -629,7 +629,10 @@ fn what_a_previous_owner_made_for_another_client_is_left_until_somebody_decides(
     });
     check(&taken, &["claim appcred:house:a:appcred:cabin:b [Renamed]", "+ b [NotObserved]"]);
     // Nobody uses it, or it has another key.
-    check(&of("appcred:cabin:a", None, &[], false), &["+ a [NotObserved]"]);
+    let unused = of("appcred:cabin:a", None, &[], false);
+    check(&unused, &["+ a [BesidePreviousOwner]"]);
+    assert_eq!(unused.steps[0].reasons[0].code().as_str(), "not_observed");
+    check(&of("appcred:cabin:x", None, &["x"], false), &["+ a [BesidePreviousOwner]"]);
     check(&of("appcred:cabin:x", None, &[], true), &["+ a [NotObserved]"]);
 }
 

@@ -18,6 +18,9 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::BesideOtherOwner => {
             "the target's credential for this client belongs to another owner: this one is created beside it"
         }
+        Reason::BesidePreviousOwner => {
+            "the target's credential with a key of this entry and an owner that `previous_owners` names is of another client, and stays: if no other project has it, delete it in Home Assistant"
+        }
         Reason::SecretDiffers => "the client secret differs",
         Reason::SecretReencrypted => "the client secret was encrypted again",
         Reason::ClientIdDiffers => "the client id differs: linked accounts need consent again",
