@@ -131,14 +131,6 @@ impl Waves {
         }
     }
 
-    /// Something may be changed now: a wave that has waited for a window no longer does.
-    fn window_is_open(&self) {
-        let waits = |of: &RolloutStatus| of.window.is_some();
-        if self.statuses.subscribe().borrow().rollout.as_ref().is_some_and(waits) {
-            self.report(&self.board.borrow());
-        }
-    }
-
     /// Changes the board, and wakes those that wait where that matters to them.
     fn edit(&self, edit: impl FnOnce(&mut Board)) {
         self.board.send_if_modified(|board| {
@@ -237,9 +229,6 @@ impl TargetWave {
         now: Timestamp,
     ) {
         let is_outside = postpone(spec, plan, left, now);
-        if !is_outside {
-            self.waves.window_is_open();
-        }
         let is_change = |step: &Step| !left.contains(&step.id) && !is_drift(&step.action);
         self.is_held_back = !is_outside && self.waves.hold_back(&self.name, plan, is_change);
     }

@@ -205,7 +205,9 @@ fn a_watcher_ends_while_a_program_takes_long_that_was_quick_before() {
     let started = scene.0.join("started");
     eventually("it is asked", || started.exists());
     running.signal(Signal::TERM);
-    assert_eq!(running.finish().status, Some(0));
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0));
+    assert!(!ran.stderr.contains("took too long to finish"), "{}", ran.stderr);
     is_over(&started);
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use appcred::model::{Key, Policy, Rollout, TargetName, Window, Windows};
 use appcred::plan::Why;
@@ -84,17 +85,20 @@ async fn a_wave_that_waits_for_a_window_says_so() {
     let said = || rollout().map(|rollout| rollout.to_string()).unwrap_or_default();
     let window = "wave 1 of 2 waits for the window that begins on Thu 1970-01-01 02:00 UTC: ";
     assert!(said().starts_with(window), "{}", said());
-    engine.houses.at("canary").refuse();
+    // The window has begun, and it is being changed.
+    engine.houses.at("canary").state().slow = Some(Duration::from_secs(60));
     engine.pass(2 * HOUR).await;
-    assert!(!said().contains("window"), "{}", said());
-    engine.houses.at("canary").state().refuses = None;
+    assert!(said().starts_with("wave 1 of 2 is being changed: "), "{}", said());
     engine.pass(HOUR / 2).await;
     // The pause is over when no window is open.
     let window = "wave 2 of 2 waits for the window that begins on Fri 1970-01-02 02:00 UTC: ";
     assert!(said().starts_with(window), "{}", said());
     let begins = rollout().unwrap().begins.unwrap();
     assert_eq!(begins.to_string(), "1970-01-02T02:00:00Z");
-    engine.pass(24 * HOUR).await;
+    engine.houses.at("far").state().slow = Some(Duration::from_secs(60));
+    engine.pass(23 * HOUR + HOUR / 2).await;
+    assert!(said().starts_with("wave 2 of 2 is being changed: "), "{}", said());
+    engine.pass(HOUR).await;
     assert_eq!(engine.houses.at("far").secrets().len(), 1);
     assert_eq!(said(), "");
     engine.end().await;
