@@ -181,7 +181,9 @@ fn a_program_does_not_outlive_appcred_however_that_ends() {
             if !target.is_empty() {
                 scene.0.write("appcred.yaml", &project.replace("{config_dir: ha}", target));
             }
-            let running = scene.appcred().args([verb]).spawn();
+            // Whoever started the tests may ignore some of them, and what they start would as well.
+            let appcred = scene.appcred().args([verb]);
+            let running = appcred.under(Path::new("/usr/bin/env"), "--default-signal").spawn();
             let started = scene.0.join("started");
             while !started.exists() {
                 thread::yield_now();
