@@ -149,7 +149,7 @@ mod tests {
     use serde_json::{Map, Value};
     use tokio::time::Instant;
 
-    use super::{FlowPort, MAX_ANSWERS, Reached, go_on};
+    use super::{FlowPort, MAX_ANSWERS, PATIENCE, PAUSE, Reached, go_on};
     use crate::model::{Answers, ClientId, FlowAbort, FlowForm, FlowStep, Implementation};
     use crate::setup::Guide;
     use crate::target::home_assistant::FlowAnswer;
@@ -231,6 +231,11 @@ mod tests {
             waits += 1;
         };
         assert_eq!((end, waits), (Reached::Done(None), 2));
+        let begun = Instant::now();
+        let flow = Works(begun + PATIENCE + PAUSE);
+        let waits = Reached::Waits(FlowStep::Progress(None));
+        assert_eq!(gone_on(&flow, FlowStep::Progress(None)).await, waits);
+        assert_eq!(begun.elapsed(), PATIENCE, "by the paused clock");
         let flow = Works(Instant::now() + Duration::from_secs(55));
         assert_eq!(gone_on(&flow, FlowStep::Progress(None)).await, Reached::Done(None));
     }
@@ -260,6 +265,38 @@ mod tests {
         let known = "this account is linked already (already_configured)".to_owned();
         let known = Reached::LinkedAlready(known);
         assert_eq!(gone_on(&flow, ended("already_configured")).await, known);
+    }
+
+    /// Home Assistant has a message for each reason that we have none for.
+    struct Tells;
+
+    impl FlowPort for Tells {
+        async fn look(&self) -> Result<Option<FlowStep>, Refusal> {
+            panic!("it does not work")
+        }
+
+        async fn answer(&self, _: &Map<String, Value>) -> Result<FlowAnswer, Refusal> {
+            panic!("it asks nothing")
+        }
+
+        async fn message(&self, reason: &str) -> Result<Option<String>, Refusal> {
+            assert_eq!(reason, "moon_phase");
+            Ok(Some("The moon is full.".to_owned()))
+        }
+    }
+
+    #[tokio::test]
+    async fn home_assistant_is_asked_for_its_message_only_where_there_is_no_other() {
+        let ended = |reason: &str| {
+            FlowStep::Aborted(FlowAbort { reason: reason.to_owned(), ..FlowAbort::default() })
+        };
+        let moon = Reached::Failed("The moon is full (moon_phase)".to_owned());
+        assert_eq!(gone_on(&Tells, ended("moon_phase")).await, moon);
+        let known = "this account is linked already (already_configured)".to_owned();
+        assert_eq!(
+            gone_on(&Tells, ended("already_configured")).await,
+            Reached::LinkedAlready(known)
+        );
     }
 
     #[tokio::test]
