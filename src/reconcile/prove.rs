@@ -358,14 +358,18 @@ mod tests {
     use tokio::time::advance;
 
     use super::{
-        Action, AuthorizeQuestion, CredentialId, Instant, Key, Observed, Outcome, Plan, Proven,
-        Question, REFUSAL_REMEMBERED, REMEMBERED, Reason, RedirectUri, Registration,
-        RegistrationCode, Secret, Step, StepId, StepOutcome, Unchecked, UnreadAccounts, Verdict,
-        Verdicts, digest, leave_out_refused, replaces_secret_in_use, unchecked_line, what_is_new,
+        Action, AuthorizeQuestion, ComparedCredential, CredentialId, Desired, Instant, Key,
+        Observed, Outcome, Plan, Proven, Question, REFUSAL_REMEMBERED, REMEMBERED, Reason,
+        RedirectUri, Registration, RegistrationCode, Secret, Step, StepId, StepOutcome, Unchecked,
+        UnreadAccounts, Verdict, Verdicts, digest, leave_out_refused, prove,
+        replaces_secret_in_use, unchecked_line, what_is_new,
     };
     use crate::integrations::ClientAuth;
-    use crate::model::{ClientId, ConfigEntry, Domain, EntryId, EntryState, Held, KnownDomains};
-    use crate::plan::Wanted;
+    use crate::model::{
+        ClientId, Completeness, ConfigEntry, DesiredCredential, Domain, EntryId, EntryState, Held,
+        KnownDomains, Live, Owner,
+    };
+    use crate::plan::{CredentialState, Wanted};
 
     fn wanted() -> Wanted {
         Wanted {
@@ -380,6 +384,17 @@ mod tests {
     fn held(id: &str) -> Held {
         let (domain, client_id) = (Domain::new("spotify"), ClientId::new("c"));
         Held { id: CredentialId::new(id), domain, client_id, name: None, auth_domain: None }
+    }
+
+    fn account() -> ConfigEntry {
+        ConfigEntry {
+            id: EntryId::new("e"),
+            domain: Domain::new("spotify"),
+            title: "Anna".into(),
+            state: EntryState::Loaded,
+            reason: None,
+            implementation: None,
+        }
     }
 
     fn replace() -> Action {
@@ -438,14 +453,7 @@ mod tests {
 
     #[test]
     fn a_provider_is_asked_where_accounts_use_the_secret_or_may() {
-        let account = ConfigEntry {
-            id: EntryId::new("e"),
-            domain: Domain::new("spotify"),
-            title: "Anna".into(),
-            state: EntryState::Loaded,
-            reason: None,
-            implementation: None,
-        };
+        let account = account();
         let (in_use, unused) = (CredentialId::new("old"), CredentialId::new("other"));
         let delete = Action::Delete { old: held("old"), remove: Vec::new() };
         let secret = vec![Reason::SecretDiffers];
@@ -459,18 +467,69 @@ mod tests {
             (delete, &secret, vec![account], &in_use, vec![UnreadAccounts::All], false),
         ] {
             let step = Step { reasons: reasons.clone(), reload, ..Step::new(StepId(0), action) };
-            let observed = Observed {
-                version: None,
-                is_new: false,
-                domains: KnownDomains::Assumed(BTreeSet::new()),
-                credentials: Vec::new(),
-                config_entries: Vec::new(),
-                unread_accounts: unread,
-                live: None,
-            };
+            let observed = observed(unread, None);
             let used = BTreeSet::from([used]);
             assert_eq!(replaces_secret_in_use(&used, &observed, &step), is_asked, "{step:?}");
         }
+    }
+
+    fn observed(unread_accounts: Vec<UnreadAccounts>, live: Option<Live>) -> Observed {
+        Observed {
+            version: None,
+            is_new: false,
+            domains: KnownDomains::Assumed(BTreeSet::new()),
+            credentials: Vec::new(),
+            config_entries: Vec::new(),
+            unread_accounts,
+            live,
+        }
+    }
+
+    /// The entry of an integration whose provider nobody knows, so that nobody is asked.
+    fn desired() -> Desired {
+        let (key, domain) = (Key::new("a").unwrap(), Domain::new("nowhere"));
+        Desired {
+            owner: Owner::new("house").unwrap(),
+            previous_owners: BTreeSet::new(),
+            credentials: vec![DesiredCredential { key, domain, ..DesiredCredential::example("c") }],
+            unidentified: Vec::new(),
+            elsewhere: Default::default(),
+            completeness: Completeness::Whole,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_secret_of_what_accounts_use_is_checked_though_none_is_reloaded() {
+        for (users, is_asked) in [(vec![account()], true), (vec![], false)] {
+            let state = ComparedCredential {
+                held: held("old"),
+                owned_by: None,
+                state: CredentialState::Differs(Key::new("a").unwrap()),
+                users,
+                is_protected: false,
+                is_suspended: false,
+            };
+            let reasons = vec![Reason::SecretDiffers];
+            let steps = vec![Step { reasons, ..Step::new(StepId(0), replace()) }];
+            let plan = Plan { steps, credential_states: vec![state], ..Plan::default() };
+            let observed = observed(vec![], None);
+            let proven = prove(&plan, &desired(), &observed, &mut Verdicts::default()).await;
+            assert_eq!(proven.unchecked.len(), usize::from(is_asked));
+            assert_eq!(proven.plan.steps.len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_several_targets_would_ask_is_known_beforehand() {
+        let action = Action::SetUp { wanted: wanted(), name: None, account: None, open: None };
+        let plan = Plan { steps: vec![Step::new(StepId(0), action)], ..Plan::default() };
+        let back = "http://house/auth/external/callback".to_owned();
+        let live = Live { redirect_uri: back, ..Live::default() };
+        let (desired, observed) = (desired(), observed(vec![], Some(live)));
+        let mut known = Verdicts::default();
+        known.learn_about_set_ups([(&plan, &desired, &observed); 2]).await;
+        let asked: Vec<_> = known.registrations.keys().map(|asked| &asked.domain).collect();
+        assert_eq!(asked, [&Domain::new("nowhere")]);
     }
 
     #[tokio::test(start_paused = true)]

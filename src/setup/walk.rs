@@ -149,7 +149,7 @@ mod tests {
     use serde_json::{Map, Value};
     use tokio::time::Instant;
 
-    use super::{FlowPort, MAX_ANSWERS, PATIENCE, PAUSE, Reached, go_on};
+    use super::{FlowPort, MAX_ANSWERS, PATIENCE, PAUSE, Reached, answered_step, go_on};
     use crate::model::{Answers, ClientId, FlowAbort, FlowForm, FlowStep, Implementation};
     use crate::setup::Guide;
     use crate::target::home_assistant::FlowAnswer;
@@ -297,6 +297,18 @@ mod tests {
             gone_on(&Tells, ended("already_configured")).await,
             Reached::LinkedAlready(known)
         );
+    }
+
+    #[test]
+    fn what_home_assistant_does_not_take_is_shown_with_its_errors() {
+        let form = |errors: &BTreeMap<String, String>| {
+            let (step, errors) = ("home".to_owned(), errors.clone());
+            FlowStep::Form(FlowForm { step, fields: Vec::new(), errors })
+        };
+        let errors = BTreeMap::from([("home".to_owned(), "invalid_home".to_owned())]);
+        let shown = |step| answered_step(FlowAnswer::Invalid(errors.clone()), step);
+        assert_eq!(shown(form(&BTreeMap::new())), Some(form(&errors)));
+        assert_eq!(shown(FlowStep::Advancing), Some(FlowStep::Advancing));
     }
 
     #[tokio::test]

@@ -455,6 +455,13 @@ fn ha_account_that_is_to_be_linked_again_is_linked_only_where_that_was_seen(rele
     assert_eq!(linking.account("linked_account_form")["state"], "loaded");
 
     declare("third-client", "third");
+    let refused = linking.provider.refuse(&link(&linking.json(APPLY))).location.unwrap();
+    crate::real::visit(&refused);
+    let told = linking.appcred(APPLY).status(1).run().stdout;
+    assert!(told.contains("consent was refused at the provider"), "{told}");
+    assert_eq!(linking.account("linked_account_form")["state"], "loaded");
+
+    declare("fourth-client", "fourth");
     let consent = link(&linking.json(APPLY));
     linking.consent(&consent);
     let flow = linking.open_flows()[0]["flow_id"].as_str().unwrap().to_owned();

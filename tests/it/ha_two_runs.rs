@@ -1,10 +1,15 @@
 //! Two runs at one Home Assistant that know nothing of each other, as in two pods: nothing is doubled,
 //! and no code is taken twice.
 
+use appcred::model::{Answers, ClientId, Domain, FlowStep, Implementation, Mark, Secret, SetUpOf};
+use appcred::setup::Guide;
+use appcred::setup::drive::{self, FlowState, SetUpTask};
+use appcred::target::{Refusal, Stop};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::ha_apply::House;
+use crate::ha_faults::open;
 use crate::linking::{Linking, link};
 use crate::listener::Listener;
 use crate::real::{Release, each_release};
@@ -134,6 +139,55 @@ fn ha_flow_that_was_started_at_the_same_moment_is_ended_and_that_is_reported(rel
     assert!(applied.contains("abandon the set-up of linked_account"), "{applied}");
     assert_eq!(linking.open_flows().len(), 1);
     assert_eq!(link(&linking.json(APPLY)), first);
+}
+
+each_release!(ha_flow_that_another_run_has_noted_meanwhile_goes_on_as_long_as_it_is_there);
+#[tokio::main(flavor = "current_thread")]
+async fn ha_flow_that_another_run_has_noted_meanwhile_goes_on_as_long_as_it_is_there(
+    release: Release,
+) {
+    let linking = Linking::new(release);
+    linking.house.declare(&[linking.entry(DOMAIN, "Anna", "anna", "first")]);
+    linking.appcred(APPLY).args(["--no-setup"]).run();
+    let start = json!({"handler": DOMAIN});
+    let (_, theirs) = linking.ha.rest("POST", "/api/config/config_entries/flow", Some(&start));
+    let theirs = theirs["flow_id"].as_str().unwrap();
+    let ha = open(&linking.ha.url(), linking.ha.token()).await.ok().unwrap();
+    let (answers, client_id) = (Answers::default(), ClientId::new("anna"));
+    let task = SetUpTask {
+        of: SetUpOf { mark: &Mark::parse("appcred:default:anna").unwrap(), account: None },
+        domain: &Domain::new(DOMAIN),
+        guide: Guide {
+            credential: "appcred:default:anna",
+            client_id: &client_id,
+            choice: Implementation::Credential,
+            answers: &answers,
+        },
+        secret: &Secret::new("first"),
+        account: None,
+    };
+    for noted in [theirs, "gone"] {
+        // It is the first in order.
+        let note = json!({"flow_id": noted, "domain": DOMAIN});
+        linking
+            .ha
+            .call(json!({
+                "type": "frontend/set_user_data", "key": "appcred:default:anna#flow", "value": note,
+            }))
+            .unwrap();
+        let begun = drive::begin(&ha, &task, None, &linking.ha.url(), &Stop::new()).await.unwrap();
+        let FlowState::Waits(flow, FlowStep::Consent(_)) = begun else { panic!("{begun:?}") };
+        assert_eq!(flow.as_str() == theirs, noted == theirs, "{flow}");
+        let open = linking.open_flows();
+        assert_eq!(open.len(), 1, "{open:?}");
+        assert_eq!(open[0]["flow_id"], flow.as_str());
+        drive::give_up(&ha, &flow).await.unwrap();
+    }
+    let stop = Stop::new();
+    stop.cancel();
+    let begun = drive::begin(&ha, &task, None, &linking.ha.url(), &stop).await;
+    assert_eq!(begun, Err(Refusal::Stopped));
+    assert_eq!(linking.open_flows(), Vec::<Value>::new());
 }
 
 each_release!(ha_watcher_waits_for_an_apply_at_the_same_target);
