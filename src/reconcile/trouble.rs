@@ -60,3 +60,121 @@ pub async fn ask_about_troubles(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{
+        ClientAnswer, CredentialState, Desired, Key, Observed, Plan, Question, SetUpId, Trouble,
+        Verdicts, ask_about_troubles,
+    };
+    use crate::codes::RegistrationCode;
+    use crate::model::{
+        ClientId, Completeness, ConfigEntry, CredentialId, DesiredCredential, Domain, EntryId,
+        EntryState, Held, KnownDomains, Owner,
+    };
+    use crate::plan::{ComparedCredential, EntrySetup, SetupState};
+    use crate::verify::{AuthorizeQuestion, Checked, RedirectUri, Registration, Verdict};
+
+    fn id() -> SetUpId {
+        SetUpId { key: Key::new("a").unwrap(), account: None }
+    }
+
+    fn trouble(state: EntryState) -> Trouble {
+        let account = ConfigEntry {
+            id: EntryId::new("e"),
+            domain: Domain::new("spotify"),
+            title: "Anna".into(),
+            state,
+            reason: None,
+            implementation: None,
+        };
+        Trouble {
+            account,
+            asks_again: false,
+            misses_credential: false,
+            is_starting: false,
+            client: ClientAnswer::NotAsked,
+        }
+    }
+
+    /// What is known of the client of a troubled account, where the provider says this, and what it said earlier.
+    async fn answer(
+        credential: CredentialState,
+        seen: &Trouble,
+        verdict: Verdict,
+        earlier: Option<(Trouble, ClientAnswer)>,
+    ) -> ClientAnswer {
+        let entry = DesiredCredential::example("a");
+        let said = Checked {
+            key: entry.key.clone(),
+            place: entry.place.clone(),
+            question: Question::of(&entry, None).unwrap(),
+            verdict,
+            authorize: AuthorizeQuestion::of(&entry, None, RedirectUri::of(None)),
+            registration: Registration { code: RegistrationCode::Registered, why: String::new() },
+        };
+        let mut known = Verdicts::of(&[said]);
+        known.troubles.extend(earlier.map(|earlier| (id(), earlier)));
+        let compared = ComparedCredential {
+            held: Held {
+                id: CredentialId::new("spotify_a"),
+                domain: Domain::new("spotify"),
+                client_id: ClientId::new("a"),
+                name: None,
+                auth_domain: None,
+            },
+            owned_by: None,
+            state: credential,
+            users: Vec::new(),
+            is_protected: false,
+            is_suspended: false,
+        };
+        let set_up =
+            EntrySetup { id: id(), state: SetupState::NotSetUp, trouble: Some(seen.clone()) };
+        let mut plan = Plan {
+            credential_states: vec![compared],
+            setup_states: vec![set_up],
+            ..Plan::default()
+        };
+        let desired = Desired {
+            owner: Owner::new("house").unwrap(),
+            previous_owners: BTreeSet::new(),
+            credentials: vec![entry],
+            unidentified: Vec::new(),
+            elsewhere: Default::default(),
+            completeness: Completeness::Whole,
+        };
+        let observed = Observed {
+            version: None,
+            is_new: false,
+            domains: KnownDomains::Assumed(BTreeSet::new()),
+            credentials: Vec::new(),
+            config_entries: Vec::new(),
+            unread_accounts: Vec::new(),
+            live: None,
+        };
+        ask_about_troubles(&mut plan, &desired, &observed, &mut known).await;
+        plan.setup_states.remove(0).trouble.unwrap().client
+    }
+
+    #[tokio::test]
+    async fn each_trouble_of_a_client_that_is_as_wanted_is_asked_about_until_there_is_an_answer() {
+        use ClientAnswer::{Accepted, NotAsked, Rejected, Unclear};
+        let in_sync = || CredentialState::InSync(Key::new("a").unwrap());
+        let (down, disabled) = (trouble(EntryState::SetupError), trouble(EntryState::Disabled));
+        let wrong = || Verdict::Wrong("no".to_owned());
+        assert_eq!(answer(in_sync(), &down, Verdict::Right, None).await, Accepted);
+        let differs = CredentialState::Differs(Key::new("a").unwrap());
+        assert_eq!(answer(differs, &down, Verdict::Right, None).await, NotAsked);
+        assert_eq!(answer(in_sync(), &disabled, Verdict::Right, None).await, NotAsked);
+        let earlier = Some((down.clone(), Accepted));
+        assert_eq!(answer(in_sync(), &down, wrong(), earlier).await, Accepted);
+        let other = Trouble { is_starting: true, ..down.clone() };
+        let earlier = Some((other, Accepted));
+        assert_eq!(answer(in_sync(), &down, wrong(), earlier).await, Rejected("no".to_owned()));
+        let earlier = Some((down.clone(), Unclear("no answer".to_owned())));
+        assert_eq!(answer(in_sync(), &down, Verdict::Right, earlier).await, Accepted);
+    }
+}

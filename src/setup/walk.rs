@@ -299,6 +299,38 @@ mod tests {
         );
     }
 
+    /// Shows this again, whatever the answer.
+    struct Repeats(FlowStep);
+
+    impl FlowPort for Repeats {
+        async fn look(&self) -> Result<Option<FlowStep>, Refusal> {
+            panic!("it does not work")
+        }
+
+        async fn answer(&self, _: &Map<String, Value>) -> Result<FlowAnswer, Refusal> {
+            Ok(FlowAnswer::Step(self.0.clone()))
+        }
+
+        async fn message(&self, _: &str) -> Result<Option<String>, Refusal> {
+            panic!("it does not end")
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_shown_again_after_an_answer_is_left_to_a_person() {
+        let options = vec!["pick_implementation".to_owned()];
+        let menu = FlowStep::Menu { step: "menu".to_owned(), options };
+        let form = FlowStep::Form(FlowForm {
+            step: "confirm".to_owned(),
+            fields: Vec::new(),
+            errors: BTreeMap::new(),
+        });
+        for shown in [menu, form] {
+            let ended = gone_on(&Repeats(shown.clone()), shown.clone()).await;
+            assert_eq!(ended, Reached::Waits(shown));
+        }
+    }
+
     #[test]
     fn what_home_assistant_does_not_take_is_shown_with_its_errors() {
         let form = |errors: &BTreeMap<String, String>| {

@@ -326,7 +326,8 @@ each_release!(ha_refused_consent_a_wrong_secret_and_a_provider_that_is_down_are_
 fn ha_refused_consent_a_wrong_secret_and_a_provider_that_is_down_are_reported(release: Release) {
     let linking = anna(release);
     let authorizing = begin(&linking, &[]);
-    visit(&linking.provider.refuse(&authorizing.link).location.unwrap());
+    let page = visit(&linking.provider.refuse(&authorizing.link).location.unwrap());
+    assert!(page.text.contains("consent was refused at the provider"), "{}", page.text);
     authorizing.fails("consent was refused at the provider");
     is_clean(&linking);
 
