@@ -547,6 +547,9 @@ mod tests {
         known.clients.insert(digest(&question), (Instant::now(), Verdict::Right));
         advance(REMEMBERED - second).await;
         assert_eq!(known.about(&[&question], None).await, [Verdict::Right]);
+        let other = Question { client_secret: Secret::new("other"), ..question.clone() };
+        let said = known.about(&[&other, &question], None).await;
+        assert_eq!(said, [Verdict::NoAddress, Verdict::Right]);
         advance(second).await;
         assert_eq!(known.about(&[&question], None).await, [Verdict::NoAddress]);
 
