@@ -27,6 +27,13 @@ const LONGEST: Duration = Duration::from_secs(3600);
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_all().start_paused(true).build().unwrap());
 
+/// One for all inputs: to find a free port takes longer than all else, once thousands were closed lately.
+static LISTENER: LazyLock<std::net::TcpListener> = LazyLock::new(|| {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    listener
+});
+
 /// A line for each command: the result of it, or after `!` all that is sent.
 async fn answer(listener: TcpListener, text: String) -> Option<()> {
     let (stream, _) = listener.accept().await.ok()?;
@@ -56,7 +63,9 @@ async fn answer(listener: TcpListener, text: String) -> Option<()> {
 
 fuzz_target!(|text: &str| {
     RUNTIME.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Connections of the input before that nobody took.
+        while LISTENER.accept().is_ok() {}
+        let listener = TcpListener::from_std(LISTENER.try_clone().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(answer(listener, text.to_owned()));
         let settings =
