@@ -4,7 +4,7 @@ use crate::diagnostic::Span;
 use crate::model::{AGE_HEADER, PlainText, SECRET_FIELDS, Secret, SecretField, is_variable_name};
 use crate::yaml::{self, Node, Pair, Scalar, Style, Value, YamlFault};
 
-use super::geometry::{is_flow, line_start};
+use super::geometry::{block_header, is_flow, line_start};
 use super::{Obstacle, YamlEditError};
 
 const SEALED: &str = "ENC[";
@@ -241,19 +241,7 @@ fn shape(scalar: &Scalar<'_>, pair: &Pair<'_>, text: &str, flow: bool) -> Option
     if scalar.style != Style::Block {
         return Some(Shape::Lines { column });
     }
-    // Between the key and the content: `:`, perhaps an anchor or a tag of YAML's own, then the header.
-    let between = text.get(pair.key.span.end..pair.value.span.start)?;
-    let mut at = between.find(':')? + 1;
-    loop {
-        at += between[at..].len() - between[at..].trim_start().len();
-        let token = between[at..].split_whitespace().next()?;
-        if token.starts_with(['|', '>']) {
-            let start = pair.key.span.end + at;
-            return Some(Shape::Block { column, header: (start, start + token.len()) });
-        }
-        if !token.starts_with(['&', '!']) {
-            return None;
-        }
-        at += token.len();
-    }
+    let key_end = pair.key.span.end;
+    let header = block_header(text.get(key_end..)?, pair.value.span.start.checked_sub(key_end)?)?;
+    Some(Shape::Block { column, header: (key_end + header.start, key_end + header.end) })
 }

@@ -113,6 +113,25 @@ fn what_was_encrypted_is_found_again_and_replaced() {
 }
 
 #[test]
+fn what_is_between_a_key_and_its_block_hides_no_secret() {
+    let lines = ARMOR.replace('\n', "\n      ");
+    for between in
+        ["", " # a", "\n    # a: |", " &a", " &a\n     # | b", " !!str # |", "\n\n    # a\n"]
+    {
+        let text = format!("targets:\n  h:\n    token:{between}\n     |- # c\n      {lines}\n");
+        let found = slots(&text).unwrap();
+        assert_eq!(found.len(), 1, "{text}");
+        let other = ARMOR.replace("YWdl", "eHl6");
+        let made = put(&text, &[(&found[0], NewValue::Age(&other))]).unwrap();
+        assert!(
+            made.starts_with(&format!("targets:\n  h:\n    token:{between}\n     | # c\n")),
+            "{made}"
+        );
+        assert_eq!(slots(&made).unwrap()[0].held, SlotValue::Age(other.trim().to_owned()));
+    }
+}
+
+#[test]
 fn a_plain_value_before_a_comment_is_in_quotes() {
     for entry in ["  - client_secret: \"k3\" #x\n", "  - {client_secret: \"k3\" #x\n    }\n"] {
         let text = format!("application_credentials:\n{entry}");
@@ -237,7 +256,8 @@ fn an_entry_goes_behind_the_last_one() {
 fn value(at: usize) -> impl Strategy<Value = String> {
     let word = "[a-z][a-z0-9#é.]{0,11}";
     let lead = " ".repeat(at + 3);
-    let (folded, below, two) = (lead.clone(), lead.clone(), lead);
+    let (folded, below, two, noted, block) =
+        (lead.clone(), lead.clone(), lead.clone(), lead.clone(), lead);
     prop_oneof![
         3 => word.prop_map(|word| format!(" {word}\n")),
         1 => (word, word).prop_map(|(word, note)| format!("   '{word}'   # {note}\n")),
@@ -245,6 +265,8 @@ fn value(at: usize) -> impl Strategy<Value = String> {
         1 => (word, word).prop_map(move |(one, two)| format!(" >- # note\n{folded}{one}\n{folded}{two}\n")),
         1 => word.prop_map(move |word| format!("\n{below}{word}\n")),
         1 => (word, word).prop_map(move |(a, b)| format!(" |\n{two}{a}\n{two}{b}\n\n")),
+        1 => (word, word).prop_map(move |(note, word)| format!(" # {note}\n{noted}# | {note}: |\n{noted}{word}\n")),
+        1 => (word, word).prop_map(move |(note, word)| format!("\n{block}# {note}: >\n{block}&anchor |\n{block}{word}\n")),
         1 => Just(" !env_var NAME # by tag\n".to_owned()),
     ]
 }
