@@ -13,6 +13,7 @@ use rustix::termios::{
 };
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
+use signal_hook::consts::SIGINT;
 use supports_hyperlinks::Stream;
 
 use crate::files::fetched;
@@ -225,6 +226,7 @@ pub(super) fn can_ask() -> bool {
 }
 
 /// The terminal's settings, to be restored however a question ends.
+#[derive(Clone)]
 pub(super) struct SavedTerminal(Option<Termios>);
 
 impl SavedTerminal {
@@ -236,7 +238,8 @@ impl SavedTerminal {
     /// Whether they are others now.
     pub(super) fn is_changed(&self) -> bool {
         let now = tcgetattr(io::stdin()).ok();
-        let modes = |of: &Termios| of.local_modes;
+        let modes =
+            |of: &Termios| (of.input_modes, of.output_modes, of.control_modes, of.local_modes);
         now.as_ref().map(modes) != self.0.as_ref().map(modes)
     }
 
@@ -303,6 +306,7 @@ fn ask_unseen(question: &str) -> io::Result<SecretString> {
         print_error("\n");
         interrupt::pressed();
         kill_current_process_group(Signal::INT)?;
+        questions::end_unless_heard(SIGINT);
         return Err(io::ErrorKind::Interrupted.into());
     }
     let answer =

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::bail;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::target::Stop;
@@ -45,24 +47,78 @@ pub(super) fn is_cause(error: &anyhow::Error) -> bool {
     io.is_some_and(|io| io.kind() == io::ErrorKind::Interrupted)
 }
 
+/// The signals that somebody listens to, one for each listener.
+static HEARD: Mutex<Vec<SignalKind>> = Mutex::new(Vec::new());
+
+fn heard() -> MutexGuard<'static, Vec<SignalKind>> {
+    HEARD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether somebody listens to such a signal, or has got one, and so says how the run ends.
+pub(super) fn is_heard(kind: SignalKind) -> bool {
+    heard().contains(&kind)
+}
+
+/// Listens to a signal, which does not end the process meanwhile.
+#[derive(Debug)]
+pub(super) struct SignalListener {
+    kind: SignalKind,
+    signal: Signal,
+    has_got: bool,
+}
+
+impl SignalListener {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// Where signals cannot be listened to.
+    pub(super) fn new(kind: SignalKind) -> io::Result<Self> {
+        let signal = signal(kind)?;
+        heard().push(kind);
+        Ok(Self { kind, signal, has_got: false })
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn recv(&mut self) {
+        if self.signal.recv().await.is_some() {
+            self.has_got = true;
+        }
+    }
+}
+
+impl Drop for SignalListener {
+    fn drop(&mut self) {
+        if self.has_got {
+            return;
+        }
+        let mut heard = heard();
+        if let Some(at) = heard.iter().position(|kind| *kind == self.kind) {
+            heard.swap_remove(at);
+        }
+    }
+}
+
 /// What asks this process to end.
 pub(super) struct EndSignals {
-    pub(super) interrupt: Signal,
-    pub(super) terminate: Signal,
+    pub(super) interrupt: SignalListener,
+    pub(super) terminate: SignalListener,
 }
 
 impl EndSignals {
     /// Listens to them; from now on they do not end the process.
     pub(super) fn new() -> io::Result<Self> {
         let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
-        Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)? })
+        Ok(Self {
+            interrupt: SignalListener::new(interrupt)?,
+            terminate: SignalListener::new(terminate)?,
+        })
     }
 
     /// Waits for the next one.
     pub(super) async fn next(&mut self) {
         tokio::select! {
-            _ = self.interrupt.recv() => pressed(),
-            _ = self.terminate.recv() => {}
+            () = self.interrupt.recv() => pressed(),
+            () = self.terminate.recv() => {}
         }
     }
 }
@@ -90,37 +146,51 @@ pub(super) async fn confirm(question: String) -> anyhow::Result<bool> {
 /// # Errors
 /// Where signals cannot be listened to.
 pub(super) fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
-    let (mut signals, mut hang_up) = (EndSignals::new()?, signal(SignalKind::hangup())?);
+    let (mut signals, mut hang_up) =
+        (EndSignals::new()?, SignalListener::new(SignalKind::hangup())?);
     Ok(async move {
         tokio::select! {
             () = signals.next() => {}
-            _ = hang_up.recv() => {}
+            () = hang_up.recv() => {}
         }
     })
 }
 
-/// Cancels on the first Ctrl-C or SIGTERM, while nothing is in flight that must be finished. A container's first
-/// process is ended by no signal that it does not listen to.
+/// Cancels on the first Ctrl-C or SIGTERM, while nothing is in flight that must be finished, and remembers SIGHUP. A
+/// container's first process is ended by no signal that it does not listen to.
 #[derive(Debug)]
 pub(super) struct StopsAtOnce {
     stop: Stop,
+    hang_up: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
 impl StopsAtOnce {
     pub(super) fn listen(stop: Stop) -> io::Result<Self> {
-        let mut signals = EndSignals::new()?;
-        let asked = stop.clone();
+        let (mut signals, mut again) =
+            (EndSignals::new()?, SignalListener::new(SignalKind::hangup())?);
+        let (asked, hang_up) = (stop.clone(), Arc::new(Notify::new()));
+        let reload = Arc::clone(&hang_up);
         let task = tokio::spawn(async move {
-            signals.next().await;
+            loop {
+                tokio::select! {
+                    () = again.recv() => reload.notify_one(),
+                    () = signals.next() => break,
+                }
+            }
             asked.cancel();
         });
-        Ok(Self { stop, task })
+        Ok(Self { stop, hang_up, task })
     }
 
     /// What it cancels.
     pub(super) fn stop(&self) -> Stop {
         self.stop.clone()
+    }
+
+    /// Whom SIGHUP wakes, also one that came before anybody waited.
+    pub(super) fn hang_up(&self) -> Arc<Notify> {
+        Arc::clone(&self.hang_up)
     }
 
     /// Somebody else listens from now on.

@@ -267,6 +267,7 @@ pub fn run() -> ExitStatus {
         console::error(format_args!("{error:#}"));
         ExitStatus::Failure
     });
+    questions::leave_terminal();
     match status {
         ExitStatus::Failure if interrupt::was_pressed() => ExitStatus::Interrupted,
         status => status,
@@ -312,8 +313,7 @@ fn find_project(cli: &mut Cli, runtime: &Runtime) -> anyhow::Result<Option<ExitS
     }
     let fetched = fetch(cli, runtime, &stop);
     if stop.is_cancelled() {
-        let was_pressed = interrupt::was_pressed();
-        return Ok(Some(if was_pressed { ExitStatus::Failure } else { ExitStatus::Success }));
+        return Ok(Some(ExitStatus::Success));
     }
     cli.global.fetched = fetched?;
     cli.global.folder = match &cli.global.fetched {

@@ -1,27 +1,34 @@
-//! Questions that change the terminal, and Ctrl-C while they are asked or between them.
+//! Questions that change the terminal, and signals while they are asked or between them.
 
-use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{io, thread};
 
-use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+use tokio::signal::unix::SignalKind;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 
-use super::console::SavedTerminal;
-use super::interrupt;
+use super::console::{self, SavedTerminal};
+use super::interrupt::{self, SignalListener};
 
 /// How often it is looked whether the terminal was changed.
 const LOOK: Duration = Duration::from_millis(1);
+/// How often at most before the process ends: a terminal that was so before never changes.
+const MOST_LOOKS: usize = 500;
 
 /// What is asked now.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 enum Asked {
     Nothing,
     /// A line, as the terminal reads it.
     Line,
-    /// Something for which the terminal is changed.
-    Keys,
+    /// Something for which the terminal is changed, which was so before.
+    Keys(SavedTerminal),
+    /// Nothing any more: the process ends.
+    Over,
 }
 
 /// After Ctrl-C it stays as it is: no other question begins.
@@ -31,21 +38,91 @@ fn now() -> MutexGuard<'static, Asked> {
     ASKED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Asks something, unless somebody has pressed Ctrl-C.
-fn ask<T, E: From<io::Error>>(
-    what: Asked,
-    question: impl FnOnce() -> Result<T, E>,
-) -> Result<T, E> {
-    {
+/// A question that is asked, or an editor that is open. The terminal is as before once it is over, also where the process
+/// ends meanwhile.
+pub(super) struct OpenQuestion(Asked);
+
+impl OpenQuestion {
+    fn begin(what: Asked) -> io::Result<Self> {
         let mut asked = now();
-        if interrupt::was_pressed() {
-            return Err(io::Error::from(io::ErrorKind::Interrupted).into());
+        if interrupt::was_pressed() || matches!(*asked, Asked::Over) {
+            return Err(io::ErrorKind::Interrupted.into());
         }
-        *asked = what;
+        *asked = what.clone();
+        Ok(Self(what))
     }
-    let answer = question();
-    *now() = Asked::Nothing;
-    answer
+
+    /// Something for which the terminal is changed.
+    ///
+    /// # Errors
+    /// Where somebody has pressed Ctrl-C before, or signals cannot be listened to.
+    pub(super) fn for_keys() -> io::Result<Self> {
+        guard_terminal()?;
+        Self::begin(Asked::Keys(SavedTerminal::save()))
+    }
+
+    fn restore(&self) {
+        if let Asked::Keys(terminal) = &self.0 {
+            terminal.restore();
+        }
+    }
+}
+
+impl Drop for OpenQuestion {
+    fn drop(&mut self) {
+        let mut asked = now();
+        if matches!(&self.0, Asked::Keys(terminal) if terminal.is_changed()) {
+            self.restore();
+        }
+        if !matches!(*asked, Asked::Over) {
+            *asked = Asked::Nothing;
+        }
+    }
+}
+
+/// From the first question on for which the terminal is changed, the signals that nobody listens to end the process only
+/// when the terminal is as before.
+fn guard_terminal() -> io::Result<()> {
+    static IS_GUARDED: Mutex<bool> = Mutex::new(false);
+    let mut is_guarded = IS_GUARDED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*is_guarded {
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+        thread::Builder::new().spawn(move || signals.forever().for_each(end_unless_heard))?;
+        *is_guarded = true;
+    }
+    Ok(())
+}
+
+/// Ends the process by this signal, unless somebody listens to it, who then says how it ends.
+pub(super) fn end_unless_heard(signal: i32) {
+    if interrupt::is_heard(SignalKind::from_raw(signal)) {
+        return;
+    }
+    leave_terminal();
+    if let Err(why) = emulate_default_handler(signal) {
+        console::error(format_args!("cannot end by signal {signal}: {why}"));
+    }
+}
+
+/// Leaves the terminal as it was before the question that is open, and lets no other begin: the process ends.
+pub(super) fn leave_terminal() {
+    for _ in 0..MOST_LOOKS {
+        let mut asked = now();
+        match &*asked {
+            Asked::Keys(terminal) if terminal.is_changed() => {
+                terminal.restore();
+                return;
+            }
+            // It has begun, or is about to end.
+            Asked::Keys(_) => {}
+            Asked::Nothing | Asked::Line | Asked::Over => {
+                *asked = Asked::Over;
+                return;
+            }
+        }
+        drop(asked);
+        thread::sleep(LOOK);
+    }
 }
 
 /// Asks for a line without changing the terminal.
@@ -55,7 +132,8 @@ fn ask<T, E: From<io::Error>>(
 pub(super) fn ask_line<T, E: From<io::Error>>(
     question: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, E> {
-    ask(Asked::Line, question)
+    let _open = OpenQuestion::begin(Asked::Line)?;
+    question()
 }
 
 /// Asks something for which the terminal is changed.
@@ -65,49 +143,51 @@ pub(super) fn ask_line<T, E: From<io::Error>>(
 pub(super) fn ask_keys<T, E: From<io::Error>>(
     question: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, E> {
-    ask(Asked::Keys, question)
+    let open = OpenQuestion::for_keys()?;
+    let answer = question();
+    if answer.is_err() {
+        // A cursor may be hidden yet.
+        open.restore();
+    }
+    answer
 }
 
-/// Does what asks questions; none where Ctrl-C was pressed in one that does not end by that. The terminal is then as it
-/// was before: a question that had begun has changed it, and no other begins.
+/// Does what asks questions; none where Ctrl-C was pressed in one that does not end by that. A question that had begun
+/// has then changed the terminal, which is restored before the process ends, and no other begins.
 ///
 /// # Errors
 /// Where signals cannot be listened to.
 pub(super) async fn answered<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> anyhow::Result<Option<T>> {
-    let terminal = SavedTerminal::save();
-    // Before the first question, in which Ctrl-C would leave the terminal changed.
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    // Before the first question, in which Ctrl-C would end the process.
+    let mut interrupt = SignalListener::new(SignalKind::interrupt())?;
     let mut working = spawn_blocking(work);
-    let done = tokio::select! {
-        done = &mut working => Some(done?),
-        _ = interrupt.recv() => {
-            {
-                let _asked = now();
-                interrupt::pressed();
-            }
-            tokio::select! {
-                done = settled(working, &terminal) => done?,
-                _ = interrupt.recv() => None,
-            }
-        }
-    };
-    terminal.restore();
-    Ok(done)
+    tokio::select! {
+        done = &mut working => return Ok(Some(done?)),
+        () = interrupt.recv() => {}
+    }
+    {
+        let _asked = now();
+        interrupt::pressed();
+    }
+    tokio::select! {
+        done = settled(working) => done,
+        () = interrupt.recv() => Ok(None),
+    }
 }
 
 /// Waits until nothing changes the terminal any more.
-async fn settled<T>(working: JoinHandle<T>, terminal: &SavedTerminal) -> anyhow::Result<Option<T>> {
+async fn settled<T>(working: JoinHandle<T>) -> anyhow::Result<Option<T>> {
     loop {
         if working.is_finished() {
             return Ok(Some(working.await?));
         }
-        let asked = *now();
+        let asked = now().clone();
         match asked {
             Asked::Line => return Ok(None),
-            Asked::Keys if terminal.is_changed() => return Ok(None),
-            Asked::Keys | Asked::Nothing => sleep(LOOK).await,
+            Asked::Keys(terminal) if terminal.is_changed() => return Ok(None),
+            Asked::Keys(_) | Asked::Nothing | Asked::Over => sleep(LOOK).await,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 use tokio::sync::{Notify, watch};
 use tokio::time::{interval, sleep};
 
@@ -13,7 +13,7 @@ use crate::status::{Link, Status};
 use crate::target::Stop;
 use crate::watch::Heartbeat;
 
-use super::interrupt::EndSignals;
+use super::interrupt::{EndSignals, SignalListener};
 
 /// How long what is in flight may take once the watcher is to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
@@ -26,12 +26,12 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 /// # Errors
 /// Where signals cannot be listened to.
 pub(super) fn listen(stop: Stop, reload: Arc<Notify>) -> std::io::Result<impl Future<Output = ()>> {
-    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut hang_up = SignalListener::new(SignalKind::hangup())?;
     let mut end = EndSignals::new()?;
     Ok(async move {
         loop {
             tokio::select! {
-                _ = hang_up.recv() => {
+                () = hang_up.recv() => {
                     let since = NotifyState::monotonic_usec_now();
                     notify(&[Some(NotifyState::Reloading), since.ok()].into_iter().flatten().collect::<Vec<_>>());
                     reload.notify_one();

@@ -6,13 +6,14 @@ use std::process::ExitStatus;
 use anyhow::{Context, bail};
 use rustix::process::{self, Pid, kill_process};
 use secrecy::zeroize::Zeroizing;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 
 use crate::files::{self, NotWritten, TEXT_LIMIT};
 
 use super::editor::Editor;
-use super::interrupt::EndSignals;
+use super::interrupt::{EndSignals, SignalListener};
 use super::private_folder::PrivateFolder;
+use super::questions::OpenQuestion;
 
 /// With this the names of such folders begin.
 pub(super) const PREFIX: &str = "appcred-edit-";
@@ -41,7 +42,9 @@ impl TempWorkspace {
     /// # Errors
     /// Where the editor cannot be run, or fails, or this process is asked to end.
     pub(super) async fn edit(&self, editor: &Editor) -> anyhow::Result<()> {
-        let (mut signals, mut hang_up) = (EndSignals::new()?, signal(SignalKind::hangup())?);
+        let (mut signals, mut hang_up) =
+            (EndSignals::new()?, SignalListener::new(SignalKind::hangup())?);
+        let _terminal = OpenQuestion::for_keys()?;
         let mut command = editor.command(&self.file);
         command.env("TMPDIR", self.folder.path());
         let mut child = command.spawn().context("cannot run sh")?;
@@ -49,9 +52,9 @@ impl TempWorkspace {
             tokio::select! {
                 status = child.wait() => break status?,
                 // Ctrl-C is for the editor, which lives in the same terminal.
-                _ = signals.interrupt.recv() => {}
-                _ = signals.terminate.recv() => return stop(&mut child).await,
-                _ = hang_up.recv() => return stop(&mut child).await,
+                () = signals.interrupt.recv() => {}
+                () = signals.terminate.recv() => return stop(&mut child).await,
+                () = hang_up.recv() => return stop(&mut child).await,
             }
         };
         if !status.success() {

@@ -25,7 +25,6 @@ use crate::workspace::{ProjectReader, ReaderSettings};
 use super::ask::Terminal;
 #[cfg(feature = "kubernetes")]
 use super::cluster_source::{self, ClusterArgs};
-use super::console::SavedTerminal;
 use super::exit::ExitStatus;
 use super::gather::workspace;
 use super::git_source::FetchedProject;
@@ -102,17 +101,18 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     let source = verb.git.source()?;
     let early = global.stopped_early.as_ref();
     let stop = early.map(StopsAtOnce::stop).unwrap_or_default();
-    let Some(reader) = unless_stopped(first_reading(&global, &verb), &stop).await else {
+    // What goes on then ends with the process, and so do the programs that it has started.
+    let Some(reader) = stop.run_until_cancelled(first_reading(&global, &verb)).await else {
         return Ok(ExitStatus::Success);
     };
     let reader = reader?;
     let (ingress, house) = verb.listen.ingress()?.unzip();
     let served = verb.listen.bind(ingress).await?;
     let hook = verb.listen.hook()?;
-    let reload = Arc::new(Notify::new());
     let heartbeat = Heartbeat::new();
     // Whoever asks for a round asks for a fetch first.
-    let hang_up = if global.fetched.is_some() { Arc::default() } else { Arc::clone(&reload) };
+    let hang_up = early.map(StopsAtOnce::hang_up).unwrap_or_default();
+    let reload = if global.fetched.is_some() { Arc::default() } else { Arc::clone(&hang_up) };
     let over = service::listen(stop.clone(), Arc::clone(&hang_up))?;
     if let Some(early) = early {
         early.end();
@@ -176,17 +176,6 @@ async fn first_reading(
     let (reader, reading) = reading.await.context("internal error: the reading crashed")??;
     check(reading).await?;
     Ok(reader)
-}
-
-/// Does what may ask for passphrases; none where it is to stop. What goes on then ends with the process, and so do the
-/// programs that it has started.
-async fn unless_stopped<T>(work: impl Future<Output = T>, stop: &Stop) -> Option<T> {
-    let terminal = SavedTerminal::save();
-    let done = stop.run_until_cancelled(work).await;
-    if done.is_none() {
-        terminal.restore();
-    }
-    done
 }
 
 fn connector(reader: &ProjectReader<Terminal>, consent_base: Option<String>) -> Connector {

@@ -196,6 +196,24 @@ fn a_program_does_not_outlive_appcred_however_that_ends() {
 }
 
 #[test]
+fn a_watcher_that_gets_sighup_while_it_reads_for_the_first_time_reads_everything_again() {
+    let script = "echo x >>asked\nuntil [ -e go ]; do sleep 0.01; done\necho hunter1";
+    let scene = Scene::new(script, ", timeout: 290s");
+    scene.secrets(&["!from safe x"]);
+    let appcred = scene.appcred().args(["watch"]);
+    let mut running = appcred.under(Path::new("/usr/bin/env"), "--default-signal").spawn();
+    let asked = || fs::read_to_string(scene.0.join("asked")).unwrap_or_default();
+    eventually("it is asked", || asked() == "x\n");
+    running.signal(Signal::HUP);
+    assert!(!running.is_over());
+    scene.0.write("go", "");
+    eventually("all is read again", || running.stderr().contains("reading everything again"));
+    eventually("it is asked again", || asked().starts_with("x\nx\n"));
+    running.signal(Signal::INT);
+    assert_eq!(running.finish().status, Some(0));
+}
+
+#[test]
 fn a_watcher_ends_while_a_program_takes_long_that_was_quick_before() {
     let scene = Scene::new("echo hunter1", ", timeout: 290s");
     scene.secrets(&["!from safe x"]);

@@ -443,6 +443,21 @@ fn a_watcher_ends_while_it_cannot_fetch_for_the_first_time() {
 }
 
 #[test]
+fn sighup_does_not_end_a_watcher_that_fetches_for_the_first_time_and_ctrl_c_ends_it_with_0() {
+    let scene = Scene::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ssh://git@127.0.0.1:{}/house.git", listener.local_addr().unwrap().port());
+    let appcred = scene.appcred().args(["watch", "--listen", "off", "--git", &url]);
+    // Whoever started the tests may ignore some signals, and what they start would as well.
+    let running = appcred.under(Path::new("/usr/bin/env"), "--default-signal").spawn();
+    let _fetching = listener.accept().unwrap();
+    running.signal(Signal::HUP);
+    running.signal(Signal::INT);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+}
+
+#[test]
 fn a_server_that_says_nothing_is_waited_for_no_longer_than_is_allowed() {
     let scene = Scene::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

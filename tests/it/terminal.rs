@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
 use unicode_width::UnicodeWidthStr;
 
 use crate::shell::{Appcred, Project, Terminal, age_identity, encrypt};
@@ -372,11 +373,97 @@ fn interrupted(folder: &Path, identity: &str, words: &str, question: &str) {
     check_interrupted(&terminal.finish(), words);
 }
 
+/// What each signal makes of a run that nobody has it finish, as a shell says it.
+const ENDS: [(Signal, i32); 4] =
+    [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130), (Signal::QUIT, 131)];
+
+#[test]
+fn a_question_that_a_signal_ends_leaves_the_terminal_as_it_was() {
+    let (identity, recipient) = age_identity();
+    let project = encrypting(&recipient)
+        .file("credentials.yaml", "application_credentials:\n  - {domain: google, key: one, client_id: one, client_secret: !secret one}\n")
+        .file("secrets.yaml", "one: m4rk3d-secret\n");
+    let environment = [("SOPS_AGE_KEY", &*identity)];
+    for (words, question) in [
+        ("rotate one", "(not shown): "),
+        ("add", "Integration"),
+        ("add --domain spotify", "Name, as Home Assistant shows it"),
+    ] {
+        for (signal, status) in ENDS {
+            ended(project.path(), environment, (words, question), signal, status);
+        }
+    }
+}
+
+#[test]
+fn a_passphrase_that_a_signal_leaves_unasked_leaves_the_terminal_as_it_was() {
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/keys");
+    let public = fs::read_to_string(format!("{keys}/ed25519-passphrase.pub")).unwrap();
+    let recipient: age::ssh::Recipient = public.parse().unwrap();
+    let secret = age::encrypt_and_armor(&recipient, b"x").unwrap().replace('\n', "\n      ");
+    let manifest = format!(
+        "application_credentials:\n  - domain: google\n    key: one\n    client_id: one\n    client_secret: |\n      {secret}\n"
+    );
+    let project = Project::new()
+        .file("appcred.yaml", "owner: us\ntargets: {t: {config_dir: t}}\n")
+        .file("credentials.yaml", &manifest);
+    let key = format!("{keys}/ed25519-passphrase");
+    let environment = [("SOPS_AGE_SSH_PRIVATE_KEY_FILE", &*key)];
+    for words in ["plan", "apply --yes", "list"] {
+        for (signal, status) in ENDS {
+            ended(project.path(), environment, (words, "assphrase"), signal, status);
+        }
+    }
+    // A watcher listens to it, and says itself how it ends.
+    let watch = ("watch --listen off", "assphrase");
+    ended(project.path(), environment, watch, Signal::TERM, 0);
+}
+
+#[test]
+fn an_editor_that_a_signal_ends_leaves_the_terminal_as_it_was() {
+    let (identity, recipient) = age_identity();
+    let project = encrypting(&recipient)
+        .file("credentials.yaml", "application_credentials: []\n")
+        .file("editor", "#!/bin/sh\nstty raw -echo\necho opened\nexec sleep 60\n");
+    let environment = [("SOPS_AGE_KEY", &*identity), ("EDITOR", "sh ./editor")];
+    for signal in [Signal::TERM, Signal::HUP] {
+        ended(project.path(), environment, ("edit credentials.yaml", "opened"), signal, 1);
+    }
+}
+
+/// Ends it by a signal from elsewhere while this is asked, or an editor is open.
+#[track_caller]
+fn ended<'e>(
+    folder: &Path,
+    environment: impl IntoIterator<Item = (&'e str, &'e str)>,
+    (words, question): (&str, &str),
+    signal: Signal,
+    status: i32,
+) {
+    let line = format!(
+        "echo before=$(stty -g)\nsh -c 'echo $$ > id; exec {PROGRAM} {words}'\necho status=$?\necho after=$(stty -g)"
+    );
+    let mut terminal = Terminal::run(&line, folder, environment);
+    terminal.until("before=");
+    terminal.until("\n");
+    terminal.until(question);
+    let id = fs::read_to_string(folder.join("id")).unwrap();
+    kill_process(Pid::from_raw(id.trim().parse().unwrap()).unwrap(), signal).unwrap();
+    let said = terminal.finish();
+    assert!(said.contains(&format!("status={status}\r\n")), "{words} {signal:?}: {said}");
+    check_terminal(&said, words);
+}
+
 /// It has ended by Ctrl-C, and the terminal is as it was.
 #[track_caller]
 fn check_interrupted(said: &str, words: &str) {
     assert!(said.contains("status=130\r\n"), "{words}: {said}");
     assert!(words != "apply" || said.contains("\nNothing was changed.\r\n"), "{said}");
+    check_terminal(said, words);
+}
+
+#[track_caller]
+fn check_terminal(said: &str, words: &str) {
     let settings = |name: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap_or_else(|| panic!("{words}: {said}")).trim().to_owned()
