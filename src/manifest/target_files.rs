@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::decode::{Decoder, Site};
+use super::decode::{Decoder, Site, wrong_kind};
 use super::plain_text;
 use super::project::{Paths, Project};
 use super::schema::{ProjectTargetsInput, TargetFileInput};
@@ -14,9 +14,31 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFil
 use crate::field::{Field, FieldRefusal, Pairs, Raw, Text};
 use crate::files;
 use crate::target::TargetInput;
-use crate::yaml::{self, Value};
+use crate::yaml::{self, Node, Value};
 
-const INCLUDED_TARGETS: &str = "write the targets here, or the list of their files, as in `targets: [targets.yaml]`, each of which begins with `targets:`";
+/// What to write in place of something that names a file, which is shown where it is a file of YAML.
+fn list_instead(file: &Node<'_>) -> String {
+    let file = named(file).unwrap_or("targets.yaml");
+    format!(
+        "write the targets here, or the list of their files, as in `targets: [{file}]`, each of which begins with `targets:`"
+    )
+}
+
+/// An item that Home Assistant's tag would include.
+fn included_item(item: Site<'_>) -> Option<(Site<'_>, FieldRefusal)> {
+    let file = named(item.node).unwrap_or("targets.yaml");
+    let instead = format!("write its path without a tag, as in `targets: [{file}]`");
+    Some((item, tags::included(item.node, &instead)?))
+}
+
+/// The file of YAML that is named here.
+fn named<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+    let Value::Scalar(scalar) = &node.value else { return None };
+    let is_path = |mark: char| mark.is_ascii_alphanumeric() || "-_./".contains(mark);
+    let text: &str = &scalar.text;
+    let is_yaml = text.ends_with(".yaml") || text.ends_with(".yml");
+    (is_yaml && text.chars().all(is_path)).then_some(text)
+}
 
 impl Project {
     /// Its own files: that of the project, and those of its targets.
@@ -96,15 +118,24 @@ impl Decoder<'_> {
     ) {
         let Some(site) = targets.and_then(|targets| self.raw(&targets)) else { return };
         let is_list = matches!(&site.node.value, Value::Sequence(_)) && site.node.tag.is_none();
+        let included = site.items().into_iter().flatten().filter_map(included_item);
+        let included: Vec<_> = included.collect();
         let is_mapping = |item: &Site<'_>| matches!(&item.node.value, Value::Mapping(_));
         if let Some(item) = site.items().into_iter().flatten().find(is_mapping) {
             project.lacks_targets = true;
             let why = "is a target, and a list has the files of targets";
             let refusal = FieldRefusal::new(ProblemCode::WrongKind, why);
             self.refuse(item, refusal.help("write the name of each target and its fields below, without `- `, as in `home: {url: \"https://ha.example:8123\"}`"));
-        } else if let Some(refusal) = tags::included(site.node, INCLUDED_TARGETS) {
+        } else if let Some(refusal) = tags::included(site.node, &list_instead(site.node)) {
             project.lacks_targets = true;
             self.refuse(site, refusal);
+        } else if site.node.tag.is_none() && named(site.node).is_some() {
+            project.lacks_targets = true;
+            let refusal = wrong_kind(site.node, "a mapping");
+            self.refuse(site, refusal.help(list_instead(site.node)));
+        } else if !included.is_empty() {
+            project.lacks_targets = true;
+            included.into_iter().for_each(|(item, refusal)| self.refuse(item, refusal));
         } else if is_list {
             let names: Option<Vec<Field<Text<String>>>> = self.read(site);
             let mut names: Vec<_> =
