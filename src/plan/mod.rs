@@ -31,6 +31,7 @@ mod owned_only;
 mod ownership;
 mod reason;
 mod reload;
+mod reused_key;
 mod reused_name;
 mod same;
 mod secret_comparison;

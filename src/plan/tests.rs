@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Adoption, CredentialState, Plan, Why, plan};
 use crate::model::{
-    Adopt, ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired,
-    DesiredCredential, Domain, EntryId, EntryState, Key, KnownDomains, Live, MaxDeletes, Observed,
-    OnDelete, Owner, Policy, Prune, Secret, Slip, Unidentified, UnreadAccounts,
+    AccountName, Adopt, ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired,
+    DesiredCredential, Domain, EntryId, EntryState, Key, KnownDomains, Live, Mark, MaxDeletes,
+    NotedAccount, Observed, OnDelete, Owner, Policy, Prune, Secret, Slip, Unidentified,
+    UnreadAccounts,
 };
 
 pub(super) fn wanted(key: &str) -> DesiredCredential {
@@ -140,7 +141,10 @@ fn why(why: &Why) -> String {
     match why {
         Why::InUse { by } => format!("in use by {}", by.len()),
         Why::ReusedName { key, .. } => format!("{key} has its client"),
-        Why::ReusedKey { former, by, .. } => format!("once {former}, in use by {}", by.len()),
+        Why::ReusedKey { former, by, is_lost, .. } => {
+            let use_ = if *is_lost { "lost by" } else { "in use by" };
+            format!("once {former}, {use_} {}", by.len())
+        }
         Why::PreviousOwner { held, owner, by } => {
             format!("of {owner} {}, in use by {}", held.id, by.len())
         }
@@ -460,6 +464,101 @@ fn a_key_that_was_given_away_again_takes_no_account_along() {
     // It is the other one's once the key is no longer there.
     let claimed = "claim appcred:house:c:appcred:house:a [Renamed]";
     check(&renamed(&["a"]), &[claimed, "! - spotify_id_b in use by 1"]);
+}
+
+/// `b` was lost in Home Assistant before its entry went: only what is left shows that the account was not this entry's.
+#[test]
+fn no_account_whose_credential_is_lost_gets_the_client_of_an_entry_that_was_given_its_key() {
+    let lost = |accounts: &[&str], claim: Option<(&str, &str)>, keys: &[&str]| {
+        given_another_s_key(accounts, &|desired, observed| {
+            observed.credentials.truncate(1);
+            let claim = claim.map(|(text, of)| held("claim", &wanted(of), Some(text)));
+            observed.credentials.extend(claim);
+            formerly(desired, keys);
+        })
+    };
+    let (a, b) = ("appcred:house:a", "appcred:house:b");
+    for (accounts, keys) in [(&[a, b][..], &["a"][..]), (&[a, b], &[]), (&[b], &["a"]), (&[b], &[])]
+    {
+        let plan = lost(accounts, None, keys);
+        assert_eq!(plan.steps, [], "{accounts:?} {keys:?}");
+        assert!(plan.blocked() > 0);
+        assert_eq!(
+            plan.withheld[0].why.to_string(),
+            "the linked account \"Anna\" was linked under `b` with a credential that is lost, and by its client or its `formerly` this entry was `a` before"
+        );
+    }
+    // What was made by hand was claimed for it.
+    let by_hand = lost(&[a, "spotify_id_b"], Some(("appcred:house:b:spotify_id_b", "b")), &["a"]);
+    assert_eq!(by_hand.steps, []);
+    let once = "once appcred:house:a, lost by 1";
+    assert!(summary(&by_hand).contains(&format!("! - claim {once}")), "{:?}", summary(&by_hand));
+    // What is claimed for this client was this entry's under an earlier key.
+    let own = lost(&[b], Some(("appcred:house:a:appcred:house:b", "a")), &["a"]);
+    assert!(own.withheld.is_empty(), "{:?}", summary(&own));
+    // Also with the key that it got after that.
+    let renamed = |keys: &[&str], key: &str, previous: Option<&str>| {
+        given_another_s_key(&[b], &|desired, observed| {
+            observed.credentials.truncate(1);
+            desired.credentials[0].key = Key::new(key).unwrap();
+            desired.previous_owners = previous.and_then(Owner::new).into_iter().collect();
+            if let Some(previous) = previous {
+                observed.credentials[0].auth_domain = Some(format!("appcred:{previous}:a").into());
+                observed.config_entries = vec![linked(&format!("appcred:{previous}:b"))];
+            }
+            formerly(desired, keys);
+        })
+    };
+    assert_eq!(renamed(&["a", "b"], "c", None).steps, []);
+    assert!(renamed(&["a"], "c", None).withheld.is_empty());
+    // The owner was renamed as well.
+    assert_eq!(renamed(&["a"], "b", Some("cabin")).steps, []);
+    // It goes on under its own key, and says whose the account is now.
+    let says_so = renamed(&["b"], "a", None);
+    assert!(says_so.withheld.is_empty() && !says_so.steps.is_empty(), "{:?}", summary(&says_so));
+}
+
+/// Nothing shows that the entry was another one: its client was changed on purpose.
+#[test]
+fn an_entry_with_another_client_gets_back_what_was_lost() {
+    let plan = planned(|desired, observed, _| {
+        observed.credentials.remove(0);
+        desired.credentials[0].client_id = ClientId::new("new");
+        observed.config_entries.push(linked("appcred:house:a"));
+    });
+    check(&plan, &["+ a [NotObserved]"]);
+}
+
+/// The account names the id of what is there under a mark of its own.
+#[test]
+fn no_account_that_names_an_id_gets_the_client_of_an_entry_that_was_given_its_key() {
+    let plan = given_another_s_key(&["appcred:house:a", "spotify_id_b"], &|_, _| {});
+    let once = "once appcred:house:a, in use by 1";
+    let claim = format!("! claim appcred:house:b:spotify_id_b {once}");
+    check(&plan, &["! - spotify_id_a in use by 1", &claim, &format!("! + b {once}")]);
+}
+
+/// A running HA does not say what an account names that finds nothing.
+#[test]
+fn a_note_says_whose_an_account_was_whose_credential_is_lost() {
+    let plan = |mark: &str| {
+        given_another_s_key(&[], &|_, observed| {
+            observed.credentials.truncate(1);
+            let account = ConfigEntry { implementation: None, ..linked("x") };
+            observed.live = Some(Live {
+                accounts: BTreeSet::from([NotedAccount {
+                    mark: Mark::parse(mark).unwrap(),
+                    name: AccountName::new("Anna").unwrap(),
+                    account: account.id.clone(),
+                }]),
+                missed: BTreeSet::from([account.id.clone()]),
+                ..Live::default()
+            });
+            observed.config_entries = vec![account];
+        })
+    };
+    assert_eq!(plan("appcred:house:b").steps, []);
+    assert_ne!(plan("appcred:house:x").steps, []);
 }
 
 #[test]

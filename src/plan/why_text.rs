@@ -40,14 +40,15 @@ impl fmt::Display for Why {
                 "{} uses `{reused}` with the client that the entry `{key}` has now",
                 linked_accounts(by)
             ),
-            Self::ReusedKey { reused, former, by } => {
+            Self::ReusedKey { reused, former, by, is_lost } => {
                 let of = match former.owner == reused.owner {
                     true => String::new(),
                     false => format!(" of the owner `{}`", former.owner),
                 };
+                let with = if *is_lost { "a credential that is lost" } else { "another client" };
                 write!(
                     f,
-                    "{} was linked under `{}` with another client, and by its client or its `formerly` this entry was `{}`{of} before",
+                    "{} was linked under `{}` with {with}, and by its client or its `formerly` this entry was `{}`{of} before",
                     linked_accounts(by),
                     reused.key,
                     former.key

@@ -93,8 +93,8 @@ pub enum Why {
         /// These.
         by: Vec<ConfigEntry>,
     },
-    /// Accounts are linked under the key of an entry with another client, and by its client or by what it says of
-    /// itself the entry is one that had another key: most likely another entry had its key before.
+    /// Accounts are linked under the key of an entry with another client, or with what is lost, and by its client or
+    /// by what it says of itself the entry is one that had another key: most likely another entry had its key before.
     ReusedKey {
         /// What the accounts name.
         reused: Mark,
@@ -102,6 +102,8 @@ pub enum Why {
         former: Mark,
         /// These.
         by: Vec<ConfigEntry>,
+        /// Whether they do not find their credential.
+        is_lost: bool,
     },
     /// It has a text like a mark that cannot be read.
     UnreadableMark {

@@ -277,6 +277,26 @@ fn owners_of(credential: &Credential, shelf: &Shelf) -> BTreeSet<Owner> {
     marks_of(credential, shelf).into_iter().map(|mark| mark.owner).collect()
 }
 
+/// What an account was linked with, as far as it is written: the clients, and the marks. Of what is lost that is
+/// said by the claims of it, the credential with that id, and what the account names itself.
+fn linked_with<'a>(account: &ConfigEntry, shelf: &'a Shelf) -> (Vec<&'a ClientId>, BTreeSet<Mark>) {
+    if let Some(was) = shelf.in_force(account) {
+        return (vec![&was.client_id], marks_of(was, shelf));
+    }
+    let name = account.implementation.as_deref().unwrap_or_default();
+    let says_so = |held: &&Credential| {
+        held.domain == account.domain
+            && (held.id.as_str() == name
+                || held.claim().is_some_and(|claim| claim.implementation == name))
+    };
+    let (mut clients, mut marks) = (Vec::new(), BTreeSet::from_iter(Mark::of_text(name)));
+    for held in shelf.credentials.iter().filter(says_so) {
+        clients.push(&held.client_id);
+        marks.append(&mut marks_of(held, shelf));
+    }
+    (clients, marks)
+}
+
 /// The linked accounts that got the client of another key than they were linked for, though no manifest says
 /// that this key was formerly that one.
 pub(crate) fn mislinked<'a>(
@@ -285,17 +305,20 @@ pub(crate) fn mislinked<'a>(
     desired: &Desired,
 ) -> Vec<&'a ConfigEntry> {
     let is_mislinked = |account: &&ConfigEntry| {
-        let (Some(was), Some(now)) = (before.in_force(account), after.in_force(account)) else {
+        let Some(now) = after.in_force(account) else { return false };
+        let (clients, marks) = linked_with(account, before);
+        let is_lost = before.in_force(account).is_none();
+        let is_unknown = is_lost && marks.is_empty();
+        if is_unknown || clients.contains(&&now.client_id) {
             return false;
-        };
-        let Some(entry) = entry_of(now, desired).filter(|_| was.client_id != now.client_id) else {
-            return false;
-        };
+        }
+        let Some(entry) = entry_of(now, desired) else { return false };
         let own = desired.mark(&entry.key);
         // An entry that has a key has said which client that is for.
         let is_anothers = |mark: &Mark| {
             *desired.present_name(&mark.owner) == desired.owner
                 && *mark != own
+                && !(is_lost && marks.contains(mark))
                 && desired
                     .credential(&mark.key)
                     .is_none_or(|other| other.key == entry.key || other.domain != entry.domain)
@@ -310,12 +333,13 @@ pub(crate) fn mislinked<'a>(
             !marks.is_empty() && marks.iter().all(is_anothers)
         };
         let is_linked_for = |mark: &Mark| {
-            mark.owner == own.owner
+            let owner = if is_lost { desired.present_name(&mark.owner) } else { &mark.owner };
+            *owner == own.owner
                 && (entry.formerly.contains(&mark.key)
-                    || *mark == own
+                    || mark.key == own.key
                         && !before.credentials.iter().filter(had_client).any(is_of_another))
         };
-        !marks_of(was, before).iter().any(is_linked_for)
+        !marks.iter().any(is_linked_for)
     };
     before.config_entries.iter().filter(is_mislinked).collect()
 }
@@ -541,7 +565,8 @@ proptest! {
     #[test]
     fn no_account_gets_the_client_of_another_key(
         old in prop_oneof![3 => wanted(), 1 => wanted_by("cabin")], new in wanted(), mut shelf in held(),
-        linked in collection::vec(any::<Index>(), 1..4), policy in policies(), lives in 0_usize..10
+        linked in collection::vec(any::<Index>(), 1..4), lost in option::weighted(0.3, any::<Index>()),
+        policy in policies(), lives in 0_usize..10
     ) {
         run(&mut shelf, &old, &policy);
         if !shelf.credentials.is_empty() {
@@ -549,6 +574,14 @@ proptest! {
                 let held = at.get(&shelf.credentials).clone();
                 shelf.link(&held.domain, held.implementation());
             }
+        }
+        // Somebody deletes what an account uses.
+        if let Some(lost) = lost.filter(|_| !shelf.config_entries.is_empty()) {
+            let account = lost.get(&shelf.config_entries).clone();
+            let is_its = |held: &Credential| {
+                held.domain == account.domain && Some(held.implementation()) == account.implementation.as_deref()
+            };
+            shelf.credentials.retain(|held| !is_its(held));
         }
         let before = shelf.clone();
         for lives in [lives, usize::MAX] {
@@ -625,7 +658,7 @@ proptest! {
             matches!(
                 why,
                 Why::OtherOwner { .. } | Why::OtherEntry { .. } | Why::Foreign { .. } | Why::Disputed { .. }
-                    | Why::SeveralByHand { .. } | Why::SeveralRenamed { .. }
+                    | Why::SeveralByHand { .. } | Why::SeveralRenamed { .. } | Why::ReusedKey { .. }
             )
         };
         let at_last = plan(&old, &shelf.observed(), &Policy::default());
