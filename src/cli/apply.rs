@@ -9,6 +9,7 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::manifest::load_project;
 use crate::model::{Key, Selection, TargetSelection, UndoneWave, Windows, counted};
 use crate::plan_file::PlanFile;
 use crate::reconcile::{self, Verdicts, unchecked_line};
@@ -19,7 +20,7 @@ use crate::workspace::{Comparison, TargetView, find_entry};
 #[cfg(feature = "kubernetes")]
 use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
-use super::gather::{Gathered, ask_about_troubles, gather, load, reported, show_unknown};
+use super::gather::{Gathered, ask_about_troubles, gather, load, reported, request, show_unknown};
 use super::inputs::{OutputKind, refuse_inputs};
 use super::interrupt::{confirm, stop_on_signal};
 use super::links::LinkArgs;
@@ -108,8 +109,9 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     let mut gathered = gather(global, selection, &policy).await?;
     ask_about_troubles(&mut gathered.targets).await;
     let Gathered { manifests, problems, windows, rollout, reach, targets } = gathered;
-    let is_saved = saved.is_some();
-    let mut waves = RunInWaves { rollout, reach, write_locks, locks, is_saved, undone: None };
+    let saved_by =
+        saved.as_ref().map(|saved| plan_file::command(saved, &load_project(&request(global)).0));
+    let mut waves = RunInWaves { rollout, reach, write_locks, locks, saved_by, undone: None };
     // Nobody typed what selects a change that was made just now.
     let selected = if verb.follows_change { &Selection::default() } else { &policy.selection };
     let write = |views: &[TargetView], undone: Option<&UndoneWave>| {
@@ -132,8 +134,8 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         return Ok(ExitStatus::Failure);
     };
     show_plan(global, verb, &views, selected)?;
-    if let Some(saved) = &saved
-        && !plan_file::is_up_to_date(saved, &views, &policy)?
+    if let (Some(saved), Some(command)) = (&saved, &waves.saved_by)
+        && !plan_file::is_up_to_date(saved, &views, &policy, command)?
     {
         return Ok(ExitStatus::Failure);
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 
 use crate::files::{self, DATA_LIMIT};
-use crate::model::{PolicyOverrides, Visible};
+use crate::manifest::Project;
+use crate::model::{PolicyOverrides, TargetName, Visible};
 use crate::plan_file::PlanFile;
 use crate::workspace::{TargetView, planned};
 
@@ -51,7 +52,23 @@ pub(super) fn read(file: &Path) -> anyhow::Result<PlanFile> {
     PlanFile::parse(&text).map_err(|damage| anyhow!("cannot use {named}: {damage}"))
 }
 
-/// Whether exactly what was saved would be done now; reports what differs.
+/// The command that plans anew what a saved plan is about: the same targets, with the same arguments.
+pub(super) fn command(saved: &PlanFile, project: &Project) -> String {
+    let targets: Vec<&str> = saved.targets().collect();
+    let is_left_out = |name: &&TargetName| {
+        !project.suspended.contains_key(*name) && !targets.contains(&name.as_str())
+    };
+    let selects = project.targets.keys().any(|name| is_left_out(&name));
+    let targets = selects.then(|| format!("--target={}", targets.join(",")));
+    let written = |argument: &String| match argument.split_once('=') {
+        Some((name, value)) => format!(" {name} {}", shell_words::quote(value)),
+        None => format!(" {argument}"),
+    };
+    let arguments = targets.iter().chain(saved.arguments()).map(written);
+    format!("appcred plan --out FILE{}", arguments.collect::<String>())
+}
+
+/// Whether exactly what was saved would be done now; reports what differs, and that `command` plans anew.
 ///
 /// # Errors
 /// Where a target is not known.
@@ -59,6 +76,7 @@ pub(super) fn is_up_to_date(
     saved: &PlanFile,
     views: &[TargetView],
     policy: &PolicyOverrides,
+    command: &str,
 ) -> anyhow::Result<bool> {
     let now = planned(views, policy)?;
     let differences = saved.differences(&now);
@@ -74,7 +92,7 @@ pub(super) fn is_up_to_date(
         for difference in &differences {
             console::message(format_args!("  {}", difference.visible()));
         }
-        console::message("Plan again with `appcred plan --out FILE`.");
+        console::message(format_args!("Plan again with `{}`.", command.visible()));
     }
     Ok(differences.is_empty())
 }

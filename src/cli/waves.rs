@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use crate::lock::{HeldLock, WriteLock};
-use crate::model::{Observed, Rollout, Standing, TargetName, UndoneWave, Wave, counted};
+use crate::model::{Observed, Rollout, Standing, TargetName, UndoneWave, Visible, Wave, counted};
 use crate::plan::{Why, plan};
 use crate::reconcile::{self, Verdicts};
 use crate::report::Names;
@@ -28,8 +28,9 @@ pub(super) struct RunInWaves {
     pub(super) write_locks: BTreeMap<TargetName, WriteLock>,
     /// What keeps other runs from changing the targets.
     pub(super) locks: Vec<HeldLock>,
-    /// Whether what is applied is a saved plan. What a wave has changed is no part of that any more.
-    pub(super) is_saved: bool,
+    /// The command that plans anew, where what is applied is a saved plan. What a wave has changed is no part of that
+    /// any more.
+    pub(super) saved_by: Option<String>,
     /// The wave that was not done, so that those after it were left.
     pub(super) undone: Option<UndoneWave>,
 }
@@ -74,7 +75,7 @@ impl RunInWaves {
                 undone = self.rollout.first_undone(&standings);
             }
             if let Some(undone) = undone {
-                hold_back(views, &undone, self.again());
+                hold_back(views, &undone, &self.again());
                 self.undone = Some(undone);
                 return;
             }
@@ -82,10 +83,12 @@ impl RunInWaves {
     }
 
     /// What does the rest.
-    fn again(&self) -> &'static str {
-        match self.is_saved {
-            true => "save a new plan with `appcred plan --out FILE`, and apply that",
-            false => "apply again",
+    fn again(&self) -> String {
+        match &self.saved_by {
+            Some(command) => {
+                format!("save a new plan with `{}`, and apply that", command.visible())
+            }
+            None => "apply again".to_owned(),
         }
     }
 

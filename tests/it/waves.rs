@@ -466,3 +466,33 @@ fn ha_watcher_that_starts_again_goes_on_with_the_waves(release: Release) {
     running.signal(Signal::TERM);
     running.finish();
 }
+
+#[test]
+fn a_saved_plan_that_is_out_of_date_is_made_anew_with_the_same_selection() {
+    let (identity, recipient) = age_identity();
+    let age = format!("age: {{recipients: [{recipient}]}}\n");
+    let project = Project::new()
+        .file("appcred.yaml", &HOUSES.replace("allow_plaintext: true\n", &age))
+        .file("credentials.yaml", ENTRIES);
+    let appcred =
+        |arguments: &[&str]| appcred(&project, arguments).env("APPCRED_AGE_IDENTITY", &identity);
+    appcred(&["encrypt"]).run();
+    for (selection, arguments) in [
+        (&["--selector=ring=canary", "--key=a*"][..], " --target canary-1,canary-2 --key 'a*'"),
+        (&["--target=home-3"], " --target home-3"),
+        (&[], ""),
+    ] {
+        appcred(&[&["plan", "--out", "saved.plan"], selection].concat()).run();
+        appcred(&["apply", "saved.plan"]).run();
+        let again = appcred(&["apply", "saved.plan"]).status(1).run();
+        let next = format!("\nPlan again with `appcred plan --out FILE{arguments}`.\n");
+        assert!(again.stderr.contains(&next), "{}", again.stderr);
+    }
+    by_hand(&project, "canary-2");
+    fs::remove_dir_all(project.join("canary-1/.storage")).unwrap();
+    fs::remove_dir_all(project.join("home-1/.storage")).unwrap();
+    appcred(&["plan", "--out", "saved.plan", "--target=canary-*,home-1"]).run();
+    let stopped = appcred(&["apply", "saved.plan"]).status(1).run();
+    let next = "save a new plan with `appcred plan --out FILE --target canary-1,canary-2,home-1`";
+    assert!(stopped.stderr.contains(next), "{}", stopped.stderr);
+}
