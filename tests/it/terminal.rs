@@ -449,6 +449,8 @@ fn ended<'e>(
     terminal.until(question);
     let id = fs::read_to_string(folder.join("id")).unwrap();
     kill_process(Pid::from_raw(id.trim().parse().unwrap()).unwrap(), signal).unwrap();
+    // Whoever leaves the terminal ends its input, which would answer the question.
+    terminal.until("after=");
     let said = terminal.finish();
     assert!(said.contains(&format!("status={status}\r\n")), "{words} {signal:?}: {said}");
     check_terminal(&said, words);
