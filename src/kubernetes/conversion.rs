@@ -120,6 +120,9 @@ pub fn resources(
                 made.secrets.insert((secret.name.clone(), secret.key.clone()));
                 credential_documents.push(document(object, |object| &object.spec, namespace)?);
                 made.lost.extend(lost(&what, &of.lost));
+                made.lost.extend(strange_label(of).map(|label| {
+                    format!("{what}: the label `{label}` in `match`, which is none in a cluster; the targets that it selects now are named")
+                }));
             }
             Err(why) => made.left_out.push(format!("{what}: {why}")),
         }
@@ -212,6 +215,14 @@ fn object_name(name: &str, how: &str) -> Result<(), String> {
     ))
 }
 
+/// A label by which an entry chooses targets, and which is none in a cluster.
+fn strange_label(of: &ConvertedCredential) -> Option<String> {
+    let all = of.labels.iter().flatten();
+    let mut each = all.flat_map(|(label, values)| values.iter().map(move |value| (label, value)));
+    let strange = each.find(|(label, value)| !is_label(label) || !is_label(value))?;
+    Some(format!("{}={}", strange.0, strange.1))
+}
+
 /// What chooses the same Home Assistants.
 fn selector(
     of: &ConvertedCredential,
@@ -230,10 +241,7 @@ fn selector(
     if names.is_empty() {
         return Err("none of its targets became a resource".to_owned());
     }
-    let is_carried = |labels: &&BTreeMap<SmolStr, BTreeSet<SmolStr>>| {
-        labels.iter().all(|(label, values)| is_label(label) && values.iter().all(|of| is_label(of)))
-    };
-    let Some(labels) = of.labels.as_ref().filter(is_carried) else {
+    let Some(labels) = of.labels.as_ref().filter(|_| strange_label(of).is_none()) else {
         return Ok(by(vec![one_of(TARGET_LABEL, names)]));
     };
     if labels.values().all(|values| values.len() == 1) {
@@ -482,9 +490,14 @@ mod tests {
             labelled("one", &["1"], &["cabin"]),
             labelled("two", &["1", "2"], &["cabin", "garage"]),
             ConvertedCredential { targets: Some(names(&["shed", "cabin"])), ..credential("named") },
+            labelled("strange", &["1", "_2"], &["cabin"]),
         ];
         let made = convert(&houses, &all);
-        assert_eq!(made.lost, ["target shed: the label `_a=none`, which is none in a cluster"]);
+        let lost = [
+            "target shed: the label `_a=none`, which is none in a cluster",
+            "entry strange: the label `ring=_2` in `match`, which is none in a cluster; the targets that it selects now are named",
+        ];
+        assert_eq!(made.lost, lost);
         let (houses, credentials) = read(&made.yaml);
         for (of, object) in all.iter().zip(credentials) {
             let selector = selector(&object.spec.target_selector).unwrap();
