@@ -58,7 +58,7 @@ pub(super) fn command(saved: &PlanFile, project: &Project) -> String {
     let is_left_out = |name: &&TargetName| {
         !project.suspended.contains_key(*name) && !targets.contains(&name.as_str())
     };
-    let selects = project.targets.keys().any(|name| is_left_out(&name));
+    let selects = !targets.is_empty() && project.targets.keys().any(|name| is_left_out(&name));
     let targets = selects.then(|| format!("--target={}", targets.join(",")));
     let written = |argument: &String| match argument.split_once('=') {
         Some((name, value)) => format!(" {name} {}", shell_words::quote(value)),

@@ -317,10 +317,10 @@ fn await_successors(
             let key = Key::new(&successor.name);
             let why = match key.and_then(|key| of_house.unsettled.get(&key)) {
                 Some(Unsettled::InError(why)) => format!("is in error: {why}"),
-                _ => "has not done that yet".to_owned(),
+                _ => "has not done so yet".to_owned(),
             };
             let why = format!(
-                "the ApplicationCredential {successor}, which is for the same client and is to take it over, {why}"
+                "the ApplicationCredential {successor}, which is for the same client and is to take this credential over, {why}"
             );
             of_house.awaits.insert(of.key.clone(), why);
         }
@@ -787,7 +787,7 @@ pub(super) mod tests {
         secret(&mut all, "none");
         assert_eq!(keys(&all), (Vec::new(), Vec::new()), "its Secret is missing");
         let [(old, why)] = awaits(&all).try_into().unwrap();
-        let said = "the ApplicationCredential ns/new, which is for the same client and is to take it over, is in error: there is no Secret ns/none";
+        let said = "the ApplicationCredential ns/new, which is for the same client and is to take this credential over, is in error: there is no Secret ns/none";
         assert_eq!((old.as_str(), why.as_str()), ("old", said));
         secret(&mut all, "all");
         assert_eq!(keys(&all), (vec!["new".to_owned()], vec!["old".to_owned()]));

@@ -327,7 +327,7 @@ pub(super) mod tests {
             let old = held.filter(|of| of.name == "old").map(|of| of.message.unwrap_or_default());
             old.collect::<String>()
         };
-        let why = "the ApplicationCredential ns/new, which is for the same client and is to take it over, is in error: there is no Secret ns/none";
+        let why = "the ApplicationCredential ns/new, which is for the same client and is to take this credential over, is in error: there is no Secret ns/none";
         assert_eq!(said(&up), why);
         let refused = TargetStatus { error: Some("no access".to_owned()), ..up };
         assert_eq!(said(&refused), "no access");

@@ -80,7 +80,9 @@ impl EntryCase<'_> {
             Reason::BesideOtherOwner
         } else if self.finds_nothing_to_adopt() {
             Reason::NothingToAdopt
-        } else if self.of_previous_owner().next().is_some() {
+        } else if self.of_previous_owner().next().is_some()
+            && self.in_use_of_previous_owner().is_none()
+        {
             Reason::BesidePreviousOwner
         } else {
             Reason::NotObserved

@@ -134,7 +134,6 @@ impl<'a> PlanDraft<'a> {
         self.setup_states.push(EntrySetup { id, state, trouble });
     }
 
-    /// The steps so far.
     /// Gives another reason for a step that creates what the target has not.
     pub(super) fn also(&mut self, id: StepId, reason: Reason) {
         let is_it =
@@ -144,6 +143,7 @@ impl<'a> PlanDraft<'a> {
         }
     }
 
+    /// The steps so far.
     pub(super) fn steps(&self) -> &[Step] {
         &self.steps
     }

@@ -32,7 +32,7 @@ impl Why {
                 "if the entry with that client was renamed, give the other one, which has its old name, a `key` of its own; if the account is to get another client, write the present key as `key`"
             }
             Self::ReusedKey { .. } => {
-                "if the account is not this entry's, give the entry another `key`, and remove the one that the account was linked under from its `formerly`, where `appcred rename` writes it; if the account is to get this client, write the former key as `key`, and the one that it was linked under under `formerly`"
+                "if the account is not this entry's, give the entry another `key`, and remove the one that the account was linked under from its `formerly`, where `appcred rename` writes it; if the account is to get this client, write the former key as `key`, and list the key that it was linked under in `formerly`"
             }
             Self::UnreadableMark { .. } => {
                 "it is left alone; delete it in Home Assistant if nobody needs it"

@@ -1,5 +1,5 @@
-//! An entry that was another one, and has a key now that an account was linked under before: what the account was
-//! linked with is held by the target, or is lost.
+//! An entry that was called otherwise before, and now has the key under which an account was linked for another one.
+//! What the account was linked with is held by the target, or is lost.
 
 use crate::model::{ClientId, ConfigEntry, DesiredCredential, Key, Mark};
 
@@ -19,7 +19,7 @@ struct Linked<'a> {
 
 /// The entry, where it was another one, and the one that has that one's key now: what that had is there still, and
 /// so is an account that was linked with another client under the present key, or under one that this entry had in
-/// between, as far as its manifest says. An entry that has the first of its keys again says by that whose the account is.
+/// between, as far as its manifest says. An entry that has its first key again shows by that whose the account is.
 /// Of a client that is lost it is not known that it was another one. But as long as what the entry had is there as it
 /// was, nobody has linked an account for it under a later key.
 pub(super) fn reused_key<'a>(
