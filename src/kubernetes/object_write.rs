@@ -129,12 +129,13 @@ impl<K: Reported> ObjectWrite<K> {
     }
 
     /// An event where Ready has another reason or says something else that somebody has changed, and where consent is
-    /// required.
+    /// required from now on. For how many accounts it still is changes with each that is linked.
     async fn report_change(&self, before: &[Condition], now: &[Condition]) {
         for kind in ["Ready", "ConsentRequired"] {
             let (was, is) = (find(before, kind), find(now, kind));
             let is_news = |is: &&Condition| {
-                was.is_none_or(|was| was.reason != is.reason || says_else::<K>(was, is, now))
+                let says_else = |was| kind == "Ready" && says_else::<K>(was, is, now);
+                was.is_none_or(|was| was.reason != is.reason || says_else(was))
             };
             let Some(is) = is.filter(is_news) else { continue };
             if is.reason == "Progressing" {
@@ -254,6 +255,18 @@ mod tests {
     where
         K::Status: DeserializeOwned,
     {
+        let said = said.map(|(reason, message, is_stalled)| (reason, message, is_stalled, None));
+        events_of(object, said).await
+    }
+
+    /// The same where consent may be required besides, for which there is a message then.
+    async fn events_of<K: Reported>(
+        object: K,
+        said: [(&str, &str, bool, Option<String>); 2],
+    ) -> usize
+    where
+        K::Status: DeserializeOwned,
+    {
         let posted = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&posted);
         let answer = move |request: Request| {
@@ -262,13 +275,18 @@ mod tests {
             std::future::ready(r#"{"metadata": {"resourceVersion": "2"}}"#)
         };
         let client = Client::new(Router::new().fallback(answer), "ns");
-        let [before, now] = said.map(|(reason, message, is_stalled)| -> K::Status {
-            let condition = |kind: &str, status: &str| {
+        let [before, now] = said.map(|(reason, message, is_stalled, consent)| -> K::Status {
+            let condition = |kind: &str, status: &str, reason: &str, message: &str| {
                 json!({"type": kind, "status": status, "reason": reason, "message": message,
                     "lastTransitionTime": "1970-01-01T00:00:00Z"})
             };
             let other = if is_stalled { "Stalled" } else { "Reconciling" };
-            let conditions = [condition("Ready", "False"), condition(other, "True")];
+            let mut conditions = vec![
+                condition("Ready", "False", reason, message),
+                condition(other, "True", reason, message),
+            ];
+            let kind = "ConsentRequired";
+            conditions.extend(consent.map(|consent| condition(kind, "True", kind, &consent)));
             serde_json::from_value(json!({"conditions": conditions})).unwrap()
         });
         let mut object = object;
@@ -313,6 +331,14 @@ mod tests {
             assert_eq!(events(credential.clone(), said).await, of_credential, "{messages:?}");
         }
         let said = [("Unreachable", "no", false), ("AccessDenied", "no", true)];
-        assert_eq!(events(house, said).await, 1);
+        assert_eq!(events(house.clone(), said).await, 1);
+        let linking = |count: usize| {
+            let consent = format!("an account is to be linked on {count} Home Assistants");
+            ("SameAddress", "fjord has it", true, Some(consent))
+        };
+        assert_eq!(events_of(house, [linking(500), linking(499)]).await, 0);
+        let asked = [("SameAddress", "fjord has it", true, None), linking(500)];
+        assert_eq!(events_of(credential.clone(), asked).await, 1);
+        assert_eq!(events_of(credential, [linking(500), linking(499)]).await, 0);
     }
 }
