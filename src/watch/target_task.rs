@@ -76,6 +76,7 @@ impl<C: Connect> TargetTask<C> {
                 schedule = Schedule::default();
             }
             let error = RoundError::Crashed;
+            self.waves.crashed(&self.name);
             self.run_ids.set(&self.name, None);
             let pause = schedule.failed(ErrorKind::Internal, Instant::now(), fastrand::f64());
             let revisions = inbox.specs.borrow().revisions.clone();

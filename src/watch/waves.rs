@@ -83,8 +83,8 @@ impl Waves {
     ) {
         let waits = standing == Standing::Waits;
         self.edit(|board| {
-            // What is repaired, or done where nobody could be reached before, begins no pause.
-            if has_changed && board.standings.get(name) == Some(&Standing::Unknown) {
+            // One that cannot be reached is changed when it is back, which begins no pause then.
+            if has_changed || standing == Standing::Unreachable {
                 board.begin_pause_anew(name);
             }
             // What was wanted before says nothing of what is wanted now.
@@ -96,6 +96,11 @@ impl Waves {
         if waits {
             self.renew_waits(&self.board.borrow(), [name]);
         }
+    }
+
+    /// A round has crashed, and may have changed something before.
+    pub(super) fn crashed(&self, name: &TargetName) {
+        self.edit(|board| board.begin_pause_anew(name));
     }
 
     /// Leaves a plan for later where the wave of its target has not begun; answers whether there is something to leave.
@@ -253,8 +258,12 @@ impl Board {
         rollout.waves.iter().map(since).collect()
     }
 
-    /// Something was changed at a target by what is wanted now.
+    /// Something is changed at a target by what is wanted now, or may be. What is repaired begins no pause, nor what is
+    /// done where nobody could be reached before.
     fn begin_pause_anew(&mut self, name: &TargetName) {
+        if self.standings.get(name) != Some(&Standing::Unknown) {
+            return;
+        }
         let wave = self.rollout.wave_of(name);
         if let Some(done) = wave.and_then(|wave| self.done.get_mut(wave.number - 1)) {
             *done = None;

@@ -57,6 +57,8 @@ pub(crate) struct State {
     pub(crate) drops: bool,
     /// The next looks crash.
     pub(crate) crashes: usize,
+    /// What creates a credential next crashes as soon as that is done.
+    pub(crate) crashes_once_created: bool,
     /// Connecting takes for ever.
     pub(crate) hangs: bool,
     /// Looking at it takes for ever.
@@ -105,6 +107,7 @@ impl Default for House {
             unreachable: None,
             drops: false,
             crashes: 0,
+            crashes_once_created: false,
             hangs: false,
             looks_hang: false,
             slow: None,
@@ -265,10 +268,11 @@ impl Execute for Connected {
         if let Some(slow) = slow {
             tokio::time::sleep(slow).await;
         }
+        let is_create = |one: &&Operation| matches!(one, Operation::Create(_));
+        let creates = operations.iter().filter(is_create).count();
         let (mut shelf, refuses, refuses_client) = {
             let mut state = self.house.state();
-            let is_create = |one: &&Operation| matches!(one, Operation::Create(_));
-            state.creates += operations.iter().filter(is_create).count();
+            state.creates += creates;
             let is_delete = |one: &Operation| matches!(one, Operation::Delete(_));
             let mut refuses = state.refuses.clone();
             if operations.iter().all(is_delete) {
@@ -300,6 +304,9 @@ impl Execute for Connected {
         }
         state.shelf = shelf;
         state.events.send_modify(|events| *events += 1);
+        if creates > 0 && std::mem::take(&mut state.crashes_once_created) {
+            panic!("a change crashes, as the test wants");
+        }
     }
 }
 

@@ -141,6 +141,59 @@ async fn a_pause_begins_anew_where_something_is_changed_in_the_waves_before_it()
     engine.end().await;
 }
 
+/// What is changed next at a canary and far away, where all four houses hold the first secret for long.
+fn canary_and_far() -> Vec<(&'static str, TargetSpec)> {
+    let mut specs = all("first");
+    for at in [0, 3] {
+        specs[at].1 = spec_at(specs[at].0, vec![entry("a", "client", "second")]);
+    }
+    specs
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_begins_anew_where_a_house_that_is_to_be_changed_is_down_for_a_moment() {
+    let houses = Arc::new(Houses::default());
+    let engine = started(Arc::clone(&houses), "first").await;
+    engine.pass(5 * PAUSE).await;
+    assert_eq!(engine.with("first").len(), 4);
+    houses.at("canary-a").go_down();
+    engine.declare(&canary_and_far()).await;
+    engine.pass(5).await;
+    assert!(engine.with("second").is_empty(), "{:?}", engine.with("second"));
+    houses.at("canary-a").come_up();
+    engine.pass(PAUSE - 20).await;
+    assert_eq!(engine.with("second"), ["canary-a"]);
+    engine.pass(20).await;
+    assert_eq!(engine.with("second"), ["canary-a", "far"]);
+
+    // What is changed elsewhere begins none, although this house is down.
+    engine.pass(PAUSE).await;
+    houses.at("canary-a").go_down();
+    engine.pass(5).await;
+    let mut specs = canary_and_far();
+    specs[3].1 = spec_at("far", vec![entry("a", "client", "third")]);
+    engine.declare(&specs).await;
+    engine.pass(5).await;
+    assert_eq!(engine.with("third"), ["far"]);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_begins_anew_where_a_crash_follows_a_change() {
+    let houses = Arc::new(Houses::default());
+    let engine = started(Arc::clone(&houses), "first").await;
+    engine.pass(5 * PAUSE).await;
+    houses.at("canary-a").state().crashes_once_created = true;
+    engine.declare(&canary_and_far()).await;
+    engine.pass(PAUSE / 2).await;
+    assert!(!houses.at("canary-a").state().crashes_once_created);
+    assert!(engine.target("canary-a").is_in_sync());
+    assert_eq!(engine.with("second"), ["canary-a"]);
+    engine.pass(PAUSE).await;
+    assert_eq!(engine.with("second"), ["canary-a", "far"]);
+    engine.end().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failure_stops_the_waves_after_it_until_it_is_corrected() {
     let houses = Arc::new(Houses::default());
