@@ -284,10 +284,17 @@ pub(super) fn ask(question: &str) -> io::Result<String> {
 /// # Errors
 /// Where the answer cannot be read, or nothing is answered.
 pub(super) fn ask_hidden(question: &str) -> io::Result<SecretString> {
-    questions::ask_keys(|| ask_unseen(question))
+    if let Some(answer) = questions::ask_keys(|| ask_unseen(question))? {
+        return Ok(answer);
+    }
+    // Once the question is over, so that nobody waits for its end.
+    kill_current_process_group(Signal::INT)?;
+    questions::end_unless_heard(SIGINT);
+    Err(io::ErrorKind::Interrupted.into())
 }
 
-fn ask_unseen(question: &str) -> io::Result<SecretString> {
+/// What is answered; nothing where somebody has pressed Ctrl-C.
+fn ask_unseen(question: &str) -> io::Result<Option<SecretString>> {
     let stdin = io::stdin();
     let before = tcgetattr(&stdin)?;
     let mut hidden = before.clone();
@@ -305,15 +312,13 @@ fn ask_unseen(question: &str) -> io::Result<SecretString> {
     if answer.last() == Some(&interrupt) {
         print_error("\n");
         interrupt::pressed();
-        kill_current_process_group(Signal::INT)?;
-        questions::end_unless_heard(SIGINT);
-        return Err(io::ErrorKind::Interrupted.into());
+        return Ok(None);
     }
     let answer =
         std::str::from_utf8(&answer).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     let answer = SecretString::from(answer);
     let nothing = || io::Error::from(io::ErrorKind::UnexpectedEof);
-    if answer.expose_secret().is_empty() { Err(nothing()) } else { Ok(answer) }
+    if answer.expose_secret().is_empty() { Err(nothing()) } else { Ok(Some(answer)) }
 }
 
 /// What is typed up to the end of the line, or up to the interrupt, which is then its last byte.

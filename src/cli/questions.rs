@@ -108,21 +108,23 @@ pub(super) fn end_unless_heard(signal: i32) {
 pub(super) fn leave_terminal() {
     for _ in 0..MOST_LOOKS {
         let mut asked = now();
-        match &*asked {
+        let is_over = match &*asked {
             Asked::Keys(terminal) if terminal.is_changed() => {
                 terminal.restore();
-                return;
+                true
             }
             // It has begun, or is about to end.
-            Asked::Keys(_) => {}
-            Asked::Nothing | Asked::Line | Asked::Over => {
-                *asked = Asked::Over;
-                return;
-            }
+            Asked::Keys(_) => false,
+            Asked::Nothing | Asked::Line | Asked::Over => true,
+        };
+        if is_over {
+            *asked = Asked::Over;
+            return;
         }
         drop(asked);
         thread::sleep(LOOK);
     }
+    *now() = Asked::Over;
 }
 
 /// Asks for a line without changing the terminal.
