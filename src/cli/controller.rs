@@ -19,6 +19,7 @@ use crate::watch::{
 };
 
 use super::exit::ExitStatus;
+use super::interrupt::ProcessSignals;
 use super::listen::ListenArgs;
 use super::output::names;
 use super::served::Served;
@@ -93,7 +94,7 @@ pub(super) async fn run(global: &Global, verb: ControllerArgs) -> anyhow::Result
     let hook = verb.listen.hook()?;
     let stop = Stop::new();
     let (reload, heartbeat) = (Arc::new(Notify::new()), Heartbeat::new());
-    let over = service::listen(stop.clone(), Arc::clone(&reload))?;
+    let over = service::listen(ProcessSignals::new()?, stop.clone(), Arc::clone(&reload));
     let statuses = StatusStore::new(environment::now);
     let settings = settings(&verb, &cluster);
     let ClusterParts { reader, tasks: cluster_tasks, replicas } =

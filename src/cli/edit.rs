@@ -17,7 +17,7 @@ use crate::yaml_edit::is_hollow;
 use super::editor::Editor;
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show, variables_with_secrets};
-use super::interrupt::{asked_to_end, confirm};
+use super::interrupt::confirm;
 use super::locks::project_when_free;
 use super::private_folder::{in_memory, remove_abandoned};
 use super::recipients::of_file;
@@ -208,7 +208,7 @@ impl EditSession<'_> {
     }
 
     /// Lets the person edit one text; no end where there is a newer one to be edited.
-    async fn edit(&self, opened: &Opened<'_>, before: &[u8]) -> anyhow::Result<Option<End>> {
+    async fn edit(&mut self, opened: &Opened<'_>, before: &[u8]) -> anyhow::Result<Option<End>> {
         loop {
             let edited = self.workspace.edit(&self.editor).await;
             edited.with_context(|| format!("{} was not changed", self.shown()))?;
@@ -222,17 +222,20 @@ impl EditSession<'_> {
             }
             let mut is_overtaken = false;
             if let Some(after) = self.seal(opened, &text) {
-                let asked_to_end = asked_to_end()?;
                 // Whoever reads and changes the project just now is not overtaken.
                 let _lock = tokio::select! {
+                    biased;
                     lock = project_when_free(self.global) => lock?,
-                    () = asked_to_end => bail!("{} was not changed: interrupted", self.shown()),
+                    () = self.workspace.asked_to_end() => bail!(self.interrupted()),
                 };
                 match files::replace(self.file, before, &after) {
                     Ok(()) => return Ok(Some(End::Saved)),
                     Err(NotWritten::Changed) => is_overtaken = true,
                     Err(why) => console::error(self.not_saved(&why)),
                 }
+            }
+            if self.workspace.is_asked_to_end().await {
+                bail!(self.interrupted());
             }
             let question = if is_overtaken {
                 console::error(self.not_saved(&NotWritten::Changed));
@@ -307,6 +310,10 @@ impl EditSession<'_> {
 
     fn not_saved(&self, why: &NotWritten) -> String {
         format!("cannot save {}: {why}", self.shown())
+    }
+
+    fn interrupted(&self) -> String {
+        format!("{} was not changed: interrupted", self.shown())
     }
 
     fn shown(&self) -> Cow<'_, str> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::bail;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::target::Stop;
 
@@ -84,6 +84,11 @@ impl SignalListener {
             self.has_got = true;
         }
     }
+
+    /// Waits for the next one, where it is for a program that was started: it says nothing of how this run ends.
+    pub(super) async fn recv_for_child(&mut self) {
+        self.signal.recv().await;
+    }
 }
 
 impl Drop for SignalListener {
@@ -99,6 +104,7 @@ impl Drop for SignalListener {
 }
 
 /// What asks this process to end.
+#[derive(Debug)]
 pub(super) struct EndSignals {
     pub(super) interrupt: SignalListener,
     pub(super) terminate: SignalListener,
@@ -123,37 +129,47 @@ impl EndSignals {
     }
 }
 
+/// The same and SIGHUP, which a daemon does not end by.
+#[derive(Debug)]
+pub(super) struct ProcessSignals {
+    pub(super) end: EndSignals,
+    pub(super) hang_up: SignalListener,
+}
+
+impl ProcessSignals {
+    /// Listens to them; from now on they do not end the process.
+    ///
+    /// # Errors
+    /// Where signals cannot be listened to.
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { end: EndSignals::new()?, hang_up: SignalListener::new(SignalKind::hangup())? })
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            () = self.end.next() => {}
+            () = self.hang_up.recv() => {}
+        }
+    }
+}
+
 /// Asks a question that only `yes` answers; a signal is a no.
 ///
 /// # Errors
 /// Where the answer cannot be read.
 pub(super) async fn confirm(question: String) -> anyhow::Result<bool> {
     // Before the question, at whose sight somebody may press Ctrl-C.
-    let asked_to_end = asked_to_end()?;
+    let mut signals = ProcessSignals::new()?;
     let asking = tokio::task::spawn_blocking(move || console::confirm(&question));
     tokio::select! {
         answer = asking => Ok(answer??),
-        () = asked_to_end => {
+        () = signals.next() => {
             // Nobody has ended the line of the question.
             console::message("");
             Ok(false)
         }
     }
-}
-
-/// Listens from now on, and not only once it is polled, for what asks this process to end.
-///
-/// # Errors
-/// Where signals cannot be listened to.
-pub(super) fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
-    let (mut signals, mut hang_up) =
-        (EndSignals::new()?, SignalListener::new(SignalKind::hangup())?);
-    Ok(async move {
-        tokio::select! {
-            () = signals.next() => {}
-            () = hang_up.recv() => {}
-        }
-    })
 }
 
 /// Cancels on the first Ctrl-C or SIGTERM, while nothing is in flight that must be finished, and remembers SIGHUP. A
@@ -162,25 +178,26 @@ pub(super) fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
 pub(super) struct StopsAtOnce {
     stop: Stop,
     hang_up: Arc<Notify>,
-    task: JoinHandle<()>,
+    over: Arc<Notify>,
+    task: JoinHandle<ProcessSignals>,
 }
 
 impl StopsAtOnce {
     pub(super) fn listen(stop: Stop) -> io::Result<Self> {
-        let (mut signals, mut again) =
-            (EndSignals::new()?, SignalListener::new(SignalKind::hangup())?);
-        let (asked, hang_up) = (stop.clone(), Arc::new(Notify::new()));
-        let reload = Arc::clone(&hang_up);
+        let mut signals = ProcessSignals::new()?;
+        let (asked, hang_up, over) = (stop.clone(), Arc::<Notify>::default(), Arc::default());
+        let (reload, ended): (_, Arc<Notify>) = (Arc::clone(&hang_up), Arc::clone(&over));
         let task = tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    () = again.recv() => reload.notify_one(),
-                    () = signals.next() => break,
+                    () = signals.hang_up.recv() => reload.notify_one(),
+                    () = signals.end.next() => break asked.cancel(),
+                    () = ended.notified() => break,
                 }
             }
-            asked.cancel();
+            signals
         });
-        Ok(Self { stop, hang_up, task })
+        Ok(Self { stop, hang_up, over, task })
     }
 
     /// What it cancels.
@@ -193,9 +210,13 @@ impl StopsAtOnce {
         Arc::clone(&self.hang_up)
     }
 
-    /// Somebody else listens from now on.
-    pub(super) fn end(&self) {
-        self.task.abort();
+    /// Hands over what it listens with: a signal that it has not seen yet is not lost.
+    ///
+    /// # Errors
+    /// Where its task crashed.
+    pub(super) async fn end(self) -> Result<ProcessSignals, JoinError> {
+        self.over.notify_one();
+        self.task.await
     }
 }
 
@@ -219,7 +240,23 @@ pub(super) fn stop_on_signal(stop: Stop) -> io::Result<impl Future<Output = ()>>
 mod tests {
     use std::io::{Error, ErrorKind};
 
-    use super::is_cause;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::{StopsAtOnce, is_cause};
+    use crate::target::Stop;
+
+    #[tokio::test]
+    async fn a_signal_at_the_moment_in_which_listeners_are_handed_over_is_not_lost() {
+        let early = StopsAtOnce::listen(Stop::new()).unwrap();
+        let reload = early.hang_up();
+        kill_process(getpid(), Signal::HUP).unwrap();
+        let mut signals = early.end().await.unwrap();
+        tokio::select! {
+            () = reload.notified() => {}
+            () = signals.hang_up.recv() => {}
+            () = tokio::time::sleep(std::time::Duration::from_secs(60)) => panic!("SIGHUP is lost"),
+        }
+    }
 
     #[test]
     fn whoever_asked_an_interrupted_question_is_understood() {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::SignalKind;
 use tokio::sync::{Notify, watch};
 use tokio::time::{interval, sleep};
 
@@ -13,7 +12,7 @@ use crate::status::{Link, Status};
 use crate::target::Stop;
 use crate::watch::Heartbeat;
 
-use super::interrupt::{EndSignals, SignalListener};
+use super::interrupt::ProcessSignals;
 
 /// How long what is in flight may take once the watcher is to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
@@ -22,35 +21,28 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 
 /// SIGHUP asks to reload, the first SIGTERM or Ctrl-C to stop. The future ends when the process must
 /// end: at the second one, or when what is in flight has had its time.
-///
-/// # Errors
-/// Where signals cannot be listened to.
-pub(super) fn listen(stop: Stop, reload: Arc<Notify>) -> std::io::Result<impl Future<Output = ()>> {
-    let mut hang_up = SignalListener::new(SignalKind::hangup())?;
-    let mut end = EndSignals::new()?;
-    Ok(async move {
-        loop {
-            tokio::select! {
-                () = hang_up.recv() => {
-                    let since = NotifyState::monotonic_usec_now();
-                    notify(&[Some(NotifyState::Reloading), since.ok()].into_iter().flatten().collect::<Vec<_>>());
-                    reload.notify_one();
-                    continue;
-                }
-                () = end.next() => {}
-                () = late(&stop) => {
-                    tracing::warn!("what was in flight took too long to finish");
-                    return;
-                }
+pub(super) async fn listen(mut signals: ProcessSignals, stop: Stop, reload: Arc<Notify>) {
+    loop {
+        tokio::select! {
+            () = signals.hang_up.recv() => {
+                let since = NotifyState::monotonic_usec_now();
+                notify(&[Some(NotifyState::Reloading), since.ok()].into_iter().flatten().collect::<Vec<_>>());
+                reload.notify_one();
+                continue;
             }
-            if stop.is_cancelled() {
+            () = signals.end.next() => {}
+            () = late(&stop) => {
+                tracing::warn!("what was in flight took too long to finish");
                 return;
             }
-            notify(&[NotifyState::Stopping]);
-            tracing::info!("stopping");
-            stop.cancel();
         }
-    })
+        if stop.is_cancelled() {
+            return;
+        }
+        notify(&[NotifyState::Stopping]);
+        tracing::info!("stopping");
+        stop.cancel();
+    }
 }
 
 async fn late(stop: &Stop) {

@@ -1,17 +1,18 @@
 //! A private folder that holds a decrypted text while it is edited.
 
+use std::future::{pending, ready};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use anyhow::{Context, bail};
 use rustix::process::{self, Pid, kill_process};
 use secrecy::zeroize::Zeroizing;
-use tokio::signal::unix::SignalKind;
+use tokio::task::yield_now;
 
 use crate::files::{self, NotWritten, TEXT_LIMIT};
 
 use super::editor::Editor;
-use super::interrupt::{EndSignals, SignalListener};
+use super::interrupt::ProcessSignals;
 use super::private_folder::PrivateFolder;
 use super::questions::OpenQuestion;
 
@@ -22,6 +23,8 @@ pub(super) const PREFIX: &str = "appcred-edit-";
 pub(super) struct TempWorkspace {
     file: PathBuf,
     folder: PrivateFolder,
+    /// Held from the first editor on: a signal that ends the process would take what was typed with the folder.
+    signals: Option<ProcessSignals>,
 }
 
 impl TempWorkspace {
@@ -29,7 +32,7 @@ impl TempWorkspace {
     pub(super) fn new(base: &Path, name: &Path) -> anyhow::Result<Self> {
         let folder = PrivateFolder::new(base, PREFIX)?;
         let file = folder.path().join(name.file_name().unwrap_or(name.as_os_str()));
-        Ok(Self { file, folder })
+        Ok(Self { file, folder, signals: None })
     }
 
     /// Writes a text there, in place of the one before.
@@ -41,26 +44,48 @@ impl TempWorkspace {
     ///
     /// # Errors
     /// Where the editor cannot be run, or fails, or this process is asked to end.
-    pub(super) async fn edit(&self, editor: &Editor) -> anyhow::Result<()> {
-        let (mut signals, mut hang_up) =
-            (EndSignals::new()?, SignalListener::new(SignalKind::hangup())?);
+    pub(super) async fn edit(&mut self, editor: &Editor) -> anyhow::Result<()> {
+        let signals = match &mut self.signals {
+            Some(signals) => signals,
+            none => none.insert(ProcessSignals::new()?),
+        };
         let _terminal = OpenQuestion::for_keys()?;
         let mut command = editor.command(&self.file);
         command.env("TMPDIR", self.folder.path());
         let mut child = command.spawn().context("cannot run sh")?;
         let status: ExitStatus = loop {
             tokio::select! {
+                biased;
+                // Ctrl-C is for the editor, which lives in the same terminal, even where that ends by it.
+                () = signals.end.interrupt.recv_for_child() => {}
+                () = signals.end.terminate.recv() => return stop(&mut child).await,
+                () = signals.hang_up.recv() => return stop(&mut child).await,
                 status = child.wait() => break status?,
-                // Ctrl-C is for the editor, which lives in the same terminal.
-                () = signals.interrupt.recv() => {}
-                () = signals.terminate.recv() => return stop(&mut child).await,
-                () = hang_up.recv() => return stop(&mut child).await,
             }
         };
         if !status.success() {
             bail!("the editor `{}` ended with {status}", editor.name());
         }
         Ok(())
+    }
+
+    /// Waits until this process is asked to end while no editor is open.
+    pub(super) async fn asked_to_end(&mut self) {
+        match &mut self.signals {
+            Some(signals) => signals.next().await,
+            None => pending().await,
+        }
+    }
+
+    /// Whether it was asked to since the editor has ended.
+    pub(super) async fn is_asked_to_end(&mut self) -> bool {
+        // The runtime learns of signals when it waits, not while a program is waited for.
+        yield_now().await;
+        tokio::select! {
+            biased;
+            () = self.asked_to_end() => true,
+            () = ready(()) => false,
+        }
     }
 
     /// The file that is edited.

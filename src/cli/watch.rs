@@ -31,7 +31,7 @@ use super::git_source::FetchedProject;
 #[cfg(feature = "kubernetes")]
 use super::git_source::KeptSource;
 use super::inputs::{OutputKind, refuse_inputs};
-use super::interrupt::StopsAtOnce;
+use super::interrupt::{ProcessSignals, StopsAtOnce};
 use super::listen::ListenArgs;
 use super::output::names;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
@@ -94,13 +94,13 @@ pub(super) struct WatchArgs {
     listen: ListenArgs,
 }
 
-pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(mut global: Global, verb: WatchArgs) -> anyhow::Result<ExitStatus> {
+    let early = global.stopped_early.take();
     let global = Arc::new(global);
     let settings = settings(&verb);
     let names = Arc::new(names(&global));
     let source = verb.git.source()?;
-    let early = global.stopped_early.as_ref();
-    let stop = early.map(StopsAtOnce::stop).unwrap_or_default();
+    let stop = early.as_ref().map(StopsAtOnce::stop).unwrap_or_default();
     // What goes on then ends with the process, and so do the programs that it has started.
     let Some(reader) = stop.run_until_cancelled(first_reading(&global, &verb)).await else {
         return Ok(ExitStatus::Success);
@@ -111,12 +111,13 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     let hook = verb.listen.hook()?;
     let heartbeat = Heartbeat::new();
     // Whoever asks for a round asks for a fetch first.
-    let hang_up = early.map(StopsAtOnce::hang_up).unwrap_or_default();
+    let hang_up = early.as_ref().map(StopsAtOnce::hang_up).unwrap_or_default();
     let reload = if global.fetched.is_some() { Arc::default() } else { Arc::clone(&hang_up) };
-    let over = service::listen(stop.clone(), Arc::clone(&hang_up))?;
-    if let Some(early) = early {
-        early.end();
-    }
+    let signals = match early {
+        Some(early) => early.end().await.context("internal error: a task crashed")?,
+        None => ProcessSignals::new()?,
+    };
+    let over = service::listen(signals, stop.clone(), Arc::clone(&hang_up));
     let statuses = StatusStore::new(environment::now);
     // All end when the watcher is to stop.
     let mut tasks = JoinSet::new();

@@ -418,6 +418,26 @@ fn edit_ends_when_it_is_asked_to_while_it_waits_for_another_run() {
 }
 
 #[test]
+fn a_signal_after_the_editor_has_ended_loses_nothing_of_what_was_typed() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let desk = Desk::new();
+        // Many secrets to encrypt, for which it needs much longer than for a signal to arrive.
+        let script = format!(
+            "i=0; while [ $i -lt 300 ]; do i=$((i+1)); printf '  - {{domain: netatmo, key: n%s, client_id: id%s, client_secret: m4rk3d-%s}}\\n' $i $i $i; done >>\"$1\"
+(while kill -0 $$ 2>{0}; do :; done; kill -{signal} $PPID) &",
+            desk.tools.join("gone").display()
+        );
+        let appcred = desk.edit(MANIFEST, &script);
+        // Whoever started the tests may ignore some signals, and what they start would as well.
+        let running = appcred.under(Path::new("/usr/bin/env"), "--default-signal").spawn();
+        let ran = running.finish();
+        let is_saved = ran.status == Some(0) && desk.text(MANIFEST).contains("n300");
+        let is_kept = desk.project.join(&format!("{MANIFEST}.unsaved.age")).exists();
+        assert!(is_saved || is_kept, "{signal} {:?}: {}", ran.status, ran.stderr);
+    }
+}
+
+#[test]
 fn edit_sweeps_what_nobody_could() {
     let desk = Desk::new();
     let left = tempfile::Builder::new().prefix("appcred-edit-").tempdir_in("/dev/shm").unwrap();
