@@ -288,6 +288,7 @@ mod tests {
     use serde_json::json;
 
     use super::{RecoveredProject, recovered};
+    use crate::kubernetes::conversion::tests::client_id;
     use crate::kubernetes::conversion::{ConvertedCredential, ConvertedHouse, resources};
     use crate::model::{
         AccountName, Adopt, Domain, Implementation, Integration, Key, MaxDeletes, OnDelete,
@@ -353,7 +354,7 @@ mod tests {
             proptest::collection::btree_set(0_usize..3, 1..3).prop_map(By::Rings),
         ];
         let flags = proptest::array::uniform6(any::<bool>());
-        let texts = ("[A-Z][a-z ]{0,9}[a-z:]", "id-[a-z0-9]{2,9}");
+        let texts = ("[A-Z][a-z ]{0,9}[a-z:]", client_id());
         (by, flags, texts, 0_usize..3).prop_map(|(by, flags, (name, client_id), linked)| {
             let [adopt, protect, suspend, is_kept, setup, more] = flags;
             let account = (setup && more).then(|| AccountName::new("Ann").unwrap());
