@@ -73,9 +73,15 @@ pub(super) fn acting(cluster: &Cluster, object: &str, replicas: &[Running]) -> u
     });
     let shards = cluster.get("lease")["items"].as_array().unwrap().len();
     let shard = usize::try_from((u128::from(hash) * shards as u128) >> 64).unwrap();
-    let lease = cluster.get(&format!("lease/{}", lease_name(shard)));
-    let holder = lease["spec"]["holderIdentity"].as_str().unwrap().to_owned();
-    replicas.iter().position(|replica| is_called(replica, &holder)).unwrap()
+    let mut acting = None;
+    // It has the Lease a moment before it says so.
+    eventually("one of them says that it acts", || {
+        let lease = cluster.get(&format!("lease/{}", lease_name(shard)));
+        let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
+        acting = replicas.iter().position(|replica| is_called(replica, holder));
+        acting.is_some()
+    });
+    acting.unwrap()
 }
 
 /// How many shards each replica holds, by its identity.
