@@ -9,7 +9,6 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::manifest::load_project;
 use crate::model::{Key, Selection, TargetSelection, UndoneWave, Windows, counted};
 use crate::plan_file::PlanFile;
 use crate::reconcile::{self, Verdicts, unchecked_line};
@@ -20,7 +19,7 @@ use crate::workspace::{Comparison, TargetView, find_entry};
 #[cfg(feature = "kubernetes")]
 use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
-use super::gather::{Gathered, ask_about_troubles, gather, load, reported, request, show_unknown};
+use super::gather::{Gathered, ask_about_troubles, gather, load, reported, show_unknown};
 use super::inputs::{OutputKind, refuse_inputs};
 use super::interrupt::{confirm, stop_on_signal};
 use super::links::LinkArgs;
@@ -105,12 +104,11 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         Some(saved) => &TargetSelection::of_names(saved.targets().map(str::to_owned).collect()),
     };
     // Two runs that plan at once would both create what is missing.
-    let (write_locks, locks) = lock_targets(global, selection).await?;
+    let (project, write_locks, locks) = lock_targets(global, selection).await?;
     let mut gathered = gather(global, selection, &policy).await?;
     ask_about_troubles(&mut gathered.targets).await;
     let Gathered { manifests, problems, windows, rollout, reach, targets } = gathered;
-    let saved_by =
-        saved.as_ref().map(|saved| plan_file::command(saved, &load_project(&request(global)).0));
+    let saved_by = saved.as_ref().map(|saved| plan_file::command(saved, &project));
     let mut waves = RunInWaves { rollout, reach, write_locks, locks, saved_by, undone: None };
     // Nobody typed what selects a change that was made just now.
     let selected = if verb.follows_change { &Selection::default() } else { &policy.selection };

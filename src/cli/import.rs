@@ -113,7 +113,7 @@ pub(super) async fn run(
     let selection = verb.selection.selection();
     let is_taken_over = !verb.no_adopt && !verb.makes_resources();
     let _targets =
-        if is_taken_over { lock_targets(global, &selection).await?.1 } else { Vec::new() };
+        if is_taken_over { lock_targets(global, &selection).await?.2 } else { Vec::new() };
     let _project = lock_project(global)?;
     let Some(loaded) = loaded(global) else { return Ok(ExitStatus::Failure) };
     let project = loaded.project.clone();

@@ -60,11 +60,11 @@ fn not_locked(folder: &Path, refused: NotLocked) -> anyhow::Error {
 pub(super) async fn lock_targets(
     global: &Global,
     selection: &TargetSelection,
-) -> anyhow::Result<(BTreeMap<TargetName, WriteLock>, Vec<HeldLock>)> {
+) -> anyhow::Result<(Project, BTreeMap<TargetName, WriteLock>, Vec<HeldLock>)> {
     let (project, _) = load_project(&request(global));
     let locks = write_locks(&project, selection);
     let held = take_all(locks.values()).await?;
-    Ok((locks, held))
+    Ok((project, locks, held))
 }
 
 /// Takes all of them.

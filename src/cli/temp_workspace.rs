@@ -1,10 +1,11 @@
 //! A private folder that holds a decrypted text while it is edited.
 
-use std::future::{pending, ready};
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use anyhow::{Context, bail};
+use futures_util::FutureExt;
 use rustix::process::{self, Pid, kill_process};
 use secrecy::zeroize::Zeroizing;
 use tokio::task::yield_now;
@@ -81,11 +82,7 @@ impl TempWorkspace {
     pub(super) async fn is_asked_to_end(&mut self) -> bool {
         // The runtime learns of signals when it waits, not while a program is waited for.
         yield_now().await;
-        tokio::select! {
-            biased;
-            () = self.asked_to_end() => true,
-            () = ready(()) => false,
-        }
+        self.asked_to_end().now_or_never().is_some()
     }
 
     /// The file that is edited.

@@ -171,9 +171,11 @@ impl EntryCase<'_> {
         self.of_previous_owner().find_map(|(at, owner)| {
             let held = self.index.get(at);
             let by = self.index.users(&held.domain, held.implementation());
-            let why =
-                || Why::PreviousOwner { held: held.held(), owner: owner.clone(), by: by.clone() };
-            (!by.is_empty()).then(why)
+            (!by.is_empty()).then(|| Why::PreviousOwner {
+                held: held.held(),
+                owner: owner.clone(),
+                by,
+            })
         })
     }
 
