@@ -174,7 +174,8 @@ async fn first_reading(
         let reading = reader.read();
         anyhow::Ok((reader, reading))
     });
-    let (reader, reading) = reading.await.context("internal error: the reading crashed")??;
+    let (reader, reading) =
+        reading.await.context("internal error: reading the project crashed")??;
     check(reading).await?;
     Ok(reader)
 }

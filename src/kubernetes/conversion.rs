@@ -121,7 +121,7 @@ pub fn resources(
                 credential_documents.push(document(object, |object| &object.spec, namespace)?);
                 made.lost.extend(lost(&what, &of.lost));
                 made.lost.extend(strange_label(of).map(|label| {
-                    format!("{what}: the label `{label}` in `match`, which is none in a cluster; the targets that it selects now are named")
+                    format!("{what}: the label `{label}` in `match`, which Kubernetes does not allow; the targets that it selects now are listed instead")
                 }));
             }
             Err(why) => made.left_out.push(format!("{what}: {why}")),
@@ -170,7 +170,7 @@ fn house_object(
     for (label, value) in &house.labels {
         if !labels.contains_key(label) {
             made.lost.push(format!(
-                "target {name}: the label `{label}={value}`, which is none in a cluster"
+                "target {name}: the label `{label}={value}`, which Kubernetes does not allow"
             ));
         }
     }
@@ -215,7 +215,7 @@ fn object_name(name: &str, how: &str) -> Result<(), String> {
     ))
 }
 
-/// A label by which an entry chooses targets, and which is none in a cluster.
+/// A label by which an entry chooses targets, and which Kubernetes does not allow.
 fn strange_label(of: &ConvertedCredential) -> Option<String> {
     let all = of.labels.iter().flatten();
     let mut each = all.flat_map(|(label, values)| values.iter().map(move |value| (label, value)));
@@ -500,8 +500,8 @@ pub(super) mod tests {
         ];
         let made = convert(&houses, &all);
         let lost = [
-            "target shed: the label `_a=none`, which is none in a cluster",
-            "entry strange: the label `ring=_2` in `match`, which is none in a cluster; the targets that it selects now are named",
+            "target shed: the label `_a=none`, which Kubernetes does not allow",
+            "entry strange: the label `ring=_2` in `match`, which Kubernetes does not allow; the targets that it selects now are listed instead",
         ];
         assert_eq!(made.lost, lost);
         let (houses, credentials) = read(&made.yaml);

@@ -130,7 +130,7 @@ impl Watched {
     fn say_older(&self) {
         if self.is_without_lease {
             tracing::warn!(
-                "the cluster has another state than before, as where it was restored from a backup: {} were read anew",
+                "the cluster has another state than before, as after a restore from a backup: {} were read again",
                 self.what
             );
         }
@@ -181,11 +181,11 @@ fn is_refused(why: &watcher::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    use futures_util::{StreamExt, stream};
+    use futures_util::{FutureExt, StreamExt, stream};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
     use kube::core::Status;
     use kube::runtime::reflector::store;
@@ -196,6 +196,7 @@ mod tests {
     use super::{QUIET, Watched, keep_version};
     use crate::kubernetes::resources::HouseObject;
     use crate::kubernetes::source::Declaring;
+    use crate::watch::logged;
 
     fn failed(why: kube::Error) -> watcher::Result<watcher::Event<HouseObject>> {
         Err(watcher::Error::WatchStartFailed(why))
@@ -256,22 +257,7 @@ mod tests {
     }
 
     /// What is logged where lists of an object in these versions come one after the other.
-    async fn logged(versions: &[&str], is_without_lease: bool) -> String {
-        #[derive(Clone, Default)]
-        struct Buffer(Arc<Mutex<Vec<u8>>>);
-        impl std::io::Write for Buffer {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        let buffer = Buffer::default();
-        let writer = buffer.clone();
-        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        let _logging = tracing::subscriber::set_default(log);
+    fn logged_of(versions: &[&str], is_without_lease: bool) -> String {
         let list = |version: &&str| {
             let token = json!({"name": "all", "key": "token"});
             let spec = json!({"url": "http://cabin:8123", "tokenSecretRef": token});
@@ -283,16 +269,16 @@ mod tests {
         let mut events = Some(versions.iter().flat_map(list).collect::<Vec<_>>());
         let (watched, _seen) = watched();
         let watched = Watched { is_without_lease, ..watched };
-        watched.follow(|| stream::iter(events.take().unwrap()), store().1).await;
-        String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
+        let following = watched.follow(|| stream::iter(events.take().unwrap()), store().1);
+        logged(|| assert!(following.now_or_never().is_some())).join("\n")
     }
 
-    #[tokio::test]
-    async fn an_object_that_is_as_it_was_before_is_of_another_state_of_the_cluster() {
+    #[test]
+    fn an_object_that_is_as_it_was_before_is_of_another_state_of_the_cluster() {
         let line = "the cluster has another state than before";
-        assert!(!logged(&["7", "7", "9"], true).await.contains(line));
-        assert_eq!(logged(&["7", "9", "3", "4"], true).await.matches(line).count(), 1);
-        assert!(!logged(&["9", "3"], false).await.contains(line), "its Lease shows that");
+        assert!(!logged_of(&["7", "7", "9"], true).contains(line));
+        assert_eq!(logged_of(&["7", "9", "3", "4"], true).matches(line).count(), 1);
+        assert!(!logged_of(&["9", "3"], false).contains(line), "its Lease shows that");
     }
 
     #[test]
