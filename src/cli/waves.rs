@@ -246,12 +246,12 @@ fn unchanged(left: &Names<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use super::{hold_back, unchanged};
     use crate::model::{
-        ClientId, Completeness, Desired, Domain, FlowId, Key, KnownDomains, Labels, Observed,
-        Owner, Policy, TargetName, UndoneWave, Wave, WhyUndone,
+        ClientId, Desired, Domain, FlowId, Key, Labels, Observed, Policy, TargetName, UndoneWave,
+        Wave, WhyUndone,
     };
     use crate::plan::{Action, Plan, Reason, Step, StepId, Wanted};
     use crate::reconcile::Outcome;
@@ -278,23 +278,7 @@ mod tests {
             foreign: Vec::new(),
             old_key: None,
         };
-        let desired = Desired {
-            owner: Owner::new("house").unwrap(),
-            previous_owners: BTreeSet::new(),
-            credentials: Vec::new(),
-            unidentified: Vec::new(),
-            elsewhere: BTreeMap::new(),
-            completeness: Completeness::Whole,
-        };
-        let observed = Observed {
-            version: None,
-            is_new: false,
-            domains: KnownDomains::Listed(BTreeSet::new()),
-            credentials: Vec::new(),
-            config_entries: Vec::new(),
-            unread_accounts: Vec::new(),
-            live: None,
-        };
+        let (desired, observed) = (Desired::example(Vec::new()), Observed::example());
         let plan = Plan { steps: vec![step], ..Plan::default() };
         TargetView {
             name: TargetName::new("home"),

@@ -451,15 +451,8 @@ mod tests {
         let assigned = assigned(&all);
         let (house, spec) =
             (&assigned.houses[&name("cabin")], &assigned.specs[&name("cabin").target()]);
-        let observed = Observed {
-            version: None,
-            is_new: false,
-            domains: KnownDomains::Listed([Domain::new("spotify")].into()),
-            credentials: Vec::new(),
-            config_entries: Vec::new(),
-            unread_accounts: Vec::new(),
-            live: None,
-        };
+        let domains = KnownDomains::Listed([Domain::new("spotify")].into());
+        let observed = Observed { domains, ..Observed::example() };
         let plan = plan(&spec.desired, &observed, &spec.policy);
         let entries = entries(&spec.desired, &plan, &spec.policy);
         let target = TargetStatus { entries, revisions: house.revisions.clone(), ..up() };

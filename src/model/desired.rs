@@ -141,6 +141,19 @@ impl DesiredCredential {
 }
 
 impl Desired {
+    /// One for tests, of the owner `house`.
+    #[cfg(test)]
+    pub(crate) fn example(credentials: Vec<DesiredCredential>) -> Self {
+        Self {
+            owner: Owner::new("house").unwrap(),
+            previous_owners: BTreeSet::new(),
+            credentials,
+            unidentified: Vec::new(),
+            elsewhere: BTreeMap::new(),
+            completeness: Completeness::Whole,
+        }
+    }
+
     /// The entry with a key.
     pub fn credential(&self, key: &Key) -> Option<&DesiredCredential> {
         self.credentials.iter().find(|entry| entry.key == *key)

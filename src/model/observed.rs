@@ -26,6 +26,22 @@ pub struct Observed {
     pub live: Option<Live>,
 }
 
+#[cfg(test)]
+impl Observed {
+    /// One for tests, that holds nothing.
+    pub(crate) fn example() -> Self {
+        Self {
+            version: None,
+            is_new: false,
+            domains: KnownDomains::Assumed(BTreeSet::new()),
+            credentials: Vec::new(),
+            config_entries: Vec::new(),
+            unread_accounts: Vec::new(),
+            live: None,
+        }
+    }
+}
+
 /// What a running HA reports of set-ups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Live {

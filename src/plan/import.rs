@@ -400,8 +400,8 @@ mod tests {
 
     use super::{ImportPlan, LeftOut, Scope, import, names_of};
     use crate::model::{
-        AccountName, Adopt, Completeness, ConfigEntry, Credential, CredentialId, Desired, Domain,
-        EntryId, Key, Mark, NotedAccount, Observed, Owner, Secret,
+        AccountName, Adopt, ConfigEntry, Credential, CredentialId, Desired, Domain, EntryId, Key,
+        Mark, NotedAccount, Observed, Owner, Secret,
     };
     use crate::plan::tests::{held, linked, observing, wanted};
 
@@ -430,14 +430,7 @@ mod tests {
 
     /// What is found where there are no entries: `domain name as key`, then what is left out.
     fn imported(credentials: Vec<Credential>, users: &[&str], scope: &Scope) -> Vec<String> {
-        let desired = Desired {
-            owner: Owner::new("house").unwrap(),
-            previous_owners: BTreeSet::new(),
-            credentials: Vec::new(),
-            unidentified: Vec::new(),
-            elsewhere: Default::default(),
-            completeness: Completeness::Whole,
-        };
+        let desired = Desired::example(Vec::new());
         let config_entries = users.iter().map(|user| linked(user)).collect();
         let observed = Observed { config_entries, ..observing(credentials) };
         let taken = BTreeSet::from([Key::new("taken").unwrap()]);

@@ -1,6 +1,6 @@
 //! Each test begins in sync and changes one thing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{Action, Adoption, CredentialState, Plan, Why, plan};
 use crate::model::{
@@ -19,14 +19,7 @@ pub(super) fn wanted(key: &str) -> DesiredCredential {
 }
 
 pub(super) fn desired(credentials: Vec<DesiredCredential>) -> Desired {
-    Desired {
-        owner: Owner::new("house").unwrap(),
-        previous_owners: BTreeSet::new(),
-        credentials,
-        unidentified: Vec::new(),
-        elsewhere: BTreeMap::new(),
-        completeness: Completeness::Whole,
-    }
+    Desired::example(credentials)
 }
 
 pub(super) fn held(id: &str, entry: &DesiredCredential, auth_domain: Option<&str>) -> Credential {
@@ -63,15 +56,7 @@ fn in_sync() -> (Desired, Observed) {
 
 pub(super) fn observing(credentials: Vec<Credential>) -> Observed {
     let domains = KnownDomains::Listed(BTreeSet::from(["spotify", "twitch"].map(Domain::new)));
-    Observed {
-        version: None,
-        is_new: false,
-        domains,
-        credentials,
-        config_entries: Vec::new(),
-        unread_accounts: Vec::new(),
-        live: None,
-    }
+    Observed { domains, credentials, ..Observed::example() }
 }
 
 pub(super) fn planned(change: impl FnOnce(&mut Desired, &mut Observed, &mut Policy)) -> Plan {

@@ -351,7 +351,7 @@ fn digest(question: &Question) -> [u8; 32] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
@@ -366,8 +366,7 @@ mod tests {
     };
     use crate::integrations::ClientAuth;
     use crate::model::{
-        ClientId, Completeness, ConfigEntry, DesiredCredential, Domain, EntryId, EntryState, Held,
-        KnownDomains, Live, Owner,
+        ClientId, ConfigEntry, DesiredCredential, Domain, EntryId, EntryState, Held, Live,
     };
     use crate::plan::{CredentialState, Wanted};
 
@@ -386,7 +385,7 @@ mod tests {
         Held { id: CredentialId::new(id), domain, client_id, name: None, auth_domain: None }
     }
 
-    fn account() -> ConfigEntry {
+    pub(in crate::reconcile) fn account() -> ConfigEntry {
         ConfigEntry {
             id: EntryId::new("e"),
             domain: Domain::new("spotify"),
@@ -467,35 +466,17 @@ mod tests {
             (delete, &secret, vec![account], &in_use, vec![UnreadAccounts::All], false),
         ] {
             let step = Step { reasons: reasons.clone(), reload, ..Step::new(StepId(0), action) };
-            let observed = observed(unread, None);
+            let observed = Observed { unread_accounts: unread, ..Observed::example() };
             let used = BTreeSet::from([used]);
             assert_eq!(replaces_secret_in_use(&used, &observed, &step), is_asked, "{step:?}");
-        }
-    }
-
-    fn observed(unread_accounts: Vec<UnreadAccounts>, live: Option<Live>) -> Observed {
-        Observed {
-            version: None,
-            is_new: false,
-            domains: KnownDomains::Assumed(BTreeSet::new()),
-            credentials: Vec::new(),
-            config_entries: Vec::new(),
-            unread_accounts,
-            live,
         }
     }
 
     /// The entry of an integration whose provider nobody knows, so that nobody is asked.
     fn desired() -> Desired {
         let (key, domain) = (Key::new("a").unwrap(), Domain::new("nowhere"));
-        Desired {
-            owner: Owner::new("house").unwrap(),
-            previous_owners: BTreeSet::new(),
-            credentials: vec![DesiredCredential { key, domain, ..DesiredCredential::example("c") }],
-            unidentified: Vec::new(),
-            elsewhere: Default::default(),
-            completeness: Completeness::Whole,
-        }
+        let entry = DesiredCredential { key, domain, ..DesiredCredential::example("c") };
+        Desired::example(vec![entry])
     }
 
     #[tokio::test]
@@ -512,8 +493,8 @@ mod tests {
             let reasons = vec![Reason::SecretDiffers];
             let steps = vec![Step { reasons, ..Step::new(StepId(0), replace()) }];
             let plan = Plan { steps, credential_states: vec![state], ..Plan::default() };
-            let observed = observed(vec![], None);
-            let proven = prove(&plan, &desired(), &observed, &mut Verdicts::default()).await;
+            let proven =
+                prove(&plan, &desired(), &Observed::example(), &mut Verdicts::default()).await;
             assert_eq!(proven.unchecked.len(), usize::from(is_asked));
             assert_eq!(proven.plan.steps.len(), 1);
         }
@@ -525,7 +506,8 @@ mod tests {
         let plan = Plan { steps: vec![Step::new(StepId(0), action)], ..Plan::default() };
         let back = "http://house/auth/external/callback".to_owned();
         let live = Live { redirect_uri: back, ..Live::default() };
-        let (desired, observed) = (desired(), observed(vec![], Some(live)));
+        let observed = Observed { live: Some(live), ..Observed::example() };
+        let desired = desired();
         let mut known = Verdicts::default();
         known.learn_about_set_ups([(&plan, &desired, &observed); 2]).await;
         let asked: Vec<_> = known.registrations.keys().map(|asked| &asked.domain).collect();

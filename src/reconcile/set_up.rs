@@ -267,15 +267,11 @@ pub(super) fn task<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::{
         Action, DesiredCredential, Implementation, Key, Mark, Observed, OpenFlow, Outcome, SetUpOf,
         Step, StepOutcome, Wanted, blocker, linked, open_flow,
     };
-    use crate::model::{
-        ConfigEntry, Domain, EntryId, EntryState, FlowId, KnownDomains, Live, Purpose,
-    };
+    use crate::model::{ConfigEntry, Domain, EntryId, EntryState, FlowId, Live, Purpose};
     use crate::plan::StepId;
 
     fn wanted() -> Wanted {
@@ -300,13 +296,9 @@ mod tests {
         };
         let flow = OpenFlow { id: FlowId::new("flow"), domain, purpose: Purpose::Entry(mark()) };
         Observed {
-            version: None,
-            is_new: false,
-            domains: KnownDomains::Assumed(BTreeSet::new()),
-            credentials: Vec::new(),
             config_entries: vec![account],
-            unread_accounts: Vec::new(),
             live: Some(Live { flows: vec![flow], ..Live::default() }),
+            ..Observed::example()
         }
     }
 

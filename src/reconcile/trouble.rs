@@ -63,18 +63,16 @@ pub async fn ask_about_troubles(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::{
         ClientAnswer, CredentialState, Desired, Key, Observed, Plan, Question, SetUpId, Trouble,
         Verdicts, ask_about_troubles,
     };
     use crate::codes::RegistrationCode;
     use crate::model::{
-        ClientId, Completeness, ConfigEntry, CredentialId, DesiredCredential, Domain, EntryId,
-        EntryState, Held, KnownDomains, Owner,
+        ClientId, ConfigEntry, CredentialId, DesiredCredential, Domain, EntryState, Held,
     };
     use crate::plan::{ComparedCredential, EntrySetup, SetupState};
+    use crate::reconcile::prove::tests::account;
     use crate::verify::{AuthorizeQuestion, Checked, RedirectUri, Registration, Verdict};
 
     fn id() -> SetUpId {
@@ -82,16 +80,8 @@ mod tests {
     }
 
     fn trouble(state: EntryState) -> Trouble {
-        let account = ConfigEntry {
-            id: EntryId::new("e"),
-            domain: Domain::new("spotify"),
-            title: "Anna".into(),
-            state,
-            reason: None,
-            implementation: None,
-        };
         Trouble {
-            account,
+            account: ConfigEntry { state, ..account() },
             asks_again: false,
             misses_credential: false,
             is_starting: false,
@@ -138,24 +128,8 @@ mod tests {
             setup_states: vec![set_up],
             ..Plan::default()
         };
-        let desired = Desired {
-            owner: Owner::new("house").unwrap(),
-            previous_owners: BTreeSet::new(),
-            credentials: vec![entry],
-            unidentified: Vec::new(),
-            elsewhere: Default::default(),
-            completeness: Completeness::Whole,
-        };
-        let observed = Observed {
-            version: None,
-            is_new: false,
-            domains: KnownDomains::Assumed(BTreeSet::new()),
-            credentials: Vec::new(),
-            config_entries: Vec::new(),
-            unread_accounts: Vec::new(),
-            live: None,
-        };
-        ask_about_troubles(&mut plan, &desired, &observed, &mut known).await;
+        let desired = Desired::example(vec![entry]);
+        ask_about_troubles(&mut plan, &desired, &Observed::example(), &mut known).await;
         plan.setup_states.remove(0).trouble.unwrap().client
     }
 

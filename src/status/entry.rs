@@ -278,8 +278,8 @@ mod tests {
 
     use super::{EntryStatus, Holding, SetUpStatus, held, unseen};
     use crate::model::{
-        Adopt, ClientId, Completeness, Credential, CredentialId, Desired, DesiredCredential,
-        FlowStep, KnownDomains, Observed, Owner, Place, Policy, Secret,
+        Adopt, ClientId, Credential, CredentialId, Desired, DesiredCredential, FlowStep,
+        KnownDomains, Observed, Owner, Place, Policy, Secret,
     };
     use crate::plan::{SetupState, plan};
 
@@ -292,14 +292,7 @@ mod tests {
     #[test]
     fn what_has_gone_over_to_an_entry_of_another_key_is_held_under_that_key_alone() {
         let (entry, owner) = (wanted("new", "1", 1), Owner::new("house").unwrap());
-        let desired = Desired {
-            owner: owner.clone(),
-            previous_owners: BTreeSet::new(),
-            credentials: vec![entry.clone()],
-            unidentified: Vec::new(),
-            elsewhere: Default::default(),
-            completeness: Completeness::Whole,
-        };
+        let desired = Desired::example(vec![entry.clone()]);
         let of = |id: &str, auth_domain: &str| Credential {
             id: CredentialId::new(id),
             domain: entry.domain.clone(),
@@ -309,13 +302,9 @@ mod tests {
             auth_domain: Some(auth_domain.into()),
         };
         let observed = |credentials| Observed {
-            version: None,
-            is_new: false,
             domains: KnownDomains::Listed(BTreeSet::from([entry.domain.clone()])),
             credentials,
-            config_entries: Vec::new(),
-            unread_accounts: Vec::new(),
-            live: None,
+            ..Observed::example()
         };
         let keys = |credentials| {
             let plan = plan(&desired, &observed(credentials), &Policy::default());
@@ -362,17 +351,13 @@ mod tests {
         let last: Vec<EntryStatus> = last.iter().map(seen).collect();
         let desired = Desired {
             owner: Owner::default(),
-            previous_owners: BTreeSet::new(),
-            credentials: vec![
+            ..Desired::example(vec![
                 wanted("new", "1", 1),
                 wanted("b", "2", 2),
                 wanted("a", "1", 9),
                 renewed,
                 adopting,
-            ],
-            unidentified: Vec::new(),
-            elsewhere: Default::default(),
-            completeness: Completeness::Whole,
+            ])
         };
         let now = unseen(&desired, &last);
         let found: Vec<_> = now

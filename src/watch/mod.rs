@@ -57,6 +57,9 @@ mod wakes;
 mod waves;
 mod webhook;
 
+#[cfg(all(test, feature = "kubernetes"))]
+pub(crate) use round_log::tests::logged;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

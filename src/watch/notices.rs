@@ -373,8 +373,7 @@ mod tests {
     use super::{DriftNews, Notifier, RESTART};
     use crate::codes::EventCode;
     use crate::model::{
-        Completeness, ConsentLink, Desired, DesiredCredential, FlowStep, Key, Lifetime, Owner,
-        Secret, TargetName,
+        ConsentLink, Desired, DesiredCredential, FlowStep, Key, Lifetime, Owner, Secret, TargetName,
     };
     use crate::plan::{SetupState, Why};
     use crate::status::{self, AccessFault, Difference, Link, Mode, SetUpStatus, TargetStatus};
@@ -386,14 +385,8 @@ mod tests {
     }
 
     fn desired(keys: &[&str]) -> Desired {
-        Desired {
-            owner: Owner::default(),
-            previous_owners: Default::default(),
-            credentials: keys.iter().map(|key| DesiredCredential::example(key)).collect(),
-            unidentified: Vec::new(),
-            elsewhere: Default::default(),
-            completeness: Completeness::Whole,
-        }
+        let credentials = keys.iter().map(|key| DesiredCredential::example(key)).collect();
+        Desired { owner: Owner::default(), ..Desired::example(credentials) }
     }
 
     fn events(notifier: &mut Notifier, target: &TargetStatus, is_outage: bool) -> Vec<EventCode> {

@@ -287,7 +287,7 @@ pub(super) mod tests {
     }
 
     /// What is logged meanwhile: a line for each message, with its level.
-    pub(in crate::watch) fn logged(work: impl FnOnce()) -> Vec<String> {
+    pub(crate) fn logged(work: impl FnOnce()) -> Vec<String> {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let log = tracing_subscriber::fmt()

@@ -160,9 +160,8 @@ mod tests {
 
     use super::SetUps;
     use crate::model::{
-        ClientId, Completeness, ConfigEntry, ConsentLink, Desired, DesiredCredential, Domain,
-        EntryId, EntryState, FlowId, FlowStep, Key, Mark, OpenFlow, Owner, Policy, Purpose, Secret,
-        SetUpId,
+        ClientId, ConfigEntry, ConsentLink, Desired, DesiredCredential, Domain, EntryId,
+        EntryState, FlowId, FlowStep, Key, Mark, OpenFlow, Owner, Policy, Purpose, Secret, SetUpId,
     };
     use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, StepId, Wanted};
     use crate::status::{EntryStatus, unseen};
@@ -198,14 +197,7 @@ mod tests {
     fn consent_that_home_assistant_asks_for_is_the_only_verdict_of_an_account_that_stayed_down() {
         let (key, domain) = (Key::new("a").unwrap(), Domain::new("spotify"));
         let entry = DesiredCredential::example("a");
-        let desired = Desired {
-            owner: Owner::default(),
-            previous_owners: Default::default(),
-            credentials: vec![entry.clone()],
-            unidentified: Vec::new(),
-            elsewhere: Default::default(),
-            completeness: Completeness::Whole,
-        };
+        let desired = Desired { owner: Owner::default(), ..Desired::example(vec![entry.clone()]) };
         let account = ConfigEntry {
             id: EntryId::new("e"),
             domain: domain.clone(),

@@ -5,17 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use appcred::model::{
-    Answers, ClientId, ConfigEntry, Domain, FlowId, Implementation, Mark, Secret, SetUpOf,
-};
-use appcred::setup::Guide;
-use appcred::setup::drive::{self, FlowState, SetUpTask};
+use appcred::model::{ConfigEntry, Domain, FlowId};
+use appcred::setup::drive::{self, FlowState};
 use appcred::target::{Done, Execute, Operation, Refusal, Stop};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::ha_faults::open;
-use crate::linking::{Linking, link};
+use crate::linking::{AnnasSetUp, Linking, link};
 use crate::real::{Release, TokenRequest, each_release};
 
 const APPLY: &[&str] = &["apply", "--yes"];
@@ -406,19 +403,8 @@ async fn ha_consent_that_was_cancelled_elsewhere_is_not_reported_as_given(releas
     let ha = open(&linking.ha.url(), linking.ha.token()).await.ok().unwrap();
     let accounts = ha.accounts(&Domain::new("linked_account")).await.unwrap();
     let account = accounts.iter().find(|one| one.id.as_str() == account);
-    let (answers, client_id) = (Answers::default(), ClientId::new("anna"));
-    let task = SetUpTask {
-        of: SetUpOf { mark: &Mark::parse("appcred:default:anna").unwrap(), account: None },
-        domain: &Domain::new("linked_account"),
-        guide: Guide {
-            credential: "appcred:default:anna",
-            client_id: &client_id,
-            choice: Implementation::Credential,
-            answers: &answers,
-        },
-        secret: &Secret::new("first"),
-        account,
-    };
+    let set_up = AnnasSetUp::new("linked_account");
+    let task = set_up.task(account);
 
     let ended =
         drive::follow(&ha, &task, &FlowId::new("gone"), "http://127.0.0.1:1", &Stop::new()).await;

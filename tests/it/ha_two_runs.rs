@@ -1,16 +1,15 @@
 //! Two runs at one Home Assistant that know nothing of each other, as in two pods: nothing is doubled,
 //! and no code is taken twice.
 
-use appcred::model::{Answers, ClientId, Domain, FlowStep, Implementation, Mark, Secret, SetUpOf};
-use appcred::setup::Guide;
-use appcred::setup::drive::{self, FlowState, SetUpTask};
+use appcred::model::FlowStep;
+use appcred::setup::drive::{self, FlowState};
 use appcred::target::{Refusal, Stop};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::ha_apply::House;
 use crate::ha_faults::open;
-use crate::linking::{Linking, link};
+use crate::linking::{AnnasSetUp, Linking, link};
 use crate::listener::Listener;
 use crate::real::{Release, each_release};
 use crate::watch::eventually;
@@ -153,19 +152,8 @@ async fn ha_flow_that_another_run_has_noted_meanwhile_goes_on_as_long_as_it_is_t
     let (_, theirs) = linking.ha.rest("POST", "/api/config/config_entries/flow", Some(&start));
     let theirs = theirs["flow_id"].as_str().unwrap();
     let ha = open(&linking.ha.url(), linking.ha.token()).await.ok().unwrap();
-    let (answers, client_id) = (Answers::default(), ClientId::new("anna"));
-    let task = SetUpTask {
-        of: SetUpOf { mark: &Mark::parse("appcred:default:anna").unwrap(), account: None },
-        domain: &Domain::new(DOMAIN),
-        guide: Guide {
-            credential: "appcred:default:anna",
-            client_id: &client_id,
-            choice: Implementation::Credential,
-            answers: &answers,
-        },
-        secret: &Secret::new("first"),
-        account: None,
-    };
+    let set_up = AnnasSetUp::new(DOMAIN);
+    let task = set_up.task(None);
     for noted in [theirs, "gone"] {
         // It is the first in order.
         let note = json!({"flow_id": noted, "domain": DOMAIN});

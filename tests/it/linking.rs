@@ -1,5 +1,10 @@
 //! A house in Git, a Home Assistant and a provider of accounts: what set-ups need.
 
+use appcred::model::{
+    Answers, ClientId, ConfigEntry, Domain, Implementation, Mark, Secret, SetUpOf,
+};
+use appcred::setup::Guide;
+use appcred::setup::drive::SetUpTask;
 use serde_json::{Value, json};
 
 use crate::ha_apply::House;
@@ -106,4 +111,41 @@ pub(crate) fn link(applied: &Value) -> String {
     let waiting = steps.iter().find(|step| step["outcome"] == "waiting");
     let waiting = waiting.unwrap_or_else(|| panic!("{applied:#}"));
     waiting["waits_for"]["link"].as_str().unwrap().to_owned()
+}
+
+/// The set-up of the entry `anna`, for tests that go on with it themselves.
+pub(crate) struct AnnasSetUp {
+    mark: Mark,
+    domain: Domain,
+    client_id: ClientId,
+    answers: Answers,
+    secret: Secret,
+}
+
+impl AnnasSetUp {
+    pub(crate) fn new(domain: &str) -> Self {
+        Self {
+            mark: Mark::parse("appcred:default:anna").unwrap(),
+            domain: Domain::new(domain),
+            client_id: ClientId::new("anna"),
+            answers: Answers::default(),
+            secret: Secret::new("first"),
+        }
+    }
+
+    /// What is to be done, of this account where one is linked.
+    pub(crate) fn task<'a>(&'a self, account: Option<&'a ConfigEntry>) -> SetUpTask<'a> {
+        SetUpTask {
+            of: SetUpOf { mark: &self.mark, account: None },
+            domain: &self.domain,
+            guide: Guide {
+                credential: "appcred:default:anna",
+                client_id: &self.client_id,
+                choice: Implementation::Credential,
+                answers: &self.answers,
+            },
+            secret: &self.secret,
+            account,
+        }
+    }
 }

@@ -272,12 +272,17 @@ fn encrypting(recipient: &impl Display) -> Project {
     Project::new().file("appcred.yaml", &text)
 }
 
+/// The same with one entry, `one`.
+fn with_entry_one(recipient: &impl Display) -> Project {
+    encrypting(recipient)
+        .file("credentials.yaml", "application_credentials:\n  - {domain: google, key: one, client_id: one, client_secret: !secret one}\n")
+        .file("secrets.yaml", "one: m4rk3d-secret\n")
+}
+
 #[test]
 fn a_question_that_is_interrupted_ends_with_130_and_leaves_the_terminal_as_it_was() {
     let (identity, recipient) = age_identity();
-    let project = encrypting(&recipient)
-        .file("credentials.yaml", "application_credentials:\n  - {domain: google, key: one, client_id: one, client_secret: !secret one}\n")
-        .file("secrets.yaml", "one: m4rk3d-secret\n");
+    let project = with_entry_one(&recipient);
     for (words, question) in [
         ("add --domain spotify --client-id two --name two --key two", "(not shown): "),
         ("rotate one", "(not shown): "),
@@ -365,12 +370,24 @@ fn interrupted(folder: &Path, identity: &str, words: &str, question: &str) {
     let line = format!(
         "trap : INT\necho before=$(stty -g)\n{PROGRAM} {words}\necho status=$?\necho after=$(stty -g)"
     );
-    let mut terminal = Terminal::run(&line, folder, [("SOPS_AGE_KEY", identity)]);
+    let mut terminal = asked(&line, folder, [("SOPS_AGE_KEY", identity)], question);
+    terminal.type_in("\x03");
+    check_interrupted(&terminal.finish(), words);
+}
+
+/// A terminal whose settings were printed, and in which this is asked now.
+#[track_caller]
+fn asked<'e>(
+    line: &str,
+    folder: &Path,
+    environment: impl IntoIterator<Item = (&'e str, &'e str)>,
+    question: &str,
+) -> Terminal {
+    let mut terminal = Terminal::run(line, folder, environment);
     terminal.until("before=");
     terminal.until("\n");
     terminal.until(question);
-    terminal.type_in("\x03");
-    check_interrupted(&terminal.finish(), words);
+    terminal
 }
 
 /// What each signal makes of a run that nobody has it finish, as a shell says it.
@@ -380,9 +397,7 @@ const ENDS: [(Signal, i32); 4] =
 #[test]
 fn a_question_that_a_signal_ends_leaves_the_terminal_as_it_was() {
     let (identity, recipient) = age_identity();
-    let project = encrypting(&recipient)
-        .file("credentials.yaml", "application_credentials:\n  - {domain: google, key: one, client_id: one, client_secret: !secret one}\n")
-        .file("secrets.yaml", "one: m4rk3d-secret\n");
+    let project = with_entry_one(&recipient);
     let environment = [("SOPS_AGE_KEY", &*identity)];
     for (words, question) in [
         ("rotate one", "(not shown): "),
@@ -443,10 +458,7 @@ fn ended<'e>(
     let line = format!(
         "echo before=$(stty -g)\nsh -c 'echo $$ > id; exec {PROGRAM} {words}'\necho status=$?\necho after=$(stty -g)"
     );
-    let mut terminal = Terminal::run(&line, folder, environment);
-    terminal.until("before=");
-    terminal.until("\n");
-    terminal.until(question);
+    let mut terminal = asked(&line, folder, environment, question);
     let id = fs::read_to_string(folder.join("id")).unwrap();
     kill_process(Pid::from_raw(id.trim().parse().unwrap()).unwrap(), signal).unwrap();
     // Whoever leaves the terminal ends its input, which would answer the question.
