@@ -46,6 +46,9 @@ mod shards;
 #[allow(dead_code, reason = "the integration tests use all of it")]
 mod shelf;
 #[cfg(test)]
+#[path = "../../tests/it/simulated.rs"]
+mod simulated;
+#[cfg(test)]
 mod simulated_api;
 #[cfg(test)]
 mod simulated_home;

@@ -112,6 +112,15 @@ impl Asked {
         is_list && self.is_partial && self.plural != "secrets"
     }
 
+    /// In words. kube names events by the machine's clock, and has their moments from there.
+    fn told(&self, uri: &Uri) -> String {
+        let Self { method, plural, body, .. } = self;
+        match plural.as_str() {
+            "events" => format!("{method} {plural} {} {}", body["reason"], body["note"]),
+            _ => format!("{method} {uri} {body}"),
+        }
+    }
+
     fn key(&self) -> (String, String) {
         let of_body = || self.body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         (self.plural.clone(), self.name.clone().unwrap_or_else(of_body))
@@ -194,6 +203,7 @@ impl ApiServer {
         let accept = parts.headers.get("accept").and_then(|accept| accept.to_str().ok());
         let is_partial = accept.is_some_and(|accept| accept.contains("PartialObjectMetadata"));
         let asked = asked(parts.method, &parts.uri, is_partial, body);
+        tracing::trace!(replica, "{}", asked.told(&parts.uri));
         let fate = {
             let mut state = self.state();
             state.requests += 1;
@@ -231,7 +241,9 @@ impl ApiServer {
         let server = self.clone();
         let acted = tokio::spawn(async move {
             sleep(before).await;
-            server.state().act(replica, &asked)
+            let response = server.state().act(replica, &asked);
+            tracing::trace!(replica, "{} {} {}", asked.method, asked.plural, response.status());
+            response
         });
         let response = acted.await.unwrap();
         sleep(after).await;
@@ -577,6 +589,7 @@ impl Watching {
                 self.from = change.version;
                 let object = seen(&change.object, self.is_partial);
                 let line = format!("{}\n", json!({"type": change.what, "object": object}));
+                tracing::trace!(self.replica, "is told {}", line.trim_end());
                 return Some((Ok(line.into()), self));
             }
             silent_since = Instant::now();

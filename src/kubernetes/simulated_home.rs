@@ -74,6 +74,7 @@ impl Connect for HomeConnector {
 
     async fn connect(&self, spec: &TargetSpec) -> Result<ConnectedHome, ConnectError> {
         let home = self.homes[&spec.endpoint.address()].clone();
+        tracing::trace!(self.replica, "connects to {}", spec.endpoint.address());
         let state = home.state();
         if state.is_down {
             return Err(unreachable().into());
@@ -115,6 +116,7 @@ impl Observe for ConnectedHome {
         }
         let mut state = self.home.state();
         state.looks += 1;
+        tracing::trace!(self.replica, self.uid, "looks");
         Ok(state.shelf.observed())
     }
 }
@@ -131,6 +133,7 @@ impl Execute for ConnectedHome {
                 done(at, Err(Refusal::Stopped));
                 continue;
             }
+            tracing::trace!(self.replica, self.uid, "{operation:?}");
             self.server.state().check(self.replica, "changes a Home Assistant", &self.uid);
             let (slow, refuses) = {
                 let state = self.home.state();

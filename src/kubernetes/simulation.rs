@@ -1,8 +1,8 @@
 //! Replicas of the controller through random faults of an API server, of Home Assistants and of themselves, in simulated hours.
 //! Nobody writes without the Lease, and when all is well again, everything is as declared, written back, and at rest.
 //!
-//! Faults, their order and pauses come from a seed. `APPCRED_HISTORY=7` runs the one of that seed, `APPCRED_HISTORIES=1000`
-//! so many.
+//! Faults, their order and pauses come from a seed, as does all that is done then. `APPCRED_HISTORY=7` runs the one of that
+//! seed, `APPCRED_HISTORIES=1000` so many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,12 +16,13 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::replicas::LeaseSettings;
+use super::simulated::{come_from_their_seeds, elapsed, simulate_histories, simulated};
 use super::simulated_api::{ApiServer, LEASE, NAMESPACE, PATIENCE, lease_name};
 use super::simulated_home::{HomeConnector, SimulatedHome};
 use super::source::ClusterScope;
 use super::{Cluster, ClusterParts, ControllerSettings, begin};
 use crate::model::{ClientId, Credential, CredentialId, Domain, EntryState, Owner, Secret};
-use crate::target::{Stop, uptime};
+use crate::target::Stop;
 use crate::watch::{self, ChangeDetection, Channels, Heartbeat, StatusStore, Wakes, WatchSettings};
 
 const HOUSES: [&str; 2] = ["cabin", "barn"];
@@ -37,7 +38,7 @@ const LATE: [&[&str]; 3] = [
 const BY_HAND: &str = "by-hand";
 
 fn clock() -> Timestamp {
-    Timestamp::from_millisecond(i64::try_from(uptime().as_millis()).unwrap()).unwrap()
+    Timestamp::from_second(24 * 3600).unwrap() + elapsed()
 }
 
 fn address(house: &str) -> String {
@@ -46,7 +47,6 @@ fn address(house: &str) -> String {
 
 /// The replicas, and all around them.
 struct World {
-    seed: u64,
     server: ApiServer,
     homes: BTreeMap<String, SimulatedHome>,
     replicas: BTreeMap<usize, Replica>,
@@ -102,7 +102,7 @@ impl World {
             homes.insert(address(house), home);
         }
         let (replicas, left) = (BTreeMap::new(), BTreeSet::new());
-        Self { seed, server, homes, replicas, begun: 0, shards: 1, left }
+        Self { server, homes, replicas, begun: 0, shards: 1, left }
     }
 
     fn begin(&mut self) {
@@ -569,7 +569,6 @@ fn told(held: &Credential) -> String {
 
 async fn simulate(seed: u64) {
     let mut world = World::new(seed);
-    fastrand::seed(world.seed);
     let mut random = fastrand::Rng::with_seed(seed);
     KEYS.iter().for_each(|key| world.declare(key, &mut random));
     world.shards = random.usize(1..4);
@@ -617,31 +616,19 @@ async fn is_at_rest(world: &World, history: &str) {
 
 #[test]
 fn replicas_arrive_whatever_came_before() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
-    let seeds = match number("APPCRED_HISTORY") {
-        Some(seed) => {
-            // With --nocapture, that one says what it does.
-            let log = tracing_subscriber::fmt().with_env_filter("appcred=debug").with_test_writer();
-            log.init();
-            seed..seed + 1
-        }
-        None => 0..number("APPCRED_HISTORIES").unwrap_or(10),
-    };
-    for seed in seeds {
-        simulated(simulate(seed));
-    }
+    simulate_histories(10, simulate);
 }
 
-/// Time goes on by itself.
-fn simulated(of: impl Future<Output = ()>) {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all().start_paused(true).build().unwrap().block_on(of);
+#[test]
+#[cfg_attr(not(tokio_unstable), ignore = "without `--cfg tokio_unstable`, tokio takes no seed")]
+fn what_replicas_do_comes_from_the_seed_alone() {
+    come_from_their_seeds(2, simulate);
 }
 
 #[test]
 fn who_takes_over_loses_track_of_nothing_that_others_have_created_whatever_it_hears_late_of() {
     for (seed, kinds) in (0..).zip(LATE) {
-        simulated(async {
+        simulated(seed, async {
             let mut random = fastrand::Rng::with_seed(seed);
             let mut world = World::new(seed);
             world.begin();
@@ -667,7 +654,7 @@ fn who_takes_over_loses_track_of_nothing_that_others_have_created_whatever_it_he
 fn what_goes_while_a_replica_hears_late_is_lost_nowhere() {
     let replicas = |world: &mut World| (world.replicas.len()..2).for_each(|_| world.begin());
     for (seed, kinds) in (0..).zip(LATE) {
-        simulated(async {
+        simulated(seed, async {
             let mut random = fastrand::Rng::with_seed(seed);
             let mut world = World::new(seed);
             world.shards = 2;
@@ -698,7 +685,7 @@ fn what_goes_while_a_replica_hears_late_is_lost_nowhere() {
 #[test]
 fn a_cluster_that_was_emptied_and_filled_again_is_read_anew() {
     for (seed, shards) in [(0, 1), (1, 3)] {
-        simulated(async {
+        simulated(seed, async {
             let history = format!("{shards} shards");
             let mut random = fastrand::Rng::with_seed(seed);
             let mut world = World::new(seed);

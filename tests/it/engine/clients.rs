@@ -9,11 +9,11 @@ use appcred::model::{
     ClientAnswer, DesiredCredential, Domain, Integration, Key, Secret, TargetName, WebhookMethod,
 };
 use appcred::status::ClientCheck;
-use appcred::watch::{Notices, StatusStore, TargetSpec, Webhook};
+use appcred::watch::{Notices, StatusStore, TargetSpec, WatchSettings, Webhook};
 use jiff::Timestamp;
 use tokio::task::block_in_place;
 
-use super::{Engine, HOME, Houses, entry, project, spec, spec_at};
+use super::{Engine, HOME, Houses, SETTINGS, entry, project, spec, spec_at};
 use crate::forms::check_own;
 use crate::listener::Listener;
 use crate::real::Provider;
@@ -41,7 +41,8 @@ fn notifying(spec: TargetSpec, listener: &Listener) -> TargetSpec {
 fn start(specs: &[(&str, TargetSpec)], every: Duration) -> Engine {
     let (folder, project) = project(specs);
     let statuses = StatusStore::new(Timestamp::now);
-    Engine::run_with(folder, project, Arc::new(Houses::default()), statuses, Some(every))
+    let settings = WatchSettings { verify_every: Some(every), ..SETTINGS };
+    Engine::run_with(folder, project, Arc::new(Houses::default()), statuses, settings)
 }
 
 impl Engine {

@@ -135,7 +135,8 @@ impl House {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(crate) async fn connect(&self) -> Result<Connected, ConnectError> {
+    pub(crate) async fn connect(&self, address: String) -> Result<Connected, ConnectError> {
+        tracing::trace!("{address}: connects");
         if self.state().hangs {
             std::future::pending::<()>().await;
         }
@@ -146,7 +147,8 @@ impl House {
         }
         let (events, connection) = (state.events.subscribe(), state.connection.subscribe());
         let number = *connection.borrow();
-        Ok(Connected { house: self.clone(), events, connection, number, shown: Mutex::default() })
+        let (house, shown) = (self.clone(), Mutex::default());
+        Ok(Connected { house, address, events, connection, number, shown })
     }
 
     /// The secrets that are held, by client id.
@@ -215,6 +217,7 @@ impl House {
 /// A connection to it.
 pub(crate) struct Connected {
     house: House,
+    address: String,
     events: watch::Receiver<u64>,
     connection: watch::Receiver<u64>,
     number: u64,
@@ -240,6 +243,7 @@ impl Observe for Connected {
         }
         let mut state = self.house.state();
         state.looks += 1;
+        tracing::trace!("{}: looks", self.address);
         if state.crashes > 0 {
             state.crashes -= 1;
             panic!("a look crashes, as the test wants");
@@ -262,6 +266,7 @@ impl Execute for Connected {
         stop: &Stop,
         done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
     ) {
+        tracing::trace!("{}: {operations:?}", self.address);
         // What was begun is finished.
         let begun = if stop.is_cancelled() { stop.clone() } else { Stop::new() };
         let slow = self.house.state().slow;
@@ -401,6 +406,7 @@ impl WatchedTarget for Connected {
     }
 
     async fn display(&self, id: &str, _: &str, text: Option<&str>) -> Result<(), Refusal> {
+        tracing::trace!("{}: displays {id} {text:?}", self.address);
         let text = text.map(str::to_owned);
         let mut state = self.house.state();
         state.repeats += usize::from(

@@ -48,6 +48,12 @@ pub(crate) use house::House;
 const HOME: &str = "home";
 /// How often everything is looked at, in seconds.
 const RESYNC: u64 = 300;
+/// How most tests watch.
+const SETTINGS: WatchSettings = WatchSettings {
+    resync: Duration::from_secs(RESYNC),
+    detection: ChangeDetection::Polling(Duration::from_secs(2)),
+    verify_every: None,
+};
 
 /// A running engine.
 struct Engine {
@@ -80,6 +86,7 @@ struct Reader(Arc<Project>);
 impl ReadSpecs for Reader {
     fn read(&mut self) -> Reading {
         self.0.readings.fetch_add(1, Ordering::Relaxed);
+        tracing::trace!("reads");
         let left = self.0.crashes.load(Ordering::Relaxed);
         if left > 0 {
             self.0.crashes.store(left - 1, Ordering::Relaxed);
@@ -117,7 +124,8 @@ impl Connect for Connector {
     type Target = house::Connected;
 
     async fn connect(&self, spec: &TargetSpec) -> Result<house::Connected, ConnectError> {
-        self.0.at(&spec.endpoint.address()).connect().await
+        let address = spec.endpoint.address();
+        self.0.at(&address).connect(address).await
     }
 }
 
@@ -144,7 +152,7 @@ impl Engine {
 
     fn run(folder: TempDir, project: Arc<Project>, houses: Arc<Houses>) -> Self {
         let statuses = StatusStore::new(|| Timestamp::UNIX_EPOCH);
-        Self::run_with(folder, project, houses, statuses, None)
+        Self::run_with(folder, project, houses, statuses, SETTINGS)
     }
 
     fn run_with(
@@ -152,17 +160,12 @@ impl Engine {
         project: Arc<Project>,
         houses: Arc<Houses>,
         statuses: StatusStore,
-        verify_every: Option<Duration>,
+        settings: WatchSettings,
     ) -> Self {
         let (callbacks, receiver) = mpsc::channel(8);
         let (wakes, wake_receiver) = mpsc::channel(8);
         let (reload, stop, heartbeat) = (Arc::new(Notify::new()), Stop::new(), Heartbeat::new());
         let snapshots = SnapshotStore::default();
-        let settings = WatchSettings {
-            resync: Duration::from_secs(RESYNC),
-            detection: ChangeDetection::Polling(Duration::from_secs(2)),
-            verify_every,
-        };
         let channels = Channels {
             statuses: statuses.clone(),
             snapshots: Some(snapshots.clone()),

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::{Engine, HOME, Houses, entry, one, project, spec, spec_at};
+use super::{Engine, HOME, Houses, SETTINGS, entry, one, project, spec, spec_at};
 
 thread_local! {
     static BEGIN: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -36,7 +36,7 @@ async fn started(spec: TargetSpec) -> Engine {
     BEGIN.with(|begin| begin.set(Some(Instant::now())));
     let (folder, project) = project(&[(HOME, spec)]);
     let houses = Arc::new(Houses::default());
-    let engine = Engine::run_with(folder, project, houses, StatusStore::new(clock), None);
+    let engine = Engine::run_with(folder, project, houses, StatusStore::new(clock), SETTINGS);
     engine.pass(5).await;
     engine
 }
@@ -79,7 +79,7 @@ async fn a_wave_that_waits_for_a_window_says_so() {
     *project.rollout.lock().unwrap() =
         Rollout { waves: vec![wave("canary"), wave("far")], pause: SignedDuration::from_hours(2) };
     let houses = Arc::new(Houses::default());
-    let engine = Engine::run_with(folder, project, houses, StatusStore::new(clock), None);
+    let engine = Engine::run_with(folder, project, houses, StatusStore::new(clock), SETTINGS);
     engine.pass(5).await;
     let rollout = || engine.status().rollout.clone();
     let said = || rollout().map(|rollout| rollout.to_string()).unwrap_or_default();
