@@ -289,7 +289,7 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, FieldRefusal
 fn encrypted_by_sops() -> FieldRefusal {
     let why = "is encrypted by SOPS, but must be readable without a key";
     FieldRefusal::new(ProblemCode::SopsValue, why)
-        .help("let SOPS encrypt secrets only: `encrypted_regex: ^(client_secret|token|headers)$` in .sops.yaml")
+        .help("in manifests and appcred.yaml, let SOPS encrypt secrets only: `encrypted_regex: ^(client_secret|token|headers|client_key|proxy|webhook)$` in .sops.yaml")
 }
 
 /// How many of several.

@@ -10,7 +10,8 @@ use crate::shell::{Appcred, Project, age_identity, encrypt};
 use super::{documents, of_examples, parts, root};
 
 /// What `is` may say: YAML of other programs, which is only read.
-const OTHERS: [&str; 4] = ["compose", "configuration.yaml", "kubernetes", "workflow"];
+const OTHERS: [&str; 6] =
+    ["compose", "configuration.yaml", "kubernetes", "prometheus", "sops", "workflow"];
 
 /// What manifests name in documents that show no project file.
 const TARGETS: &str = "targets: {home: {config_dir: home}, cabin: {config_dir: cabin}}\n";
