@@ -48,10 +48,10 @@ pub(super) struct Add {
     /// The integration, by its domain or by the name that Home Assistant shows
     #[arg(long, value_name = "DOMAIN|NAME", add = candidates::known_domains())]
     domain: Option<String>,
-    /// What Home Assistant shows; the domain where it is left out
+    /// What Home Assistant shows; default: the domain
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The entry's own key; made from the name where it is left out
+    /// The entry's own key; default: made from the name
     #[arg(long, value_name = "KEY", value_parser = key)]
     key: Option<Key>,
     /// The OAuth2 client id

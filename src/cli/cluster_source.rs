@@ -39,7 +39,7 @@ pub(super) struct ClusterArgs {
     /// file. `!secret NAME/KEY` is the value of a Secret. Their files are written into memory alone.
     #[arg(long, conflicts_with = "git")]
     kubernetes: bool,
-    /// The namespace; that of the pod, or of the kubeconfig, where it is left out
+    /// The namespace; default: that of the pod, or of the kubeconfig
     #[arg(long, value_name = "NAME", requires = "kubernetes")]
     namespace: Option<String>,
     /// Find the cluster in this file, and not as kubectl does

@@ -59,7 +59,7 @@ const BASH_EQUALS_SIGN: &str = r#"    local at kept=()
     words=("${kept[@]}")
 "#;
 
-/// Print what lets a shell complete targets, keys and all else
+/// Print what lets a shell complete commands, targets and keys
 ///
 /// The shell then asks appcred itself while a command line is typed, which reads the manifests of the project
 /// and no secret.

@@ -42,7 +42,7 @@ const LONGEST_OWNER: usize = 36;
   appcred controller --namespace smart-home
   appcred controller --all-namespaces --owner west --listen 0.0.0.0:8099 --token-file /run/secrets/status_token")]
 pub(super) struct ControllerArgs {
-    /// Look after the resources of this namespace; that of the pod, or of the kubeconfig, where it is left out
+    /// Look after the resources of this namespace; default: that of the pod, or of the kubeconfig
     #[arg(long, value_name = "NAME", conflicts_with = "all_namespaces")]
     namespace: Option<String>,
     /// Look after the resources of all namespaces

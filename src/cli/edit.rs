@@ -25,7 +25,7 @@ use super::temp_workspace::{PREFIX, TempWorkspace};
 use super::unsaved_copy::{Unsaved, newest, rescue, typed};
 use super::{Global, console, environment, unsaved_copy};
 
-/// Edit a file with its secrets in clear
+/// Edit a file with its secrets in plain text
 ///
 /// Opens a manifest, appcred.yaml, a SOPS document of YAML or an age file in $VISUAL or $EDITOR (or
 /// vi), decrypted. What changed is encrypted when the editor ends, and so are secrets that are new;

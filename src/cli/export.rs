@@ -27,7 +27,7 @@ use super::{Global, console, environment};
   appcred export --namespace smart-home > resources.yaml
   appcred export | kubectl apply --dry-run=server -f -")]
 pub(super) struct ExportArgs {
-    /// The namespace of the resources; that which kubectl takes, where it is left out
+    /// The namespace of the resources; default: the one that kubectl uses
     #[arg(long, value_name = "NAME", value_parser = namespace)]
     namespace: Option<String>,
 }

@@ -43,7 +43,7 @@ pub(super) struct GitArgs {
     /// LFS are not used.
     #[arg(long, value_name = "URL")]
     git: Option<GitUrl>,
-    /// The branch, tag or whole commit id; the default branch where it is left out
+    /// The branch, tag or whole commit id; default: the default branch
     #[arg(long, value_name = "REF", requires = "git")]
     git_ref: Option<GitRef>,
     /// The project's folder in the repository

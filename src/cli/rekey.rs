@@ -46,7 +46,7 @@ pub(super) struct Rekey {
     /// Manifests, SOPS documents or age files
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Encrypt all again, whoever it is encrypted to
+    /// Re-encrypt everything, whatever its recipients
     #[arg(long)]
     force: bool,
     /// Go on where none of the identities found could decrypt the result

@@ -63,8 +63,8 @@ pub(super) struct HouseSpec {
     /// What happens there to the credentials of the namespace once this object is deleted.
     #[serde(default = "retain")]
     pub(super) deletion_policy: DeletionPolicy,
-    /// How many credentials may be deleted there at once, as in `3` or `20%`, and linked accounts with them; where it would
-    /// be more, none is. Where it is left out, it may be any number, but labels alone never take the last one away.
+    /// How many credentials may be deleted there at once, as in `3` or `20%`, and linked accounts with them; where it
+    /// would be more, none is. Default: any number, but labels alone never take the last one away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "number_or_percentage")]
     pub(super) max_deletes: Option<IntOrString>,
@@ -125,7 +125,7 @@ pub(super) struct CredentialSpec {
     /// The integration, by the name that Home Assistant gives it, as in `spotify` or `home_connect`.
     #[schemars(with = "Text<Domain>")]
     pub(super) domain: String,
-    /// What Home Assistant shows. The domain where it is left out.
+    /// What Home Assistant shows. Default: the domain.
     pub(super) name: Option<String>,
     /// The OAuth client id, as the provider shows it.
     #[schemars(length(min = 1))]
@@ -146,14 +146,14 @@ pub(super) struct CredentialSpec {
     /// What happens to the credential once this object is deleted, or no longer selects a HomeAssistant.
     #[serde(default = "delete")]
     pub(super) deletion_policy: DeletionPolicy,
-    /// How many of the HomeAssistants that have the credential may lose it at once, since a label or `targetSelector` was
-    /// changed, as in `3` or `20%`. Where it would be more, none does, and no other one gets it. `25%`, rounded up, where
-    /// it is left out. It is no limit once this object is deleted.
+    /// How many of the HomeAssistants that have the credential may lose it at once, since a label or `targetSelector`
+    /// was changed, as in `3` or `20%`. Where it would be more, none does, and no other one gets it. Default: `25%`,
+    /// rounded up. It is no limit once this object is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "number_or_percentage")]
     pub(super) max_deletes: Option<IntOrString>,
-    /// The accounts that are linked through this credential, each by a consent of its own. Where it is left out, one
-    /// account is linked, and it may be any.
+    /// The accounts that are linked through this credential, each by a consent of its own. Default: one account,
+    /// whichever that is.
     #[serde(default)]
     #[schemars(with = "Vec<Text<AccountName>>")]
     pub(super) accounts: Vec<String>,

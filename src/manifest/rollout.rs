@@ -20,11 +20,11 @@ use crate::yaml::Node;
 #[serde(rename = "`rollout`", deny_unknown_fields)]
 #[schemars(rename = "RolloutInput")]
 pub(super) struct RolloutInput {
-    /// The waves. Each begins once those before it are done; the targets of none of them are the last one.
+    /// The waves. Each begins once those before it are done; targets in no wave form the last one.
     #[schemars(length(min = 1))]
     pub(super) waves: Field<Raw<Vec<WaveInput>>>,
-    /// How long the waves before one must have been done before it begins, as in `30s`, `10m` or `2h`. It begins at once
-    /// where it is left out or `0s`.
+    /// How long the waves before one must have been done before it begins, as in `30s`, `10m` or `2h`. Default: `0s`,
+    /// at once.
     pub(super) pause: Option<Field<Text<Interval>>>,
 }
 
@@ -33,12 +33,12 @@ pub(super) struct RolloutInput {
 #[serde(rename = "a wave", deny_unknown_fields)]
 #[schemars(rename = "WaveInput")]
 pub(super) struct WaveInput {
-    /// The value that each of these labels must have, or several of which it must have one, as in `{ring: canary}`. Any
-    /// target where it is left out.
+    /// The value that each of these labels must have, or several of which it must have one, as in `{ring: canary}`.
+    /// Default: any target.
     #[schemars(length(min = 1))]
     pub(super) r#match: Option<Field<Pairs<Raw<LabelValuesInput>>>>,
-    /// How many of these targets, the first by their names that are not suspended, as in `3`, or `10%` of all targets. All
-    /// of them where it is left out.
+    /// How many of these targets, the first by their names that are not suspended, as in `3`, or `10%` of all targets.
+    /// Default: all of them.
     pub(super) max: Option<Field<Raw<WaveSizeInput>>>,
 }
 

@@ -78,10 +78,10 @@ pub(super) struct ManifestInput {
 pub(super) struct EntryInput {
     /// The integration, by the name that Home Assistant gives it, as in `spotify` or `home_connect`.
     pub(super) domain: Field<Text<Domain>>,
-    /// What Home Assistant shows, as in `Spotify (family)`. The domain where it is left out.
+    /// What Home Assistant shows, as in `Spotify (family)`. Default: the domain.
     pub(super) name: Option<Field<Text<SmolStr>>>,
-    /// A unique name of the entry, as in `spotify-family`. Where it changes, `formerly` has the old one. A slug of the
-    /// name where it is left out.
+    /// A unique name of the entry, as in `spotify-family`. Where it changes, `formerly` has the old one. Default: a
+    /// slug of the name.
     pub(super) key: Option<Field<Text<Key>>>,
     /// Keys that the entry had before, as in `[spotify-old]`. Their credentials move to this entry, and no account has
     /// to consent again.
@@ -91,27 +91,27 @@ pub(super) struct EntryInput {
     /// The OAuth client secret: an armored age file behind `|`, or `!env_var NAME`, `!secret NAME`,
     /// `!file PATH` or `!from SOURCE WHAT`. In plain text only where the project allows it.
     pub(super) client_secret: Field<Raw<SecretText>>,
-    /// Whether a credential of this client that was created by hand is taken over: the only one, or the
-    /// one with this id. `false` where it is left out.
+    /// Whether a credential of this client that was created by hand is taken over: the only one, or the one with this
+    /// id. Default: `false`.
     pub(super) adopt: Option<Field<Raw<Adopt>>>,
     /// The day on which the client or its secret expires at the provider, as in 2027-03-01. From its
     /// beginning in UTC the client counts as expired.
     pub(super) expires: Option<Field<Raw<DateInput>>>,
     /// The day from which on the secret is to be replaced, as in 2027-03-01, in UTC.
     pub(super) rotate_after: Option<Field<Raw<DateInput>>>,
-    /// Whether its credential is neither deleted nor replaced, before that is allowed by
-    /// `--allow-protected`. `false` where it is left out.
+    /// Whether its credential is neither deleted nor replaced, before that is allowed by `--allow-protected`. Default:
+    /// `false`.
     pub(super) protect: Option<Field<bool>>,
-    /// Whether nothing of the entry is changed for now: what targets hold of it stays as it is, and what they do
-    /// not hold is not created. `false` where it is left out.
+    /// Whether nothing of the entry is changed for now: what targets hold of it stays as it is, and what they do not
+    /// hold is not created. Default: `false`.
     pub(super) suspend: Option<Field<bool>>,
     /// The accounts that are linked through this credential, each by a consent of its own: names, such as the titles
-    /// that Home Assistant shows, as in `[Anna, Bert]`. Where it is left out, one account is linked, and it may be any.
+    /// that Home Assistant shows, as in `[Anna, Bert]`. Default: one account, whichever that is.
     #[schemars(length(min = 1))]
     pub(super) accounts: Option<Texts<AccountName>>,
     /// What to do with the integration once its credential exists.
     pub(super) integration: Option<Field<IntegrationInput>>,
-    /// The targets on which the credential is wanted. All of them where it is left out.
+    /// The targets on which the credential is wanted. Default: all of them.
     pub(super) targets: Option<Field<Raw<TargetsInput>>>,
 }
 
@@ -161,14 +161,14 @@ pub(super) struct DateInput(
 #[serde(rename = "`integration`", deny_unknown_fields)]
 #[schemars(rename = "IntegrationInput")]
 pub(super) struct IntegrationInput {
-    /// Whether the integration's set-up is started. `true` where it is left out.
+    /// Whether the integration's set-up is started. Default: `true`.
     pub(super) setup: Option<Field<bool>>,
-    /// The implementation that links the account where Home Assistant offers several. The entry's own credential
-    /// where it is left out.
+    /// The implementation that links the account where Home Assistant offers several. Default: the entry's own
+    /// credential.
     pub(super) implementation: Option<Field<Implementation>>,
     /// What to fill into the forms of the set-up: by step, then by field, as in `{user: {region: eu}}`.
     pub(super) answers: Option<Field<Pairs<Pairs<Raw<Json>>>>>,
-    /// What happens to the linked account when this entry is gone. It stays where this is left out.
+    /// What happens to the linked account when this entry is gone. Default: it stays.
     pub(super) on_delete: Option<Field<OnDelete>>,
     /// The provider's token endpoint, as in `https://provider.example/oauth/token`: client id and secret are tried there
     /// before anybody consents.
@@ -183,24 +183,23 @@ pub(super) struct IntegrationInput {
 #[serde(rename = "the project file", deny_unknown_fields)]
 #[schemars(title = "appcred project", rename = "ProjectInput")]
 pub(super) struct ProjectInput {
-    /// In whose name credentials are managed, as in `house`. Another project for the same Home Assistant needs
-    /// another owner. Where it is left out, it is derived from the name of the Git repository.
+    /// In whose name credentials are managed, as in `house`. Another project for the same Home Assistant needs another
+    /// owner. Default: made from the name of the Git repository.
     pub(super) owner: Option<Field<Text<Owner>>>,
     /// Names that `owner` had before, as in `[old-house]`. Their credentials move to this owner where they have an entry, and
     /// no account has to consent again.
     pub(super) previous_owners: Option<Texts<Owner>>,
-    /// Manifests, and folders of them, as in `[credentials, more.yaml]`. Where it is left out: `credentials/`, `credentials.yaml`,
+    /// Manifests, and folders of them, as in `[credentials, more.yaml]`. Default: `credentials/`, `credentials.yaml`,
     /// `application_credentials/` and `application_credentials.yaml`, as far as they exist.
     pub(super) manifests: Option<Texts<String>>,
     /// Where credentials are provisioned: targets by name, or a list of files and folders of files that have them below
-    /// `targets:`, as in `[targets]`. Where it is left out, the environment names the only target.
+    /// `targets:`, as in `[targets]`. Default: one target, which the environment names (`HASS_SERVER`).
     pub(super) targets: Option<Field<Raw<ProjectTargetsInput>>>,
     /// How secrets are encrypted.
     pub(super) age: Option<Field<AgeInput>>,
     /// What a plan may do.
     pub(super) policy: Option<Field<PolicyInput>>,
-    /// How long before its `expires` an entry is reported, in days, as in `14d`, which holds where it is
-    /// left out.
+    /// How long before its `expires` an entry is reported, in days. Default: `14d`.
     pub(super) expiring_within: Option<Field<Text<Days>>>,
     /// Where `appcred watch` sends notifications: `home_assistant`, `{action: notify.NAME}`, `{webhook: URL}`, or a list
     /// of these.
@@ -209,15 +208,16 @@ pub(super) struct ProjectInput {
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
     pub(super) sources: Option<Field<Pairs<Raw<SourceInput>>>>,
     /// SOPS, which is run for SOPS documents that no age identity opens, such as those for PGP or a key service.
-    /// Where it is left out, such a document is an error.
+    /// Without it, such a document is an error.
     pub(super) sops_program: Option<Field<SopsProgramInput>>,
     /// Custom integrations that take credentials, by their domains, as in `[my_cloud]`.
     pub(super) custom_integrations: Option<Texts<Domain>>,
-    /// Whether secrets may be in plain text in these files. `false` where it is left out.
+    /// Whether secrets may be in plain text in these files. Default: `false`.
     pub(super) allow_plaintext: Option<Field<bool>>,
-    /// Whether `!file` may name files outside of the project. `false` where it is left out.
+    /// Whether `!file` may name files outside of the project (`${CREDENTIALS_DIRECTORY}/NAME` is always allowed).
+    /// Default: `false`.
     pub(super) allow_outside_files: Option<Field<bool>>,
-    /// Whether values that look like placeholders are taken. `false` where it is left out.
+    /// Whether values that look like placeholders are taken. Default: `false`.
     pub(super) allow_placeholders: Option<Field<bool>>,
     /// What SOPS keeps in a file that it encrypted.
     #[schemars(with = "Option<BTreeMap<String, Json>>")]
@@ -259,7 +259,7 @@ pub(super) struct SourceInput {
     /// `[op, read, "op://{}"]`. It is run without a shell.
     #[schemars(length(min = 2))]
     pub(super) command: Texts<String>,
-    /// How long it may take, as in `30s`, which holds where it is left out.
+    /// How long it may take. Default: `30s`.
     pub(super) timeout: Option<Field<Text<Seconds>>>,
     /// Variables of the environment that it gets beside the usual ones, such as `PATH` and `HOME`.
     pub(super) environment: Option<Texts<String>>,
@@ -273,7 +273,7 @@ pub(super) struct SopsProgramInput {
     /// The program, as in `[sops]`. `decrypt` and its options are added. It is run without a shell.
     #[schemars(length(min = 1))]
     pub(super) command: Texts<String>,
-    /// How long it may take, as in `30s`, which holds where it is left out.
+    /// How long it may take. Default: `30s`.
     pub(super) timeout: Option<Field<Text<Seconds>>>,
     /// Variables of the environment that it gets beside the usual ones, such as `VAULT_TOKEN`.
     pub(super) environment: Option<Texts<String>>,
@@ -295,27 +295,26 @@ pub(super) struct AgeInput {
 #[serde(rename = "`policy`", deny_unknown_fields)]
 #[schemars(rename = "PolicyInput")]
 pub(super) struct PolicyInput {
-    /// Which credentials are deleted once no entry declares them. `managed` where it is left out.
+    /// Which credentials are deleted once no entry declares them. Default: `managed`.
     pub(super) prune: Option<Field<Prune>>,
     /// How many credentials and linked accounts one plan may delete, as `3` or `20%`; all that belongs to one entry, as
-    /// shadows, is one credential. No limit where it is left out.
+    /// shadows, is one credential. Default: no limit.
     pub(super) max_deletes: Option<Field<Raw<MaxDeletes>>>,
-    /// Whether everything may be deleted when no entry is left, and what a target seems to lose by a slip in its name or
-    /// labels. `false` where it is left out.
+    /// Whether everything may be deleted when no entry is left, and what a target seems to lose by a slip in its name
+    /// or labels. Default: `false`.
     pub(super) allow_empty: Option<Field<bool>>,
     /// The keys of entries whose credentials are neither deleted nor replaced, as in `[spotify-family]`. That is as with
     /// `protect: true` in the entry, and also once the entry is gone.
     pub(super) protect: Option<Texts<Key>>,
     /// The keys of entries that are gone, and whose credentials stay: `appcred forget` writes them here.
     pub(super) forgotten: Option<Texts<Key>>,
-    /// When `appcred watch` may change something, as in `[{days: [sat], from: "02:00", to: "05:00"}]`. At other times it
-    /// reports what is to be done. At any time where it is left out.
+    /// When `appcred watch` may change something, as in `[{days: [sat], from: "02:00", to: "05:00"}]`. At other times
+    /// it reports what is to be done. Default: at any time.
     #[schemars(length(min = 1))]
     pub(super) windows: Option<Field<Raw<Vec<WindowInput>>>>,
-    /// What `appcred watch` does about changes that were made at a target by hand. `repair` where it is
-    /// left out.
+    /// What `appcred watch` does about changes that were made at a target by hand. Default: `repair`.
     pub(super) on_drift: Option<Field<OnDrift>>,
-    /// The order in which targets are changed, as in `{waves: [{match: {ring: canary}}]}`. All at once where it is left out.
+    /// The order in which targets are changed, as in `{waves: [{match: {ring: canary}}]}`. Default: all at once.
     pub(super) rollout: Option<Field<RolloutInput>>,
 }
 
@@ -324,15 +323,14 @@ pub(super) struct PolicyInput {
 #[serde(rename = "a window", deny_unknown_fields)]
 #[schemars(rename = "WindowInput")]
 pub(super) struct WindowInput {
-    /// The days on which it begins: `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`. Every day where it is left
-    /// out.
+    /// The days on which it begins: `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`. Default: every day.
     #[schemars(length(min = 1))]
     pub(super) days: Option<Texts<Weekday>>,
     /// When it begins, as in `"02:00"`.
     pub(super) from: Field<Text<TimeOfDay>>,
     /// When it ends, as in `"05:00"`: on the next day where that is not after its beginning.
     pub(super) to: Field<Text<TimeOfDay>>,
-    /// Its time zone, as in `Europe/Berlin`. That of the machine where it is left out.
+    /// Its time zone, as in `Europe/Berlin`. Default: that of the machine.
     pub(super) time_zone: Option<Field<Text<TimeZone>>>,
 }
 
@@ -385,13 +383,13 @@ pub(super) struct WebhookInput {
     /// The address in plain text, as in `https://ntfy.sh/my-house`, or by `!secret NAME`, `!env_var NAME`, `!file PATH` or `!from SOURCE WHAT`. An `{id}` in
     /// it is filled in: a text that differs for each notice, and stays for one that is posted again.
     pub(super) webhook: Field<Raw<SecretText>>,
-    /// The method of HTTP. `POST` where it is left out.
+    /// The method of HTTP. Default: `POST`.
     pub(super) method: Option<Field<WebhookMethod>>,
     /// Headers that are sent as well, in plain text or by a tag, as in `{X-Api-Key: !secret ntfy}`.
     pub(super) headers: Option<Field<Pairs<Raw<SecretText>>>>,
-    /// What is posted instead of the notice (`appcred schema notice`): a text, as in `"{target}: {message}"`, or a mapping,
-    /// as in `{text: "{message}"}`, which is posted as JSON. `{message}`, `{event}`, `{target}`, `{address}` and `{at}` in
-    /// it are filled in; `{{` is a brace.
+    /// What is posted instead of the notice (`appcred schema notice`): a text, as in `"{target}: {message}"`, or a
+    /// mapping, as in `{text: "{message}"}`, which is posted as JSON. `{message}`, `{event}`, `{target}`, `{address}`
+    /// and `{at}` in it are filled in; write `{{` for a literal `{`.
     #[schemars(extend("type" = ["string", "object"]))]
     pub(super) body: Option<Field<Raw<Json>>>,
 }

@@ -121,7 +121,10 @@ impl<'s> FieldNode<'s> {
             let fields = form.node["properties"].as_object().into_iter().flatten();
             fields.map(move |(name, node)| (name, form.at(node))).collect::<Vec<_>>()
         };
-        let fields: Vec<_> = self.forms().into_iter().flat_map(own).collect();
+        // Each kind of target has `labels`: that is one field.
+        let mut seen = BTreeSet::new();
+        let fields = self.forms().into_iter().flat_map(own);
+        let fields: Vec<_> = fields.filter(|(name, _)| seen.insert(*name)).collect();
         match self.item().filter(|_| fields.is_empty()) {
             Some(item) => item.fields(),
             None => fields,
@@ -257,8 +260,8 @@ mod tests {
         }, "required": ["domain"], "description": "One."});
         let prune = json!({"oneOf": [{"const": "all", "description": "All."}, {"const": "none", "description": "None."}]});
         let target = json!({"anyOf": [
-            {"properties": {"url": {"type": "string", "description": "Where."}}},
-            {"properties": {"dir": {"type": "string", "description": "A folder."}}},
+            {"properties": {"url": {"type": "string", "description": "Where."}, "off": {"type": "boolean"}}},
+            {"properties": {"dir": {"type": "string", "description": "A folder."}, "off": {"type": "boolean"}}},
         ]});
         let manifest = json!({
             "properties": {"application_credentials": {"type": ["array", "null"], "items": {"$ref": "#/definitions/Item"}}},
@@ -305,6 +308,7 @@ mod tests {
             targets.contains("  url (text)\n") && targets.contains("  dir (text)\n"),
             "{targets}"
         );
+        assert_eq!(targets.matches("  off (").count(), 1, "{targets}");
         let (manifest, project) = schemas();
         let all = explain(None, &manifest, &project).unwrap();
         assert!(all.contains("  domain (") && all.contains("  owner ("), "{all}");

@@ -25,7 +25,7 @@ pub struct ConfigDirEndpoint(pub PathBuf);
 pub struct ConfigDirInput {
     /// The folder, as in `/srv/homeassistant`, which holds `.storage` once Home Assistant has been started.
     config_dir: Field<Text<String>>,
-    /// Whether nothing is changed there for now: it is not even connected to. `false` where it is left out.
+    /// Whether nothing is changed there for now: it is not even connected to. Default: `false`.
     #[expect(dead_code, reason = "the manifest reads it for targets of all kinds")]
     suspend: Option<Field<bool>>,
     /// Names with a value each, by which entries and `--selector` choose targets, as in `{site: oslo, ring: "1"}`.

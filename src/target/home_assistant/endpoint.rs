@@ -70,7 +70,7 @@ pub struct TokenCommand {
 pub struct HomeAssistantInput {
     /// Its address, as in `https://ha.example:8123`.
     url: Field<Text<BaseUrl>>,
-    /// Whether nothing is changed there for now: it is not even connected to. `false` where it is left out.
+    /// Whether nothing is changed there for now: it is not even connected to. Default: `false`.
     #[expect(dead_code, reason = "the manifest reads it for targets of all kinds")]
     suspend: Option<Field<bool>>,
     /// Names with a value each, by which entries and `--selector` choose targets, as in `{site: oslo, ring: "1"}`.
