@@ -3,11 +3,16 @@
 use std::fmt::Write;
 use std::fs;
 
-use appcred::codes::{EventCode, ProblemCode};
+use appcred::codes::{
+    ActionCode, CauseCode, ChangeCode, CheckCode, ClientCode, CredentialCode, DueCode, EntryCode,
+    EventCode, HealthCode, LinkCode, ModeCode, OutcomeCode, ProblemCode, ReasonCode,
+    RegistrationCode, SetupCode, TakesCode, TargetCode, UnknownCode, VerdictCode, WithheldCode,
+};
 use appcred::integrations::{Facts, facts, known, limits, read_of};
 use appcred::manifest::schema;
 use appcred::report::explained::{explain, fields};
 use appcred::schema::of_output;
+use schemars::Schema;
 use serde_json::Value;
 
 use crate::monitoring::with_all_metrics;
@@ -65,6 +70,80 @@ fn codes(schema: &Value) -> String {
     text
 }
 
+/// The codes of all reports: what a table is called, where its codes are found, and their schema.
+const TABLES: &[(&str, &str, fn() -> Schema)] = &[
+    ("Events", "What `watch` notifies of, as `event` of a notice", of_output::<EventCode>),
+    ("Problems", "What `validate`, `plan` and `doctor` find, as `code`", of_output::<ProblemCode>),
+    (
+        "Actions",
+        "What a step does, as `action` in reports of `plan` and `apply`, in saved plans and in the status, and as a label of `appcred_actions_total`",
+        of_output::<ActionCode>,
+    ),
+    ("Reasons", "Why it is done, as `reasons` beside it", of_output::<ReasonCode>),
+    (
+        "Outcomes",
+        "How it ended, as `outcome` in reports of `apply`, as `result` in the status, and as a label of `appcred_actions_total`",
+        of_output::<OutcomeCode>,
+    ),
+    ("Withheld", "Why something is not done, as `why`", of_output::<WithheldCode>),
+    ("Unknown", "What is not known of an entry, as `what`", of_output::<UnknownCode>),
+    (
+        "Credentials",
+        "How a credential of a target compares with the manifests, as `state` in reports of `list`",
+        of_output::<CredentialCode>,
+    ),
+    (
+        "Entries",
+        "How a target holds the credential of an entry, as `credential` in the status, and as a label of `appcred_entries`",
+        of_output::<EntryCode>,
+    ),
+    ("Dates", "What is due of a client, as `due` in the status", of_output::<DueCode>),
+    (
+        "Set-ups",
+        "How far an integration is set up, as `state` of `integrations`, `set_up` and `accounts`",
+        of_output::<SetupCode>,
+    ),
+    (
+        "Causes",
+        "Why an account does not run, as `cause` beside it, and as a label of `appcred_accounts_down`",
+        of_output::<CauseCode>,
+    ),
+    (
+        "Fields of forms",
+        "What a field takes that Home Assistant asks for, as `takes`",
+        of_output::<TakesCode>,
+    ),
+    ("Targets", "The state of a target, as `state` in the status", of_output::<TargetCode>),
+    (
+        "Connections",
+        "Whether a target can be reached, as `link` in the status",
+        of_output::<LinkCode>,
+    ),
+    ("Modes", "What is done about differences, as `mode` in the status", of_output::<ModeCode>),
+    (
+        "Clients",
+        "What a provider says of a client that `watch --verify-every` asks about, as `verdict` in the status",
+        of_output::<ClientCode>,
+    ),
+    (
+        "Verdicts",
+        "What a provider says of a client, as `verdict` in reports of `verify`",
+        of_output::<VerdictCode>,
+    ),
+    (
+        "Registrations",
+        "Whether it knows the redirect URI, as `verdict` of `registration` there",
+        of_output::<RegistrationCode>,
+    ),
+    ("Checks", "What `doctor` looks at, as `check`", of_output::<CheckCode>),
+    ("Results of checks", "What came of it, as `result`", of_output::<HealthCode>),
+    (
+        "Changes",
+        "What a verb has changed, as `change` in reports of `add`, `rotate` and all others that change something",
+        of_output::<ChangeCode>,
+    ),
+];
+
 /// The metrics of a watcher that has something of everything.
 fn metrics() -> String {
     let served = Served::start(with_all_metrics());
@@ -101,17 +180,20 @@ fn the_page_of_what_programs_read_is_of_the_program() {
     let help = Appcred::new().args(["--help"]).run().stdout;
     let (_, statuses) = help.split_once("Exit status:\n").unwrap();
     let statuses = statuses.split("\n\n").next().unwrap().trim_end();
-    let [events, problems] = [of_output::<EventCode>(), of_output::<ProblemCode>()].map(Into::into);
+    let table = |(title, about, schema): &(&str, &str, fn() -> Schema)| {
+        format!("## {title}\n\n{about}:\n\n{}\n", codes(&schema().into()))
+    };
+    let tables: String = TABLES.iter().map(table).collect();
     let text = format!(
         "# What programs read\n\n\
         Exit statuses, codes and metrics, made of the program's own tables. They change only with a major version\n\
         ([support](support.md)). `appcred schema` prints the JSON Schemas of all reports.\n\n\
         ## Exit statuses\n\n```text\n{statuses}\n```\n\n\
-        ## Events\n\nWhat `watch` notifies of, as `event` of a notice:\n\n{}\n\
-        ## Problems\n\nWhat `validate` finds, as `code` in its reports:\n\n{}\n\
-        ## Metrics\n\nAt `/metrics` of `watch`. Those of something that there is not are left out.\n\n{}",
-        codes(&events),
-        codes(&problems),
+        {}\
+        ## Metrics\n\nAt `/metrics` of `watch`. A metric without a value is left out. The label `result` of\n\
+        `appcred_reconciles_total` is `success` or `failure`, `owner` of `appcred_unmanaged_credentials` is `none` or `other`,\n\
+        and `severity` is `error` or `warning`; values of other labels are the codes above, or names.\n\n{}",
+        tables,
         metrics(),
     );
     page("programs.md", &text);
