@@ -307,10 +307,38 @@ fn the_scripts_for_gitlab_run() {
     let with_key = || runner.house.with_key(Appcred::new().in_dir(project.path()));
     with_key().args(["snapshot", "-o", "snapshot.json"]).run();
     let pipeline = yaml("examples/gitlab-ci/.gitlab-ci.yml");
+    let origin = runner.temporary("house.git");
+    // GitLab checks out a commit and no branch, and the address with the token is that of the bare repository here.
+    let git = |script: &str| {
+        let ran = Command::new("bash")
+            .args(["-ec", script])
+            .current_dir(project.path())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", runner.tools.path())
+            .env("ORIGIN", &origin)
+            .env("CI_SERVER_HOST", "git.example")
+            .env("CI_PROJECT_PATH", "me/house")
+            .env("CI_COMMIT_BRANCH", "main")
+            .env("APPCRED_PUSH_TOKEN", "t0ken")
+            .env("GIT_CONFIG_COUNT", "1")
+            .env("GIT_CONFIG_KEY_0", format!("url.{}.insteadOf", origin.display()))
+            .env("GIT_CONFIG_VALUE_0", "https://appcred:t0ken@git.example/me/house.git")
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{script}: {ran:?}");
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    git("git init --quiet --bare \"$ORIGIN\" && git init --quiet && git add appcred.yaml \
+         && git -c user.name=a -c user.email=a@b commit --quiet -m one \
+         && git push --quiet \"$ORIGIN\" HEAD:refs/heads/main && git checkout --quiet --detach");
     let run = |job: &str, status: i32| {
         let lines = pipeline[job]["script"].as_array().unwrap();
         for line in lines.iter().filter_map(Value::as_str) {
-            let arguments = line.trim().strip_prefix("appcred ").unwrap();
+            let Some(arguments) = line.trim().strip_prefix("appcred ") else {
+                git(line);
+                continue;
+            };
             with_key()
                 .env("CI_PROJECT_DIR", project.path())
                 .args(arguments.split_whitespace())
@@ -345,4 +373,8 @@ fn the_scripts_for_gitlab_run() {
     }
     run("apply", 0);
     with_key().args(["plan", "--detailed-exitcode"]).status(0).run();
+    let recorded = git("git --git-dir \"$ORIGIN\" show main:snapshot.json");
+    assert_eq!(recorded, fs::read_to_string(project.join("snapshot.json")).unwrap());
+    let against = ["plan", "--against", "snapshot.json", "--detailed-exitcode"];
+    Appcred::new().in_dir(project.path()).args(against).status(0).run();
 }
