@@ -9,7 +9,7 @@ use crate::shell::{Appcred, Project};
 #[test]
 fn the_first_command_of_the_readme_does_the_main_job() {
     let first = blocks("README.md", "console").swap_remove(0);
-    let arguments = first.trim().strip_prefix("cargo run -- ").unwrap();
+    let arguments = first.lines().find_map(|line| line.strip_prefix("cargo run -- ")).unwrap();
     let project = Project::new();
     copy_folder(&root().join("examples"), &project.join("examples"));
     fs::remove_dir_all(project.join("examples/quickstart/ha-config")).unwrap_or_default();
@@ -23,8 +23,8 @@ fn the_first_command_of_the_readme_does_the_main_job() {
 }
 
 #[test]
-fn the_second_command_of_the_readme_is_what_ci_runs() {
-    assert_eq!(blocks("README.md", "console")[1].trim(), "tests/run");
+fn the_tests_that_the_readme_names_are_what_ci_runs() {
+    assert_eq!(blocks("README.md", "console").pop().unwrap().trim(), "tests/run");
     assert!(fs::read_to_string(root().join(".ci/run")).unwrap().contains("\ntests/run "));
 }
 

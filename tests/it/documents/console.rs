@@ -13,6 +13,7 @@ use super::{Part, documents, of_examples, parts, root};
 
 /// Commands that do not run in a session: document, how the command begins, and why.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("README.md", "git clone ", NETWORK),
     ("README.md", "cargo run ", "published.rs runs it"),
     ("README.md", "tests/run", "it runs this test"),
     ("README.md", "cargo install ", NETWORK),
@@ -33,6 +34,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "a test has no container engine; packaging/try starts the image",
     ),
     ("docs/install.md", "cosign ", "it is for a published release"),
+    ("docs/install.md", "git -C ", "it is for Homebrew"),
+    ("docs/install.md", "brew ", "no machine of ours has Homebrew"),
     (
         "docs/kubernetes.md",
         "kubectl ",

@@ -703,6 +703,28 @@ fn without_a_lease_the_chart_makes_one_replica_that_ends_before_the_next_begins(
     assert!(two.contains("every replica would act"), "{two}");
 }
 
+/// With a ConfigMap in place of what Argo CD publishes.
+#[test]
+fn the_kustomization_that_the_documentation_shows_builds() {
+    let blocks = crate::documents::blocks("docs/kubernetes.md", "yaml");
+    let shown = blocks.iter().find(|block| block.contains("configMapGenerator:")).unwrap();
+    let published = shown.lines().find_map(|line| line.trim().strip_prefix("- https://")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("kustomization.yaml", &shown.replace(&format!("https://{published}"), "install.yaml"));
+    write("install.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: argocd-cm}}\n");
+    write("argocd_health.lua", &packaged("argocd_health.lua"));
+    let ran =
+        Command::new(program("kubectl")).arg("kustomize").arg(folder.path()).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let made = objects(&String::from_utf8(ran.stdout).unwrap());
+    let [map] = &made.values().collect::<Vec<_>>()[..] else { panic!("{made:?}") };
+    for kind in ["HomeAssistant", "ApplicationCredential"] {
+        let check = &map["data"][format!("resource.customizations.health.appcred.io_{kind}")];
+        assert_eq!(check.as_str(), Some(packaged("argocd_health.lua").as_str()));
+    }
+}
+
 /// What the page of documentation shows is taken by a cluster as it is.
 #[test]
 fn a_cluster_takes_what_the_documentation_shows() {
