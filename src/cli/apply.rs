@@ -53,7 +53,7 @@ const WORTH_A_BAR: usize = 20;
 pub(super) struct ApplyArgs {
     /// Apply exactly this saved plan, or nothing, without asking
     ///
-    /// Plans again, and goes on only if the result is what `plan --out FILE` saved. The file remembers
+    /// Plans again, and continues only if the result is what `plan --out FILE` saved. The file remembers
     /// what was selected, `--no-setup` and `--prune none`; arguments that allow more are given here as well.
     #[arg(value_name = "FILE", conflicts_with_all = ["targets", "selector", "keys", "domains", "excluded"])]
     plan: Option<PathBuf>,

@@ -44,7 +44,7 @@ pub(super) struct Edit {
     /// The file
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Where no folder is in memory, use the folder for temporary files, which may be on a disk
+    /// If no folder is in memory, use the folder for temporary files, which may be on a disk
     #[arg(long)]
     insecure_temp: bool,
     /// Begin with the text that an earlier edit could not save

@@ -20,8 +20,8 @@ use super::{Global, console, environment};
 /// Print the project as resources of a Kubernetes cluster
 ///
 /// Each target becomes a HomeAssistant and each entry an ApplicationCredential of `appcred controller`. No secret is
-/// printed or read: resources name Secrets, and which of them are to be made is said on standard error, as is all
-/// that resources cannot say. Where a target or an entry becomes no resource, the exit status is 1.
+/// printed or read: resources refer to Secrets. Standard error lists which Secrets to create, and what resources
+/// cannot express. If a target or an entry does not become a resource, the exit status is 1.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred export --namespace smart-home > resources.yaml

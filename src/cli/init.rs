@@ -63,8 +63,8 @@ pub(super) struct Init {
     /// standard input
     ///
     /// Its owner is `kubernetes.NAMESPACE`, whose credentials they are, so that the project takes over all that
-    /// `appcred controller` has created. No secret is read: which values are to be written into which files is said on
-    /// standard error, as is all that no project can say.
+    /// `appcred controller` has created. No secret is read. Standard error lists which values to write into which files,
+    /// and what a project cannot express.
     #[cfg(feature = "kubernetes")]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "config_dir"])]
     resources: Option<PathBuf>,

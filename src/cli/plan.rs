@@ -35,7 +35,7 @@ use super::{GitArgs, Global, console, environment, plan_file};
 /// Before each change: `+` create, `-/+` replace, `~` adopt, claim or record, `-` delete or unlink,
 /// `>` set up, `^` reload, `x` end a set-up, `!` not done, `?` unknown.
 ///
-/// With --key, --domain or --exclude everything is planned as ever, and then what is not selected is left out:
+/// With --key, --domain or --exclude everything is planned, and then what is not selected is left out:
 /// it is neither created, changed nor deleted. An entry is selected by its key or an earlier one in `formerly`, and left
 /// out also by one that a target has of it. What no entry declares any more is deleted where its own key and
 /// integration are selected, as `list` shows them; what an entry had for another integration goes with the entry;

@@ -49,7 +49,7 @@ pub(super) struct Rekey {
     /// Re-encrypt everything, whatever its recipients
     #[arg(long)]
     force: bool,
-    /// Go on where none of the identities found could decrypt the result
+    /// Continue even if none of the identities found could decrypt the result
     #[arg(long)]
     allow_lockout: bool,
     #[command(flatten)]
