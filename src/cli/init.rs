@@ -81,10 +81,9 @@ fn owner(text: &str) -> Result<String, String> {
 
 /// Refuses to begin a project beside the file of one that has another name, and would be forgotten.
 fn refuse_beside_misnamed(folder: &Path) -> anyhow::Result<()> {
-    let misnamed = folder.join(PROJECT_FILE).with_extension("yml");
-    if misnamed.symlink_metadata().is_ok() {
+    if let Some(misnamed) = manifest::misnamed_project(folder) {
         bail!(
-            "{} exists and would not be read, as its name must end with `.yaml`: rename it to {PROJECT_FILE}, or remove it",
+            "{} exists and would not be read: rename it to {PROJECT_FILE}, or remove it",
             misnamed.visible()
         );
     }

@@ -35,6 +35,8 @@ codes! {
         OneInForce = "one-in-force",
         /// A YAML mapping has a key twice.
         DuplicateKey = "duplicate-key",
+        /// The project encrypts to the same recipient twice.
+        DuplicateRecipient = "duplicate-recipient",
         /// Two files of secrets have the same name in them.
         DuplicateSecret = "duplicate-secret",
         /// Two targets are the same Home Assistant.
@@ -73,6 +75,8 @@ codes! {
         AnnexPointer = "annex-pointer",
         /// The project file has several YAML documents.
         ManyDocuments = "many-documents",
+        /// A project file that a watcher has read is gone.
+        MissingProject = "missing-project",
         /// A merge of Git was left unresolved.
         MergeConflict = "merge-conflict",
         /// A file has almost the name of the project file.

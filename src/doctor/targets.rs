@@ -162,8 +162,10 @@ fn clock(reached: &SeenServer) -> HealthCheck {
 }
 
 fn welcomed(welcome: &Welcome, entries: usize) -> Vec<HealthCheck> {
-    let Welcome { version, state, has_my, redirect_uri } = welcome;
+    let Welcome { version, state, is_recovering, has_my, redirect_uri } = welcome;
     let running = match state.as_str() {
+        _ if *is_recovering => HealthCheck::error(Running, "Home Assistant is in recovery mode")
+            .help("its configuration has an error: correct it there and restart it"),
         "RUNNING" => HealthCheck::ok(Running, "Home Assistant runs"),
         state => HealthCheck::warning(Running, format!("Home Assistant reports the state {state}"))
             .help("wait until it has started: integrations are missing before"),

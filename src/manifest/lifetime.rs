@@ -23,8 +23,10 @@ pub(super) fn date(node: &Node<'_>) -> Result<Date, FieldRefusal> {
         Value::Scalar(scalar) if scalar.kind() == Kind::Text => plain_text(node)?,
         _ => return Err(wrong_kind(node, "a date")),
     };
+    // SOPS writes a date without quotes so when it changes the file.
+    let day = text.strip_suffix("T00:00:00Z").unwrap_or(text);
     // Other forms that are read as dates too, such as 20270301, are not what the schema says.
-    let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text);
+    let date = day.parse::<Date>().ok().filter(|date| date.to_string() == day);
     date.ok_or_else(|| {
         FieldRefusal::new(ProblemCode::BadValue, "is not a date such as 2027-03-01").help(
             "write the day; a duration such as 90d would have no beginning, since nobody stores when a secret was made",

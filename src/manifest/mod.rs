@@ -57,7 +57,7 @@ pub use mask::mask;
 pub use notify::{Notify, WebhookSetting};
 pub use owner::project_name;
 pub use project::{AgeConfig, Project};
-pub use project_folder::project_folder;
+pub use project_folder::{misnamed_project, project_folder};
 pub use secret_values::{SecretValue, secret_values};
 pub use targets::{AskedLabels, Targets};
 pub use trial::{PlainSecrets, check, check_project};
@@ -241,8 +241,7 @@ fn read_project_file(
 ) -> (Project, Option<Arc<SourceFile>>) {
     let path = folder.join(PROJECT_FILE);
     if path.symlink_metadata().is_err() {
-        let misnamed = folder.join("appcred.yml");
-        if misnamed.exists() {
+        if let Some(misnamed) = misnamed_project(folder) {
             let message = format!("`{}` is not read", misnamed.visible());
             problems.push(
                 Diagnostic::error(ProblemCode::MisnamedProject, message)
@@ -259,7 +258,7 @@ fn read_project_file(
         }
         Err(problem) => {
             problems.push(*problem);
-            (Project::broken(), None)
+            (Project { file: Some(path), ..Project::broken() }, None)
         }
     }
 }

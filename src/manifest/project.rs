@@ -280,6 +280,14 @@ impl<'n> Decoder<'n> {
             let problem = self.error(ProblemCode::BadRecipient, place.spot.span, message);
             self.report(problem.help(MIXED));
         }
+        for (at, place) in located.iter().enumerate() {
+            if recipients[..at].contains(&place.value.0) {
+                let message = format!("{} is a recipient twice", shown(&place.value.0));
+                let problem = Diagnostic::warning(ProblemCode::DuplicateRecipient, message);
+                let help = "remove it once; while one of the two is left, it is encrypted to";
+                self.report(problem.at(&place.spot.file, place.spot.span).help(help));
+            }
+        }
         AgeConfig {
             recipients,
             identities: identities

@@ -29,6 +29,17 @@ pub fn project_folder(folder: &Path) -> PathBuf {
     }
 }
 
+/// A file of the folder that was meant as the project file, and is not read: by another ending, in capitals, or hidden.
+pub fn misnamed_project(folder: &Path) -> Option<PathBuf> {
+    let is_misnamed = |name: &str| {
+        let usual = name.trim_start_matches('.').to_lowercase();
+        name != PROJECT_FILE && [PROJECT_FILE, "appcred.yml"].contains(&usual.as_str())
+    };
+    let entries = files::folder(folder).read_dir().into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_misnamed));
+    named.map(|entry| folder.join(entry.file_name())).filter(|path| path.is_file()).min()
+}
+
 /// Whether a folder and its project file belong to who runs this: Git asks the same of a repository.
 fn is_own_project(folder: &Path) -> bool {
     let user = rustix::process::geteuid().as_raw();

@@ -153,7 +153,10 @@ pub(super) enum LabelValuesInput {
 #[schemars(inline)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct DateInput(
-    #[schemars(regex(pattern = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"))] String,
+    #[schemars(regex(
+        pattern = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])(T00:00:00Z)?$"
+    ))]
+    String,
 );
 
 /// What to do with the integration once its credential exists.

@@ -1,5 +1,6 @@
 //! age identities: who may decrypt.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -210,6 +211,11 @@ impl Identities {
             identities.add_file(file, &name_of(file), Plugins::Allowed, &mut Vec::new());
         }
         (identities.recipients, identities.asking_recipients) = named;
+        // A variable may name a file that is read as well.
+        for recipients in [&mut identities.recipients, &mut identities.asking_recipients] {
+            let mut seen = BTreeSet::new();
+            recipients.retain(|recipient| seen.insert(recipient.clone()));
+        }
         (identities, problems)
     }
 

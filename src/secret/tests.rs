@@ -57,6 +57,14 @@ fn key_file(name: &str) -> PathBuf {
 }
 
 #[test]
+fn an_identity_that_is_given_twice_is_one_recipient() {
+    let identity = x25519::Identity::generate();
+    let text = text_of(&identity);
+    let recipients = holding(&[&text, &text]).identities.recipients().to_vec();
+    assert_eq!(recipients, [identity.to_public().to_string()]);
+}
+
+#[test]
 fn a_file_with_thousands_of_recipients_is_refused_before_they_are_tried() {
     let ours = x25519::Identity::generate();
     let recipient = ours.to_public();

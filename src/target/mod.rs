@@ -199,7 +199,7 @@ pub enum TargetError {
         /// The reason.
         why: String,
     },
-    /// HA has not started yet.
+    /// HA has not started yet, or is in recovery mode.
     #[error("{address} is not ready: {why}")]
     Starting {
         /// The address.

@@ -18,8 +18,8 @@ use crate::manifest::{
     self, Cache, Entry, Loaded, Project, WebhookSetting, check_lifetimes, load_again,
 };
 use crate::model::{
-    Commit, OnDrift, Policy, PolicyOverrides, SealedClients, TargetName, TargetSelection, Visible,
-    day, is_web,
+    Commit, OnDrift, PROJECT_FILE, Policy, PolicyOverrides, SealedClients, TargetName,
+    TargetSelection, Visible, day, is_web,
 };
 use crate::secret::{self, AllowedPaths, Ask, SecretResolver, Unreadable};
 use crate::status::{ManifestStatus, Mode, Revisions, SelectionStatus};
@@ -53,6 +53,8 @@ pub struct ProjectReader<P> {
     since: Timestamp,
     cache: Cache,
     known: Option<Decrypted>,
+    /// A project file was read. Without one the environment names the target, and there is no policy.
+    has_project_file: bool,
     /// Gets what secrets are read with, at each reading.
     resolvers: watch::Sender<Arc<SecretResolver>>,
 }
@@ -77,7 +79,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let since = (settings.clock)();
         let (cache, known) = Default::default();
         let resolvers = watch::Sender::new(Arc::default());
-        Self { settings, person, since, cache, known, resolvers }
+        Self { settings, person, since, cache, known, has_project_file: false, resolvers }
     }
 
     /// What secrets are read with, always that of the last reading.
@@ -117,6 +119,13 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let now = (self.settings.clock)();
         let mut loaded = load_again(&workspace.request(), &mut self.cache, now);
         workspace.restrict(&mut loaded);
+        match &loaded.project.file {
+            Some(_) => self.has_project_file = true,
+            None if self.has_project_file => {
+                loaded.problems.push(missing_project(&workspace.folder))
+            }
+            None => {}
+        }
         let mut places = places(&loaded, &workspace.folder);
         let commit = commit(&workspace.folder);
         let known = self.resolve(&loaded);
@@ -307,6 +316,12 @@ impl<P: Ask + Clone> ProjectReader<P> {
     }
 }
 
+fn missing_project(folder: &Path) -> Diagnostic {
+    let message = format!("`{}` is gone", folder.join(PROJECT_FILE).visible());
+    Diagnostic::error(ProblemCode::MissingProject, message)
+        .help("put it back; to go on without a project file, start the watcher again")
+}
+
 /// The commit that the project is checked out at. Where Git says nothing, nothing is said of it: what is
 /// read is the same.
 fn commit(folder: &Path) -> Option<Commit> {
@@ -406,10 +421,13 @@ mod tests {
     use jiff::Timestamp;
 
     use super::{ProjectReader, ReaderSettings};
+    use crate::diagnostic::ProblemCode;
     use crate::model::{PolicyOverrides, TargetSelection};
     use crate::secret::Nobody;
-    use crate::watch::ReadSpecs;
-    use crate::workspace::Workspace;
+    use crate::target::Endpoint;
+    use crate::target::config_dir::ConfigDirEndpoint;
+    use crate::watch::{ReadSpecs, Reading};
+    use crate::workspace::{Environment, Workspace};
 
     thread_local! {
         /// Where the link leads after each look at the clock.
@@ -468,5 +486,42 @@ mod tests {
         let read = reader.read();
         assert_eq!(read.manifests.entries, 2);
         assert!(read.specs.is_some(), "{:?}", read.manifests.problems);
+    }
+
+    /// Or the target that the environment names would be changed without the project's policy, under another owner.
+    #[test]
+    fn a_project_file_that_is_gone_is_an_error_and_not_the_project_without_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("appcred.yaml");
+        let endpoint = Endpoint::ConfigDir(ConfigDirEndpoint("/ha".into()));
+        let environment = Environment { target: Some(Ok(endpoint)), ..Environment::default() };
+        let settings = ReaderSettings {
+            workspace: Workspace {
+                folder: folder.path().to_owned(),
+                environment,
+                ..Workspace::default()
+            },
+            targets: TargetSelection::default(),
+            policy: PolicyOverrides::default(),
+            is_dry_run: false,
+            clock: || Timestamp::UNIX_EPOCH,
+        };
+        fs::write(folder.path().join("credentials.yaml"), "application_credentials: []\n").unwrap();
+        let mut reader = ProjectReader::new(settings, Nobody);
+        let wrong = |read: &Reading| {
+            assert!(read.specs.is_none());
+            let codes = read.manifests.problems.sorted().into_iter().map(|problem| problem.code);
+            codes.collect::<Vec<_>>()
+        };
+        assert!(reader.read().specs.is_some());
+        fs::write(&file, "owner: house\npolicy: {prune: none}\n").unwrap();
+        assert!(reader.read().specs.is_some());
+        fs::remove_file(&file).unwrap();
+        assert_eq!(wrong(&reader.read()), [ProblemCode::MissingProject]);
+        fs::create_dir(&file).unwrap();
+        assert!(!wrong(&reader.read()).contains(&ProblemCode::MissingProject));
+        fs::remove_dir(&file).unwrap();
+        fs::write(&file, "owner: house\n").unwrap();
+        assert!(reader.read().specs.is_some());
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::real::{HomeAssistant, Release, each_release};
+use crate::real::{CONFIGURATION, HomeAssistant, Release, each_release};
 use crate::shell::{Appcred, Project, Ran};
 
 /// A project whose only target gets its token in this way.
@@ -105,5 +105,24 @@ fn ha_refuses_a_token_that_has_expired(release: Release) {
             )),
             "{said}"
         );
+    }
+}
+
+each_release!(ha_in_recovery_mode_is_not_ready);
+fn ha_in_recovery_mode_is_not_ready(release: Release) {
+    let mut ha = HomeAssistant::start(release);
+    ha.stop();
+    let broken = CONFIGURATION.replace("homeassistant:\n", "homeassistant:\n  latitude: nowhere\n");
+    fs::write(ha.config_dir().join("configuration.yaml"), broken).unwrap();
+    ha.begin_again();
+    let project = project(&ha, "token: !env_var HASS_TOKEN");
+    let run = |words: &str| {
+        let appcred = Appcred::new().in_dir(project.path()).env("HASS_TOKEN", ha.token());
+        let ran = appcred.args(words.split(' ')).status(1).run();
+        ran.stdout + &ran.stderr
+    };
+    for words in ["list", "plan", "apply --yes", "doctor"] {
+        let said = run(words);
+        assert!(said.contains("is in recovery mode"), "{words}: {said}");
     }
 }

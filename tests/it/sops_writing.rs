@@ -4,7 +4,7 @@
 use appcred::secret::{OpenedSopsDocument, SecretResolver};
 
 use crate::real::{sops, sops_age};
-use crate::shell::age_identity;
+use crate::shell::{Appcred, age_identity};
 use crate::sops::{PLAIN, SELECTIONS, Scene, resolver};
 
 const NOW: &str = "2026-11-24T10:00:00Z";
@@ -252,4 +252,18 @@ fn sops_age_of_npm_reads_what_was_written() {
             "clear_unencrypted": "x", "new": {"deep": "ünï\n"},
         })
     );
+}
+
+#[test]
+fn a_date_is_the_same_day_however_sops_writes_it() {
+    let manifest = "application_credentials:
+  - {domain: fitbit, client_id: a1, client_secret: s3cr3tfitbit99, expires: 2098-03-01, rotate_after: \"2097-01-02\"}
+";
+    let scene = Scene::new();
+    scene.project.write("credentials.yaml", manifest);
+    let written = scene.encrypt("credentials.yaml", &["--encrypted-regex", "^client_secret$"]);
+    assert!(written.contains("expires: 2098-03-01T00:00:00Z"), "{written}");
+    let appcred = Appcred::new().in_dir(scene.project.path());
+    let appcred = appcred.env("SOPS_AGE_KEY", &scene.identity).args(["validate", "--strict"]);
+    assert_eq!(appcred.run().stderr, "", "{written}");
 }

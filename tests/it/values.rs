@@ -458,11 +458,15 @@ fn init_takes_the_recipients_of_sops_and_leaves_a_misnamed_project_alone() {
     let (_, recipient) = age_identity();
     let project = Project::new();
     let init = || Appcred::new().in_dir(project.path()).args(["init"]);
-    project.write("appcred.yml", "targets: {}\n");
-    let said = init().status(1).run().stderr;
-    assert!(said.contains("appcred.yml exists and would not be read"), "{said}");
-    assert!(!project.join("appcred.yaml").exists());
-    fs::remove_file(project.join("appcred.yml")).unwrap();
+    for name in ["appcred.yml", "Appcred.yaml", ".appcred.yaml"] {
+        project.write(name, "targets: {}\n");
+        let said = init().status(1).run().stderr;
+        assert!(said.contains(&format!("{name} exists and would not be read")), "{said}");
+        let said = Appcred::new().in_dir(project.path()).args(["plan"]).status(1).run().stderr;
+        assert!(said.contains(&format!("`{name}` is not read")), "{said}");
+        assert!(!project.join("appcred.yaml").exists());
+        fs::remove_file(project.join(name)).unwrap();
+    }
     let ran = init().env("SOPS_AGE_RECIPIENTS", format!(" {recipient},")).run();
     assert!((ran.stdout + &ran.stderr).contains("those of SOPS_AGE_RECIPIENTS"));
     let text = fs::read_to_string(project.join("appcred.yaml")).unwrap();

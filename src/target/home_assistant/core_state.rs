@@ -11,6 +11,8 @@ pub(super) struct CoreState {
     components: Vec<SmolStr>,
     external_url: Option<String>,
     internal_url: Option<String>,
+    #[serde(default)]
+    recovery_mode: bool,
 }
 
 impl CoreState {
@@ -35,8 +37,23 @@ impl CoreState {
         self.components.iter().any(|component| component == integration)
     }
 
+    /// Why HA lacks commands, and what to do, where it may have them later.
+    pub(super) fn not_ready(&self) -> Option<&'static str> {
+        if self.is_recovering() {
+            return Some(
+                "Home Assistant is in recovery mode, with few integrations, since its configuration has an error: correct it there and restart it",
+            );
+        }
+        self.is_starting().then_some("Home Assistant has not started yet; wait until it has")
+    }
+
     /// Whether HA has not finished starting.
     pub(super) fn is_starting(&self) -> bool {
         matches!(self.state.as_str(), "NOT_RUNNING" | "STARTING")
+    }
+
+    /// Whether HA could not use its configuration.
+    pub(super) fn is_recovering(&self) -> bool {
+        self.recovery_mode
     }
 }

@@ -52,6 +52,8 @@ pub struct Welcome {
     pub version: Option<String>,
     /// HA's own word for its state, as in `RUNNING`.
     pub state: String,
+    /// Whether it could not use its configuration, and has few integrations.
+    pub is_recovering: bool,
     /// Whether the integration `my` is loaded.
     pub has_my: bool,
     /// Where providers send browsers after consent.
@@ -163,6 +165,7 @@ async fn welcomed(
     let welcome = Welcome {
         version: version.clone(),
         state: core.state().to_owned(),
+        is_recovering: core.is_recovering(),
         has_my,
         redirect_uri: ha.redirect_uri(),
     };

@@ -233,14 +233,14 @@ impl HomeAssistant {
         }
     }
 
-    /// HA has not all of its commands before it has started.
-    async fn is_starting(&self, fault: &CommandError) -> bool {
-        matches!(fault, CommandError::Refused { code, .. } if code == UNKNOWN_COMMAND)
-            && self
-                .connection
-                .ask::<CoreState>(Command::Configuration)
-                .await
-                .is_ok_and(|core| core.is_starting())
+    /// HA has not all of its commands before it has started, and in recovery mode.
+    async fn not_ready(&self, fault: &CommandError) -> Option<TargetError> {
+        if !matches!(fault, CommandError::Refused { code, .. } if code == UNKNOWN_COMMAND) {
+            return None;
+        }
+        let core = self.connection.ask::<CoreState>(Command::Configuration).await.ok()?;
+        let (address, why) = (self.address.to_string(), core.not_ready()?.to_owned());
+        Some(TargetError::Starting { address, why })
     }
 }
 
@@ -271,11 +271,7 @@ impl Observe for HomeAssistant {
     async fn observe(&mut self) -> Result<Observed, TargetError> {
         match self.look().await {
             Ok(observed) => Ok(observed),
-            Err(fault) if self.is_starting(&fault).await => Err(TargetError::Starting {
-                address: self.address.to_string(),
-                why: "Home Assistant has not started yet; wait until it has".to_owned(),
-            }),
-            Err(fault) => Err(self.error(fault)),
+            Err(fault) => Err(self.not_ready(&fault).await.unwrap_or_else(|| self.error(fault))),
         }
     }
 }
