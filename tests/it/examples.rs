@@ -299,53 +299,8 @@ fn a_release_is_installed_only_with_its_checksum() {
 }
 
 #[test]
-fn the_scripts_for_gitlab_run() {
-    let runner = Runner::new();
-    let project = &runner.house.project;
-    project.write("appcred.yaml", "targets: {lab: {config_dir: ha}}\n");
-    runner.house.declare(&[runner.house.entry("spotify", "Family", "family", "one")]);
-    let with_key = || runner.house.with_key(Appcred::new().in_dir(project.path()));
-    with_key().args(["snapshot", "-o", "snapshot.json"]).run();
+fn the_pipeline_for_gitlab_installs_a_release() {
     let pipeline = yaml("examples/gitlab-ci/.gitlab-ci.yml");
-    let origin = runner.temporary("house.git");
-    // GitLab checks out a commit and no branch, and the address with the token is that of the bare repository here.
-    let git = |script: &str| {
-        let ran = Command::new("bash")
-            .args(["-ec", script])
-            .current_dir(project.path())
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", runner.tools.path())
-            .env("ORIGIN", &origin)
-            .env("CI_SERVER_HOST", "git.example")
-            .env("CI_PROJECT_PATH", "me/house")
-            .env("CI_COMMIT_BRANCH", "main")
-            .env("APPCRED_PUSH_TOKEN", "t0ken")
-            .env("GIT_CONFIG_COUNT", "1")
-            .env("GIT_CONFIG_KEY_0", format!("url.{}.insteadOf", origin.display()))
-            .env("GIT_CONFIG_VALUE_0", "https://appcred:t0ken@git.example/me/house.git")
-            .output()
-            .unwrap();
-        assert!(ran.status.success(), "{script}: {ran:?}");
-        String::from_utf8(ran.stdout).unwrap()
-    };
-    git("git init --quiet --bare \"$ORIGIN\" && git init --quiet && git add appcred.yaml \
-         && git -c user.name=a -c user.email=a@b commit --quiet -m one \
-         && git push --quiet \"$ORIGIN\" HEAD:refs/heads/main && git checkout --quiet --detach");
-    let run = |job: &str, status: i32| {
-        let lines = pipeline[job]["script"].as_array().unwrap();
-        for line in lines.iter().filter_map(Value::as_str) {
-            let Some(arguments) = line.trim().strip_prefix("appcred ") else {
-                git(line);
-                continue;
-            };
-            with_key()
-                .env("CI_PROJECT_DIR", project.path())
-                .args(arguments.split_whitespace())
-                .status(status)
-                .run();
-        }
-    };
     let before = pipeline["default"]["before_script"].as_array().unwrap();
     let before: Vec<&str> = before.iter().filter_map(Value::as_str).collect();
     let installing = with_release();
@@ -364,6 +319,59 @@ fn the_scripts_for_gitlab_run() {
         .output()
         .unwrap();
     assert!(installed.status.success(), "{installed:?}");
+}
+
+/// What a script prints where GitLab runs it: a commit and no branch is checked out, and the address with the token is
+/// that of a bare repository here.
+fn git_of_gitlab(runner: &Runner, origin: &Path, script: &str) -> String {
+    let ran = Command::new("bash")
+        .args(["-ec", script])
+        .current_dir(runner.house.project.path())
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", runner.tools.path())
+        .env("ORIGIN", origin)
+        .env("CI_SERVER_HOST", "git.example")
+        .env("CI_PROJECT_PATH", "me/house")
+        .env("CI_COMMIT_BRANCH", "main")
+        .env("APPCRED_PUSH_TOKEN", "t0ken")
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", format!("url.{}.insteadOf", origin.display()))
+        .env("GIT_CONFIG_VALUE_0", "https://appcred:t0ken@git.example/me/house.git")
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{script}: {ran:?}");
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+#[test]
+fn the_scripts_for_gitlab_run() {
+    let runner = Runner::new();
+    let project = &runner.house.project;
+    project.write("appcred.yaml", "targets: {lab: {config_dir: ha}}\n");
+    runner.house.declare(&[runner.house.entry("spotify", "Family", "family", "one")]);
+    let with_key = || runner.house.with_key(Appcred::new().in_dir(project.path()));
+    with_key().args(["snapshot", "-o", "snapshot.json"]).run();
+    let pipeline = yaml("examples/gitlab-ci/.gitlab-ci.yml");
+    let origin = runner.temporary("house.git");
+    let git = |script: &str| git_of_gitlab(&runner, &origin, script);
+    git("git init --quiet --bare \"$ORIGIN\" && git init --quiet && git add appcred.yaml \
+         && git -c user.name=a -c user.email=a@b commit --quiet -m one \
+         && git push --quiet \"$ORIGIN\" HEAD:refs/heads/main && git checkout --quiet --detach");
+    let run = |job: &str, status: i32| {
+        let lines = pipeline[job]["script"].as_array().unwrap();
+        for line in lines.iter().filter_map(Value::as_str) {
+            let Some(arguments) = line.trim().strip_prefix("appcred ") else {
+                git(line);
+                continue;
+            };
+            with_key()
+                .env("CI_PROJECT_DIR", project.path())
+                .args(arguments.split_whitespace())
+                .status(status)
+                .run();
+        }
+    };
     run("validate", 0);
     let allowed = pipeline["plan"]["allow_failure"]["exit_codes"][0].as_i64().unwrap();
     run("plan", i32::try_from(allowed).unwrap());

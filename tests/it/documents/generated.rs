@@ -70,8 +70,11 @@ fn codes(schema: &Value) -> String {
     text
 }
 
-/// The codes of all reports: what a table is called, where its codes are found, and their schema.
-const TABLES: &[(&str, &str, fn() -> Schema)] = &[
+/// What a table of codes is called, where its codes are found, and their schema.
+type Codes = (&'static str, &'static str, fn() -> Schema);
+
+/// The codes of all reports.
+const TABLES: &[Codes] = &[
     ("Events", "What `watch` notifies of, as `event` of a notice", of_output::<EventCode>),
     ("Problems", "What `validate`, `plan` and `doctor` find, as `code`", of_output::<ProblemCode>),
     (
