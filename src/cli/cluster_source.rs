@@ -36,7 +36,7 @@ pub(super) struct ClusterArgs {
     /// Read the project from the ConfigMaps and Secrets of a namespace that have the label appcred.io/manifest=true
     ///
     /// No custom resource is needed. Each key that ends with .yaml is a manifest, and the key appcred.yaml the project
-    /// file. `!secret NAME/KEY` is the value of a Secret. They are written only to memory.
+    /// file. `!secret NAME/KEY` is the value of a Secret. Their contents are written only to memory.
     #[arg(long, conflicts_with = "git")]
     kubernetes: bool,
     /// The namespace; default: that of the pod, or of the kubeconfig
