@@ -18,7 +18,6 @@ use crate::model::{
 };
 use crate::report::changes::MadeChange;
 use crate::report::registration::where_to_register;
-use crate::secret::OpenedSopsDocument;
 use crate::secret::seal::seal;
 use crate::workspace::Offered;
 use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
@@ -28,10 +27,9 @@ use super::client_file::ClientFile;
 use super::client_secret::{checked, refuse_problems, secret};
 use super::encrypt::refuse;
 use super::exit::ExitStatus;
-use super::gather::{load, request, resolver, show, workspace};
+use super::gather::{load, resolver, show, workspace};
 use super::locks::lock_project;
-use super::new_entries::with_entries;
-use super::recipients::{Recipients, recipients, refuse_name_of_sops};
+use super::new_entries::{recipients_in, with_entries};
 use super::{ChangesArgs, Global, candidates, console, environment, interrupt, questions};
 
 /// Add an entry to a manifest, its secret encrypted
@@ -151,29 +149,9 @@ fn add(
         client.warn_of_unregistered(offered.redirect_uris.values());
     }
     let file = file(verb, global, &loaded, &details.domain);
-    if !manifest::is_manifest(&request(global), &loaded.project, &file) {
-        let from = if global.folder == Path::new(".") {
-            ""
-        } else {
-            "; its path begins in the current folder, not in that of the project"
-        };
-        bail!(
-            "{} is not a place where appcred reads manifests: name a file that `manifests` in appcred.yaml includes{from}",
-            file.visible()
-        );
-    }
-    let text = text_of(&file)?.unwrap_or_default();
-    // Encryption is checked before the secret is asked for.
     let (resolver, _) = resolver(global, &loaded.project);
-    let document = OpenedSopsDocument::open(&text, &resolver);
-    let document = document.with_context(|| format!("cannot add to {}", file.visible()))?;
-    let recipients = match document {
-        Some(_) => Recipients::default(),
-        None => {
-            refuse_name_of_sops(&file)?;
-            recipients(global, &loaded.project, &[], &file)?
-        }
-    };
+    // Encryption is checked before the secret is asked for.
+    let recipients = recipients_in(global, &loaded.project, &file, &resolver)?;
     recipients.warn_of_lockout(&resolver);
     let secret = match client {
         Some(client) => checked(&client.client_secret, &loaded.project)?,
@@ -184,7 +162,11 @@ fn add(
     };
     let _lock = lock_project(global)?;
     // The project may have changed while the questions were open.
-    details.check_secret(&load(global), &secret)?;
+    let loaded = load(global);
+    let problems = loaded.problems.without(ProblemCode::NoManifest);
+    refuse_problems(&problems.without(ProblemCode::EmptyManifest))?;
+    details.check_secret(&loaded, &secret)?;
+    let recipients = recipients_in(global, &loaded.project, &file, &resolver)?;
     let sealed = || {
         let sealed = SlotValue::Age(seal(secret.as_bytes(), &recipients.names)?);
         Ok(vec![details.entry(sealed, verb.adopt)])

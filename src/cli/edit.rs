@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use secrecy::zeroize::Zeroizing;
 
-use crate::diagnostic::ProblemCode;
+use crate::diagnostic::{Diagnostics, ProblemCode};
 use crate::encrypted_file::{EncryptedFileError, EncryptionContext, Opened};
 use crate::files::{self, NotWritten, TEXT_LIMIT};
-use crate::manifest::{LoadRequest, PlainSecrets, Project, check};
+use crate::manifest::{LoadRequest, PlainSecrets, Project, check, load_project};
 use crate::model::Visible;
 use crate::secret::{IdentityProblem, SecretResolver};
 use crate::yaml_edit::is_hollow;
@@ -220,28 +220,20 @@ impl EditSession<'_> {
             if is_hollow(&text) && !is_hollow(opened.clear()) {
                 return Ok(Some(End::Emptied));
             }
-            let mut is_overtaken = false;
-            if let Some(after) = self.seal(opened, &text) {
-                // Whoever reads and changes the project just now is not overtaken.
-                let _lock = tokio::select! {
-                    biased;
-                    lock = project_when_free(self.global) => lock?,
-                    () = self.workspace.asked_to_end() => bail!(self.interrupted()),
-                };
-                match files::replace(self.file, before, &after) {
-                    Ok(()) => return Ok(Some(End::Saved)),
-                    Err(NotWritten::Changed) => is_overtaken = true,
-                    Err(why) => console::error(self.not_saved(&why)),
+            let is_overtaken = match self.save(opened, before, &text).await? {
+                None => false,
+                Some(Ok(())) => return Ok(Some(End::Saved)),
+                Some(Err(why)) => {
+                    console::error(self.not_saved(&why));
+                    matches!(why, NotWritten::Changed)
                 }
-            }
+            };
             if self.workspace.is_asked_to_end().await {
                 bail!(self.interrupted());
             }
-            let question = if is_overtaken {
-                console::error(self.not_saved(&NotWritten::Changed));
-                "Edit it again, with both changes in it? [y/N] "
-            } else {
-                "Edit it again? [y/N] "
+            let question = match is_overtaken {
+                true => "Edit it again, with both changes in it? [y/N] ",
+                false => "Edit it again? [y/N] ",
             };
             if !console::can_ask() || !confirm(question.to_owned()).await? {
                 console::message(format_args!("{} was not changed.", self.shown()));
@@ -251,6 +243,38 @@ impl EditSession<'_> {
                 return Ok(None);
             }
         }
+    }
+
+    /// Writes the edited text; none where something is wrong with it, which is reported.
+    async fn save(
+        &mut self,
+        opened: &Opened<'_>,
+        before: &[u8],
+        text: &str,
+    ) -> anyhow::Result<Option<Result<(), NotWritten>>> {
+        // Whoever reads and changes the project just now is not overtaken.
+        let _lock = tokio::select! {
+            biased;
+            lock = project_when_free(self.global) => lock?,
+            () = self.workspace.asked_to_end() => bail!(self.interrupted()),
+        };
+        let problems = self.read_project();
+        if problems.has_errors() && !self.project.is_own_file(self.file) {
+            show(&problems);
+            return Ok(None);
+        }
+        Ok(self.seal(opened, text).map(|after| files::replace(self.file, before, &after)))
+    }
+
+    /// Reads the project anew: its recipients may have changed while the editor was open. The one that is known stays
+    /// where it is in error by now.
+    fn read_project(&mut self) -> Diagnostics {
+        let (project, problems) = load_project(&self.request);
+        let problems = problems.without(ProblemCode::PlainSecret);
+        if !problems.has_errors() {
+            self.project = project;
+        }
+        problems
     }
 
     /// The file's new content; none where something is wrong with it, which is reported.
@@ -291,8 +315,10 @@ impl EditSession<'_> {
     }
 
     /// Keeps what was typed, if anything was.
-    fn rescue(&self) {
+    fn rescue(&mut self) {
         let Some(typed) = typed(self.workspace.file()) else { return };
+        // What is wrong with it does not keep the text from being kept.
+        self.read_project();
         let is_new = |known: &Zeroizing<String>| *typed != *known.as_bytes();
         if let Some(known) = self.known.as_ref().filter(|known| is_new(known))
             && self.begun.as_ref().is_none_or(is_new)

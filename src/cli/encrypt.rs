@@ -55,11 +55,11 @@ pub(super) fn run(
     verb: &Encrypt,
     made: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
-    let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     if verb.files.iter().any(|file| file == Path::new("-")) {
-        return encrypt_stdin(global, verb, &project);
+        return encrypt_stdin(global, verb);
     }
     let _lock = lock_project(global)?;
+    let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     let (files, mut is_whole) = files(global, &project, &verb.files);
     if !all_fit(&files, &project) {
         return Ok(ExitStatus::Failure);
@@ -109,7 +109,7 @@ pub(super) fn run(
 }
 
 /// Encrypts one secret from standard input to standard output.
-fn encrypt_stdin(global: &Global, verb: &Encrypt, project: &Project) -> anyhow::Result<ExitStatus> {
+fn encrypt_stdin(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus> {
     if verb.files.len() > 1 {
         bail!("`-` cannot be combined with files");
     }
@@ -118,9 +118,11 @@ fn encrypt_stdin(global: &Global, verb: &Encrypt, project: &Project) -> anyhow::
     }
     let secret = files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
         .context("cannot read standard input")?;
+    // Who may read it is what the project says by now.
+    let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     refuse("standard input", value_fault(secret.trim(), project.allow_placeholders))?;
     let place = global.folder.join(FIRST_MANIFEST);
-    let recipients = recipients(global, project, &verb.recipients, &place)?;
+    let recipients = recipients(global, &project, &verb.recipients, &place)?;
     console::print(&seal(secret.trim().as_bytes(), &recipients.names)?)?;
     recipients.say();
     Ok(ExitStatus::Success)

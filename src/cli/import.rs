@@ -1,7 +1,6 @@
 //! `import`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -10,7 +9,7 @@ use crate::codes::ChangeCode;
 use crate::diagnostic::ProblemCode;
 use crate::files::change_all;
 use crate::integrations;
-use crate::manifest::{self, LoadRequest, Loaded, Project};
+use crate::manifest::{self, LoadRequest, Loaded, Project, load_project};
 use crate::model::{Domain, Held, Key, Observed, TargetName, TargetSelection, Visible, counted};
 use crate::plan::{self, ImportPlan, Scope, Withheld};
 use crate::reconcile::Verdicts;
@@ -33,7 +32,7 @@ use super::gather::{gather_loaded, load, reported, request, resolver, show};
 use super::init::FIRST_MANIFEST;
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
-use super::new_entries::with_entries;
+use super::new_entries::{remove_first_manifest, with_entries};
 use super::output_format::ImportFormat;
 use super::recipients::{Recipients, recipients, refuse_name_of_sops};
 use super::selection::TargetArgs;
@@ -129,9 +128,9 @@ pub(super) async fn run(
     let Some(mut views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let scope = verb.scope(&project);
     let found = found(&views, &taken, &scope)?;
-    let names = recipients.as_ref().map(|recipients| recipients.names.as_slice());
+    let names = recipients.as_ref().map(|recipients| recipients.names.clone());
     let beside = (&project, entries.as_slice(), sources.as_slice());
-    let draft = ImportDraft::new(found, beside, names)?;
+    let draft = ImportDraft::new(found, beside, names.as_deref())?;
     say_recipients(recipients.filter(|_| !draft.made.is_empty()), &resolver);
     let pruned = pruned(&views);
     #[cfg(feature = "kubernetes")]
@@ -166,7 +165,7 @@ pub(super) async fn run(
             draft.declare(view, &files, &project, begun.keys);
         }
     }
-    finish(global, verb, views, (&files, &draft), changes).await
+    finish(global, verb, views, (&files, &draft, names), changes).await
 }
 
 /// Reads the project, which may have no manifest yet; none where its own file is in error, which is shown.
@@ -227,7 +226,7 @@ async fn finish(
     global: &Global,
     verb: &ImportArgs,
     mut views: Vec<TargetView>,
-    (files, draft): (&[ManifestDraft], &ImportDraft),
+    (files, draft, names): (&[ManifestDraft], &ImportDraft, Option<Vec<String>>),
     changes: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
     let links = LinkArgs::default().printed();
@@ -248,6 +247,7 @@ async fn finish(
         console::message("Nothing was changed.");
         return Ok(ExitStatus::Failure);
     }
+    check_recipients(global, verb, names)?;
     let written: Vec<_> = files.iter().map(ManifestDraft::change).collect();
     change_all(&written).context("nothing was taken over: run `appcred import` again")?;
     for file in files {
@@ -271,21 +271,6 @@ async fn finish(
         console::error("not all was taken over: `appcred plan` shows what is left");
     }
     Ok(if arrived { ExitStatus::Success } else { ExitStatus::Failure })
-}
-
-/// Removes the manifest that `init` has made where it is as that made it, now that there are others.
-fn remove_first_manifest(global: &Global, files: &[ManifestDraft]) -> anyhow::Result<()> {
-    let first = global.folder.strip_prefix(".").unwrap_or(&global.folder).join(FIRST_MANIFEST);
-    let is_beside =
-        |file: &ManifestDraft| file.path != first && file.path.parent() == first.parent();
-    if !files.iter().any(is_beside) {
-        return Ok(());
-    }
-    let text = text_of(&first)?;
-    if text.is_some_and(|text| new_manifest(&[]).is_ok_and(|untouched| *text == untouched)) {
-        fs::remove_file(&first).with_context(|| format!("cannot remove {}", first.visible()))?;
-    }
-    Ok(())
 }
 
 /// Refuses what could not end well.
@@ -364,6 +349,22 @@ fn recipients_for(
     verb.output.as_deref().map_or(Ok(()), refuse_name_of_sops)?;
     let usual = global.folder.join(FIRST_MANIFEST);
     recipients(global, project, &[], verb.output.as_deref().unwrap_or(&usual)).map(Some)
+}
+
+/// Refuses to write what is encrypted to others than the project has by now.
+fn check_recipients(
+    global: &Global,
+    verb: &ImportArgs,
+    names: Option<Vec<String>>,
+) -> anyhow::Result<()> {
+    let (project, _) = load_project(&request(global));
+    let now = recipients_for(global, verb, &project, &resolver(global, &project).0)?;
+    if now.map(|now| now.names) != names {
+        bail!(
+            "nothing was changed: to whom the project encrypts was changed meanwhile; run `appcred import` again"
+        );
+    }
+    Ok(())
 }
 
 /// All files with their new text, before any of them is written.

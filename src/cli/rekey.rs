@@ -61,9 +61,9 @@ pub(super) fn run(
     verb: &Rekey,
     made: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
+    let _lock = lock_project(global)?;
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     let (resolver, _) = resolver(global, &project);
-    let _lock = lock_project(global)?;
     let (mut changed, mut is_whole) = (0, true);
     let files = if verb.files.is_empty() {
         let loaded = load(global);

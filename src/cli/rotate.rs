@@ -56,16 +56,22 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitStatus> {
     verb.then.check()?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
-    let entry = entry(&loaded, &verb.named)?;
-    let key = &entry.key.value;
-    let (resolver, _) = resolver(global, &loaded.project);
-    let places = places(global, &entry, &resolver)?;
+    let asked = entry(&loaded, &verb.named)?;
+    // What cannot be changed is refused before the secret is asked for.
+    places(global, &asked, &resolver(global, &loaded.project).0)?;
     let client = verb.from.as_deref().map(ClientFile::read).transpose()?;
     let new = match &client {
         Some(client) => checked(&client.client_secret, &loaded.project)?,
         None => secret(verb.secret_stdin, "--secret-stdin or --from", &loaded.project, |_| Ok(()))?,
     };
     let new = Secret::new(&new);
+    let lock = lock_project(global)?;
+    // The project may have changed while the secret was typed.
+    let loaded = load(global);
+    refuse_problems(&loaded.problems)?;
+    let entry = unchanged(&loaded, &asked)?;
+    let key = &entry.key.value;
+    let (resolver, _) = resolver(global, &loaded.project);
     // What cannot be read now is not compared.
     if let Ok(id) = read(&entry.client_id.value, &resolver) {
         if client.is_some_and(|client| client.client_id.trim() != id.expose()) {
@@ -74,21 +80,13 @@ pub(super) async fn run(
             );
         }
         let files = &loaded.files;
-        refuse_problems(&check_client(&loaded.project, files, &entry, &id, &new))?;
+        refuse_problems(&check_client(&loaded.project, files, entry, &id, &new))?;
     }
-    let Some((file, is_new)) = rotate(global, &loaded, &entry, &places, &new, &resolver)? else {
-        // Another run may have changed it while the secret was typed.
-        let now = load(global);
-        let is_same = |now: &Entry| {
-            now.key.value == *key && now.client_secret.value == entry.client_secret.value
-        };
-        if !now.entries.iter().any(|now| is_same(now)) {
-            bail!(
-                "nothing was changed: the entry `{key}` was renamed, moved or changed meanwhile; run `appcred rotate` again with its present key"
-            );
-        }
-        return Err(unfound(&entry, &resolver));
+    let places = places(global, entry, &resolver)?;
+    let Some((file, is_new)) = rotate(global, &loaded, entry, &places, &new, &resolver)? else {
+        return Err(unfound(entry, &resolver));
     };
+    drop(lock);
     if !is_new {
         console::say("Nothing was changed: it has that secret already.\n")?;
         return match verb.then.is_wanted() {
@@ -103,6 +101,23 @@ pub(super) async fn run(
         console::message(format_args!("Change the date {date} of the entry too ({place})."));
     }
     verb.then.run(global, std::slice::from_ref(key)).await
+}
+
+/// The entry as the project has it now, where that is as it was when its secret was asked for.
+fn unchanged<'l>(loaded: &'l Loaded, asked: &Entry) -> anyhow::Result<&'l Entry> {
+    let key = &asked.key.value;
+    let mut found = loaded.entries.iter().filter(|now| now.key.value == *key);
+    match (found.next(), found.next()) {
+        (Some(now), None)
+            if now.client_id.value == asked.client_id.value
+                && now.client_secret.value == asked.client_secret.value =>
+        {
+            Ok(now)
+        }
+        _ => bail!(
+            "nothing was changed: the entry `{key}` was renamed, moved or changed meanwhile; run `appcred rotate` again with its present key"
+        ),
+    }
 }
 
 /// Where the secret of an entry may be, the nearest first.
@@ -177,7 +192,7 @@ fn check_shared(
 }
 
 /// Puts the new secret into the first of these places that has the old one, and answers in which file that is
-/// and whether anything changed.
+/// and whether anything changed. The project is locked.
 fn rotate<'p>(
     global: &Global,
     loaded: &Loaded,
@@ -186,7 +201,6 @@ fn rotate<'p>(
     new: &Secret,
     resolver: &SecretResolver,
 ) -> anyhow::Result<Option<(&'p Path, bool)>> {
-    let _lock = lock_project(global)?;
     let mut project = loaded.project.clone();
     let now = environment::timestamp();
     let keep_plain = project.allow_plaintext;

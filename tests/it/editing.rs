@@ -303,6 +303,38 @@ sed -i 's/m4rk3d-two/\"m4rk3d: mine\"/' \"$1\"; sed -i 's/# mine/# theirs/' {}",
 }
 
 #[test]
+fn edit_encrypts_to_the_recipients_that_the_project_has_once_it_saves() {
+    let desk = Desk::new();
+    let project = desk.text("appcred.yaml");
+    let both = format!("[{}, {}]", desk.recipient, age_identity().1);
+    desk.project.write("appcred.yaml", &project.replace(&format!("[{}]", desk.recipient), &both));
+    desk.tools.write("appcred.yaml", &project);
+    let script = format!(
+        "sed -i 's/m4rk3d-two/m4rk3d-new/' \"$1\"; cp {} {}",
+        desk.tools.join("appcred.yaml").display(),
+        desk.project.join("appcred.yaml").display()
+    );
+    desk.edit(MANIFEST, &script).run();
+    let left = Appcred::new().in_dir(desk.project.path()).env("SOPS_AGE_KEY", &desk.identity);
+    let left = left.args(["validate"]).run().stderr;
+    assert!(!left.contains("recipient"), "{left}");
+    assert!(desk.applied().contains("m4rk3d-new"));
+}
+
+#[test]
+fn edit_saves_nothing_once_the_project_is_in_error() {
+    let desk = Desk::new();
+    let before = desk.text(MANIFEST);
+    let script = format!(
+        "sed -i 's/m4rk3d-two/m4rk3d-new/' \"$1\"; echo 'age: {{recipients: [age1wrong]}}' >{}",
+        desk.project.join("appcred.yaml").display()
+    );
+    let ran = desk.edit(MANIFEST, &script).status(1).run();
+    assert!(ran.stderr.contains("age1wrong"), "{}", ran.stderr);
+    assert_eq!(desk.text(MANIFEST), before);
+}
+
+#[test]
 fn edit_leaves_what_it_cannot_open() {
     let desk = Desk::new();
     let (_, stranger) = age_identity();

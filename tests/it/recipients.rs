@@ -2,10 +2,12 @@
 //! a plugin.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::shell::{Appcred, Project, age_identity};
+use crate::shell::{Appcred, Project, age_identity, encrypt};
+use crate::watch::eventually;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -146,4 +148,74 @@ fn who_encrypts_to_others_alone_is_warned_before_it_is_written() {
     recipients(&other);
     let add = Appcred::new().in_dir(project.path()).args(add("i5")).stdin("Zq6akDx5").run();
     assert!(!add.stderr.contains("none of the age identities"), "{}", add.stderr);
+}
+
+/// How often the threads of a process have waited for something.
+fn waits(process: u32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let of_thread = |status: String| {
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.map_or(0, |count| count.trim().parse::<u64>().unwrap())
+    };
+    let statuses = threads.filter_map(|of| fs::read_to_string(of.ok()?.path().join("status")).ok());
+    statuses.map(of_thread).sum()
+}
+
+#[test]
+fn whoever_left_the_project_while_another_run_had_it_gets_nothing() {
+    let ((left, leaver), (identity, stays)) = (age_identity(), age_identity());
+    let sealed = encrypt("m4rk3d", &leaver);
+    for (verb, secret) in [("encrypt", "m4rk3d"), ("rekey", &sealed)] {
+        let text = |recipients: String| format!("owner: us\nage: {{recipients: [{recipients}]}}\n");
+        let manifest = format!(
+            "application_credentials:\n  - {{domain: google, client_id: a, client_secret: {secret:?}}}\n"
+        );
+        let project = Project::new()
+            .file("appcred.yaml", &text(format!("{stays}, {leaver}")))
+            .file("credentials.yaml", &manifest);
+        let appcred = || Appcred::new().in_dir(project.path());
+        let other = fs::File::open(project.path()).unwrap();
+        rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        let both = format!("{left}\n{identity}");
+        let running = appcred().env("SOPS_AGE_KEY", both).args([verb]).spawn();
+        // It looks at the lock again and again.
+        let begin = waits(running.id());
+        eventually("it waits for the lock", || waits(running.id()) > begin + 40);
+        project.write("appcred.yaml", &text(stays.to_string()));
+        drop(other);
+        let ran = running.finish();
+        assert_eq!(ran.status, Some(0), "{verb}: {}", ran.stderr);
+        let validate = appcred().env("SOPS_AGE_KEY", &identity).args(["validate"]).run();
+        assert_eq!(validate.stderr, "", "{verb}");
+        let now = fs::read_to_string(project.join("credentials.yaml")).unwrap();
+        assert!(now.contains("BEGIN AGE") && now != manifest, "{verb}: {now}");
+    }
+}
+
+#[test]
+fn whoever_left_the_project_while_a_secret_was_typed_gets_nothing() {
+    let (leaver, (identity, stays)) = (age_identity().1, age_identity());
+    let text = |recipients: String| format!("age: {{recipients: [{recipients}]}}\n");
+    let project = Project::new().file("appcred.yaml", &text(format!("{stays}, {leaver}")));
+    let mut running = Command::new(env!("CARGO_BIN_EXE_appcred"))
+        .args(["encrypt", "-"])
+        .current_dir(project.path())
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = running.stdin.take().unwrap();
+    // More than a pipe holds: once it is written, somebody reads.
+    stdin.write_all(&[b' '; 256 * 1024]).unwrap();
+    project.write("appcred.yaml", &text(stays.to_string()));
+    stdin.write_all(b"m4rk3d").unwrap();
+    drop(stdin);
+    let armored = String::from_utf8(running.wait_with_output().unwrap().stdout).unwrap();
+    let manifest = format!(
+        "application_credentials: [{{domain: google, client_id: a, client_secret: {armored:?}}}]\n"
+    );
+    project.write("credentials.yaml", &manifest);
+    let validate = Appcred::new().in_dir(project.path()).env("SOPS_AGE_KEY", &identity);
+    assert_eq!(validate.args(["validate"]).run().stderr, "");
 }

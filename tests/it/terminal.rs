@@ -315,6 +315,90 @@ fn a_secret_that_is_typed_while_its_entry_is_renamed_is_put_nowhere_and_why_is_s
 }
 
 #[test]
+fn a_secret_is_encrypted_to_the_recipients_that_the_project_has_once_it_is_typed() {
+    let (identity, recipient) = age_identity();
+    let both = format!("{recipient}, {}", age_identity().1);
+    let secret = encrypt("m4rk3d-old", &recipient);
+    let manifest = format!(
+        "application_credentials:\n  - {{domain: google, key: one, client_id: one, client_secret: {secret:?}}}\n"
+    );
+    for words in ["add --domain spotify --client-id two --name two", "rotate one"] {
+        let project = encrypting(&both).file("credentials.yaml", &manifest);
+        let line = format!("{PROGRAM} {words}; echo status=$?");
+        let mut terminal = Terminal::run(&line, project.path(), [("SOPS_AGE_KEY", &*identity)]);
+        terminal.until("(not shown): ");
+        let text = fs::read_to_string(project.join("appcred.yaml")).unwrap();
+        project.write("appcred.yaml", &text.replace(&both, &recipient.to_string()));
+        terminal.type_in("m4rk3d-new\n");
+        let said = terminal.finish();
+        assert!(said.contains("status=0"), "{said}");
+        let left = Appcred::new().in_dir(project.path()).env("SOPS_AGE_KEY", &identity);
+        let left = left.args(["validate"]).run().stderr;
+        assert!(!left.contains("recipient"), "{words}: {left}");
+    }
+}
+
+#[test]
+fn an_import_whose_recipients_change_before_it_is_agreed_to_writes_nothing() {
+    let (identity, recipient) = age_identity();
+    let both = format!("{recipient}, {}", age_identity().1);
+    let project = encrypting(&both)
+        .file("t/.storage/core.config_entries", r#"{"version": 1, "data": {"entries": []}}"#)
+        .file(
+            "t/.storage/application_credentials",
+            r#"{"version": 1, "minor_version": 1, "key": "application_credentials", "data": {"items": [{"id": "spotify_a", "domain": "spotify", "client_id": "a", "client_secret": "m4rk3d-1", "auth_domain": null, "name": "A"}]}}"#,
+        );
+    let line = format!("{PROGRAM} import; echo status=$?");
+    let mut terminal = Terminal::run(&line, project.path(), [("SOPS_AGE_KEY", &*identity)]);
+    terminal.until("[y/N] ");
+    let text = fs::read_to_string(project.join("appcred.yaml")).unwrap();
+    project.write("appcred.yaml", &text.replace(&both, &recipient.to_string()));
+    terminal.type_in("y\n");
+    let said = terminal.finish();
+    assert!(said.contains("was changed meanwhile") && said.contains("status=1"), "{said}");
+    assert!(!project.join("credentials").exists(), "{said}");
+    let again = Appcred::new().in_dir(project.path()).env("SOPS_AGE_KEY", &identity);
+    again.args(["import", "--yes"]).run();
+    assert!(project.join("credentials/spotify.yaml").exists());
+}
+
+#[test]
+fn a_secret_that_is_typed_while_its_project_breaks_is_put_nowhere() {
+    let (identity, recipient) = age_identity();
+    for words in ["add --domain spotify --client-id two --name two", "rotate one"] {
+        let project = with_entry_one(&recipient);
+        let line = format!("{PROGRAM} {words}; echo status=$?");
+        let mut terminal = Terminal::run(&line, project.path(), [("SOPS_AGE_KEY", &*identity)]);
+        terminal.until("(not shown): ");
+        project.write("appcred.yaml", "owner: us\nage: {recipients: [age1wrong]}\n");
+        terminal.type_in("m4rk3d-new\n");
+        let said = terminal.finish();
+        assert!(said.contains("status=1") && said.contains("is not an age recipient"), "{said}");
+        for file in ["credentials.yaml", "secrets.yaml"] {
+            let now = fs::read_to_string(project.join(file)).unwrap();
+            assert!(!now.contains("two") && !now.contains("m4rk3d-new"), "{words}: {now}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_is_typed_while_its_entry_names_another_is_put_nowhere() {
+    let (identity, recipient) = age_identity();
+    let project = with_entry_one(&recipient).file("secrets.yaml", "one: m4rk3d-1\ntwo: m4rk3d-2\n");
+    let line = format!("{PROGRAM} rotate one; echo status=$?");
+    let mut terminal = Terminal::run(&line, project.path(), [("SOPS_AGE_KEY", &*identity)]);
+    terminal.until("(not shown): ");
+    let manifest = fs::read_to_string(project.join("credentials.yaml")).unwrap();
+    project.write("credentials.yaml", &manifest.replace("!secret one", "!secret two"));
+    terminal.type_in("m4rk3d-new\n");
+    let said = terminal.finish();
+    let why = "the entry `one` was renamed, moved or changed meanwhile";
+    assert!(said.contains(why) && said.contains("status=1"), "{said}");
+    let kept = fs::read_to_string(project.join("secrets.yaml")).unwrap();
+    assert_eq!(kept, "one: m4rk3d-1\ntwo: m4rk3d-2\n");
+}
+
+#[test]
 fn what_is_refused_is_asked_for_again() {
     let (identity, recipient) = age_identity();
     let project = encrypting(&recipient);
