@@ -261,7 +261,7 @@ fn wanted_by(
         }
         let in_error = |fault: &Fault| Unsettled::InError(fault.message.clone());
         // It keeps its client while it is in error, too.
-        let first = *clients.entry((&spec.domain, &spec.client_id)).or_insert(of.name);
+        let first = *clients.entry((&spec.domain, spec.client_id())).or_insert(of.name);
         if first != of.name {
             let fault = same_client(first, name);
             of_house.unsettled.insert(of.key.clone(), in_error(&fault));
@@ -309,7 +309,7 @@ fn await_successors(
     let had: BTreeSet<(&str, &str)> =
         desired.iter().map(|of| (of.domain.as_str(), of.client_id.as_str())).collect();
     for of in credentials {
-        let client = (of.declared.spec.domain.as_str(), of.declared.spec.client_id.as_str());
+        let client = (of.declared.spec.domain.as_str(), of.declared.spec.client_id());
         let successor = clients.get(&client).filter(|_| !had.contains(&client));
         if let Some(successor) = successor
             && of_house.gone.remove(&of.key).is_some()
@@ -791,6 +791,25 @@ pub(super) mod tests {
         assert_eq!((old.as_str(), why.as_str()), ("old", said));
         secret(&mut all, "all");
         assert_eq!(keys(&all), (vec!["new".to_owned()], vec!["old".to_owned()]));
+    }
+
+    #[test]
+    fn white_space_around_a_client_id_is_none_of_it() {
+        let mut all =
+            declarations(&[("b", json!({"clientId": " x "})), ("a", json!({"clientId": "x"}))]);
+        all.credentials.get_mut(&name("b")).unwrap().created = timestamp(1);
+        all.credentials.get_mut(&name("a")).unwrap().created = timestamp(2);
+        let assignment = assigned(&all);
+        let [of_b] = assignment.specs[&name("cabin").target()].desired.credentials.as_slice()
+        else {
+            panic!("one of the two has the client");
+        };
+        assert_eq!((of_b.key.as_str(), of_b.client_id.as_str()), ("b", "x"));
+        assert_eq!(fault(&all, "a"), Some("SameClient"));
+        let secret = all.secrets.values_mut().next().unwrap().as_mut().unwrap();
+        secret.values.insert("secret".to_owned(), Secret::new("x"));
+        let fault = assigned(&all).credentials[&name("b")].fault.clone().unwrap().message;
+        assert_eq!(fault, "the client secret is the same text as clientId");
     }
 
     #[test]

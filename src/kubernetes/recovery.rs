@@ -220,7 +220,7 @@ impl RecoveredProject {
             key: wanted.key,
             domain: wanted.domain,
             name: wanted.name,
-            client_id: Some(spec.client_id.clone()),
+            client_id: Some(spec.client_id().to_owned()),
             adopt: wanted.adopt,
             protect: spec.protect,
             suspend: spec.suspend,

@@ -165,6 +165,13 @@ pub(super) struct CredentialSpec {
     pub(super) unreadable: Option<String>,
 }
 
+impl CredentialSpec {
+    /// The client id, as Home Assistant keeps it: without the white space around it.
+    pub(super) fn client_id(&self) -> &str {
+        self.client_id.trim()
+    }
+}
+
 impl MayBeUnreadable for CredentialSpec {
     fn unreadable(why: String) -> Self {
         Self {

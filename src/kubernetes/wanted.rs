@@ -22,7 +22,7 @@ pub(super) fn desired(
     let mut problems = Vec::new();
     let domain: Option<Domain> = meaning("domain", &spec.domain, &mut problems);
     let integration = integration(&spec.integration, &spec.accounts, &mut problems);
-    if let Some(fault) = client_fault(&spec.client_id, ClientPart::Id, false) {
+    if let Some(fault) = client_fault(spec.client_id(), ClientPart::Id, false) {
         problems.push(format!("clientId {fault}"));
     }
     if let Some(fault) = client_fault(secret.expose(), ClientPart::Secret, false) {
@@ -33,7 +33,7 @@ pub(super) fn desired(
             name.beside(&of.name)
         ));
     }
-    if spec.client_id == secret.expose() {
+    if spec.client_id() == secret.expose() {
         problems.push("the client secret is the same text as clientId".to_owned());
     }
     match domain {
@@ -43,7 +43,7 @@ pub(super) fn desired(
             formerly: BTreeSet::new(),
             name: spec.name.as_deref().unwrap_or(&spec.domain).into(),
             domain,
-            client_id: ClientId::new(spec.client_id.as_str()),
+            client_id: ClientId::new(spec.client_id()),
             client_secret: secret.clone().into(),
             adopt: if spec.adopt { Adopt::Only } else { Adopt::No },
             integration,
