@@ -32,7 +32,7 @@ use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use super::{Cluster, error};
 use crate::files;
@@ -44,7 +44,7 @@ use crate::watch::{FetchSource, NewestCommit};
 pub const PROJECT_LABEL: &str = "appcred.io/manifest=true";
 
 /// Objects that are applied together are taken together: what is taken out of one and put into another is not deleted in
-/// between. So long nothing may have changed,
+/// between, whatever had them listed. So long nothing may have changed,
 const QUIET: Duration = Duration::from_secs(2);
 /// and no longer is waited for that.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -89,20 +89,26 @@ impl ClusterProject {
         self.folder.join("project")
     }
 
-    /// Lists the objects and puts what they hold in force.
+    /// Lists the objects and puts what they hold in force, once that stays the same.
     ///
     /// # Errors
     /// Where they cannot be listed or written, or have two project files; what was in force stays so.
     pub async fn fetch(&self) -> Result<NewestCommit, String> {
-        let (configmaps, secrets) =
-            tokio::try_join!(self.list::<ConfigMap>("ConfigMaps"), self.list::<Secret>("Secrets"))?;
-        let id = id(&configmaps, &secrets);
-        if self.kept.lock().unwrap_or_else(PoisonError::into_inner).0.as_ref() != Some(&id) {
+        let in_force = self.kept.lock().unwrap_or_else(PoisonError::into_inner).0.clone();
+        let (id, (configmaps, secrets)) = settled(|| self.listed(), in_force.as_deref()).await?;
+        if in_force.as_ref() != Some(&id) {
             let files = project_files(configmaps, secrets)?;
             self.put_in_force(&id, &files)
                 .map_err(|why| format!("cannot write below {}: {why}", self.folder.visible()))?;
         }
         Ok(NewestCommit { id, rewritten_from: None })
+    }
+
+    /// All objects, and the id of the version that they are.
+    async fn listed(&self) -> Result<(String, (Vec<ConfigMap>, Vec<Secret>)), String> {
+        let (configmaps, secrets) =
+            tokio::try_join!(self.list::<ConfigMap>("ConfigMaps"), self.list::<Secret>("Secrets"))?;
+        Ok((id(&configmaps, &secrets), (configmaps, secrets)))
     }
 
     async fn list<K>(&self, what: &str) -> Result<Vec<K>, String>
@@ -193,20 +199,30 @@ impl FetchSource for ClusterProject {
 async fn say_changes(changes: impl Stream<Item = watcher::Result<()>>, changed: &Notify) {
     let mut changes = pin!(changes);
     while let Some(change) = changes.next().await {
-        let last = Instant::now() + LONGEST_WAIT;
-        let mut is_failed = change.is_err();
-        while !is_failed
-            && let Ok(Some(next)) =
-                timeout_at(last.min(Instant::now() + QUIET), changes.next()).await
-        {
-            is_failed = next.is_err();
-        }
         // Whoever lists them says what is wrong.
         changed.notify_one();
-        if is_failed {
+        if change.is_err() {
             return;
         }
     }
+}
+
+/// What is listed, with its id, once it is the same twice, [`QUIET`] apart: then nothing has changed between the two, and it is
+/// of one moment. What is in force already is that.
+async fn settled<T, F: Future<Output = Result<(String, T), String>>>(
+    list: impl Fn() -> F,
+    in_force: Option<&str>,
+) -> Result<(String, T), String> {
+    let last = Instant::now() + LONGEST_WAIT;
+    let mut listed = list().await?;
+    while in_force != Some(&*listed.0) && Instant::now() < last {
+        sleep(QUIET).await;
+        let before = std::mem::replace(&mut listed, list().await?).0;
+        if listed.0 == before {
+            break;
+        }
+    }
+    Ok(listed)
 }
 
 /// What is another one whenever an object is. It is made of no value: whoever guesses a secret must not be able to check it.
@@ -312,9 +328,9 @@ mod tests {
     use kube::runtime::watcher;
     use serde_json::json;
     use tokio::sync::Notify;
-    use tokio::time::{Instant, sleep};
+    use tokio::time::Instant;
 
-    use super::{id, is_file_name, project_files, say_changes};
+    use super::{id, is_file_name, project_files, say_changes, settled};
 
     fn configmap(name: &str, data: &serde_json::Value) -> ConfigMap {
         let version = data.to_string().len().to_string();
@@ -354,27 +370,32 @@ mod tests {
         assert_eq!(file, b"m4rk3d: \"yes\"\n");
     }
 
-    /// How many seconds after the first change it is said, where changes follow each other after so many.
-    async fn said_after(pauses: impl IntoIterator<Item = u64>) -> u64 {
-        let begin = Instant::now();
-        let changes = stream::iter(pauses).then(async |seconds| {
-            sleep(Duration::from_secs(seconds)).await;
-            Ok(())
-        });
-        let changes = changes.chain(stream::pending());
-        let changed = Notify::new();
-        tokio::select! {
-            () = say_changes(changes, &changed) => panic!("no watch has failed"),
-            () = changed.notified() => begin.elapsed().as_secs(),
-        }
+    /// Which version is taken, and after how many seconds, where another one is there after each of these.
+    async fn taken(
+        changes: impl IntoIterator<Item = u64>,
+        in_force: Option<&str>,
+    ) -> (String, u64) {
+        let (begin, changes) = (Instant::now(), Vec::from_iter(changes));
+        let list = || async {
+            let now = begin.elapsed().as_secs();
+            let version = changes.iter().filter(|change| **change <= now).count();
+            Ok((version.to_string(), ()))
+        };
+        let (version, ()) = settled(list, in_force).await.unwrap();
+        (version, begin.elapsed().as_secs())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_changes_together_is_said_once_and_what_goes_on_changing_in_the_end() {
-        assert_eq!(said_after([0]).await, 2);
-        assert_eq!(said_after([0, 1, 1]).await, 4);
-        assert_eq!(said_after([0, 3]).await, 2);
-        assert_eq!(said_after(std::iter::once(0).chain([1; 90])).await, 20);
+    async fn what_changes_together_is_taken_once_and_what_goes_on_changing_in_the_end() {
+        let version = |number: u64, after| (number.to_string(), after);
+        assert_eq!(taken([], None).await, version(0, 2));
+        assert_eq!(taken([1], None).await, version(1, 4));
+        assert_eq!(taken([1, 3], None).await, version(2, 6));
+        assert_eq!(taken([3], Some("other")).await, version(0, 2));
+        assert_eq!(taken(1..90, None).await, version(20, 20));
+        assert_eq!(taken([1], Some("0")).await, version(0, 0), "nothing is to be taken");
+        let refused = settled(|| async { Err::<(String, ()), _>("no".to_owned()) }, None).await;
+        assert_eq!(refused, Err("no".to_owned()));
     }
 
     #[tokio::test(start_paused = true)]
