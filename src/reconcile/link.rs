@@ -51,7 +51,7 @@ pub enum NotLinked {
     /// Nobody consented in time.
     #[error("no consent within {} s; the link is no longer valid", .0.as_secs())]
     TimedOut(Duration),
-    /// The run is to stop.
+    /// The run is to stop while nobody has consented.
     #[error("interrupted; the link is no longer valid")]
     Stopped,
     /// It failed for another reason.
@@ -152,8 +152,8 @@ impl<'a, L: AsyncFn() -> Result<HeldLock, LockError>> Linking<'a, L> {
         }
     }
 
-    /// Hands a browser's answer over; answers why it is not taken now. The browser is shown whether the
-    /// account was linked by it.
+    /// Hands a browser's answer over; answers why it is not taken now. The browser is shown what came of it;
+    /// where that is not known, only that HA has accepted it.
     async fn hand_over(
         &mut self,
         flow: &FlowId,
@@ -202,6 +202,7 @@ async fn locked<L: AsyncFn() -> Result<HeldLock, LockError>>(
 ) -> Result<HeldLock, NotLinked> {
     tokio::select! {
         held = (settings.lock)() => Ok(held?),
-        () = settings.stop.cancelled() => Err(NotLinked::Failed("interrupted".to_owned())),
+        // What is begun already is noted, and goes on with the next run.
+        () = settings.stop.cancelled() => Err(Refusal::Stopped.into()),
     }
 }

@@ -44,7 +44,8 @@ pub enum FlowState {
 /// `base` is where the provider's redirect is to arrive. Whatever comes of it, at most one flow is
 /// open afterwards, and that one is noted in HA. HA may take minutes to start a flow, and that is waited
 /// for even when stopped. Whoever ends the process before leaves a flow that nobody knows, until HA is
-/// restarted.
+/// restarted, and so does an HA that starts one after we have given up to wait for it: it does not list
+/// the flows that somebody else started.
 ///
 /// # Errors
 /// Where HA does not answer, or when stopped; what is noted is found by the next run.
