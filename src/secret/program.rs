@@ -71,16 +71,25 @@ pub(super) async fn output(
     limit: usize,
 ) -> Result<Zeroizing<Vec<u8>>, ProgramError> {
     let has_terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
+    printed((program, arguments), folder, limit, has_terminal).await
+}
+
+async fn printed(
+    (program, arguments): (&str, &[String]),
+    folder: &Path,
+    limit: usize,
+    has_terminal: bool,
+) -> Result<Zeroizing<Vec<u8>>, ProgramError> {
     let path = env::variable("PATH");
     find(program, folder, path.as_deref())?;
     let mut command = guarded(program, arguments, folder, NOTHING, !has_terminal)?;
-    let (mut child, guard) = start(command.kill_on_drop(true), !has_terminal)?;
+    let (mut child, guard) = start(&mut command, !has_terminal)?;
     // With all of its room from the start, so that no copy is left behind when it grows.
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
     let output = child.stdout.take();
     let ended = {
         let output = beginning(output, &mut bytes, limit + 1, false);
-        let run = ended(&mut child, output, || drop(guard));
+        let run = ended(&mut child, output, guard);
         let mut run = pin!(timeout(Duration::from_secs(TIMEOUT_SECONDS), run));
         if let Ok(ended) = timeout(PATIENCE, &mut run).await {
             ended
@@ -168,7 +177,7 @@ pub(super) fn capture(asked: Capture<'_>) -> Result<Captured, ProgramError> {
             Ok(())
         };
         // What it left behind may hold its output open.
-        let status = timeout(asked.timeout, ended(&mut child, read, || drop(guard)))
+        let status = timeout(asked.timeout, ended(&mut child, read, guard))
             .await
             .map_err(|_| ProgramError::TooSlow(asked.timeout.as_secs()))??;
         Ok(Captured { stdout, stderr, status })
@@ -176,22 +185,25 @@ pub(super) fn capture(asked: Capture<'_>) -> Result<Captured, ProgramError> {
 }
 
 /// Waits until a program has ended and its output was read. Once it has ended, what it started may keep the
-/// output open for [`REST`] more, after `then`.
+/// output open for [`REST`] more.
 async fn ended(
     child: &mut Child,
     read: impl Future<Output = std::io::Result<()>>,
-    then: impl FnOnce(),
+    guard: ProgramGuard,
 ) -> std::io::Result<ExitStatus> {
     let mut read = pin!(read);
     select! {
         done = &mut read => {
             done?;
-            child.wait().await
+            let ended = child.wait().await?;
+            guard.let_go();
+            Ok(ended)
         }
         ended = child.wait() => {
-            then();
+            let ended = ended?;
+            guard.let_go();
             timeout(REST, read).await.unwrap_or(Ok(()))?;
-            ended
+            Ok(ended)
         }
     }
 }
@@ -252,11 +264,21 @@ fn start(command: &mut Command, apart: bool) -> std::io::Result<(Child, ProgramG
     Ok((child, ProgramGuard { group: id.filter(|_| apart), input }))
 }
 
-/// Keeps a program from outliving this process. Dropped, it kills what is left of the program's group.
+/// Keeps a program from outliving it. Dropped, it kills what is left of the program's group, or has the process beside the
+/// program kill that and what it started.
 struct ProgramGuard {
     group: Option<Pid>,
     /// That of the process that waits beside the program.
     input: Option<OwnedFd>,
+}
+
+impl ProgramGuard {
+    /// The program has ended: nothing but the rest of its group is killed, since another process may have its number.
+    fn let_go(self) {
+        if let (None, Some(input)) = (self.group, &self.input) {
+            let _ended = rustix::io::write(input, b"\n");
+        }
+    }
 }
 
 impl Drop for ProgramGuard {
@@ -264,9 +286,6 @@ impl Drop for ProgramGuard {
         if let Some(group) = self.group {
             // There is none any more where all have ended.
             let _ended = kill_process_group(group, Signal::KILL);
-        } else if let Some(input) = &self.input {
-            // The program has ended, and another may have its number.
-            let _ended = rustix::io::write(input, b"\n");
         }
     }
 }
@@ -274,13 +293,43 @@ impl Drop for ProgramGuard {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
+    use std::{fs, thread};
 
-    use super::output;
+    use tokio::time;
+
+    use super::{ProgramError, TIMEOUT_SECONDS, output, printed};
 
     #[tokio::test]
     async fn what_a_program_started_is_not_waited_for() {
         let arguments = ["-c", "sleep 300 & echo token"].map(str::to_owned);
         let bytes = output("sh", &arguments, Path::new("."), 100).await.unwrap();
         assert_eq!(bytes.as_slice(), b"token\n");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_takes_too_long_ends_with_all_that_it_started_at_a_terminal_too() {
+        for has_terminal in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let started = folder.path().join("started");
+            let script = "sh -c 'sleep 5000 & echo $! >new; mv new started; wait' & wait";
+            let arguments = ["-c", script].map(str::to_owned);
+            let printed = printed(("sh", &arguments), folder.path(), 100, has_terminal);
+            let too_long = async {
+                while !started.exists() {
+                    time::sleep(Duration::from_millis(10)).await;
+                }
+                time::pause();
+                time::advance(Duration::from_secs(TIMEOUT_SECONDS + 1)).await;
+                time::resume();
+            };
+            let (ended, ()) = tokio::join!(printed, too_long);
+            assert!(matches!(ended, Err(ProgramError::TooSlow(_))));
+            let stat = format!("/proc/{}/stat", fs::read_to_string(&started).unwrap().trim());
+            // What nobody collects is a zombie.
+            while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+                thread::yield_now();
+            }
+        }
     }
 }
