@@ -173,7 +173,8 @@ impl<C: Connect> TargetReconciler<C> {
                 AttemptEnd::Changed => attempts += 1,
                 // What was found is dropped meanwhile: all targets may wait at once.
                 AttemptEnd::Early => {
-                    self.run_ids.others_are_asked(&self.name).await;
+                    let asked = self.run_ids.others_are_asked(&self.name);
+                    self.stop.run_until_cancelled(asked).await.ok_or(RoundError::Stopped)?;
                     has_waited = true;
                 }
             }

@@ -21,13 +21,15 @@ impl<C: Connect> TargetReconciler<C> {
     /// Observes the target before a round that is about to come. The round uses that if the target has
     /// reported no change since, so it is of no use where none is reported.
     pub(in crate::watch) async fn look_ahead(&mut self) {
+        let stop = self.stop.clone();
         let Some(connection) = &mut self.connection else { return };
         if !connection.target.reports_changes() {
             return;
         }
         let asked = Instant::now();
         // Where it fails, the round reports it.
-        self.ahead = connection.target.observe().await.ok().map(|observed| (asked, observed));
+        let observed = stop.run_until_cancelled(connection.target.observe()).await;
+        self.ahead = observed.and_then(Result::ok).map(|observed| (asked, observed));
     }
 
     /// Records how the target is after a round, and changes nothing. What it has reported meanwhile wakes the next round still.
