@@ -68,7 +68,11 @@ impl InFlight {
 
     /// Hands an answer on. HA answers twice to the delete of an unknown id; the first one counts.
     pub(super) fn answer(&self, id: u64, answer: CommandResult) {
-        if let Some(waiting) = self.lock().waiting.remove(&id) {
+        let mut state = self.lock();
+        if let Some(waiting) = state.waiting.remove(&id) {
+            if matches!(answer, CommandResult::Refused { .. }) {
+                state.listening.remove(&id);
+            }
             deliver(waiting.asker, Ok(answer));
         }
     }
@@ -116,4 +120,32 @@ impl InFlight {
 /// The caller may have gone in the meantime; then the result is dropped.
 pub(super) fn deliver(asker: ResultSender, answer: Result<CommandResult, CommandError>) {
     drop(asker.send(answer));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::{Semaphore, mpsc, oneshot};
+
+    use super::{InFlight, Listener};
+    use crate::target::home_assistant::messages::CommandResult;
+
+    #[test]
+    fn whoever_was_refused_does_not_listen() {
+        let in_flight = InFlight::default();
+        let room = Arc::new(Semaphore::new(2));
+        let refused =
+            || CommandResult::Refused { code: "unknown_command".into(), message: "no".into() };
+        let success = || CommandResult::Success(Default::default());
+        for (id, answer, is_left) in [(1, refused(), false), (2, success(), true)] {
+            let (listener, events) = mpsc::unbounded_channel();
+            let (asker, _answer) = oneshot::channel();
+            let listener = Some(Listener::Changes(listener));
+            let room = Arc::clone(&room).try_acquire_owned().unwrap();
+            in_flight.add(id, asker, listener, false, room);
+            in_flight.answer(id, answer);
+            assert_eq!(!events.is_closed(), is_left, "{id}");
+        }
+    }
 }
