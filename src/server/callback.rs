@@ -35,21 +35,25 @@ pub(super) async fn arrive(
 ) -> Response {
     let query = query.unwrap_or_default();
     let answer = AuthorizationResponse::read(&query);
+    // Looked up once: what is handed over is what was checked.
+    let pending = answer.state.as_deref().and_then(|state| pending(&server.status(), state));
     if answer.is_complete()
-        && let Some(state) = &answer.state
+        && let (Some(state), Some(pending)) = (&answer.state, &pending)
         && !server.access.binding.is_of(&headers, state)
-        && let Some(pending) = pending(&server.status(), state)
     {
         tracing::warn!(target = %pending.target, "an answer came from a browser that did not start this consent");
-        return consent::ask(&server, &pending, &query);
+        return consent::ask(&server, pending, &query);
     }
-    hand_over(&server, query).await
+    hand_over(&server, query, pending).await
 }
 
-/// Hands an answer on to the target that waits for it.
-pub(super) async fn hand_over(server: &ServerState, query: String) -> Response {
+/// Hands an answer on to the target that waits for it, if one does.
+pub(super) async fn hand_over(
+    server: &ServerState,
+    query: String,
+    pending: Option<PendingConsent>,
+) -> Response {
     let answer = AuthorizationResponse::read(&query);
-    let pending = answer.state.as_deref().and_then(|state| pending(&server.status(), state));
     let is_pending = pending.is_some();
     if !is_pending {
         // Anybody may send one, as often as they like.

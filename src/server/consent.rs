@@ -155,7 +155,7 @@ pub(super) async fn confirm(
     }
     let query = value(&form, "query").unwrap_or_default();
     let Some(state) = AuthorizationResponse::read(&query).state else {
-        return callback::hand_over(&server, query).await;
+        return callback::hand_over(&server, query, None).await;
     };
     // By its address the page that answers can be loaded again until it shows the result.
     let cookie = server.access.binding.cookie(&state);
