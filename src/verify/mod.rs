@@ -150,9 +150,10 @@ impl Question {
         }
     }
 
-    fn identity(&self) -> (&Domain, Option<&str>, ClientAuth, &str, &str) {
-        let (id, secret) = (self.client_id.as_str(), self.client_secret.expose());
-        (&self.domain, self.token_url.as_deref(), self.client_auth, id, secret)
+    fn identity(&self) -> (&Domain, Option<&str>, ClientAuth, bool, &str, &str) {
+        let Self { domain, client_id, client_secret, token_url, client_auth, is_ignored } = self;
+        let (id, secret) = (client_id.as_str(), client_secret.expose());
+        (domain, token_url.as_deref(), *client_auth, *is_ignored, id, secret)
     }
 }
 
@@ -166,8 +167,9 @@ pub async fn check(
     for (entry, release, redirect_uri) in entries {
         let Some(question) = Question::of(&entry, release) else { continue };
         let authorize = AuthorizeQuestion::of(&entry, release, redirect_uri);
-        let place = entry.place.clone();
-        if seen.insert((place, question.token_url.clone(), authorize.clone())) {
+        let Question { token_url, client_auth, is_ignored, .. } = &question;
+        let asked_there = (token_url.clone(), *client_auth, *is_ignored, authorize.clone());
+        if seen.insert((entry.place.clone(), asked_there)) {
             asked.push((entry, question, authorize));
         }
     }
@@ -255,8 +257,7 @@ pub async fn verify(questions: &[Question], until: Option<Instant>) -> Vec<Verdi
 
 #[cfg(test)]
 mod tests {
-
-    use super::Question;
+    use super::{Question, Verdict, verify};
     use crate::integrations::{ClientAuth, Release};
     use crate::model::{ClientId, DesiredCredential, Domain, Integration, Secret};
 
@@ -291,6 +292,18 @@ mod tests {
         assert!(asked("lyric", "2026.11.0").contains("//api.honeywellhome.com/"));
         let own = Question::of(&entry("senz", Some("https://own")), None).unwrap();
         assert_eq!(own.token_url.as_deref(), Some("https://own"));
+    }
+
+    #[tokio::test]
+    async fn what_an_integration_ignores_is_no_question_to_where_another_release_uses_it() {
+        let used = Question {
+            is_ignored: false,
+            ..Question::of(&entry("spotify", Some("http://127.0.0.1:9/token")), None).unwrap()
+        };
+        let ignored = Question { is_ignored: true, ..used.clone() };
+        let verdicts = verify(&[ignored.clone(), used], None).await;
+        assert_eq!(Some(&verdicts[0]), ignored.blocker().as_ref());
+        assert!(matches!(verdicts[1], Verdict::Unreachable(_)), "{verdicts:?}");
     }
 
     #[test]
