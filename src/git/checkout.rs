@@ -122,6 +122,11 @@ impl GitSource {
 
     /// Removes the commits that nobody reads any more. One that is left is removed the next time.
     pub(super) fn remove_others(&self, kept: [Option<&str>; 2]) {
+        // A run that was killed while it fetched anew has left this.
+        let replaced = self.replaced();
+        if let Err(why) = remove(&replaced) {
+            tracing::debug!("{} is left: {why}", replaced.visible());
+        }
         let Ok(entries) = fs::read_dir(self.commits()) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();

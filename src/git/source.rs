@@ -173,7 +173,7 @@ impl GitSource {
     /// Fetches into a new repository, which takes the place of that of before where it succeeds.
     #[expect(clippy::disallowed_methods, reason = "it is a folder that gets another name")]
     fn fetch_anew(&self, hash: Hash, patience: Patience<'_>) -> Result<(), FetchError> {
-        let (repository, before) = (self.repository(), self.base().join("repository.old"));
+        let (repository, before) = (self.repository(), self.replaced());
         let moved = remove(&before).and_then(|()| fs::rename(&repository, &before));
         moved.map_err(|why| not_written(&before, &why))?;
         let fetched = self.fetch_refs(hash, patience);
@@ -286,6 +286,11 @@ impl GitSource {
 
     pub(super) fn repository(&self) -> PathBuf {
         self.base().join("repository.git")
+    }
+
+    /// The repository of before, while one is fetched anew.
+    pub(super) fn replaced(&self) -> PathBuf {
+        self.base().join("repository.old")
     }
 
     pub(super) fn commits(&self) -> PathBuf {

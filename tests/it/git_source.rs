@@ -765,7 +765,12 @@ fn a_copy_of_the_repository_that_is_damaged_is_made_anew() {
             planned.stdout
         );
     }
-    assert!(!scene.source().join("repository.old").exists());
+    let replaced = scene.source().join("repository.old");
+    assert!(!replaced.exists());
+    // As one leaves it that is killed meanwhile.
+    fs::create_dir(&replaced).unwrap();
+    scene.by_path("validate").run();
+    assert!(!replaced.exists());
 }
 
 #[test]
