@@ -290,7 +290,13 @@ async fn keep_snapshot(file: PathBuf, mut newest: channel::Receiver<Option<Arc<s
     while newest.changed().await.is_ok() {
         let text: Option<Arc<str>> = newest.borrow_and_update().clone();
         let Some(text) = text else { continue };
-        let why = files::write(&file, &*text, 0o644).err().map(|why| why.to_string());
+        // A disk may take seconds for it.
+        let place = file.clone();
+        let written = spawn_blocking(move || files::write(&place, &*text, 0o644)).await;
+        let why = match written {
+            Ok(written) => written.err().map(|why| why.to_string()),
+            Err(crash) => Some(crash.to_string()),
+        };
         match &why {
             Some(why) if failed.as_ref() != Some(why) => {
                 tracing::error!("cannot write {}: {why}", file.visible());
