@@ -112,7 +112,7 @@ fn ha_ctrl_c_ends_the_wait_for_another_run(release: Release) {
     running.signal(Signal::INT);
     let ran = running.finish();
     assert_eq!(ran.status, Some(130), "{}", ran.stderr);
-    assert!(ran.stdout.contains("failed: interrupted"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("failed: not begun: interrupted"), "{}", ran.stdout);
 }
 
 each_release!(ha_answer_that_cannot_be_taken_once_is_taken_when_the_page_reloads);

@@ -173,8 +173,7 @@ impl<C: Connect> TargetReconciler<C> {
                 AttemptEnd::Changed => attempts += 1,
                 // What was found is dropped meanwhile: all targets may wait at once.
                 AttemptEnd::Early => {
-                    let asked = self.run_ids.others_are_asked(&self.name);
-                    self.stop.run_until_cancelled(asked).await.ok_or(RoundError::Stopped)?;
+                    self.run_ids.others_are_asked(&self.name).await;
                     has_waited = true;
                 }
             }
