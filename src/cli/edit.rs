@@ -66,15 +66,14 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
             return Ok(ExitStatus::Failure);
         }
     }
-    let (secrets, project) = (variables_with_secrets(&loaded), loaded.project);
+    let (secrets, mut project) = (variables_with_secrets(&loaded), loaded.project);
+    // What could not be read allows no secret to be written in plain text.
+    project.allow_plaintext &= !loaded.project_problems.has_errors();
     let (resolver, identity_problems) = resolver(global, &project);
     let kept = newest(file);
     let unsaved = begun_before(verb, kept.as_deref(), &resolver)?;
     let editor = Editor::find(secrets).await?;
-    let base = base(verb)?;
-    remove_abandoned(&base, PREFIX)
-        .with_context(|| format!("cannot look through {}", base.visible()))?;
-    let workspace = TempWorkspace::new(&base, file)?;
+    let workspace = workspace(verb)?;
     let mut session = EditSession {
         global,
         request,
@@ -348,12 +347,15 @@ impl EditSession<'_> {
 }
 
 /// Where the text is to lie in clear.
-fn base(verb: &Edit) -> anyhow::Result<PathBuf> {
-    match in_memory() {
-        Some(folder) => Ok(folder),
-        None if verb.insecure_temp => Ok(std::env::temp_dir()),
+fn workspace(verb: &Edit) -> anyhow::Result<TempWorkspace> {
+    let base = match in_memory() {
+        Some(folder) => folder,
+        None if verb.insecure_temp => std::env::temp_dir(),
         None => bail!(
             "neither $XDG_RUNTIME_DIR nor /dev/shm is a folder in memory: --insecure-temp uses the folder for temporary files, from which a disk may be read later"
         ),
-    }
+    };
+    remove_abandoned(&base, PREFIX)
+        .with_context(|| format!("cannot look through {}", base.visible()))?;
+    TempWorkspace::new(&base, &verb.file)
 }

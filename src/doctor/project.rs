@@ -13,6 +13,8 @@ use crate::repository;
 use crate::secret::SecretResolver;
 use crate::workspace::Workspace;
 
+const SHOWN_BY_VALIDATE: &str = "`appcred validate` shows each with its place";
+
 /// What was seen of the project, for those who look at its targets.
 pub(super) struct SeenProject {
     pub(super) project: Project,
@@ -27,7 +29,7 @@ pub(super) fn look(request: &DoctorRequest) -> SeenProject {
     let loaded = workspace.load();
     let project = loaded.project.clone();
     let (resolver, unusable) = workspace.unattended_resolver(&project);
-    let mut checks = vec![project_file(workspace, &project), manifests(&loaded, &resolver)];
+    let mut checks = vec![project_file(workspace, &loaded), manifests(&loaded, &resolver)];
     checks.extend(secrets::look(workspace, &loaded, &resolver, &unusable));
     checks.extend(in_git(workspace, &loaded, &resolver));
     checks.extend(sources(&project, &workspace.folder, program_folders));
@@ -35,15 +37,16 @@ pub(super) fn look(request: &DoctorRequest) -> SeenProject {
     SeenProject { project, loaded, resolver: Arc::new(resolver), checks }
 }
 
-fn project_file(workspace: &Workspace, project: &Project) -> HealthCheck {
+fn project_file(workspace: &Workspace, loaded: &Loaded) -> HealthCheck {
     let (code, folder) = (CheckCode::Project, &workspace.folder);
     let real = |path: &Path| files::real_path(path).unwrap_or_else(|_| path.to_owned());
-    if let Some(file) = &project.file {
+    if let Some(file) = &loaded.project.file {
         let file = real(file);
-        return HealthCheck::ok(
-            code,
-            format!("{}, of the owner {}", file.visible(), project.owner),
-        );
+        let file = file.visible();
+        if loaded.project_problems.has_errors() {
+            return HealthCheck::error(code, format!("{file} has errors")).help(SHOWN_BY_VALIDATE);
+        }
+        return HealthCheck::ok(code, format!("{file}, of the owner {}", loaded.project.owner));
     }
     let none = format!("there is no appcred.yaml in {}", real(folder).visible());
     match workspace.environment.target {
@@ -66,7 +69,7 @@ fn manifests(loaded: &Loaded, resolver: &SecretResolver) -> HealthCheck {
     let code = CheckCode::Manifests;
     let wrong =
         || format!("{seen}: {}, {}", counted(errors, "error"), counted(warnings, "warning"));
-    let help = "`appcred validate` shows each with its place";
+    let help = SHOWN_BY_VALIDATE;
     match (errors, warnings) {
         (0, 0) => HealthCheck::ok(code, seen),
         (0, _) => HealthCheck::warning(code, wrong()).help(help),

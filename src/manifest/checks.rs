@@ -345,6 +345,9 @@ pub fn check_known<'d>(
     domains: impl IntoIterator<Item = &'d Located<Domain>>,
     project: &Project,
 ) -> Diagnostics {
+    if project.lacks_integrations {
+        return Diagnostics::default();
+    }
     check_domains(domains, integrations::known(), &project.policy.custom_integrations, "appcred")
 }
 

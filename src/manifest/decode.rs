@@ -36,6 +36,11 @@ impl<'n> Site<'n> {
         Self { node: &pair.value, key: Some(&pair.key), is_item: false }
     }
 
+    /// The same without what its value is.
+    pub(super) fn lost(self) -> Self {
+        Self { node: &yaml::LOST, ..self }
+    }
+
     pub(super) fn span(&self) -> Span {
         self.node.span
     }
@@ -106,8 +111,6 @@ pub(super) struct Decoder<'n> {
     pub(super) sops: Option<Arc<sops::ParsedSops>>,
     /// Whether a value may look like a placeholder.
     pub(super) allow_placeholders: Cell<bool>,
-    /// Whether a secret may be in plain text.
-    pub(super) allow_plaintext: Cell<bool>,
     problems: RefCell<Diagnostics>,
     /// The places of the fields that were read. Serde cannot hand on a place, but a number.
     sites: RefCell<Vec<Site<'n>>>,
@@ -121,7 +124,6 @@ impl<'n> Decoder<'n> {
             path: file.path().into(),
             sops: yaml::sops_document(file.text(), parsed).map(Arc::new),
             allow_placeholders: Cell::default(),
-            allow_plaintext: Cell::default(),
             problems: RefCell::default(),
             sites: RefCell::default(),
         };
@@ -257,6 +259,15 @@ impl<'n> Decoder<'n> {
             self.report(self.error(ProblemCode::UnfitValue, span, message).help(help));
         }
         is_filled_in
+    }
+
+    /// The texts of a list, as far as they could be read, and whether that is all that is meant.
+    pub(super) fn known_texts<T>(&self, list: Option<Texts<T>>) -> (Vec<Located<T>>, bool) {
+        let Some(list) = list else { return (Vec::new(), true) };
+        let count = list.value.as_ref().map(Vec::len);
+        let texts = self.texts(list).unwrap_or_default();
+        let is_whole = count == Some(texts.len());
+        (texts, is_whole)
     }
 
     /// The texts of a list. Those that are wrong are reported and left out.

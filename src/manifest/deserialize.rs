@@ -54,8 +54,6 @@ struct MissingField {
     name: &'static str,
     /// What the mapping is, as in "an entry".
     of: &'static str,
-    /// Whether it is there, but misspelt, which is reported.
-    is_misspelt: bool,
 }
 
 impl<'d, 'n> Reader<'d, 'n> {
@@ -65,14 +63,11 @@ impl<'d, 'n> Reader<'d, 'n> {
 
     /// Reads the value of a field. What is wrong with it is reported here, and nowhere else.
     fn value<T: DeserializeSeed<'n>>(self, seed: T) -> Option<T::Value> {
-        if let Some(MissingField { name, of, is_misspelt }) = self.missing {
-            if !is_misspelt {
-                let message = format!("`{name}` is missing");
-                let problem =
-                    self.decoder.error(ProblemCode::MissingField, self.site.start(), message);
-                let noun = of.split_once(' ').map_or(of, |(_, noun)| noun);
-                self.decoder.report(problem.label(format!("every {noun} needs it")));
-            }
+        if let Some(MissingField { name, of }) = self.missing {
+            let message = format!("`{name}` is missing");
+            let problem = self.decoder.error(ProblemCode::MissingField, self.site.start(), message);
+            let noun = of.split_once(' ').map_or(of, |(_, noun)| noun);
+            self.decoder.report(problem.label(format!("every {noun} needs it")));
             return None;
         }
         let refusal = match seed.deserialize(self) {
@@ -154,7 +149,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
     }
 
     /// Hands on the fields that are missing as well, so that all of them are reported. Of a field that is
-    /// given twice, which is reported already, the first counts.
+    /// given twice, which is reported already, the first counts. One that is misspelt is given, and its value unknown.
     fn deserialize_struct<V: Visitor<'n>>(
         self,
         name: &'static str,
@@ -166,14 +161,15 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
         // The fields of a target were compared with those of all kinds.
         let is_unknown = |pair: &&Pair<'_>| name != TARGET && !fields.contains(&&*pair.key.text);
         for pair in pairs.iter().filter(is_unknown) {
-            misspelt.extend(self.decoder.unknown_field(&pair.key, name, fields.iter().copied()));
+            let near = self.decoder.unknown_field(&pair.key, name, fields.iter().copied());
+            misspelt.extend(near.map(|near| (near, pair)));
         }
         let reader = |field: &&'static str| {
-            let pair = pairs.iter().find(|pair| pair.key.text == *field);
-            let reader = pair.map(|pair| Self::new(self.decoder, Site::of_pair(pair)));
-            let is_misspelt = misspelt.contains(field);
-            let missing = MissingField { name: field, of: name, is_misspelt };
-            (*field, reader.unwrap_or(Self { missing: Some(missing), ..self }))
+            let pair = pairs.iter().find(|pair| pair.key.text == *field).map(Site::of_pair);
+            let lost = || misspelt.iter().find(|(near, _)| near == field);
+            let site = pair.or_else(|| Some(Site::of_pair(lost()?.1).lost()));
+            let missing = Some(MissingField { name: field, of: name });
+            (*field, site.map_or(Self { missing, ..self }, |site| Self::new(self.decoder, site)))
         };
         visitor.visit_map(MapDeserializer::new(fields.iter().map(reader)))
     }

@@ -53,7 +53,7 @@ pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnost
             let usual: Vec<_> = USUAL.iter().map(|name| folder.join(name)).collect();
             let usual: Vec<_> =
                 usual.into_iter().filter(|path| path.symlink_metadata().is_ok()).collect();
-            if usual.is_empty() && !project.broken {
+            if usual.is_empty() && !project.lacks_manifests {
                 search.problems.push(nothing_there(folder));
             }
             for path in usual {

@@ -85,8 +85,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
         domains_of_broken: Vec::new(),
         has_list: false,
     };
-    reader.decoder.allow_placeholders.set(project.allow_placeholders || project.broken);
-    reader.decoder.allow_plaintext.set(project.allow_plaintext || project.broken);
+    reader.decoder.allow_placeholders.set(project.allow_placeholders);
     for document in &parsed.documents {
         reader.document(Site::top(document));
     }
@@ -306,7 +305,7 @@ impl<'n> ManifestReader<'n, '_> {
         let custom = &self.project.policy.custom_integrations;
         let is_known = integrations::known().contains(value) || custom.contains(value);
         let is_short = value.as_str().len() < SHORTEST_SECRET;
-        if is_known || is_short || is_name(value.as_str()) || self.project.broken {
+        if is_known || is_short || is_name(value.as_str()) || self.project.lacks_integrations {
             return true;
         }
         let why = "`domain` does not look like the name of an integration, and could be a secret";

@@ -258,7 +258,7 @@ fn read_project_file(
         }
         Err(problem) => {
             problems.push(*problem);
-            (Project { file: Some(path), ..Project::broken() }, None)
+            (Project { file: Some(path), ..Project::unread() }, None)
         }
     }
 }

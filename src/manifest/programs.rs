@@ -20,6 +20,7 @@ impl Project {
         let mut problems = Diagnostics::default();
         self.sources.clear();
         self.sops_program = None;
+        self.lacks_programs = true;
         self.age.identities.retain(|file| {
             let is_plugin = |text: &[u8]| text.windows(PLUGIN.len()).any(|part| part == PLUGIN);
             // One that cannot be read, or that is encrypted, is reported by who reads it.

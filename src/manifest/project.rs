@@ -55,6 +55,8 @@ pub struct Project {
     pub sources: SecretPrograms,
     /// SOPS, where it may be run.
     pub sops_program: Option<SecretProgram>,
+    /// Whether one of these could not be understood or is not allowed, so that nothing follows from what is missing.
+    pub lacks_programs: bool,
     /// Whether secrets may be in plain text in manifests.
     pub allow_plaintext: bool,
     /// Whether `!file` may name files outside of the project.
@@ -87,8 +89,10 @@ pub struct Project {
     pub(super) program_spots: Vec<Spot>,
     /// Whether the file names the owner.
     pub(super) names_owner: bool,
-    /// Whether the file itself could not be understood, so that nothing follows from what is missing.
-    pub(super) broken: bool,
+    /// Whether custom integrations could not be understood, so that nothing follows from what is missing.
+    pub(super) lacks_integrations: bool,
+    /// Whether it names manifests and none could be understood.
+    pub(super) lacks_manifests: bool,
     /// Whether targets, or all labels of one, could not be understood.
     pub(super) lacks_targets: bool,
     /// The labels of which a value could not be understood.
@@ -100,19 +104,32 @@ pub struct Project {
 pub struct AgeConfig {
     /// To whom.
     pub recipients: Vec<String>,
+    /// Whether one of them could not be understood, so that nothing follows from those that are known.
+    pub(crate) lacks_recipients: bool,
     /// The files of those who can decrypt.
     pub identities: Vec<PathBuf>,
 }
 
 impl Project {
-    /// What holds when the project file could not be read.
-    pub(super) fn broken() -> Self {
-        Self { broken: true, ..Self::default() }
+    /// What holds when the project file could not be read: nothing is judged by what it may say.
+    pub(super) fn unread() -> Self {
+        Self {
+            age: AgeConfig { lacks_recipients: true, ..AgeConfig::default() },
+            expiring_within: Some(0),
+            allow_plaintext: true,
+            allow_outside_files: true,
+            allow_placeholders: true,
+            lacks_integrations: true,
+            lacks_manifests: true,
+            lacks_programs: true,
+            lacks_targets: true,
+            ..Self::default()
+        }
     }
 
     /// Whether all targets and their labels are known, so that something follows from what none of them has.
     pub(super) fn knows_targets(&self) -> bool {
-        !self.broken && !self.lacks_targets
+        !self.lacks_targets
     }
 
     /// Whether each target that it names could be understood.
@@ -147,8 +164,8 @@ impl Project {
 
     pub(super) fn handling(&self) -> Handling {
         Handling {
-            allow_plaintext: self.allow_plaintext || self.broken,
-            has_recipients: !self.age.recipients.is_empty(),
+            allow_plaintext: self.allow_plaintext,
+            has_recipients: self.age.lacks_recipients || !self.age.recipients.is_empty(),
         }
     }
 }
@@ -184,12 +201,9 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
         decoder.report(decoder.error(ProblemCode::ManyDocuments, second.span, message));
     }
     let top = parsed.documents.first().map(Site::top).filter(|top| !top.is_null());
-    let mut project = match top.and_then(|top| decoder.read(top)) {
-        Some(input) => decoder.project(input, paths),
-        None => Project::default(),
-    };
+    let project = top.and_then(|top| decoder.read(top)).map(|input| decoder.project(input, paths));
+    let mut project = project.filter(|_| parsed.whole).unwrap_or_else(Project::unread);
     project.file = Some(file.path().to_owned());
-    project.broken = !parsed.whole;
     if parsed.is_empty() {
         let start = Span { line: 1, column: 1, ..Span::default() };
         let problem = decoder.error(ProblemCode::EmptyProject, start, "the project file is empty");
@@ -197,7 +211,6 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
             problem
                 .help("restore its content; write `{}` to have every default, or remove the file"),
         );
-        project.broken = true;
     }
     let mut problems = decoder.into_problems();
     if !project.allow_plaintext {
@@ -209,8 +222,11 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
 impl<'n> Decoder<'n> {
     fn project(&self, input: ProjectInput, paths: Paths<'_>) -> Project {
         let program_spots = self.program_spots(&input);
-        let allow_placeholders = given(input.allow_placeholders, false).unwrap_or_default();
+        let allow_placeholders = allowed(input.allow_placeholders);
         self.allow_placeholders.set(allow_placeholders);
+        let (sources, is_whole) = self.sources(input.sources);
+        let sops_program =
+            input.sops_program.map_or(Some(None), |program| self.sops_program(program).map(Some));
         let mut project = Project {
             allow_placeholders,
             program_spots,
@@ -221,6 +237,7 @@ impl<'n> Decoder<'n> {
                 .map(unlocated)
                 .unwrap_or_default(),
             previous_owners: self.each(input.previous_owners).collect(),
+            lacks_manifests: input.manifests.as_ref().is_some_and(|names| names.value.is_none()),
             manifests: input.manifests.and_then(|manifests| self.texts(manifests)).map(
                 |mut names| {
                     names.retain(|name| self.is_path(&name.value, name.spot.span));
@@ -229,15 +246,18 @@ impl<'n> Decoder<'n> {
             ),
             age: input
                 .age
-                .and_then(|age| age.value)
-                .map(|age| self.age(age, paths))
+                .map(|age| match age.value {
+                    Some(age) => self.age(age, paths),
+                    None => Project::unread().age,
+                })
                 .unwrap_or_default(),
-            expiring_within: self.days(input.expiring_within),
+            expiring_within: input.expiring_within.map(|days| self.days(days)),
             notify: input.notify.map(|notify| self.notify(self.site(&notify))).unwrap_or_default(),
-            sources: input.sources.map(|sources| self.sources(sources)).unwrap_or_default(),
-            sops_program: input.sops_program.and_then(|program| self.sops_program(program)),
-            allow_plaintext: given(input.allow_plaintext, false).unwrap_or_default(),
-            allow_outside_files: given(input.allow_outside_files, false).unwrap_or_default(),
+            lacks_programs: !is_whole || sops_program.is_none(),
+            sources,
+            sops_program: sops_program.flatten(),
+            allow_plaintext: allowed(input.allow_plaintext),
+            allow_outside_files: allowed(input.allow_outside_files),
             ..Project::default()
         };
         let mut rollout = None;
@@ -245,7 +265,9 @@ impl<'n> Decoder<'n> {
             rollout = policy.rollout.take().and_then(|rollout| rollout.value);
             project.policy = self.policy(policy, &mut project);
         }
-        project.policy.custom_integrations = self.each(input.custom_integrations).collect();
+        let (integrations, is_whole) = self.known_texts(input.custom_integrations);
+        project.policy.custom_integrations = integrations.into_iter().map(unlocated).collect();
+        project.lacks_integrations = !is_whole;
         self.targets(input.targets, paths, &mut project);
         if let Some(rollout) = rollout {
             project.rollout = self.rollout(rollout, &project);
@@ -259,8 +281,9 @@ impl<'n> Decoder<'n> {
         sources.into_iter().chain(sops).map(|site| self.spot(site.key_span())).collect()
     }
 
-    fn days(&self, field: Option<Field<Text<Days>>>) -> Option<u16> {
-        self.text(field?).map(|days| days.value.0)
+    /// No days where it could not be read: nothing follows from it.
+    fn days(&self, field: Field<Text<Days>>) -> u16 {
+        self.text(field).map(|days| days.value.0).unwrap_or_default()
     }
 
     /// The texts of a list, without their places.
@@ -270,7 +293,7 @@ impl<'n> Decoder<'n> {
 
     fn age(&self, input: AgeInput, paths: Paths<'_>) -> AgeConfig {
         let identities = input.identities.and_then(|identities| self.texts(identities));
-        let located = input.recipients.and_then(|list| self.texts(list)).unwrap_or_default();
+        let (located, is_whole) = self.known_texts(input.recipients);
         let recipients: Vec<String> = located.iter().map(|one| one.value.0.clone()).collect();
         if let Some((post_quantum, other)) = mixture(&recipients)
             && let Some(place) = located.iter().find(|one| one.value.0 == other)
@@ -290,6 +313,7 @@ impl<'n> Decoder<'n> {
         }
         AgeConfig {
             recipients,
+            lacks_recipients: !is_whole,
             identities: identities
                 .into_iter()
                 .flatten()
@@ -364,6 +388,11 @@ fn max_deletes(node: &Node<'_>) -> Result<MaxDeletes, FieldRefusal> {
         FieldRefusal::new(ProblemCode::BadLimit, "must be a number or a percentage")
             .help("write `3` without quotes, or `20%`; leave it out where there is no limit")
     })
+}
+
+/// What could not be read forbids nothing.
+fn allowed(field: Option<Field<bool>>) -> bool {
+    given(field, false).unwrap_or(true)
 }
 
 fn unlocated<T>(located: Located<T>) -> T {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::decode::{Decoder, Site};
+use super::entry::given;
 use super::schema::{SopsProgramInput, SourceInput};
 use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{Field, FieldRefusal, NAME_HELP, Pairs, Raw, Seconds, Text, Texts};
@@ -15,9 +16,15 @@ const OF_DECRYPTING: [&str; 4] = [ASKED, "decrypt", "-d", "--decrypt"];
 const USUAL: u16 = 30;
 
 impl<'n> Decoder<'n> {
-    pub(super) fn sources(&self, sources: Field<Pairs<Raw<SourceInput>>>) -> SecretPrograms {
+    /// The sources that could be read, and whether those are all.
+    pub(super) fn sources(
+        &self,
+        sources: Option<Field<Pairs<Raw<SourceInput>>>>,
+    ) -> (SecretPrograms, bool) {
         let mut all = SecretPrograms::new();
-        for source in sources.value.map_or(Vec::new(), |pairs| pairs.0) {
+        let Some(sources) = given(sources, Pairs(Vec::new())) else { return (all, false) };
+        let count = sources.0.len();
+        for source in sources.0 {
             let site = self.site(&source);
             if Key::new(site.key_text()).is_none() {
                 let message = "this is not a valid name for a source";
@@ -28,13 +35,14 @@ impl<'n> Decoder<'n> {
             let program = self.source(site);
             all.extend(program.map(|program| (site.key_text().to_owned(), program)));
         }
-        all
+        let is_whole = all.len() == count;
+        (all, is_whole)
     }
 
     fn source(&self, site: Site<'n>) -> Option<SecretProgram> {
         let input = self.read::<SourceInput>(site)?;
         let at = self.site(&input.command);
-        let command: Vec<String> = self.each(Some(input.command)).collect();
+        let command = self.command(input.command)?;
         let Some((program, arguments)) = command.split_first() else {
             let why = "must name the program and its arguments";
             let help = "write the program that prints the secret, as in `[op, read, \"{}\"]`";
@@ -62,11 +70,17 @@ impl<'n> Decoder<'n> {
         })
     }
 
+    /// The words of a command, where each could be read.
+    fn command(&self, words: Texts<String>) -> Option<Vec<String>> {
+        let (words, is_whole) = self.known_texts(Some(words));
+        is_whole.then(|| words.into_iter().map(|word| word.value).collect())
+    }
+
     /// The program for SOPS documents that no age identity opens.
     pub(super) fn sops_program(&self, input: Field<SopsProgramInput>) -> Option<SecretProgram> {
         let input = input.value?;
         let at = self.site(&input.command);
-        let command: Vec<String> = self.each(Some(input.command)).collect();
+        let command = self.command(input.command)?;
         if command.is_empty() {
             let why = "must name the program";
             let refusal = FieldRefusal::new(ProblemCode::BadValue, why);

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::civil::date;
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 use proptest::test_runner::{Config, FileFailurePersistence};
 
@@ -670,5 +671,22 @@ fn a_manifest_whose_name_has_a_hidden_character_is_refused() {
         let [problem] = loaded.problems.sorted()[..] else { panic!("{:?}", loaded.problems) };
         assert_eq!((problem.code, loaded.entries.len()), (ProblemCode::HiddenCharacter, 1));
         assert!(!problem.message.contains(['\u{202e}', '\n', '\u{200b}']), "{}", problem.message);
+    }
+}
+
+#[test]
+fn without_the_days_that_a_project_meant_only_what_has_expired_is_reported() {
+    let entry = LEAST.trim_end().to_owned() + "\n    expires: 2027-03-01\n";
+    let reported = |project: &str, today| {
+        let files = [("appcred.yaml", project), ("credentials.yaml", entry.as_str())];
+        let (_folder, loaded) = project_of(&files);
+        assert_eq!(loaded.entries.len(), 1, "{:?}", loaded.problems);
+        !super::check_lifetimes(&loaded.project, &loaded.entries, today).is_empty()
+    };
+    let (before, after) = (date(2027, 2, 20), date(2027, 3, 2));
+    assert!(reported("{}\n", before));
+    for unread in ["expiring_within: 5\n", "expiring_withi: 5d\n", "owner: [house\n"] {
+        assert!(!reported(unread, before), "{unread}");
+        assert!(reported(unread, after), "{unread}");
     }
 }

@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::env;
 use super::program::{Capture, ProgramError, capture};
 use super::source::{SecretSource, is_argument};
-use super::{SecretResolver, Unreadable, said};
+use super::{AllowedPaths, SecretResolver, Unreadable, said};
 use crate::model::{Reference, Secret, Visible, hidden_character};
 use crate::suggest;
 
@@ -73,6 +73,9 @@ pub enum SourceProblem {
     /// Nothing says what the program is asked for.
     #[error("`!from` names a source, but not what to read from it")]
     NothingAsked,
+    /// It may be one of the programs that could not be read, or are not allowed.
+    #[error("the programs that appcred.yaml names are not known")]
+    NotRead,
     /// No source has the name.
     #[error("{0}")]
     Unknown(String),
@@ -129,6 +132,7 @@ impl SourceProblem {
                 "name it under `sources` in appcred.yaml, as in `sources: {op: {command: [op, read, \"{}\"]}}`"
             }
             Self::NotAsked(_) => "`plan` asks it",
+            Self::NotRead => "correct appcred.yaml first",
             Self::NotRun(ProgramRole::Source(_), _) => {
                 "install it, or correct `command` under `sources` in appcred.yaml"
             }
@@ -160,11 +164,15 @@ struct SourceQuestion<'q> {
 }
 
 impl<'q> SourceQuestion<'q> {
-    fn new(argument: &'q str, sources: &'q SecretPrograms) -> Result<Self, SourceProblem> {
+    fn new(argument: &'q str, allowed: &'q AllowedPaths) -> Result<Self, SourceProblem> {
+        let sources = &allowed.sources;
         let (name, asked) =
             argument.split_once(char::is_whitespace).ok_or(SourceProblem::NothingAsked)?;
         let asked = asked.trim();
         let program = sources.get(name).ok_or_else(|| {
+            if allowed.lacks_programs {
+                return SourceProblem::NotRead;
+            }
             let known = sources.keys().map(String::as_str);
             // It may be a secret that was typed in the place of a name.
             let unknown = if is_argument(name) {
@@ -269,7 +277,7 @@ impl Run<'_> {
 }
 
 fn read(argument: &str, _: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
-    let question = SourceQuestion::new(argument, &resolver.allowed.sources)?;
+    let question = SourceQuestion::new(argument, &resolver.allowed)?;
     if resolver.allowed.no_programs {
         return Err(SourceProblem::NotAsked(question.role()).into());
     }

@@ -36,6 +36,8 @@ pub struct AllowedPaths {
     pub sources: SecretPrograms,
     /// SOPS, where it may be run for documents that no age identity opens.
     pub sops_program: Option<SecretProgram>,
+    /// Whether there may be others, which could not be read.
+    pub lacks_programs: bool,
     /// Whether none of them is run.
     pub no_programs: bool,
     /// The identity files of this machine, where somebody else writes the project: it may read neither these nor the

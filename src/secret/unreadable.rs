@@ -242,7 +242,9 @@ impl Unreadable {
     /// Whether a program could give it that is not run here.
     pub fn is_not_asked(&self) -> bool {
         match self {
-            Self::Source(problem) => matches!(**problem, SourceProblem::NotAsked(_)),
+            Self::Source(problem) => {
+                matches!(**problem, SourceProblem::NotAsked(_) | SourceProblem::NotRead)
+            }
             Self::Within { why, .. } => why.is_not_asked(),
             _ => false,
         }

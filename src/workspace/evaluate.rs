@@ -199,6 +199,10 @@ impl Workspace {
         let mut observations: Vec<Observation> = observations.into_iter().flatten().collect();
         refuse_same(&mut observations, &project).await;
         let mut problems = problems_of(&mut resolved, &identity_problems);
+        // By a setting that could not be read, no secret is judged.
+        if loaded.project_problems.has_errors() {
+            problems = Diagnostics::default();
+        }
         let compare = |observation: Observation| {
             observation.compare(&project, &resolved, overrides, &mut problems)
         };

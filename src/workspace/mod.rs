@@ -150,6 +150,7 @@ impl Workspace {
             allow_placeholders: project.allow_placeholders,
             sources: project.sources.clone(),
             sops_program: project.sops_program.clone(),
+            lacks_programs: project.lacks_programs,
             no_programs: false,
             withheld: self.fetched.is_some().then(|| {
                 let environment = &self.environment;

@@ -129,6 +129,8 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let mut places = places(&loaded, &workspace.folder);
         let commit = commit(&workspace.folder);
         let known = self.resolve(&loaded);
+        // By a setting that could not be read, no secret is judged.
+        let is_judged = !loaded.project_problems.has_errors();
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
         problems.append(check_lifetimes(&project, &entries, day(now)));
         problems.append(self.settings.workspace.environment.unknown_zone(&project));
@@ -139,7 +141,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
             commit,
             ..ManifestStatus::default()
         };
-        if !known.resolved.problems.is_empty() {
+        if is_judged && !known.resolved.problems.is_empty() {
             problems.append(known.resolved.problems.clone());
             problems.append(known.notes.clone());
         }

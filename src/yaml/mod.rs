@@ -144,6 +144,14 @@ pub(crate) struct Node<'t> {
     pub(crate) alias: bool,
 }
 
+/// A value of which nothing is known, for what is reported already.
+pub(crate) static LOST: Node<'static> = Node {
+    value: Value::Lost,
+    tag: None,
+    span: Span { start: 0, end: 0, line: 1, column: 1 },
+    alias: false,
+};
+
 impl Node<'_> {
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null) && self.tag.is_none()

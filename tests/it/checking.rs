@@ -762,3 +762,79 @@ fn a_secret_that_is_nowhere_in_the_project_is_a_warning() {
     project.write("appcred.yaml", &format!("{PROJECT}allow_outside_files: true\n"));
     appcred(&project, &["validate", "--strict"]).stderr("").run();
 }
+
+/// What allows all that is in [`LENIENT_ENTRIES`].
+const LENIENT: &str = "owner: house
+targets: {lab: {config_dir: ha}}
+allow_plaintext: true
+allow_placeholders: true
+allow_outside_files: true
+custom_integrations: [my_own]
+sources: {op: {command: [cat, \"{}\"]}}
+manifests: [house]
+age: {recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]}
+";
+
+const LENIENT_ENTRIES: &str = "application_credentials:
+  # client_secret: m4rk3dKx2aaaaaaaaaaaaaaa
+  - {domain: spotify, key: a, client_id: 4f5c0a88, client_secret: m4rk3dKx2}
+  - {domain: my_own, key: b, client_id: your_client_id, client_secret: <m4rk3d>}
+  - {domain: netatmo, key: c, client_id: 4f5c0a89, client_secret: !file /etc/hostname, targets: [lab]}
+  - {domain: netatmo, key: d, client_id: 4f5c0a90, client_secret: !from op m4rk3dKx3}
+";
+
+#[test]
+fn by_a_setting_that_could_not_be_read_nothing_is_judged() {
+    let project = Project::new().file("house/a.yaml", LENIENT_ENTRIES);
+    // To somebody else than those whom the project names.
+    let (_, other) = age_identity();
+    let sealed = encrypt("m4rk3dKx4", &other).replace('\n', "\n      ");
+    project.write(
+        "house/b.yaml",
+        &format!("application_credentials:\n  - domain: fitbit\n    client_id: x1\n    client_secret: |\n      {sealed}\n"),
+    );
+    let unread = [
+        ("config_dir: ha}", "config_dir: ha"),
+        ("owner: house", "- house\n---\nowner: house"),
+        ("allow_plaintext: true", "allow_plaintext: yess"),
+        ("allow_plaintext: true", "allow_plaintex: true"),
+        ("allow_placeholders: true", "allow_placeholders: 5"),
+        ("allow_outside_files: true", "allow_outside_files: []"),
+        ("[my_own]", "my_own"),
+        ("[my_own]", "[!env_var my_own]"),
+        ("[cat, \"{}\"]", "cat"),
+        ("sources: ", "source: "),
+        ("[house]", "house"),
+        ("recipients: [", "recipients: [!secret x, "),
+        ("age: ", "ages: "),
+        ("targets: {lab", "target: {lab"),
+    ];
+    for (known, unknown) in unread {
+        let text = LENIENT.replace(known, unknown);
+        assert_ne!(text, LENIENT, "{known}");
+        project.write("appcred.yaml", &text);
+        for verb in [&["validate"][..], &["plan"], &["list"], &["apply", "--yes"]] {
+            let ran = appcred(&project, verb).status(1).run();
+            let all = format!("{}{}", ran.stdout, ran.stderr);
+            assert!(ran.stderr.contains("--> appcred.yaml"), "{unknown}, {verb:?}: {all}");
+            assert!(!all.contains("house/"), "{unknown}, {verb:?}: {all}");
+            assert!(!all.contains("cannot read"), "{unknown}, {verb:?}: {all}");
+            assert!(!all.to_lowercase().contains("m4rk3d"), "{all}");
+        }
+        assert!(!project.path().join("ha").exists(), "{unknown}: nothing is applied");
+    }
+    let with = |from: &str, to: &str| {
+        project.write("appcred.yaml", &LENIENT.replace(from, to));
+        appcred(&project, &["validate"])
+    };
+    with("", "").run();
+    for (known, said) in [
+        ("allow_plaintext: true\n", "in plain text"),
+        ("allow_placeholders: true\n", "placeholder"),
+        ("allow_outside_files: true\n", "is outside the project"),
+        ("custom_integrations: [my_own]\n", "unknown integration `my_own`"),
+        ("sources: {op: {command: [cat, \"{}\"]}}\n", "there is no source `op`"),
+    ] {
+        check(with(known, ""), 1, said);
+    }
+}

@@ -26,6 +26,9 @@ pub(super) fn open(
         return Err(why);
     };
     let Some(program) = &resolver.allowed.sops_program else {
+        if resolver.allowed.lacks_programs {
+            return Err(SourceProblem::NotRead.into());
+        }
         let kinds = metadata.other_keys.clone();
         return Err(SopsProblem::OtherKeys { kinds, has_age: has_age(metadata) }.into());
     };
