@@ -108,7 +108,8 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     let mut gathered = gather(global, selection, &policy).await?;
     ask_about_troubles(&mut gathered.targets).await;
     let Gathered { manifests, problems, windows, rollout, reach, targets } = gathered;
-    let saved_by = saved.as_ref().map(|saved| plan_file::command(saved, &project));
+    let saved_by = saved.as_ref().zip(verb.plan.as_deref());
+    let saved_by = saved_by.map(|(saved, file)| plan_file::command(saved, file, &project));
     let mut waves = RunInWaves { rollout, reach, write_locks, locks, saved_by, undone: None };
     // Nobody typed what selects a change that was made just now.
     let selected = if verb.follows_change { &Selection::default() } else { &policy.selection };

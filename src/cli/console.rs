@@ -20,7 +20,7 @@ use crate::files::fetched;
 use crate::model::{Visible, visible_json, visible_lines};
 
 use super::hyperlink::linked;
-use super::{LogFormat, interrupt, questions};
+use super::{LogFormat, interrupt, named_commands, questions};
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -189,6 +189,7 @@ fn has_links(stream: Stream) -> bool {
 /// Whatever wrote the text, it has no control characters but line breaks, our own styles and links.
 fn write(mut out: impl Write, text: &str, has_links: bool) -> io::Result<()> {
     let visible = visible_lines(text);
+    let visible = named_commands::for_project(&visible);
     let visible = fetched::named(&visible);
     match has_links {
         true => out.write_all(linked(&visible).as_bytes())?,

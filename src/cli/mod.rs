@@ -44,6 +44,7 @@ mod locks;
 mod login;
 mod logout;
 mod man;
+mod named_commands;
 mod new_entries;
 mod output;
 mod output_format;
@@ -232,7 +233,7 @@ pub fn run() -> ExitStatus {
         console::error(advice);
         return ExitStatus::Failure;
     }
-    let cli = match Cli::try_parse() {
+    let cli = match named_commands::parsed::<Cli>() {
         Ok(cli) => cli,
         Err(error) => {
             // An argument that is quoted must not begin a line. Help quotes none.

@@ -24,7 +24,10 @@ pub(super) fn write(
     let text = planned(views, policy)?.to_text()?;
     let shown = file.visible();
     files::write(file, &text, 0o644).with_context(|| format!("cannot write {shown}"))?;
-    console::message(format_args!("Saved the plan: `appcred apply {shown}` applies exactly that."));
+    let quoted = shell_words::quote(&shown);
+    console::message(format_args!(
+        "Saved the plan: `appcred apply {quoted}` applies exactly that."
+    ));
     if file.extension().is_none_or(|end| end != "plan") {
         console::message(
             "Keep it out of Git: the .gitignore of `appcred init` ignores plans whose names end with `.plan`.",
@@ -52,8 +55,8 @@ pub(super) fn read(file: &Path) -> anyhow::Result<PlanFile> {
     PlanFile::parse(&text).map_err(|damage| anyhow!("cannot use {named}: {damage}"))
 }
 
-/// The command that plans anew what a saved plan is about: the same targets, with the same arguments.
-pub(super) fn command(saved: &PlanFile, project: &Project) -> String {
+/// The command that plans anew what the plan in `file` is about: the same targets, with the same arguments.
+pub(super) fn command(saved: &PlanFile, file: &Path, project: &Project) -> String {
     let targets: Vec<&str> = saved.targets().collect();
     let is_left_out = |name: &&TargetName| {
         !project.suspended.contains_key(*name) && !targets.contains(&name.as_str())
@@ -65,7 +68,8 @@ pub(super) fn command(saved: &PlanFile, project: &Project) -> String {
         None => format!(" {argument}"),
     };
     let arguments = targets.iter().chain(saved.arguments()).map(written);
-    format!("appcred plan --out FILE{}", arguments.collect::<String>())
+    let shown = file.visible();
+    format!("appcred plan --out {}{}", shell_words::quote(&shown), arguments.collect::<String>())
 }
 
 /// Whether exactly what was saved would be done now; reports what differs, and that `command` plans anew.

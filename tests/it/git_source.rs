@@ -164,6 +164,31 @@ impl Watched {
 }
 
 #[test]
+fn a_command_that_is_named_is_for_the_repository_that_was_given() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "{}age: {{recipients: [{}]}}\n",
+        fs::read_to_string(scene.clone.join("appcred.yaml")).unwrap(),
+        scene.recipient
+    );
+    scene.clone.write("appcred.yaml", &text);
+    scene.push();
+    let plan = scene.by_path("plan").args(["--git-ref=main", "--git-timeout=50", "--out=a.plan"]);
+    let said = plan.in_dir(folder.path()).run().stderr;
+    let (_, command) = said.split_once("Saved the plan: `appcred ").unwrap();
+    let (command, _) = command.split_once('`').unwrap();
+    let repository = scene.repository().display().to_string();
+    let source = format!("--git={repository} --git-ref=main --git-timeout=50");
+    assert_eq!(command, format!("apply {source} a.plan"));
+    let pasted = shell_words::split(command).unwrap();
+    scene.appcred().in_dir(folder.path()).args(&pasted).run();
+    let again = scene.appcred().in_dir(folder.path()).args(&pasted).status(1).run();
+    let next = format!("Plan again with `appcred plan {source} --out a.plan`.");
+    assert!(again.stderr.contains(&next), "{}", again.stderr);
+}
+
+#[test]
 fn a_project_is_read_from_a_server_of_ssh() {
     let (scene, mut ssh) = (Scene::new(), SshServer::start());
     let planned = scene.by_ssh(&ssh, "plan").run();

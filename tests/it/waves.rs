@@ -294,7 +294,7 @@ fn a_saved_plan_that_a_wave_has_stopped_needs_a_new_one() {
     appcred(&["encrypt"]).run();
     appcred(&["plan", "--out", "saved.plan"]).run();
     let stopped = appcred(&["apply", "saved.plan"]).status(1).run();
-    let next = "Correct what is wrong, then save a new plan with `appcred plan --out FILE`, and apply that: what is done already stays.";
+    let next = "Correct what is wrong, then save a new plan with `appcred plan --out saved.plan`, and apply that: what is done already stays.";
     assert!(stopped.stderr.contains(next), "{}", stopped.stderr);
     assert_eq!(changed(&project), ["canary-1"]);
     fs::remove_dir_all(project.join("canary-2/.storage")).unwrap();
@@ -467,6 +467,53 @@ fn ha_watcher_that_starts_again_goes_on_with_the_waves(release: Release) {
     running.finish();
 }
 
+/// The words of the command that is named behind a text.
+#[track_caller]
+fn named_command(said: &str, before: &str) -> Vec<String> {
+    let (_, command) = said.split_once(before).unwrap_or_else(|| panic!("no {before:?}: {said}"));
+    let (command, _) = command.split_once('`').unwrap();
+    shell_words::split(command).unwrap()
+}
+
+#[test]
+fn a_command_that_is_named_is_for_the_folder_that_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = folder.path().join("my house");
+    fs::create_dir_all(house.join("ha")).unwrap();
+    let (identity, recipient) = age_identity();
+    let text = format!(
+        "owner: house\ntargets: {{lab: {{config_dir: ha}}}}\nage: {{recipients: [{recipient}]}}\n"
+    );
+    fs::write(house.join("appcred.yaml"), text).unwrap();
+    let run = |words: &[String]| {
+        let appcred = Appcred::new().in_dir(folder.path()).env("APPCRED_AGE_IDENTITY", &identity);
+        appcred.args(words)
+    };
+    let typed = |line: &str| shell_words::split(line).unwrap();
+    let add = typed("add -C 'my house' --domain fitbit --client-id x --secret-stdin");
+    run(&add).stdin("m4rk3dKx2").run();
+    let rotate = typed("rotate -C 'my house' fitbit --secret-stdin");
+    let rotated = run(&rotate).stdin("m4rk3dKx3").run();
+    let apply = named_command(&rotated.stderr, "`appcred ");
+    assert_eq!(apply, typed("-C 'my house' apply --key fitbit"));
+
+    let plan = typed("plan --directory='my house' --key fitbit --out 'my house.plan'");
+    let saved = run(&plan).run();
+    let apply_saved = named_command(&saved.stderr, "Saved the plan: `appcred ");
+    assert_eq!(apply_saved, typed("-C 'my house' apply 'my house.plan'"));
+    run(&apply_saved).run();
+    let again = run(&apply_saved).status(1).run();
+    let plan_again = named_command(&again.stderr, "Plan again with `appcred ");
+    assert_eq!(plan_again, typed("-C 'my house' plan --out 'my house.plan' --key fitbit"));
+    run(&plan_again).run();
+    run(&apply_saved).run();
+
+    // What has no place in a text of JSON is not put there.
+    fs::rename(&house, folder.path().join("my \"house")).unwrap();
+    let plan = typed("-C 'my \"house' list --format json");
+    serde_json::from_str::<serde_json::Value>(&run(&plan).run().stdout).unwrap();
+}
+
 #[test]
 fn a_saved_plan_that_is_out_of_date_is_made_anew_with_the_same_selection() {
     let (identity, recipient) = age_identity();
@@ -485,7 +532,7 @@ fn a_saved_plan_that_is_out_of_date_is_made_anew_with_the_same_selection() {
         appcred(&[&["plan", "--out", "saved.plan"], selection].concat()).run();
         appcred(&["apply", "saved.plan"]).run();
         let again = appcred(&["apply", "saved.plan"]).status(1).run();
-        let next = format!("\nPlan again with `appcred plan --out FILE{arguments}`.\n");
+        let next = format!("\nPlan again with `appcred plan --out saved.plan{arguments}`.\n");
         assert!(again.stderr.contains(&next), "{}", again.stderr);
     }
     by_hand(&project, "canary-2");
@@ -493,6 +540,7 @@ fn a_saved_plan_that_is_out_of_date_is_made_anew_with_the_same_selection() {
     fs::remove_dir_all(project.join("home-1/.storage")).unwrap();
     appcred(&["plan", "--out", "saved.plan", "--target=canary-*,home-1"]).run();
     let stopped = appcred(&["apply", "saved.plan"]).status(1).run();
-    let next = "save a new plan with `appcred plan --out FILE --target canary-1,canary-2,home-1`";
+    let next =
+        "save a new plan with `appcred plan --out saved.plan --target canary-1,canary-2,home-1`";
     assert!(stopped.stderr.contains(next), "{}", stopped.stderr);
 }

@@ -371,7 +371,10 @@ fn init_names_a_token_only_where_the_environment_has_one() {
         (ran.stderr, fs::read_to_string(project.join(folder).join("appcred.yaml")).unwrap())
     };
     let (said, text) = init("signing-in", None);
-    assert!(said.contains("`appcred login` signs in to http://127.0.0.1:9"), "{said}");
+    assert!(
+        said.contains("`appcred -C signing-in login` signs in to http://127.0.0.1:9"),
+        "{said}"
+    );
     assert!(text.contains("url: http://127.0.0.1:9\n") && !text.contains("token"), "{text}");
     let (said, text) = init("with-a-token", Some("the-token"));
     assert!(
