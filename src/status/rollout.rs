@@ -14,6 +14,8 @@ use crate::plan::{Plan, Withheld};
 pub struct RolloutStatus {
     /// It, and why it is not done.
     pub undone: UndoneWave,
+    /// Whether none of its targets that may have something left was read yet.
+    pub is_unread: bool,
     /// When it begins or goes on, where it waited then for the pause between waves to be over, or for a window.
     pub begins: Option<Timestamp>,
     /// When the window begins that it waits for, as people read it.
@@ -22,7 +24,7 @@ pub struct RolloutStatus {
 
 impl fmt::Display for RolloutStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { undone: UndoneWave { wave, why }, begins, window } = self;
+        let Self { undone: UndoneWave { wave, why }, is_unread, begins, window } = self;
         match (begins, window) {
             _ if why.is_stop() => write!(f, "{wave} has stopped the rollout: {why}"),
             (_, Some(window)) => {
@@ -32,6 +34,7 @@ impl fmt::Display for RolloutStatus {
                 let begins = begins.strftime("%Y-%m-%d %H:%M:%S UTC");
                 write!(f, "{wave} begins at {begins}: {why}")
             }
+            (None, None) if *is_unread => write!(f, "{wave} was not read yet"),
             (None, None) => write!(f, "{wave} is being changed: {why}"),
         }
     }

@@ -29,6 +29,8 @@ struct Board {
     specs: BTreeMap<TargetName, Arc<TargetSpec>>,
     /// How far it is with that.
     standings: BTreeMap<TargetName, Standing>,
+    /// Those that were read since that was given out.
+    read: BTreeSet<TargetName>,
     /// Since when each wave is done, or was so before what is wanted has changed.
     done: Vec<Option<Instant>>,
     /// When the targets of each wave may be changed; none where that is not known.
@@ -46,6 +48,7 @@ impl Waves {
             rollout: Rollout::default(),
             specs: BTreeMap::new(),
             standings: BTreeMap::new(),
+            read: BTreeSet::new(),
             done: Vec::new(),
             begins: Vec::new(),
             undone: None,
@@ -59,12 +62,16 @@ impl Waves {
     /// before any of them gets its spec.
     pub(super) fn give_out(&self, rollout: Rollout, specs: &BTreeMap<TargetName, Arc<TargetSpec>>) {
         self.edit(|board| {
-            let standing = |(name, spec): (&TargetName, &Arc<TargetSpec>)| {
-                let before = board.specs.get(name).filter(|before| wants_the_same(before, spec));
-                let known = before.and_then(|_| board.standings.get(name)).cloned();
+            let is_same = |name: &TargetName| {
+                let both = board.specs.get(name).zip(specs.get(name));
+                both.is_some_and(|(before, spec)| wants_the_same(before, spec))
+            };
+            board.read.retain(is_same);
+            let standing = |name: &TargetName| {
+                let known = board.standings.get(name).filter(|_| is_same(name)).cloned();
                 (name.clone(), known.unwrap_or(Standing::Unknown))
             };
-            board.standings = specs.iter().map(standing).collect();
+            board.standings = specs.keys().map(standing).collect();
             board.specs.clone_from(specs);
             if board.rollout != rollout {
                 board.done = board.since_done(&rollout);
@@ -96,6 +103,13 @@ impl Waves {
         if waits {
             self.renew_waits(&self.board.borrow(), [name]);
         }
+    }
+
+    /// A target was read, and is changed next where its wave has begun.
+    fn was_read(&self, name: &TargetName) {
+        self.edit(|board| {
+            board.read.insert(name.clone());
+        });
     }
 
     /// A round has crashed, and may have changed something before.
@@ -179,7 +193,9 @@ impl Waves {
             let windows = board.windows(undone.wave).filter(|windows| !windows.are_open(at));
             let next = windows.and_then(|windows| windows.next(at));
             let window = windows.map(|windows| windows.next_in_words(at).into());
-            RolloutStatus { undone, begins: next.map(|next| next.timestamp()).or(begins), window }
+            let is_unread = board.is_unread(undone.wave);
+            let begins = next.map(|next| next.timestamp()).or(begins);
+            RolloutStatus { undone, is_unread, begins, window }
         });
         let before = self.statuses.subscribe().borrow().rollout.clone();
         if before == status {
@@ -197,13 +213,14 @@ impl Waves {
     }
 }
 
-/// What is logged once.
-fn kind(
-    status: Option<&RolloutStatus>,
-) -> Option<(usize, Option<&WhyUndone>, bool, Option<&SmolStr>)> {
-    let RolloutStatus { undone: UndoneWave { wave, why }, begins, window } = status?;
-    let stop = Some(why).filter(|why| why.is_stop());
-    Some((wave.number, stop, begins.is_some(), window.as_ref()))
+/// What is logged once, however many targets are left and whenever it begins.
+fn kind(status: Option<&RolloutStatus>) -> Option<RolloutStatus> {
+    let mut kind = status?.clone();
+    if let WhyUndone::NotYet(left) = &mut kind.undone.why {
+        *left = 0;
+    }
+    kind.begins = kind.begins.map(|_| Timestamp::UNIX_EPOCH);
+    Some(kind)
 }
 
 /// The wave of one target.
@@ -233,6 +250,7 @@ impl TargetWave {
         is_drift: impl Fn(&Action) -> bool,
         now: Timestamp,
     ) {
+        self.waves.was_read(&self.name);
         let is_outside = postpone(spec, plan, left, now);
         let is_change = |step: &Step| !left.contains(&step.id) && !is_drift(&step.action);
         self.is_held_back = !is_outside && self.waves.hold_back(&self.name, plan, is_change);
@@ -304,6 +322,17 @@ impl Board {
                 self.undone = Some(UndoneWave { wave, why });
             }
         }
+    }
+
+    /// Whether nothing is known yet of what is left in a wave.
+    fn is_unread(&self, wave: Wave) -> bool {
+        let names = self.rollout.waves.get(wave.number - 1).into_iter().flatten();
+        let open = |name: &&TargetName| match self.standings.get(*name) {
+            Some(Standing::Waits) => true,
+            Some(Standing::Unknown) => self.read.contains(*name),
+            _ => false,
+        };
+        !names.into_iter().any(|name| open(&name))
     }
 
     /// Whether something is to be changed in this wave or a later one, as far as that is known.

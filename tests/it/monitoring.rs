@@ -69,7 +69,7 @@ pub(crate) fn with_all_metrics() -> Status {
     let wave = Wave { number: 1, of: 2 };
     let undone = UndoneWave { wave, why: WhyUndone::Unreached };
     let mut status = busy();
-    status.rollout = Some(RolloutStatus { undone, begins: None, window: None });
+    status.rollout = Some(RolloutStatus { undone, is_unread: false, begins: None, window: None });
     status.source = Some(SourceStatus {
         url: "https://git.example/house.git".to_owned(),
         reference: "main".to_owned(),

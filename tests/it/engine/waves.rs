@@ -1,6 +1,7 @@
 //! Targets that are changed in waves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use appcred::model::{Key, Rollout, Standing, TargetName, WhyUndone};
 use appcred::plan::Why;
@@ -83,6 +84,30 @@ async fn a_wave_begins_when_those_before_it_are_done_and_the_pause_is_over() {
     engine.pass(PAUSE).await;
     engine.declare(&specs).await;
     assert_eq!(engine.with("third"), ["far"]);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wave_is_being_changed_once_it_was_read() {
+    let houses: Arc<Houses> = Arc::default();
+    for name in ["canary-a", "canary-b"] {
+        houses.at(name).state().looks_hang = true;
+    }
+    let engine = started(houses, "first").await;
+    assert_eq!(engine.target("near").standing(), Standing::Waits);
+    assert_eq!(engine.stopped().unwrap(), "wave 1 of 3 was not read yet");
+    engine.end().await;
+
+    let houses: Arc<Houses> = Arc::default();
+    for name in ["canary-a", "canary-b"] {
+        houses.at(name).state().slow = Some(Duration::from_secs(30));
+    }
+    let engine = started(houses, "first").await;
+    let changed = "wave 1 of 3 is being changed: 2 targets are not as wanted yet";
+    assert_eq!(engine.stopped().unwrap(), changed);
+    // It is read anew for what is wanted now.
+    engine.declare(&written_elsewhere("first")).await;
+    assert_eq!(engine.stopped().unwrap(), "wave 1 of 3 was not read yet");
     engine.end().await;
 }
 
