@@ -2,11 +2,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use std::{io, thread};
+use std::{io, process, thread};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
+use signal_hook::low_level::{emulate_default_handler, exit};
 use tokio::signal::unix::SignalKind;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
@@ -55,9 +55,8 @@ impl OpenQuestion {
     /// Something for which the terminal is changed.
     ///
     /// # Errors
-    /// Where somebody has pressed Ctrl-C before, or signals cannot be listened to.
+    /// Where somebody has pressed Ctrl-C before.
     pub(super) fn for_keys() -> io::Result<Self> {
-        guard_terminal()?;
         Self::begin(Asked::Keys(SavedTerminal::save()))
     }
 
@@ -80,16 +79,14 @@ impl Drop for OpenQuestion {
     }
 }
 
-/// From the first question on for which the terminal is changed, the signals that nobody listens to end the process only
-/// when the terminal is as before.
-fn guard_terminal() -> io::Result<()> {
-    static IS_GUARDED: Mutex<bool> = Mutex::new(false);
-    let mut is_guarded = IS_GUARDED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !*is_guarded {
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
-        thread::Builder::new().spawn(move || signals.forever().for_each(end_unless_heard))?;
-        *is_guarded = true;
-    }
+/// From now on the signals that nobody listens to end the process only when the terminal is as before, and they do so
+/// also where it is the first of a container.
+///
+/// # Errors
+/// Where signals cannot be listened to.
+pub(super) fn end_on_signals() -> io::Result<()> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+    thread::Builder::new().spawn(move || signals.forever().for_each(end_unless_heard))?;
     Ok(())
 }
 
@@ -99,6 +96,10 @@ pub(super) fn end_unless_heard(signal: i32) {
         return;
     }
     leave_terminal();
+    // The kernel ends the first process of a container by no signal of its own.
+    if process::id() == 1 {
+        exit(128 + signal);
+    }
     if let Err(why) = emulate_default_handler(signal) {
         console::error(format_args!("cannot end by signal {signal}: {why}"));
     }

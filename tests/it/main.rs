@@ -97,6 +97,7 @@ mod server_limits;
 mod serving;
 mod shelf;
 mod shell;
+mod signals;
 mod simulated;
 mod snapshots;
 mod soak;
