@@ -1,14 +1,17 @@
 //! Ctrl-C and SIGTERM: the first ends a run once what is in flight is finished, the second at once.
 
+use std::future::pending;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use anyhow::bail;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle};
 
+use crate::files::{self, TEXT_LIMIT};
 use crate::target::Stop;
 
 use super::console;
@@ -47,6 +50,21 @@ pub(super) fn is_cause(error: &anyhow::Error) -> bool {
     io.is_some_and(|io| io.kind() == io::ErrorKind::Interrupted)
 }
 
+/// Whether this process was started so that it ignores a signal, as `nohup` and the `&` of a script ask for. It goes on
+/// doing so: whoever listens would not. Only Linux says so.
+pub(super) fn is_ignored(signal: SignalKind) -> bool {
+    // As it is before anybody listens.
+    static IGNORED: LazyLock<u64> = LazyLock::new(|| {
+        let status = files::read_text(Path::new("/proc/self/status"), TEXT_LIMIT);
+        let mask = |status: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+            u64::from_str_radix(line.trim(), 16).ok()
+        };
+        status.ok().and_then(|status| mask(&status)).unwrap_or_default()
+    });
+    *IGNORED >> (signal.as_raw_value() - 1) & 1 == 1
+}
+
 /// The signals that somebody listens to, one for each listener.
 static HEARD: Mutex<Vec<SignalKind>> = Mutex::new(Vec::new());
 
@@ -63,7 +81,8 @@ pub(super) fn is_heard(kind: SignalKind) -> bool {
 #[derive(Debug)]
 pub(super) struct SignalListener {
     kind: SignalKind,
-    signal: Signal,
+    /// None where it is ignored.
+    signal: Option<Signal>,
     has_got: bool,
 }
 
@@ -73,21 +92,23 @@ impl SignalListener {
     /// # Errors
     /// Where signals cannot be listened to.
     pub(super) fn new(kind: SignalKind) -> io::Result<Self> {
-        let signal = signal(kind)?;
+        let signal = if is_ignored(kind) { None } else { Some(signal(kind)?) };
         heard().push(kind);
         Ok(Self { kind, signal, has_got: false })
     }
 
     /// Waits for the next one.
     pub(super) async fn recv(&mut self) {
-        if self.signal.recv().await.is_some() {
-            self.has_got = true;
-        }
+        self.recv_for_child().await;
+        self.has_got = true;
     }
 
     /// Waits for the next one, where it is for a program that was started: it says nothing of how this run ends.
     pub(super) async fn recv_for_child(&mut self) {
-        self.signal.recv().await;
+        let Some(signal) = &mut self.signal else { return pending().await };
+        if signal.recv().await.is_none() {
+            pending().await
+        }
     }
 }
 

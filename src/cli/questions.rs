@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 
 use super::console::{self, SavedTerminal};
-use super::interrupt::{self, SignalListener};
+use super::interrupt::{self, SignalListener, is_ignored};
 
 /// How often it is looked whether the terminal was changed.
 const LOOK: Duration = Duration::from_millis(1);
@@ -85,14 +85,17 @@ impl Drop for OpenQuestion {
 /// # Errors
 /// Where signals cannot be listened to.
 pub(super) fn end_on_signals() -> io::Result<()> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+    let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter();
+    let mut signals =
+        Signals::new(all.filter(|signal| !is_ignored(SignalKind::from_raw(*signal))))?;
     thread::Builder::new().spawn(move || signals.forever().for_each(end_unless_heard))?;
     Ok(())
 }
 
-/// Ends the process by this signal, unless somebody listens to it, who then says how it ends.
+/// Ends the process by this signal, unless it is ignored or somebody listens to it, who then says how it ends.
 pub(super) fn end_unless_heard(signal: i32) {
-    if interrupt::is_heard(SignalKind::from_raw(signal)) {
+    let kind = SignalKind::from_raw(signal);
+    if is_ignored(kind) || interrupt::is_heard(kind) {
         return;
     }
     leave_terminal();

@@ -1,6 +1,7 @@
 //! A private folder that holds a decrypted text while it is edited.
 
 use std::future::pending;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -8,12 +9,13 @@ use anyhow::{Context, bail};
 use futures_util::FutureExt;
 use rustix::process::{self, Pid, kill_process};
 use secrecy::zeroize::Zeroizing;
+use tokio::signal::unix::SignalKind;
 use tokio::task::yield_now;
 
 use crate::files::{self, NotWritten, TEXT_LIMIT};
 
 use super::editor::Editor;
-use super::interrupt::ProcessSignals;
+use super::interrupt::{ProcessSignals, SignalListener};
 use super::private_folder::PrivateFolder;
 use super::questions::OpenQuestion;
 
@@ -25,7 +27,27 @@ pub(super) struct TempWorkspace {
     file: PathBuf,
     folder: PrivateFolder,
     /// Held from the first editor on: a signal that ends the process would take what was typed with the folder.
-    signals: Option<ProcessSignals>,
+    signals: Option<EditSignals>,
+}
+
+/// What asks this process to end while something is edited, or the person's editor.
+struct EditSignals {
+    process: ProcessSignals,
+    quit: SignalListener,
+}
+
+impl EditSignals {
+    fn new() -> io::Result<Self> {
+        let quit = SignalListener::new(SignalKind::quit())?;
+        Ok(Self { process: ProcessSignals::new()?, quit })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            () = self.process.next() => {}
+            () = self.quit.recv() => {}
+        }
+    }
 }
 
 impl TempWorkspace {
@@ -48,8 +70,9 @@ impl TempWorkspace {
     pub(super) async fn edit(&mut self, editor: &Editor) -> anyhow::Result<()> {
         let signals = match &mut self.signals {
             Some(signals) => signals,
-            none => none.insert(ProcessSignals::new()?),
+            none => none.insert(EditSignals::new()?),
         };
+        let EditSignals { process: ProcessSignals { end, hang_up }, quit } = signals;
         let _terminal = OpenQuestion::for_keys()?;
         let mut command = editor.command(&self.file);
         command.env("TMPDIR", self.folder.path());
@@ -57,10 +80,11 @@ impl TempWorkspace {
         let status: ExitStatus = loop {
             tokio::select! {
                 biased;
-                // Ctrl-C is for the editor, which lives in the same terminal, even where that ends by it.
-                () = signals.end.interrupt.recv_for_child() => {}
-                () = signals.end.terminate.recv() => return stop(&mut child).await,
-                () = signals.hang_up.recv() => return stop(&mut child).await,
+                // Ctrl-C and Ctrl-\ are for the editor, which lives in the same terminal, even where that ends by it.
+                () = end.interrupt.recv_for_child() => {}
+                () = quit.recv_for_child() => {}
+                () = end.terminate.recv() => return stop(&mut child).await,
+                () = hang_up.recv() => return stop(&mut child).await,
                 status = child.wait() => break status?,
             }
         };

@@ -431,12 +431,13 @@ fn edit_leaves_nothing_when_it_is_asked_to_end_or_killed() {
 
 #[test]
 fn edit_ends_when_it_is_asked_to_while_it_waits_for_another_run() {
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
         let desk = Desk::new();
         let before = desk.text(MANIFEST);
         let project = fs::File::open(desk.project.path()).unwrap();
         rustix::fs::flock(&project, rustix::fs::FlockOperation::LockExclusive).unwrap();
-        let mut running = desk.edit(MANIFEST, "echo '# more' >>\"$1\"; echo changed").spawn();
+        let appcred = desk.edit(MANIFEST, "echo '# more' >>\"$1\"; echo changed");
+        let mut running = appcred.under(Path::new("/usr/bin/env"), "--default-signal").spawn();
         running.line_with("changed");
         // One that comes before it waits may be for the editor.
         eventually("it is interrupted", || {
@@ -450,8 +451,20 @@ fn edit_ends_when_it_is_asked_to_while_it_waits_for_another_run() {
 }
 
 #[test]
+fn what_a_terminal_sends_by_a_key_is_for_the_editor() {
+    for signal in ["INT", "QUIT"] {
+        let desk = Desk::new();
+        let script = format!("kill -{signal} $PPID; echo '# more' >>\"$1\"");
+        let appcred = desk.edit(MANIFEST, &script);
+        let ran = appcred.under(Path::new("/usr/bin/env"), "--default-signal").spawn().finish();
+        assert_eq!(ran.status, Some(0), "{signal}: {}", ran.stderr);
+        assert!(desk.text(MANIFEST).contains("# more"), "{signal}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_signal_after_the_editor_has_ended_loses_nothing_of_what_was_typed() {
-    for signal in ["INT", "TERM", "HUP"] {
+    for signal in ["INT", "TERM", "HUP", "QUIT"] {
         let desk = Desk::new();
         // Many secrets to encrypt, for which it needs much longer than for a signal to arrive.
         let script = format!(
