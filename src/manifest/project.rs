@@ -227,6 +227,7 @@ impl<'n> Decoder<'n> {
         let (sources, is_whole) = self.sources(input.sources);
         let sops_program =
             input.sops_program.map_or(Some(None), |program| self.sops_program(program).map(Some));
+        let manifests = input.manifests.as_ref().and_then(|field| self.paths(self.raw(field)?));
         let mut project = Project {
             allow_placeholders,
             program_spots,
@@ -237,13 +238,8 @@ impl<'n> Decoder<'n> {
                 .map(unlocated)
                 .unwrap_or_default(),
             previous_owners: self.each(input.previous_owners).collect(),
-            lacks_manifests: input.manifests.as_ref().is_some_and(|names| names.value.is_none()),
-            manifests: input.manifests.and_then(|manifests| self.texts(manifests)).map(
-                |mut names| {
-                    names.retain(|name| self.is_path(&name.value, name.spot.span));
-                    names
-                },
-            ),
+            lacks_manifests: input.manifests.is_some() && manifests.is_none(),
+            manifests,
             age: input
                 .age
                 .map(|age| match age.value {

@@ -194,7 +194,7 @@ pub(super) struct ProjectInput {
     pub(super) previous_owners: Option<Texts<Owner>>,
     /// Manifests, and folders of them, as in `[credentials, more.yaml]`. Default: `credentials/`, `credentials.yaml`,
     /// `application_credentials/` and `application_credentials.yaml`, as far as they exist.
-    pub(super) manifests: Option<Texts<String>>,
+    pub(super) manifests: Option<Field<Raw<Texts<String>>>>,
     /// Where credentials are provisioned: targets by name, or a list of files and folders of files that have them below
     /// `targets:`, as in `[targets]`. Default: one target, which the environment names (`HASS_SERVER`).
     pub(super) targets: Option<Field<Raw<ProjectTargetsInput>>>,

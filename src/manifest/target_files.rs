@@ -24,13 +24,6 @@ fn list_instead(file: &Node<'_>) -> String {
     )
 }
 
-/// An item that Home Assistant's tag would include.
-fn included_item(item: Site<'_>) -> Option<(Site<'_>, FieldRefusal)> {
-    let file = named(item.node).unwrap_or("targets.yaml");
-    let instead = format!("write its path without a tag, as in `targets: [{file}]`");
-    Some((item, tags::included(item.node, &instead)?))
-}
-
 /// The file of YAML that is named here.
 fn named<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     let Value::Scalar(scalar) = &node.value else { return None };
@@ -108,7 +101,27 @@ impl Project {
     }
 }
 
-impl Decoder<'_> {
+impl<'n> Decoder<'n> {
+    /// The paths of a list, as far as they could be read: a wrong one hides nothing of the others. None where it is no list.
+    pub(super) fn paths(&self, list: Site<'n>) -> Option<Vec<Located<String>>> {
+        let field = list.key_text();
+        let included = |site: Site<'n>| {
+            let file = named(site.node).map_or(format!("{field}.yaml"), str::to_owned);
+            let instead = format!("write its path without a tag, as in `{field}: [{file}]`");
+            tags::included(site.node, &instead)
+        };
+        let path = |item: Site<'n>| {
+            let text = match included(item) {
+                Some(why) => Err(why),
+                None => self.read::<Text<String>>(item)?.0,
+            };
+            let path = self.accept(item, text)?;
+            self.is_path(&path.value, path.spot.span).then_some(path)
+        };
+        let items = included(list).map_or_else(|| list.list(), Err);
+        Some(self.accept(list, items)?.value.filter_map(path).collect())
+    }
+
     /// Reads the targets of a project, here or in the files that are named here.
     pub(super) fn targets(
         &self,
@@ -118,8 +131,6 @@ impl Decoder<'_> {
     ) {
         let Some(site) = targets.and_then(|targets| self.raw(&targets)) else { return };
         let is_list = matches!(&site.node.value, Value::Sequence(_)) && site.node.tag.is_none();
-        let included = site.items().into_iter().flatten().filter_map(included_item);
-        let included: Vec<_> = included.collect();
         let is_mapping = |item: &Site<'_>| matches!(&item.node.value, Value::Mapping(_));
         if let Some(item) = site.items().into_iter().flatten().find(is_mapping) {
             project.lacks_targets = true;
@@ -133,14 +144,8 @@ impl Decoder<'_> {
             project.lacks_targets = true;
             let refusal = wrong_kind(site.node, "a mapping");
             self.refuse(site, refusal.help(list_instead(site.node)));
-        } else if !included.is_empty() {
-            project.lacks_targets = true;
-            included.into_iter().for_each(|(item, refusal)| self.refuse(item, refusal));
         } else if is_list {
-            let names: Option<Vec<Field<Text<String>>>> = self.read(site);
-            let mut names: Vec<_> =
-                names.into_iter().flatten().filter_map(|name| self.text(name)).collect();
-            names.retain(|name| self.is_path(&name.value, name.spot.span));
+            let names = self.paths(site).unwrap_or_default();
             let TargetFiles { files, problems, is_whole } = read(&names, project, paths);
             let is_whole = is_whole && names.len() == site.items().into_iter().flatten().count();
             project.lacks_targets |= !is_whole;
