@@ -14,11 +14,6 @@ impl RunId {
         (!states.is_empty()).then_some(Self(states))
     }
 
-    /// What another one of the same run has as well, in part.
-    pub fn states(&self) -> &[SmolStr] {
-        &self.0
-    }
-
     /// Whether both are of one run, though they may have been asked for at different times.
     pub fn is_of_same_run(&self, other: &Self) -> bool {
         self.0.iter().any(|state| other.0.contains(state))

@@ -63,12 +63,7 @@ impl RepeatedSteps {
 /// None for set-ups, which have a rest of their own.
 pub(super) fn identity(action: &Action) -> Option<StepIdentity> {
     let about = match action {
-        Action::SetUp { .. }
-        | Action::Reload { .. }
-        | Action::SetDeletePolicy { .. }
-        | Action::NoteAccount { .. }
-        | Action::RemoveAccount { .. }
-        | Action::Abandon { .. } => return None,
+        _ if action.is_set_up() => return None,
         Action::Delete { old, .. } => {
             old.auth_domain.as_deref().unwrap_or(old.id.as_str()).to_owned()
         }

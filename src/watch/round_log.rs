@@ -207,12 +207,10 @@ impl RoundLog {
 
 /// The kind of a step and the very thing that it is about: two credentials of one entry may be to be deleted.
 fn exact_identity(action: &Action) -> StepIdentity {
-    let about = match action {
-        Action::Delete { old, .. } => old.id.to_string(),
-        _ if action.is_set_up() => action.summary(),
-        _ => return identity(action).unwrap_or_else(|| (action.code(), action.summary())),
-    };
-    (action.code(), about)
+    match action {
+        Action::Delete { old, .. } => (action.code(), old.id.to_string()),
+        _ => identity(action).unwrap_or_else(|| (action.code(), action.summary())),
+    }
 }
 
 /// Which accounts are not linked, and which do not run.

@@ -287,18 +287,15 @@ async fn refuse_same(observations: &mut [Observation], project: &Project) {
         return;
     }
     let ids = join_all(observations.iter().map(run_id)).await;
-    let names: Vec<TargetName> = observations.iter().map(|of| of.name.clone()).collect();
-    let mut with: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (at, id) in ids.iter().enumerate() {
-        let states = id.iter().flat_map(RunId::states);
-        states.for_each(|state| with.entry(state).or_default().push(at));
-    }
-    for (at, observation) in observations.iter_mut().enumerate() {
-        let states = ids[at].iter().flat_map(RunId::states);
-        let all = states.flat_map(|state| &with[state.as_str()]);
-        if let Some(&other) = all.filter(|other| **other != at).min() {
-            observation.observed =
-                Err(same_home_assistant(&observation.name, &names[other], project));
+    let ids = observations.iter().zip(ids).filter_map(|(of, id)| Some((of.name.clone(), id?)));
+    let ids: BTreeMap<TargetName, RunId> = ids.collect();
+    for observation in observations {
+        let Some(own) = ids.get(&observation.name) else { continue };
+        let is_same = |(name, id): &(&TargetName, &RunId)| {
+            **name != observation.name && id.is_of_same_run(own)
+        };
+        if let Some((other, _)) = ids.iter().find(is_same) {
+            observation.observed = Err(same_home_assistant(&observation.name, other, project));
         }
     }
 }
