@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::blobs::each_text;
 use super::command::{answer, git};
-use super::old_version::{NamedFiles, OldContent, OldVersion};
+use super::old_version::{NamedFiles, NamedSecret, OldContent, OldVersion};
 use super::versions::{SECRETS_FILES, Version, committed, staged};
 use super::{GitError, OtherProjects, root};
 use crate::files::{self, TEXT_LIMIT};
@@ -16,8 +16,9 @@ use crate::model::{
     CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS, Secret, WEBHOOK, is_of_this_machine,
 };
 use crate::yaml_edit::{
-    ExposedSecret, Exposure, SlotValue, YamlEditError, all_slots, commented_secrets,
-    exposed_secrets, files_named, is_empty, is_sealed, secrets_in_lines, slots,
+    ClearValue, ExposedSecret, Exposure, SecretsNamed, SlotValue, YamlEditError, all_slots,
+    clear_values, commented_secrets, exposed_secrets, is_empty, is_sealed, secrets_in_lines,
+    secrets_named, slots,
 };
 
 /// Searches all versions, on all branches, of all manifests, of their copies and of all project files of the repository
@@ -64,7 +65,11 @@ fn search_versions(
     versions: impl Fn(&Path, &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError>,
     known: impl Fn(&Path) -> Vec<PlainSecret>,
 ) -> Result<Vec<OldVersion>, GitError> {
-    let (mut files, targets) = (from_root(folder, of_secrets), from_root(folder, of_targets));
+    let root = root(folder).unwrap_or_default();
+    let mut files: BTreeSet<PathBuf> =
+        of_secrets.iter().filter_map(|NamedSecret { file, .. }| from_root(&root, file)).collect();
+    let targets: BTreeSet<PathBuf> =
+        of_targets.iter().filter_map(|file| from_root(&root, file)).collect();
     loop {
         let mut versions = versions(folder, &files)?;
         versions.retain(|version| !others.have(&version.file));
@@ -85,8 +90,26 @@ fn search_versions(
                 file.file_name().is_some_and(|name| name == PROJECT_FILE)
                     || targets.iter().any(|place| file.starts_with(place))
             };
-            return Ok(findings(&versions, &files, &searched, &known.collect(), is_of_project));
+            let now = of_secrets.iter().filter_map(|secret| secret.name.as_deref());
+            let old = searched.values().flat_map(|blob| &blob.named.names).map(String::as_str);
+            let stores = Stores { files: &files, names: now.chain(old).collect() };
+            return Ok(findings(&versions, &stores, &searched, &known.collect(), is_of_project));
         }
+    }
+}
+
+/// What secrets are read from.
+struct Stores<'f> {
+    files: &'f BTreeSet<PathBuf>,
+    /// The names of secrets in files of several.
+    names: BTreeSet<&'f str>,
+}
+
+impl Stores<'_> {
+    /// Whether a secret is read from this value, which a document of SOPS has in plain text.
+    fn read(&self, value: &ClearSecret, file: &Path) -> bool {
+        let is_whole = value.is_only && self.files.contains(file);
+        is_whole || self.names.contains(value.secret.field.as_str())
     }
 }
 
@@ -101,7 +124,9 @@ fn named_in<'s>(
 ) -> impl Iterator<Item = PathBuf> + 's {
     let blob = searched.get(&version.blob);
     let folder = version.file.parent().unwrap_or(Path::new(""));
-    blob.into_iter().flat_map(|blob| &blob.files).filter_map(|name| within(&folder.join(name)))
+    blob.into_iter()
+        .flat_map(|blob| &blob.named.files)
+        .filter_map(|name| within(&folder.join(name)))
 }
 
 /// A path without `.` and `..`; none where it leads out of the repository.
@@ -120,7 +145,7 @@ fn within(path: &Path) -> Option<PathBuf> {
 
 fn findings(
     versions: &[Version],
-    files: &BTreeSet<PathBuf>,
+    stores: &Stores<'_>,
     searched: &BTreeMap<String, Blob>,
     known: &BTreeMap<&PathBuf, Vec<PlainSecret>>,
     is_of_project: impl Fn(&Path) -> bool,
@@ -132,15 +157,21 @@ fn findings(
     for Version { commit, blob, file } in versions {
         let is_project = is_of_project(file);
         let add = |content| OldVersion { commit: commit.clone(), file: file.clone(), content };
-        if is_store(file, files) {
-            if matches!(searched.get(blob), Some(Blob { is_plain: true, .. }))
-                && seen.insert((file, "", [0; 32]))
-            {
+        let Some(blob) = searched.get(blob) else { continue };
+        if is_store(file, stores.files) {
+            if blob.is_plain && seen.insert((file, "", [0; 32])) {
                 found.push(add(OldContent::PlainFile));
+            }
+            for ClearSecret { secret, .. } in
+                blob.clear.iter().filter(|clear| stores.read(clear, file))
+            {
+                if seen.insert((file, secret.field.as_str(), secret.digest)) {
+                    let (line, field) = (secret.line, secret.field.clone());
+                    found.push(add(OldContent::Secret { line, field }));
+                }
             }
             continue;
         }
-        let Some(blob) = searched.get(blob) else { continue };
         let secrets = match &blob.searched {
             Some(Searched::Invalid { names_credentials })
                 if is_project || *names_credentials && is_yaml(file) =>
@@ -170,10 +201,9 @@ fn is_yaml(file: &Path) -> bool {
     is("yaml") || is("yml")
 }
 
-/// Files as Git names them, from the root of the repository.
-fn from_root(folder: &Path, files: &[PathBuf]) -> BTreeSet<PathBuf> {
-    let root = root(folder).unwrap_or_default();
-    files.iter().filter_map(|file| within(file.strip_prefix(&root).ok()?)).collect()
+/// A file as Git names it, from the root of the repository.
+fn from_root(root: &Path, file: &Path) -> Option<PathBuf> {
+    within(file.strip_prefix(root).ok()?)
 }
 
 /// A version of a file.
@@ -184,14 +214,23 @@ struct Blob {
     in_lines: Vec<PlainSecret>,
     /// Whether it is of a file of secrets and says something that is not encrypted.
     is_plain: bool,
-    /// The files that it reads secrets from, as it names them.
-    files: Vec<String>,
+    /// What SOPS left in plain text, if it is of a file of secrets.
+    clear: Vec<ClearSecret>,
+    /// What it reads secrets from.
+    named: SecretsNamed,
 }
 
 /// What was found in a version.
 enum Searched {
     Plain(Vec<PlainSecret>),
     Invalid { names_credentials: bool },
+}
+
+/// A value that SOPS left in plain text.
+struct ClearSecret {
+    secret: PlainSecret,
+    /// Whether the document has no other value.
+    is_only: bool,
 }
 
 struct PlainSecret {
@@ -231,8 +270,9 @@ fn search(
     let mut searched = BTreeMap::new();
     each_text(folder, blobs, |blob, text| {
         let is_plain = stores.contains(blob.as_str()) && is_plain(&text);
-        let (found, files) = search_text(&text).unzip();
-        let files = files.unwrap_or_default();
+        let clear = if stores.contains(blob.as_str()) { clear(&text) } else { Vec::new() };
+        let (found, named) = search_text(&text).unzip();
+        let named = named.unwrap_or_default();
         let found = found.flatten();
         // What was found as in a manifest has its field and is not looked for again.
         let in_lines = match &found {
@@ -243,36 +283,45 @@ fn search(
         let in_lines = in_lines
             .map(|(line, secret)| PlainSecret::new(CLIENT_SECRET.name.to_owned(), line, &secret));
         let in_lines = in_lines.collect();
-        searched.insert(blob, Blob { searched: found, in_lines, is_plain, files });
+        searched.insert(blob, Blob { searched: found, in_lines, is_plain, clear, named });
     })?;
     Ok(searched)
 }
 
 /// Whether a file of secrets has something that is not encrypted.
 fn is_plain(text: &str) -> bool {
-    if is_sealed(text.trim_start()) || text.contains("sops_mac=") {
+    if is_sealed(text.trim_start()) || clear_values(text).is_some() {
         return false;
     }
     match all_slots(text) {
-        Err(YamlEditError::Sops) => false,
         Ok(slots) if slots.is_empty() => !is_empty(text),
         Ok(slots) => slots.iter().any(|slot| !matches!(slot.held, SlotValue::Age(_))),
         Err(_) => true,
     }
 }
 
+/// What SOPS left in plain text.
+fn clear(text: &str) -> Vec<ClearSecret> {
+    let values = clear_values(text).unwrap_or_default().into_iter();
+    let clear = values.map(|ClearValue { name, is_only, line, value }| ClearSecret {
+        secret: PlainSecret::new(name, line, &value),
+        is_only,
+    });
+    clear.collect()
+}
+
 /// The secrets in plain text that a file has now.
 fn plain_now(file: &Path) -> Vec<PlainSecret> {
     // What cannot be read is reported by who reads it.
-    let text = files::read_text(file, TEXT_LIMIT).ok();
-    match text.and_then(|text| search_text(&text)?.0) {
+    let Ok(text) = files::read_text(file, TEXT_LIMIT) else { return Vec::new() };
+    match search_text(&text).and_then(|(found, _)| found) {
         Some(Searched::Plain(secrets)) => secrets,
-        _ => Vec::new(),
+        _ => clear(&text).into_iter().map(|clear| clear.secret).collect(),
     }
 }
 
-/// What is found in a text as in a manifest, and the files that it names; none where it is no manifest.
-fn search_text(text: &str) -> Option<(Option<Searched>, Vec<String>)> {
+/// What is found in a text as in a manifest, and the secrets that it names; none where it is no manifest.
+fn search_text(text: &str) -> Option<(Option<Searched>, SecretsNamed)> {
     // Most YAML files of a repository are no manifests.
     let names_credentials = text.contains(CLIENT_SECRET.section);
     let sections = SECRET_FIELDS.iter().map(|field| field.section).chain(OF_PROGRAMS);
@@ -300,5 +349,5 @@ fn search_text(text: &str) -> Option<(Option<Searched>, Vec<String>)> {
         Err(YamlEditError::Sops) => None,
         Err(_) => Some(Searched::Invalid { names_credentials }),
     };
-    Some((searched, files_named(text)))
+    Some((searched, secrets_named(text)))
 }

@@ -36,7 +36,7 @@ pub use copies::copies;
 pub use fetch_error::FetchError;
 pub use history::{plain_secrets, staged_plain_secrets};
 pub use identities::{PrivateKey, identities, old_identities};
-pub use old_version::{NamedFiles, OldContent, OldVersion};
+pub use old_version::{NamedFiles, NamedSecret, OldContent, OldVersion};
 pub use source::{FetchedCommit, GitSource, Signers};
 pub use transport::GitAccess;
 

@@ -5,10 +5,19 @@ use std::path::PathBuf;
 /// What a project names, by whole paths.
 #[derive(Clone, Debug, Default)]
 pub struct NamedFiles {
-    /// The files that secrets are read from.
-    pub of_secrets: Vec<PathBuf>,
+    /// The secrets.
+    pub of_secrets: Vec<NamedSecret>,
     /// The files of targets, and the folders with some.
     pub of_targets: Vec<PathBuf>,
+}
+
+/// Where a secret is read from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamedSecret {
+    /// The file.
+    pub file: PathBuf,
+    /// The name in it; none where the secret is all that the file holds.
+    pub name: Option<String>,
 }
 
 /// A version of a file that has a secret in plain text, or that cannot be searched.

@@ -183,7 +183,14 @@ pub struct Tree<'d> {
 }
 
 impl<'d> Tree<'d> {
-    /// The keys of a path, from the last to the first.
+    /// The keys of a path.
+    pub fn keys(self, path: Path) -> Vec<&'d str> {
+        let mut keys: Vec<_> = self.backwards(path).collect();
+        keys.reverse();
+        keys
+    }
+
+    /// The same, from the last to the first.
     pub fn backwards(self, path: Path) -> impl Iterator<Item = &'d str> {
         let key = move |path: Path| self.parts.keys.get(path.index().checked_sub(1)?);
         let keys = std::iter::successors(key(path), move |last| key(last.under));

@@ -12,6 +12,8 @@ use super::{FileFault, Unreadable, age, named, sops};
 use crate::files::{self, Replaced, TEXT_LIMIT};
 use crate::model::{self, Secret, Visible};
 use crate::suggest::nearest;
+use crate::yaml::sops_in_text;
+use crate::yaml_edit::clear_values;
 
 pub(super) const SOURCE: SecretSource = SecretSource {
     tag: "file",
@@ -95,7 +97,7 @@ fn document_in(text: &str, resolver: &SecretResolver) -> Result<Secret, Unreadab
     if model::has_merge_conflict(text) {
         return Err(Unreadable::MergeConflict);
     }
-    if let Some(parts) = sops::in_text(text) {
+    if let Some(parts) = sops_in_text(text) {
         return sops::only_value(text, parts, resolver);
     }
     Ok(Secret::new(text))
@@ -163,8 +165,11 @@ pub(super) fn content(
 pub(super) fn is_plain(path: &Path) -> bool {
     // What cannot be read is reported by whoever reads it.
     let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
-    let is_sops = || std::str::from_utf8(&bytes).is_ok_and(|text| sops::in_text(text).is_some());
-    !bytes.is_empty() && !age::is_file(&bytes) && !is_sops()
+    let of_sops = std::str::from_utf8(&bytes).ok().and_then(clear_values);
+    match of_sops {
+        Some(clear) => clear.iter().any(|value| value.is_only),
+        None => !bytes.is_empty() && !age::is_file(&bytes),
+    }
 }
 
 /// The file beside a missing one that was most likely meant.

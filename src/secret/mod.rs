@@ -179,10 +179,12 @@ pub fn files_of(reference: &Reference, resolver: &SecretResolver) -> Vec<PathBuf
     places_of(reference, resolver).into_iter().map(|place| place.file).collect()
 }
 
-/// The file inside the project that holds the secret of a reference in plain text.
-pub fn plain_file(reference: &Reference, resolver: &SecretResolver) -> Option<PathBuf> {
-    let place = places_of(reference, resolver).into_iter().find(StoredAt::is_plain);
-    place.map(|place| place.file)
+/// Where inside the project the secret of a reference is stored in plain text.
+pub fn plain_place<'r>(
+    reference: &'r Reference,
+    resolver: &SecretResolver,
+) -> Option<StoredAt<'r>> {
+    places_of(reference, resolver).into_iter().find(StoredAt::is_plain)
 }
 
 /// Whether a file of secrets has any value in plain text.

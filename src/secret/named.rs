@@ -14,6 +14,7 @@ use crate::files::{self, TEXT_LIMIT};
 use crate::model::{self, Secret, ValueFault, encrypted_file, is_name};
 use crate::suggest::nearest;
 use crate::yaml::{self, Kind, Node, Parsed};
+use crate::yaml_edit::clear_values;
 
 pub(super) const SOURCE: SecretSource = SecretSource {
     tag: "secret",
@@ -175,7 +176,11 @@ pub(super) fn holds_plain(path: &Path, name: Option<&str>) -> bool {
     // What cannot be read is reported by whoever reads it.
     let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
     let Ok(text) = std::str::from_utf8(&bytes) else { return false };
-    if age::is_file(&bytes) || sops::in_other_form(text).is_some() {
+    // What the rules of SOPS leave readable is mostly no secret, unless one is read from there.
+    if let (Some(name), Some(clear)) = (name, clear_values(text)) {
+        return clear.iter().any(|value| value.name == name);
+    }
+    if age::is_file(&bytes) || yaml::sops_in_other_form(text).is_some() {
         return false;
     }
     // SOPS says something of each document that it encrypted.
@@ -235,7 +240,7 @@ fn in_text(
     path: &Path,
     resolver: &SecretResolver,
 ) -> Result<SecretsByName, Unreadable> {
-    if let Some(parts) = sops::in_other_form(text) {
+    if let Some(parts) = yaml::sops_in_other_form(text) {
         return sops::by_name(text, parts, resolver);
     }
     let other = model::of_other_names(text);
@@ -245,7 +250,7 @@ fn in_text(
         return Err(not_names(Span::of(text, 0..0)));
     }
     check(path, text, &mut parsed, resolver)?;
-    if let Some(parts) = sops::in_yaml(text, &parsed) {
+    if let Some(parts) = yaml::sops_in_yaml(text, &parsed) {
         return sops::by_name(text, parts, resolver);
     }
     if let [_, second, ..] = parsed.documents.as_slice() {

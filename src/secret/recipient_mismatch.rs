@@ -15,8 +15,9 @@ use secrecy::zeroize::Zeroizing;
 use super::hybrid::{self, HybridRecipient};
 use super::recipients::{StanzaRecorder, is_grease, is_marked_for, ssh_mark};
 use super::seal::bare;
-use super::{Identities, SecretResolver, age as age_file, is_age_file, sops};
+use super::{Identities, SecretResolver, age as age_file, is_age_file};
 use crate::model::sops::ParsedSops;
+use crate::yaml::sops_in_text;
 
 /// How what is there does not fit those who should read it. All of it is certain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +96,7 @@ pub fn file_mismatch(
         return age_mismatch(file.trim_ascii_start(), recipients, &resolver.identities);
     }
     let text = std::str::from_utf8(file).ok()?;
-    let parts = sops::in_text(text)?;
+    let parts = sops_in_text(text)?;
     let text = Arc::new(Zeroizing::new(text.to_owned()));
     sops_mismatch(&ParsedSops::new(text, parts), recipients)
 }

@@ -12,8 +12,10 @@ mod fault;
 mod foreign;
 mod in_lines;
 mod json;
+mod lines;
 mod scalar;
 mod sops;
+mod sops_forms;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +30,7 @@ pub use in_lines::secrets_in_lines;
 pub(crate) use json::{parse_json, to_json};
 pub(crate) use scalar::Kind;
 pub(crate) use sops::{SOPS, is_sops, sops_document, sops_parts};
+pub(crate) use sops_forms::{OtherForm, sops_in_other_form, sops_in_text, sops_in_yaml};
 
 use secrecy::zeroize::Zeroize;
 use serde_json::Value as Json;

@@ -6,6 +6,7 @@
 
 mod append;
 mod change;
+mod clear;
 mod entry;
 pub(crate) mod geometry;
 mod in_clear;
@@ -25,9 +26,10 @@ use thiserror::Error;
 
 pub use append::{NewEntry, append, new_manifest};
 pub use change::TextChanges;
+pub use clear::{ClearValue, clear_values};
 pub use entry::{remove_entry, rename_entry};
 pub use in_clear::check_none_in_clear;
-pub use named::{exposed_secrets, files_named, place_of_name};
+pub use named::{SecretsNamed, exposed_secrets, place_of_name, secrets_named};
 pub use obstacle::Obstacle;
 pub use policy::forget_keys;
 pub use put::{NewValue, OldLayout, put};

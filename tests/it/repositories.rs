@@ -443,3 +443,75 @@ fn a_document_in_plain_text_behind_one_of_sops_is_found() {
     let said = validate(project.path(), &[]).stderr;
     assert!(said.contains("`secrets.yaml` is in plain text, and Git tracks it"), "{said}");
 }
+
+/// What SOPS writes where its rule chooses the key `spotify` alone.
+const CHOSEN: &str = "spotify: ENC[AES256_GCM,data:x,iv:x,tag:x,type:str]\nsops:\n  encrypted_regex: ^spotify$\n  mac: x\n";
+
+#[test]
+fn a_secret_that_sops_left_in_plain_text_is_found_now_and_in_the_history() {
+    let tagged = |tag: &str| SEALED.replace("!env_var SPOTIFY", tag);
+    let project = repository(&tagged("!secret google"));
+    project.write(
+        "credentials/b.yaml",
+        &tagged("!file ../keys.sops.json#google").replace("spotify", "netatmo"),
+    );
+    project.write(
+        "credentials/c.yaml",
+        &tagged("!secret spotify").replace("domain: spotify", "domain: fitbit"),
+    );
+    project.write("secrets.sops.yaml", &format!("google: m4rk3d-gg\nnote: m4rk3d-note\n{CHOSEN}"));
+    let json = r#"{"google": "m4rk3d-json", "sops": {"mac": "x", "encrypted_regex": "^no$"}}"#;
+    project.write("keys.sops.json", json);
+    commit(project.path());
+    let ran = validate(project.path(), &["--strict", "--history"]);
+    for file in ["secrets.sops.yaml", "keys.sops.json"] {
+        let now =
+            format!("is read from `{file}`, where SOPS left it in plain text, and Git tracks it");
+        assert_eq!(ran.stderr.matches(&now).count(), 1, "{}", ran.stderr);
+        let old = format!("{file}:1");
+        assert!(
+            ran.stderr
+                .lines()
+                .any(|line| line.contains("`google` is in plain text in commit")
+                    && line.ends_with(&old)),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("m4rk3d") && !ran.stderr.contains("`note`"), "{}", ran.stderr);
+    // No entry reads it now, and the history has it still.
+    project.write("credentials/a.yaml", SEALED);
+    project.write("credentials/b.yaml", &tagged("!env_var N").replace("spotify", "netatmo"));
+    commit(project.path());
+    let said = history(project.path());
+    assert!(!said.contains("where SOPS left it") && said.contains("secrets.sops.yaml:1"), "{said}");
+    assert!(said.contains("keys.sops.json:1"), "{said}");
+}
+
+#[test]
+fn a_secret_that_sops_left_in_plain_text_in_a_manifest_is_found_in_the_history() {
+    let sops = "sops:\n  encrypted_regex: ^no$\n  mac: x\n";
+    let plain = SEALED.replace("!env_var SPOTIFY", "m4rk3d-one");
+    let project = repository(&format!("{plain}{sops}"));
+    commit(project.path());
+    let said = validate(project.path(), &[]).stderr;
+    assert!(said.contains("is in plain text here"), "{said}");
+    project.write("credentials/a.yaml", SEALED);
+    commit(project.path());
+    let said = history(project.path());
+    assert!(said.contains("`client_secret` is in plain text in commit"), "{said}");
+    assert!(!said.contains("m4rk3d"), "{said}");
+}
+
+#[test]
+fn a_secret_that_sops_left_in_plain_text_is_found_where_it_is_staged() {
+    let project = repository(&SEALED.replace("!env_var SPOTIFY", "!secret google"));
+    project.write("secrets.sops.yaml", &format!("google: m4rk3d-gg\n{CHOSEN}"));
+    git(project.path(), &["add", "--all"]);
+    let sealed = CHOSEN.replacen("spotify", "google", 1);
+    project.write("secrets.sops.yaml", &sealed);
+    let said = validate(project.path(), &[]).stderr;
+    let staged = "the staged version of secrets.sops.yaml has a `google` in plain text on line 1";
+    assert!(said.contains(staged) && !said.contains("m4rk3d"), "{said}");
+}

@@ -4,12 +4,13 @@
 use super::SopsProblem;
 use super::cipher::{COMMENT, EncryptedValue};
 use super::decrypted::{DecryptedDocument, VerifiedValue};
-use super::document::{LeafContent, OtherForm, content, other_form, parts_of};
+use super::document::{LeafContent, content, other_form, parts_of};
 use super::plain::Plains;
 use super::unlocked::is_sealed;
 use crate::model::sops::{Leaf, Metadata, ParsedSops, Tree};
 use crate::secret::from::{ProgramRole, Run, SourceProblem};
 use crate::secret::{SecretResolver, Unreadable};
+use crate::yaml::OtherForm;
 
 /// By how much what is printed may be longer than the document.
 const MORE: usize = 64 * 1024;

@@ -88,8 +88,7 @@ impl DecryptedDocument {
         let mut named: BTreeMap<String, NamedLeaf<'_>> = BTreeMap::new();
         for (known, plain) in self.values() {
             let Some(leaf) = tree.parts.leaves.get(known.leaf) else { continue };
-            let mut keys: Vec<_> = tree.backwards(leaf.path).collect();
-            keys.reverse();
+            let mut keys = tree.keys(leaf.path);
             let all = keys.len();
             keys.retain(|key| *key != MERGE);
             if keys.is_empty() {

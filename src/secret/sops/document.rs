@@ -3,10 +3,9 @@
 use super::SopsProblem;
 use super::cipher::SEALED;
 use super::layout::Layout;
-use super::lines;
 use super::scalar::{self, Other, TypedScalar};
 use crate::model::sops::{Leaf, ParsedSops, Parts, SopsFault, Tree};
-use crate::yaml::{self, Parsed};
+use crate::yaml::{self, OtherForm, Parsed};
 
 /// What a leaf holds.
 pub(super) enum LeafContent<'d> {
@@ -32,70 +31,10 @@ pub(in crate::secret) fn is_document(text: &str) -> bool {
         && (other_form(text).is_some() || yaml::is_sops(&yaml::parse(text).documents))
 }
 
-/// A form of documents other than YAML.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OtherForm {
-    Json,
-    Dotenv,
-    Ini,
-}
-
-impl OtherForm {
-    /// The form of a text, and the text as a tree; nothing where SOPS says nothing of it.
-    fn of(text: &str) -> Option<(Self, Parsed<'_>)> {
-        if !text.contains(yaml::SOPS) {
-            return None;
-        }
-        if text.trim_start().starts_with('{') {
-            return Some((Self::Json, yaml::parse_json(text)?));
-        }
-        let dotenv = || Some((Self::Dotenv, lines::dotenv(text)?));
-        dotenv().or_else(|| Some((Self::Ini, lines::ini(text)?)))
-    }
-
-    /// As SOPS calls it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Dotenv => "dotenv",
-            Self::Ini => "ini",
-        }
-    }
-
-    /// What a document of it is, as in "it is JSON".
-    pub(super) fn noun(self) -> &'static str {
-        match self {
-            Self::Json => "it is JSON",
-            Self::Dotenv => "it is a dotenv file",
-            Self::Ini => "it is an INI file",
-        }
-    }
-}
-
 /// The form of a document that is not YAML.
 pub(super) fn other_form(text: &str) -> Option<OtherForm> {
     let (form, parsed) = OtherForm::of(text)?;
     yaml::is_sops(&parsed.documents).then_some(form)
-}
-
-/// The parts of a document that is not YAML; nothing where the text is none.
-pub(in crate::secret) fn in_other_form(text: &str) -> Option<Result<Parts, SopsFault>> {
-    let (_, parsed) = OtherForm::of(text)?;
-    in_yaml(text, &parsed)
-}
-
-/// The parts of a document in YAML; nothing where SOPS says nothing of it.
-pub(in crate::secret) fn in_yaml(
-    text: &str,
-    parsed: &Parsed<'_>,
-) -> Option<Result<Parts, SopsFault>> {
-    yaml::is_sops(&parsed.documents).then(|| yaml::sops_parts(text, parsed, &mut |_, _| {}))
-}
-
-/// The parts of a document in any form; nothing where the text is none.
-pub(in crate::secret) fn in_text(text: &str) -> Option<Result<Parts, SopsFault>> {
-    let in_yaml = || in_yaml(text, &yaml::parse(text));
-    in_other_form(text).or_else(|| text.contains(yaml::SOPS).then(in_yaml).flatten())
 }
 
 /// The parts of a text of which SOPS says nothing; `None` where it is not complete.

@@ -30,7 +30,7 @@ pub fn is_changed_by_sops_alone(text: &str) -> bool {
         return true;
     }
     let parsed = yaml::parse(text);
-    let parts = document::in_yaml(text, &parsed);
+    let parts = yaml::sops_in_yaml(text, &parsed);
     let metadata = parts.and_then(|parts| parts.ok()?.metadata);
     parsed.documents.len() > 1
         || metadata.is_some_and(|said| said.by_comment || said.groups.len() > 1)
@@ -282,7 +282,7 @@ impl<'t> OpenedSopsDocument<'t> {
     ) -> Result<bool, SopsWriteError> {
         let read = || {
             let parts =
-                document::in_yaml(made, &yaml::parse(made)).unwrap_or(Err(SopsFault::Syntax))?;
+                yaml::sops_in_yaml(made, &yaml::parse(made)).unwrap_or(Err(SopsFault::Syntax))?;
             let tree = Tree { text: made, parts: &parts };
             let said = Said::read(tree, &Patterns::default())?;
             holds(

@@ -1,21 +1,30 @@
 //! Whether Git keeps secrets of a project in plain text: identities, files that hold secrets, and old
 //! versions of the manifests. What cannot be checked is reported.
 
+mod history;
+
 use std::collections::BTreeSet;
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use history::check_history;
+
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, TEXT_LIMIT};
-use crate::git::{self, GitError, NamedFiles, OldContent, OldVersion, OtherProjects, PrivateKey};
+use crate::git::{
+    self, GitError, NamedFiles, NamedSecret, OldContent, OldVersion, OtherProjects, PrivateKey,
+};
 use crate::manifest::{Entry, Loaded, Project, SecretValue, secret_values};
 use crate::model::{PlainText, Visible};
 use crate::secret::{
-    SecretResolver, files_of, is_age_file, is_plain_store, plain_file, ssh_recipient,
+    SecretResolver, StoredAt, is_age_file, is_plain_store, is_sops_document, places_of,
+    plain_place, ssh_recipient,
 };
 
 const PLAIN_FILE_HELP: &str = "encrypt it with SOPS or age, or remove it from Git with `git rm --cached` and list it in .gitignore; then replace the secrets at the providers, since everybody with the repository has them";
+
+const CLEAR_VALUE_HELP: &str = "let the rule of .sops.yaml choose its key as well, such as by `encrypted_regex`, and encrypt the file anew with `sops`; then replace the secret at the provider, since everybody with the repository has it";
 
 const TARGET_FILE_HELP: &str = "remove it from Git with `git rm --cached` and list it in .gitignore, or keep it encrypted: a token as `token`, which `appcred encrypt` encrypts, a key in a file of age; then replace it, since everybody with the repository has it";
 
@@ -171,24 +180,28 @@ fn plain_files(
         return Ok(());
     }
     files_of_targets(project, resolver, problems)?;
-    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut seen: BTreeSet<(PathBuf, Option<&str>)> = BTreeSet::new();
     for SecretValue { field, value } in secret_values(project, entries) {
         if field.plain_text == PlainText::Usual {
             continue;
         }
-        let Some(file) = plain_file(&value.value, resolver) else { continue };
+        let Some(StoredAt { file, name }) = plain_place(&value.value, resolver) else { continue };
+        let is_sops = is_of_sops(&file);
+        let name = name.filter(|_| is_sops);
         let is_in_repository = file.parent().is_some_and(git::is_repository);
-        if !is_in_repository || !seen.insert(file.clone()) || !git::stores_as_it_is(&file)? {
+        if !is_in_repository || !seen.insert((file.clone(), name)) || !git::stores_as_it_is(&file)?
+        {
             continue;
         }
-        let message = format!(
-            "the {} here is read from `{}`, which is in plain text, and Git tracks it",
-            field.noun(),
-            resolver.shown(&file)
-        );
+        let (what, help) = match is_sops {
+            true => ("where SOPS left it in plain text", CLEAR_VALUE_HELP),
+            false => ("which is in plain text", PLAIN_FILE_HELP),
+        };
+        let (noun, shown) = (field.noun(), resolver.shown(&file));
+        let message = format!("the {noun} here is read from `{shown}`, {what}, and Git tracks it");
         let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message)
             .at(&value.spot.file, value.spot.span);
-        problems.push(problem.help(PLAIN_FILE_HELP));
+        problems.push(problem.help(help));
     }
     let mut stores = Vec::new();
     for folder in repositories {
@@ -196,7 +209,8 @@ fn plain_files(
     }
     for file in stores {
         let real = file.canonicalize().unwrap_or_else(|_| file.clone());
-        if seen.contains(&real) || !is_plain_store(&real) || !git::stores_as_it_is(&real)? {
+        let is_seen = seen.iter().any(|(file, _)| *file == real);
+        if is_seen || !is_plain_store(&real) || !git::stores_as_it_is(&real)? {
             continue;
         }
         let message = format!("`{}` is in plain text, and Git tracks it", resolver.shown(&real));
@@ -205,6 +219,11 @@ fn plain_files(
         );
     }
     Ok(())
+}
+
+fn is_of_sops(file: &Path) -> bool {
+    // What cannot be read is reported by whoever reads it.
+    files::read_text(file, TEXT_LIMIT).is_ok_and(|text| is_sops_document(&text))
 }
 
 /// Copies of manifests with a secret in plain text that Git tracks. What is read as a manifest is checked as one.
@@ -311,83 +330,16 @@ fn named_files(
     let of_targets = project.targets.values().flat_map(|target| target.secret_files());
     // What cannot be resolved is reported by whoever reads it.
     let of_targets = of_targets.filter_map(|(_, file)| files::real_path(file).ok());
-    let files: BTreeSet<PathBuf> = secret_values(project, entries)
+    let of_targets = of_targets.map(|file| NamedSecret { file, name: None });
+    let of_secrets: BTreeSet<NamedSecret> = secret_values(project, entries)
         .filter(secret)
-        .flat_map(|value| files_of(&value.value.value, resolver))
+        .flat_map(|value| places_of(&value.value.value, resolver))
+        .map(|StoredAt { file, name }| NamedSecret { file, name: name.map(str::to_owned) })
         .chain(of_targets)
         .collect();
     let folder = files::real_path(folder).unwrap_or_else(|_| folder.to_owned());
     NamedFiles {
-        of_secrets: files.into_iter().collect(),
+        of_secrets: of_secrets.into_iter().collect(),
         of_targets: project.target_places().iter().map(|place| folder.join(place)).collect(),
-    }
-}
-
-/// Secrets in plain text in old versions of the manifests, of files of targets, and of the files that secrets are read from.
-pub fn check_history(
-    folder: &Path,
-    project: &Project,
-    entries: &[Arc<Entry>],
-    resolver: &SecretResolver,
-) -> Diagnostics {
-    let mut problems = Diagnostics::default();
-    let files = named_files(folder, project, entries, resolver);
-    let repositories = match git::repositories(folders(folder, entries)) {
-        // Git says why there is none.
-        none if none.is_empty() => vec![folder],
-        some => some,
-    };
-    for repository in repositories {
-        let found = git::other_projects(repository).and_then(|others| {
-            let mut found = git::plain_secrets(repository, &others, &files)?;
-            found.append(&mut git::old_identities(repository, &others)?);
-            Ok(found)
-        });
-        match found {
-            Ok(found) => old_versions(found, &mut problems),
-            Err(why) => {
-                let message = format!("the history cannot be searched: {why}");
-                problems.push(Diagnostic::error(ProblemCode::NoHistory, message).help(why.help()));
-            }
-        }
-    }
-    problems
-}
-
-fn old_versions(found: Vec<OldVersion>, problems: &mut Diagnostics) {
-    for OldVersion { commit, file, content } in found {
-        let file = file.visible();
-        problems.push(match content {
-            OldContent::Secret { line, field } => Diagnostic::warning(
-                ProblemCode::PlainSecretInHistory,
-                format!("`{field}` is in plain text in commit {commit}, {file}:{line}"),
-            )
-            .help("make a new one at the provider: whoever has the repository has this one"),
-            OldContent::Exposed { line, field } => Diagnostic::warning(
-                ProblemCode::PlainSecretInHistory,
-                format!("`{field}` has a secret in plain text in commit {commit}, {file}:{line}"),
-            )
-            .help("replace it where it is from: whoever has the repository has this one"),
-            OldContent::Name { line, field } => Diagnostic::warning(
-                ProblemCode::PlainSecretInHistory,
-                format!("what follows the tag of `{field}` in commit {commit}, {file}:{line} could be the secret itself"),
-            )
-            .help("if it is no name, make a new one at the provider: whoever has the repository has this one"),
-            OldContent::PlainFile => Diagnostic::warning(
-                ProblemCode::PlainSecretInHistory,
-                format!("{file} is in plain text in commit {commit}"),
-            )
-            .help("replace the secrets at the providers, since everybody with the repository has them"),
-            OldContent::Identity => Diagnostic::warning(
-                ProblemCode::PlainSecretInHistory,
-                format!("{file} contains an age identity in commit {commit}"),
-            )
-            .help("make a new one, encrypt to that, and replace the secrets at the providers: whoever has the repository can decrypt what was encrypted to it"),
-            OldContent::Invalid => Diagnostic::warning(
-                ProblemCode::UnreadableHistory,
-                format!("{file} in commit {commit} is not valid YAML, and was not searched"),
-            )
-            .help("look at it with `git show COMMIT:FILE`"),
-        });
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::{Pair, Parsed, SOPS};
 use crate::diagnostic::Span;
-use crate::yaml::{Pair, Parsed, SOPS};
 
 /// The section of INI that keys before all sections are in.
 const DEFAULT: &str = "DEFAULT";
