@@ -11,10 +11,10 @@ use crate::codes::ChangeCode;
 use crate::desired::check_client;
 use crate::diagnostic::{Diagnostics, ProblemCode};
 use crate::files::{self, FileChange, TEXT_LIMIT};
-use crate::manifest::{self, Loaded, Project, holds_secret};
+use crate::manifest::{self, Loaded, Project};
 use crate::model::{
     AccountName, Adopt, ClientPart, Domain, Key, Secret, TargetSelection, Visible, client_fault,
-    day, hidden_character,
+    day, hidden_character, holds_secret,
 };
 use crate::report::changes::MadeChange;
 use crate::report::registration::where_to_register;

@@ -9,10 +9,8 @@ use aho_corasick::{
 use secrecy::zeroize::Zeroizing;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Span, Spot};
-use crate::model::{Key, Secret};
+use crate::model::{Key, SHORTEST_SECRET, Secret};
 
-/// Nothing shorter is searched for: it may be a part of another text by chance.
-const SHORTEST: usize = 8;
 /// Nothing shorter that consists of words.
 const SHORTEST_OF_WORDS: usize = 16;
 
@@ -53,15 +51,6 @@ pub fn check_in_clear<'s>(
     problems
 }
 
-/// Whether a text that everybody may read is this secret or has it in it: as it is, in other letters, or as a key has it.
-pub fn holds_secret(text: &str, secret: &str) -> bool {
-    let (text, secret) =
-        (Zeroizing::new(text.to_lowercase()), Zeroizing::new(secret.to_lowercase()));
-    *text == *secret
-        || secret.len() >= SHORTEST && text.contains(secret.as_str())
-        || Key::of_name(&secret).is_some_and(|key| key.as_str() == *text)
-}
-
 /// Finds any of many secrets in texts that everybody may read, however they are written there: a key has small letters
 /// and few other characters.
 pub struct SecretFinder(AhoCorasick);
@@ -75,7 +64,7 @@ impl SecretFinder {
         let secrets = secrets.into_iter().filter(|secret| is_telling(secret));
         let forms = secrets.flat_map(|secret| {
             let key = Key::of_name(secret.expose()).map(|key| Zeroizing::new(key.to_string()));
-            let key = key.filter(|key| key.len() >= SHORTEST);
+            let key = key.filter(|key| key.len() >= SHORTEST_SECRET);
             iter::once(Zeroizing::new(secret.expose().to_owned())).chain(key)
         });
         let forms: Vec<Zeroizing<String>> = forms.collect();
@@ -103,7 +92,8 @@ struct FileWithSecrets<'f> {
 fn is_telling(secret: &Secret) -> bool {
     let text = secret.expose();
     let is_of_words = |byte: u8| byte.is_ascii_lowercase() || b" -_.".contains(&byte);
-    text.len() >= SHORTEST && (text.len() >= SHORTEST_OF_WORDS || !text.bytes().all(is_of_words))
+    text.len() >= SHORTEST_SECRET
+        && (text.len() >= SHORTEST_OF_WORDS || !text.bytes().all(is_of_words))
 }
 
 /// A builder of what is as large as the secrets. The automaton that is built for few texts otherwise takes time by the

@@ -51,7 +51,7 @@ pub use cache::Cache;
 pub use candidates::try_out;
 pub use checks::{check_domains, check_known, check_loaded, check_names};
 pub use entry::Entry;
-pub use in_clear::{SecretFinder, check_in_clear, holds_secret};
+pub use in_clear::{SecretFinder, check_in_clear};
 pub use lifetime::check_lifetimes;
 pub use mask::mask;
 pub use notify::{Notify, WebhookSetting};

@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use super::{Claim, ClientId, CredentialId, Domain, KnownSecret, Mark, Secret};
+use super::{Claim, ClientId, CredentialId, Domain, KnownSecret, Mark, Secret, name_to_show};
 
 /// A credential as HA holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,4 +101,11 @@ pub struct NewCredential {
     pub name: SmolStr,
     /// The mark, or the id that a shadow replaces.
     pub auth_domain: SmolStr,
+}
+
+impl NewCredential {
+    /// Its name as it is observed afterwards.
+    pub fn name_to_show(&self) -> SmolStr {
+        name_to_show(self.name.clone(), &self.client_secret)
+    }
 }

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use super::{
     ClientId, CredentialId, Domain, Integration, Key, KnownSecret, Mark, Owner, Place, Slip,
+    name_to_show,
 };
 
 /// All entries for one target, with their secrets.
@@ -112,6 +113,12 @@ impl DesiredCredential {
     /// Its key, and those that it had before.
     pub fn keys(&self) -> impl Iterator<Item = &Key> + Clone {
         std::iter::once(&self.key).chain(&self.formerly)
+    }
+
+    /// Its name as a target shows it.
+    pub fn name_to_show(&self) -> SmolStr {
+        let secret = self.client_secret.clear();
+        secret.map_or(self.name.clone(), |secret| name_to_show(self.name.clone(), secret))
     }
 
     /// Whether another version of the entry wants the same credential.

@@ -9,6 +9,7 @@ mod desired;
 mod document;
 mod exposed;
 mod flow;
+mod holds_secret;
 mod integration;
 mod known_secret;
 mod label;
@@ -63,6 +64,7 @@ pub use flow::{
     DeviceCode, FieldKind, FlowAbort, FlowField, FlowForm, FlowStep, HandOverError, OpenFlow,
     Purpose,
 };
+pub use holds_secret::{NAME_WITH_SECRET, SHORTEST_SECRET, holds_secret, name_to_show};
 pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};
 pub use label::{LabelSelector, Labels, TargetSelection, UnmetLabel};

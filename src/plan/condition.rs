@@ -129,7 +129,7 @@ impl EntryCase<'_> {
     /// The name of a credential made by hand is whatever somebody has typed.
     pub(super) fn differences(&self, held: &Credential) -> Vec<Reason> {
         let secret = held.client_secret.compare(&self.entry.client_secret);
-        let is_other_name = held.name.as_deref() != Some(self.entry.name.as_str());
+        let is_other_name = held.name.as_ref() != Some(&self.entry.name_to_show());
         let checks = [
             (held.client_id != self.entry.client_id, Reason::ClientIdDiffers),
             (secret == SecretComparison::Different, Reason::SecretDiffers),

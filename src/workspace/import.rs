@@ -11,10 +11,10 @@ use super::{Comparison, TargetView};
 use crate::desired::{self, check_client};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::files::FileChange;
-use crate::manifest::{self, Entry, Project, SecretFinder, holds_secret};
+use crate::manifest::{self, Entry, Project, SecretFinder};
 use crate::model::{
-    AccountName, DesiredCredential, Key, KnownSecret, Observed, PolicyOverrides, Prune, Reference,
-    Secret, SecretComparison, TargetName,
+    AccountName, DesiredCredential, Key, KnownSecret, NAME_WITH_SECRET, Observed, PolicyOverrides,
+    Prune, Reference, Secret, SecretComparison, TargetName, holds_secret,
 };
 use crate::plan::{self, ImportPlan, Imported, LeftOut, Scope, WhyLeftOut};
 use crate::secret::seal::{AgeEncryptError, seal};
@@ -142,7 +142,7 @@ impl ImportDraft {
         }
         for LeftOut { of, .. } in &mut left_out {
             if of.name.as_deref().is_some_and(|name| finder.is_in(name)) {
-                of.name = Some(HIDDEN.into());
+                of.name = Some(NAME_WITH_SECRET.into());
             }
         }
         Ok(Self { made, left_out, secrets })
@@ -259,9 +259,6 @@ fn plain(value: &SlotValue) -> Option<&Secret> {
     }
 }
 
-/// Shown in the place of a name with a secret in it.
-const HIDDEN: &str = "(a name with a client secret in it)";
-
 const SPACE_AROUND: &str = "its secret begins or ends with white space, which no entry can have: enter the secret again in Home Assistant";
 
 /// Why an entry would say too much, or something else than what is held; none where it would not.
@@ -284,8 +281,9 @@ fn has_space_around(entry: &NewEntry) -> bool {
 fn field_with_secret(entry: &NewEntry, finder: &SecretFinder) -> Option<&'static str> {
     let secret = plain(&entry.client_secret)?;
     let holds = |text: &str| finder.is_in(text) || holds_secret(text, secret.expose());
+    let holds_own = |name: &str| name == NAME_WITH_SECRET;
     let fields = [
-        ("name", entry.name.as_deref().is_some_and(holds)),
+        ("name", entry.name.as_deref().is_some_and(|name| holds_own(name) || holds(name))),
         ("key", entry.key != entry.domain && holds(&entry.key)),
         ("client_id", entry.client_id != secret.expose() && finder.is_in(&entry.client_id)),
         ("accounts", entry.accounts.iter().any(|account| holds(account))),

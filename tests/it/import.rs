@@ -548,6 +548,37 @@ fn a_secret_in_a_name_is_neither_written_nor_printed() {
 }
 
 #[test]
+fn a_secret_in_a_name_is_in_nothing_that_is_printed_or_kept_of_a_target() {
+    let items = [
+        json!({"id": "a", "domain": "fitbit", "client_id": "x1", "client_secret": "x1S3cret0", "name": "my x1S3CRET0 app"}),
+        json!({"id": "b", "domain": "spotify", "client_id": "x2", "client_secret": "x2S3cret0", "name": "x2S3cret0"}),
+    ];
+    let empty = Empty::with_folder(&items);
+    let entry = "application_credentials:\n  - {domain: fitbit, name: App, adopt: true, client_id: x1, client_secret: !file ../secret}\n";
+    empty.project.write("credentials/fitbit.yaml", entry);
+    empty.project.write("secret", "x1S3cret0");
+    let hidden = "(a name with a client secret in it)";
+    for verb in [
+        &["list"] as &[&str],
+        &["list", "--format", "json"],
+        &["plan", "-v"],
+        &["plan", "--format", "json"],
+        &["plan", "--format", "markdown"],
+        &["snapshot", "--output", "snapshot.json"],
+        &["apply", "--yes"],
+    ] {
+        let ran = empty.run(verb);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!said.to_lowercase().contains("s3cret"), "{verb:?}: {said}");
+        assert!(verb[0] != "list" || said.contains(hidden), "{verb:?}: {said}");
+    }
+    let snapshot = empty.text("snapshot.json");
+    assert!(snapshot.contains(hidden) && !snapshot.to_lowercase().contains("s3cret"), "{snapshot}");
+    // It is taken over with the name of its entry, and then nothing is left to do.
+    empty.run(&["plan", "--detailed-exitcode"]);
+}
+
+#[test]
 fn a_project_file_in_error_is_what_an_import_reports() {
     let empty = Empty::with_folder(&[]);
     empty.project.write("appcred.yaml", "x: [\n");

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, Held,
-    LowestNumbers, NewCredential, Secret, UnreadAccounts, generate_id,
+    LowestNumbers, NewCredential, Secret, UnreadAccounts, generate_id, name_to_show,
 };
 use crate::target::Refusal;
 use crate::target::unreadable::{Accounts, Lenient, NO_SECRET, name_of};
@@ -147,7 +147,7 @@ impl<'a> CredentialStorage<'a> {
         let client_id = ClientId::new(new.client_id.as_str().trim());
         let is_same = |credential: &&Credential| {
             credential.client_secret.clear() == Some(&new.client_secret)
-                && credential.name.as_ref() == Some(&new.name)
+                && credential.name == Some(new.name_to_show())
                 && credential.auth_domain.as_ref() == Some(&new.auth_domain)
         };
         let of_client = self.clients.get(&(new.domain.clone(), client_id.clone()));
@@ -354,12 +354,13 @@ fn credential(fields: &RawFields<'_>) -> Result<Credential, String> {
             .map_err(|_| "has a `client_secret` that is not text".to_owned())?,
     };
     let required = |name: &str| text(name)?.ok_or_else(|| format!("has no `{name}`"));
+    let client_secret = secret.unwrap_or_else(|| Secret::as_stored(""));
     Ok(Credential {
         id: CredentialId::new(required("id")?),
         domain: Domain::new(required("domain")?),
         client_id: ClientId::new(text("client_id")?.unwrap_or_default()),
-        client_secret: secret.unwrap_or_else(|| Secret::as_stored("")).into(),
-        name: text("name")?,
+        name: text("name")?.map(|name| name_to_show(name, &client_secret)),
+        client_secret: client_secret.into(),
         auth_domain: text("auth_domain")?,
     })
 }

@@ -12,7 +12,8 @@ use smol_str::SmolStr;
 use super::json::{Lenient, anything, text_or_none};
 use super::services::{Notification, ReloadService};
 use crate::model::{
-    ClientId, Credential, CredentialId, Domain, EntryId, EntryState, NewCredential, Secret, Visible,
+    ClientId, Credential, CredentialId, Domain, EntryId, EntryState, NewCredential, Secret,
+    Visible, name_to_show,
 };
 use crate::target::wiped_json::secret_or_none;
 
@@ -281,12 +282,13 @@ pub(super) struct CredentialMessage {
 
 impl From<CredentialMessage> for Credential {
     fn from(item: CredentialMessage) -> Self {
+        let client_secret = item.client_secret.unwrap_or_else(|| Secret::new(""));
         Self {
             id: CredentialId::new(item.id),
             domain: Domain::new(item.domain),
             client_id: ClientId::new(item.client_id),
-            client_secret: item.client_secret.unwrap_or_else(|| Secret::new("")).into(),
-            name: item.name,
+            name: item.name.map(|name| name_to_show(name, &client_secret)),
+            client_secret: client_secret.into(),
             auth_domain: item.auth_domain,
         }
     }

@@ -34,7 +34,7 @@ impl Present {
         let at = self.in_force.get(&(new.domain.clone(), new.auth_domain.clone()))?;
         Some(&self.all[*at]).filter(|held| {
             held.client_id == new.client_id
-                && held.name.as_deref() == Some(new.name.as_str())
+                && held.name == Some(new.name_to_show())
                 && held.auth_domain.as_deref() == Some(new.auth_domain.as_str())
                 && held.client_secret.clear() == Some(&new.client_secret)
         })
