@@ -49,14 +49,24 @@ pub fn absolute(path: &std::path::Path) -> std::path::PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Where a path leads, as far as there is something.
+/// Where a path leads, or would if all of it were there: by the links that are there, and then by its words.
 pub fn resolved(path: &std::path::Path) -> std::path::PathBuf {
     let whole = absolute(path);
-    let there = whole.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
-    match there {
-        Some((above, real)) => real.join(whole.strip_prefix(above).unwrap_or_else(|_| "".as_ref())),
-        None => whole,
+    let found = real_path(&whole).unwrap_or_else(|_| {
+        let there = whole.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+        there.map_or_else(
+            || whole.clone(),
+            |(above, real)| real.join(whole.strip_prefix(above).unwrap_or_else(|_| "".as_ref())),
+        )
+    });
+    let mut resolved = std::path::PathBuf::new();
+    for part in found.components() {
+        match part {
+            std::path::Component::ParentDir => drop(resolved.pop()),
+            part => resolved.push(part),
+        }
     }
+    resolved
 }
 
 /// The folder that a file is in.

@@ -136,7 +136,9 @@ fn path(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<PathBu
 
 /// Where a path really leads, if that may be read.
 pub(super) fn real(path: &Path, resolver: &SecretResolver) -> Result<PathBuf, Unreadable> {
-    let real = path.canonicalize().map_err(|error| cannot_read(path, &error, resolver))?;
+    let found = path.canonicalize();
+    // What is not there, or not here, is judged by its path.
+    let real = found.as_ref().map_or_else(|_| files::resolved(path), PathBuf::clone);
     let allowed = &resolver.allowed;
     let inside = allowed.allow_outside
         || real.starts_with(&allowed.project)
@@ -144,7 +146,10 @@ pub(super) fn real(path: &Path, resolver: &SecretResolver) -> Result<PathBuf, Un
     if allowed.withheld.as_ref().is_some_and(|withheld| withheld.contains(&real)) {
         return Err(Unreadable::Withheld(path.visible().into_owned()));
     }
-    if inside { Ok(real) } else { Err(Unreadable::Outside(path.visible().into_owned())) }
+    if !inside {
+        return Err(Unreadable::Outside(path.visible().into_owned()));
+    }
+    found.map_err(|error| cannot_read(path, &error, resolver))
 }
 
 /// What a file holds, decrypted where it is an age file.

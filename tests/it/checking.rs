@@ -756,7 +756,14 @@ fn a_secret_that_is_nowhere_in_the_project_is_a_warning() {
         assert!(ran.stderr.starts_with("warning: "), "{}", ran.stderr);
         check(appcred(&project, &["validate", "--strict"]), 1, said);
     }
-    // What is outside is another machine's.
+    // What is outside is read from no machine, whatever is there.
+    std::os::unix::fs::symlink("/run/none", project.join("link")).unwrap();
+    for secret in ["/run/none", "../../none.txt", "none/../../../none.txt#k", "../link"] {
+        let fields = format!("client_id: 4f5c0a88, client_secret: !file {secret}");
+        project.write("credentials/a.yaml", &manifest(&fields));
+        check(appcred(&project, &["validate"]), 1, "is outside the project");
+    }
+    // Where it may be read, it is another machine's.
     let fields = "client_id: 4f5c0a88, client_secret: !file /run/none";
     project.write("credentials/a.yaml", &manifest(fields));
     project.write("appcred.yaml", &format!("{PROJECT}allow_outside_files: true\n"));
