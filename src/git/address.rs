@@ -137,6 +137,11 @@ impl GitRef {
         &self.0
     }
 
+    /// Whether none was asked for.
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// What it may be on a server, best first: a branch comes before a tag of the same name, whoever has made that.
     pub(super) fn full_names(&self) -> Vec<String> {
         let name = self.as_str();

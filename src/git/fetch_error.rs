@@ -128,6 +128,12 @@ pub enum FetchError {
     /// There is no such branch, tag or commit.
     #[error("the repository has no such branch, tag or commit")]
     NoSuchRef,
+    /// There is no commit at all.
+    #[error("the repository is empty")]
+    Empty,
+    /// There is no such branch as it gives who asks for none.
+    #[error("the default branch of the repository does not exist; it has {0}")]
+    NoDefault(String),
     /// The repository on this machine belongs to another user.
     #[error("the repository belongs to another user")]
     OtherOwner,
@@ -230,6 +236,10 @@ impl FetchError {
             }
             Self::Certificate(_) => "name the certificate of its authority by GIT_SSL_CAINFO",
             Self::NoSuchRef => "name another one by --git-ref",
+            Self::Empty => "push a commit with the project to it",
+            Self::NoDefault(_) => {
+                "name a branch by --git-ref, or set the default branch at the server"
+            }
             Self::OtherOwner => {
                 "allow it: `git config --global --add safe.directory FOLDER`, where FOLDER is the whole path of the repository"
             }

@@ -11,6 +11,7 @@ mod history;
 mod identities;
 mod leftovers;
 mod limited;
+mod no_such_ref;
 mod old_version;
 mod signature;
 mod source;

@@ -147,6 +147,9 @@ impl GitSource {
                 break;
             }
         }
+        if matches!(fetched, Err(FetchError::NoSuchRef)) {
+            fetched = Err(self.no_such_ref(patience));
+        }
         // What came before it failed would fill the disk.
         fetched.inspect_err(|_| remove_leftovers(&self.repository()))
     }

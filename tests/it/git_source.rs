@@ -261,6 +261,25 @@ fn a_branch_a_tag_a_commit_and_a_folder_can_be_named() {
 }
 
 #[test]
+fn a_repository_without_its_default_branch_says_what_it_has() {
+    let scene = Scene::new();
+    git(scene.clone.path(), &["push", "--quiet", "origin", "main:refs/heads/other"]);
+    git(&scene.repository(), &["symbolic-ref", "HEAD", "refs/heads/gone"]);
+    let refused = scene.by_path("validate").status(1).run().stderr;
+    let said = "the default branch of the repository does not exist; it has `main`, `other`";
+    assert!(refused.contains(said) && refused.contains("--git-ref"), "{refused}");
+    scene.by_path("validate").args(["--git-ref", "other"]).run();
+    for branch in ["main", "other"] {
+        git(&scene.repository(), &["update-ref", "-d", &format!("refs/heads/{branch}")]);
+    }
+    for arguments in [&[] as &[&str], &["--git-ref", "main"]] {
+        let refused = scene.by_path("validate").args(arguments).status(1).run().stderr;
+        assert!(refused.contains("the repository is empty"), "{refused}");
+        assert!(refused.contains("push a commit") && !refused.contains("--git-ref"), "{refused}");
+    }
+}
+
+#[test]
 fn output_names_the_commit_and_files_by_it_and_not_where_they_are_kept() {
     let scene = Scene::new();
     let markdown = scene.state.path().join("plan.md");
@@ -403,10 +422,10 @@ fn a_watcher_follows_its_branch_whatever_becomes_of_it() {
 
     let fourth = scene.id();
     git(&scene.repository(), &["update-ref", "-d", "refs/heads/main"]);
-    watched.says("the repository has no such branch, tag or commit");
+    watched.says("the repository is empty");
     eventually("it is in the status", || watched.status()["source"]["error"].is_string());
     let page = visit(&format!("http://127.0.0.1:{}/", watched.port)).text;
-    assert!(page.contains("It cannot be fetched: the repository has no such branch"), "{page}");
+    assert!(page.contains("It cannot be fetched: the repository is empty"), "{page}");
     assert!(page.contains("The repository cannot be fetched"), "{page}");
     ssh.stop();
     watched.says("Connection refused");
