@@ -5,16 +5,8 @@ use crate::field::FieldRefusal;
 use crate::model::SECRET_FIELDS;
 use crate::secret;
 use crate::suggest::{listed, nearest};
-use crate::yaml::{Node, Tag};
+use crate::yaml::{INCLUDES, Node, Tag};
 
-/// Home Assistant's tags for other files.
-const INCLUDES: &[&str] = &[
-    "include",
-    "include_dir_list",
-    "include_dir_merge_list",
-    "include_dir_merge_named",
-    "include_dir_named",
-];
 /// Home Assistant's tag for what a blueprint is given.
 const INPUT: &str = "input";
 
@@ -81,7 +73,7 @@ pub(super) fn unknown(tag: &Tag) -> FieldRefusal {
         Some(near) => (
             format!("has the unknown tag `!{name}`: did you mean `!{near}`?"),
             match name {
-                "vault" => "`!from NAME` reads what a program such as HashiCorp's prints, which `sources` in appcred.yaml names; decrypt a value of Ansible Vault with `ansible-vault`, and run `appcred encrypt`".to_owned(),
+                "vault" => "`!from SOURCE WHAT` reads what a program such as HashiCorp's prints, whose command `sources` in appcred.yaml has; decrypt a value of Ansible Vault with `ansible-vault`, and run `appcred encrypt`".to_owned(),
                 _ => format!("the tags are {known}; text that begins with `!` needs quotes"),
             },
         ),

@@ -285,13 +285,13 @@ impl<'t> Builder<'t> {
                 for item in items {
                     match item.value {
                         Value::Mapping(source) => sources.push(source),
-                        _ => self.parsed.faults.push(YamlFault::merge_of_no_mapping(item.span)),
+                        _ => self.parsed.faults.push(YamlFault::bad_merge(item.span, item.tag)),
                     }
                 }
                 sources
             }
             _ => {
-                self.parsed.faults.push(YamlFault::merge_of_no_mapping(span));
+                self.parsed.faults.push(YamlFault::bad_merge(span, from.tag));
                 return;
             }
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use granit_parser::{ErrorKind, ScanError};
 
 use super::foreign::foreign_line;
-use super::{MAX_DEPTH, MAX_DOCUMENTS};
+use super::{INCLUDES, MAX_DEPTH, MAX_DOCUMENTS, Tag};
 use crate::diagnostic::{Diagnostic, ProblemCode, SourceFile, Span, Spot};
 use crate::model::{FieldName, MERGE_CONFLICT_HELP, conflict_marker};
 
@@ -86,8 +86,20 @@ impl YamlFault {
         )
     }
 
-    pub(super) fn merge_of_no_mapping(span: Span) -> Self {
-        Self::new(ProblemCode::BadMerge, span, "`<<` takes a mapping, or a list of mappings")
+    /// ESPHome's files of secrets take in those of Home Assistant in this way.
+    pub(super) fn bad_merge(span: Span, tag: Option<Box<Tag>>) -> Self {
+        match tag.map(|tag| *tag).filter(|tag| INCLUDES.contains(&tag.name.as_str())) {
+            Some(Tag { name, span }) => {
+                let message = format!("`<<` has `!{name}`, which appcred does not read");
+                Self::new(ProblemCode::BadMerge, span, message).help("appcred includes no files: write here what that file holds; for secrets remove the line, since `!secret` looks into secrets.yaml of the folders above too")
+            }
+            None => Self::new(
+                ProblemCode::BadMerge,
+                span,
+                "`<<` takes a mapping, or a list of mappings",
+            )
+            .help("name one by an alias, as in `<<: *name`, or write its fields here"),
+        }
     }
 
     pub(super) fn too_deep(span: Span) -> Self {

@@ -98,6 +98,14 @@ pub(crate) fn may_go_on(behind: &str) -> bool {
     })
 }
 
+/// Home Assistant's tags for other files.
+pub(crate) const INCLUDES: &[&str] = &[
+    "include",
+    "include_dir_list",
+    "include_dir_merge_list",
+    "include_dir_merge_named",
+    "include_dir_named",
+];
 /// The key whose value is merged into its mapping.
 pub(crate) const MERGE: &str = "<<";
 /// How deep collections may be nested.

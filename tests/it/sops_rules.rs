@@ -191,6 +191,16 @@ fn rules_of_another_user_are_refused() {
 }
 
 #[test]
+fn what_is_no_recipient_is_reported_where_the_rule_has_it() {
+    let scene = Scene::new();
+    scene.project.write(".sops.yaml", "creation_rules:\n  - age: ${AGE}\n");
+    let said = scene.appcred().args(["init"]).status(1).run().stderr;
+    let told = ".sops.yaml: line 2 has something else than a recipient of age";
+    assert!(said.contains(told) && !said.contains("appcred.yaml:"), "{said}");
+    assert!(!scene.project.join("appcred.yaml").exists());
+}
+
+#[test]
 fn a_rule_that_asks_for_more_than_recipients_of_age_is_refused() {
     let scene = Scene::new();
     let (_, other) = age_identity();

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::Visible;
+use crate::secret::seal::{is_recipient, recipient_fault};
 use crate::secret::source::is_argument;
 use crate::yaml::{self, Node, Pair, Value};
 
@@ -89,9 +90,14 @@ pub fn rule_recipients(project: &Path, file: &Path) -> Result<Option<RuleRecipie
             if rule.recipients.is_empty() {
                 return Ok(None);
             }
-            return match rule.beyond {
-                None => Ok(Some(RuleRecipients { recipients: rule.recipients, file: rules })),
-                Some((what, line)) => Err(bad(format!(
+            return match (rule.beyond, rule.unfit) {
+                (None, None) => {
+                    Ok(Some(RuleRecipients { recipients: rule.recipients, file: rules }))
+                }
+                (None, Some((why, line))) => Err(bad(format!(
+                    "line {line} has something else than a recipient of age: {why}"
+                ))),
+                (Some((what, line)), _) => Err(bad(format!(
                     "line {line} has {what}, which appcred cannot honour, and nothing is encrypted to a part of a rule: encrypt the file with `sops`, or name recipients under `age: recipients:` in appcred.yaml"
                 ))),
             };
@@ -129,6 +135,8 @@ struct RuleKeys {
     recipients: Vec<String>,
     /// The first thing that is more than recipients of age, and its line.
     beyond: Option<(String, u32)>,
+    /// Why the first one that is no recipient is none, and its line.
+    unfit: Option<(&'static str, u32)>,
 }
 
 impl RuleKeys {
@@ -171,8 +179,14 @@ impl RuleKeys {
         let one = std::slice::from_ref(names);
         let listed = if matches!(names.value, Value::Sequence(_)) { items(names)? } else { one };
         for names in listed {
+            let line = names.span.line;
             let names = text_of(names)?.split(',').map(str::trim);
-            self.recipients.extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
+            for name in names.filter(|name| !name.is_empty()) {
+                if !is_recipient(name) {
+                    self.unfit.get_or_insert_with(|| (recipient_fault(name), line));
+                }
+                self.recipients.push(name.to_owned());
+            }
         }
         Ok(())
     }
@@ -234,6 +248,8 @@ fn absolute(file: &Path) -> PathBuf {
 mod tests {
     use std::fs;
 
+    use age::x25519;
+
     use super::rule_recipients;
 
     const RULES: &str = "# ours
@@ -260,12 +276,19 @@ creation_rules:
     fn the_first_rule_for_a_file_names_its_recipients() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("house/credentials")).unwrap();
-        fs::write(folder.path().join(".sops.yaml"), RULES).unwrap();
+        let names = ["first", "second", "third", "fourth", "rest"];
+        let names = names.map(|name| (format!("age1{name}"), x25519::Identity::generate()));
+        let with_recipients = |text: &str| {
+            names.iter().fold(text.to_owned(), |text, (name, identity)| {
+                text.replace(name.as_str(), &identity.to_public().to_string())
+            })
+        };
+        fs::write(folder.path().join(".sops.yaml"), with_recipients(RULES)).unwrap();
         let of = |file: &str| {
             let found = rule_recipients(folder.path(), &folder.path().join(file)).unwrap();
             found.map(|found| found.recipients.join(" "))
         };
-        let named = |text: &str| Some(text.to_owned());
+        let named = |text: &str| Some(with_recipients(text));
         assert_eq!(of("house/credentials/a.sops.yaml"), named("age1first age1second"));
         assert_eq!(of("credentials/not/there/yet.sops.yml"), named("age1first age1second"));
         assert_eq!(of("grouped/a.yaml"), named("age1third age1fourth"));
@@ -299,6 +322,8 @@ creation_rules:
             ),
             ("creation_rules: [{key_groups: [{age: [a],\n hc_vault: [x]}]}]", "2 has `hc_vault`,"),
             ("creation_rules: [{key_groups: [{age: [a], merge: [{pgp: [F]}]}]}]", "has `merge`,"),
+            ("creation_rules:\n- age: ${AGE}", "line 2 has something else than a recipient of age"),
+            ("creation_rules:\n- age: >-\n   age1\n", "of age: its checksum is wrong"),
         ] {
             let why = why(rules);
             assert!(why.contains(".sops.yaml: ") && why.contains(told), "{why}");
