@@ -95,7 +95,7 @@ impl ApplyArgs {
 }
 
 pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<ExitStatus> {
-    refuse_inputs(global, verb.outputs.files().map(|file| (OutputKind::Report, file)))?;
+    refuse_inputs(global, verb.outputs.files()?.map(|file| (OutputKind::Report, file)))?;
     let saved = verb.plan.as_deref().map(|file| saved_plan(global, file)).transpose()?;
     let earlier = saved.as_ref().map_or(&[][..], PlanFile::arguments);
     let policy = verb.policy.overrides(&verb.entries).held_back_by(earlier);

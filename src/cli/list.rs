@@ -11,7 +11,8 @@ use crate::workspace::OnError;
 #[cfg(feature = "kubernetes")]
 use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
-use super::gather::{ask_about_troubles, gather_loaded, load, reported, show_unknown};
+use super::gather::{Gathered, ask_about_troubles, gather_loaded, load, reported, show_unknown};
+use super::output::names;
 use super::selection::{EntryArgs, TargetArgs, glob};
 use super::{GitArgs, Global, OutputFormat, candidates, console};
 
@@ -72,11 +73,13 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
     )
     .await?;
     ask_about_troubles(&mut gathered.targets).await;
-    let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
+    let Gathered { problems, targets, .. } = gathered;
+    let Some(views) = targets else { return Ok(ExitStatus::Failure) };
     let rows = Rows { owners: verb.owners.clone(), states: verb.states.clone() };
     let targets = reported(&views);
     let text = || list::text(&targets, &rows, console::width(), global.details());
-    verb.format.print(text, || json::list(&targets, &rows))?;
+    let names = names(global);
+    verb.format.print(text, || json::list(&targets, &rows, &problems, &names))?;
     if verb.format != OutputFormat::Text {
         show_unknown(&views);
     }

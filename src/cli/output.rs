@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
 use crate::files::{self, fetched};
@@ -15,6 +15,8 @@ use super::{Global, OutputFormat, candidates, console, environment, pager};
 
 /// The format that is printed where none is asked for.
 const TEXT: &str = "text";
+/// The formats that can be printed one behind the other: the rest are whole documents.
+const OF_LINES: [&str; 2] = [TEXT, "github"];
 
 /// A format, and the file that it goes to.
 #[derive(Clone, Debug)]
@@ -74,8 +76,19 @@ impl Outputs {
     }
 
     /// The files that are written.
-    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        self.outputs.iter().filter_map(|output| output.file.as_deref())
+    ///
+    /// # Errors
+    /// Where more than one document would be printed.
+    pub(super) fn files(&self) -> anyhow::Result<impl Iterator<Item = &Path>> {
+        let printed = self.outputs.iter().filter(|output| output.file.is_none());
+        let printed: Vec<&str> = printed.map(|output| output.format.name).collect();
+        let document = printed.iter().find(|name| !OF_LINES.contains(name));
+        if let (Some(name), true) = (document, printed.len() > 1) {
+            bail!(
+                "only one format can be printed where one is `{name}`: write the others to files, as in `--format {name}=FILE`"
+            );
+        }
+        Ok(self.outputs.iter().filter_map(|output| output.file.as_deref()))
     }
 
     /// Writes a report wherever it is asked for.

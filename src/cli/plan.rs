@@ -166,7 +166,7 @@ fn due(view: &TargetView, problems: &Diagnostics, selection: &Selection) -> usiz
 }
 
 pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<ExitStatus> {
-    let reports = verb.outputs.files().map(|file| (OutputKind::Report, file));
+    let reports = verb.outputs.files()?.map(|file| (OutputKind::Report, file));
     refuse_inputs(global, reports.chain(verb.out.as_deref().map(|file| (OutputKind::Plan, file))))?;
     let policy = verb.policy.overrides(&verb.entries);
     let mut gathered = match &verb.against {

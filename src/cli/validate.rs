@@ -54,7 +54,7 @@ pub(super) struct Validate {
 }
 
 pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {
-    refuse_inputs(global, verb.outputs.files().map(|file| (OutputKind::Report, file)))?;
+    refuse_inputs(global, verb.outputs.files()?.map(|file| (OutputKind::Report, file)))?;
     let loaded = load(global);
     let (resolver, unusable) = non_interactive_resolver(global, &loaded.project);
     let mut problems = check_loaded(&loaded, &resolver);

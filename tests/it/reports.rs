@@ -237,6 +237,16 @@ fn a_report_is_printed_and_written_as_asked() {
     assert!(text.contains("+ create spotify \"a\""), "{text}");
     assert_eq!(run(&["--format", "markdown=plan.md"]), text, "text where all go to files");
     assert_eq!(run(&["--format", "github", "--format", "markdown=plan.md"]).lines().count(), 1);
+    run(&["--format", "text", "--format", "github"]);
+    // What is printed is one document.
+    for (verb, first, second) in
+        [("plan", "json", "yaml"), ("validate", "text", "sarif"), ("apply", "github", "junit")]
+    {
+        let appcred = Appcred::new().in_dir(project.path()).args([verb, "--format", first]);
+        let ran = appcred.args(["--format", second]).status(1).run();
+        assert!(ran.stderr.contains("only one format can be printed"), "{}", ran.stderr);
+        assert_eq!(ran.stdout.is_empty(), first != "json", "{}", ran.stdout);
+    }
     let markdown = fs::read_to_string(project.join("plan.md")).unwrap();
     assert!(markdown.starts_with("<!-- appcred:plan:. -->\n"), "{markdown}");
 

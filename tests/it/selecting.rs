@@ -208,6 +208,25 @@ fn the_list_has_keys_and_what_is_missing_and_can_be_filtered() {
 }
 
 #[test]
+fn a_list_says_what_is_wrong_with_the_manifests() {
+    let project = house();
+    let list = |status| {
+        let ran = appcred(&project, "list --format json").status(status).run().stdout;
+        let listed: Value = serde_json::from_str(&ran).unwrap();
+        check_own("list.schema.json", &listed);
+        listed
+    };
+    let whole = list(0);
+    assert!(whole["error"].is_null() && whole["problems"].is_null(), "{whole}");
+    project.write("credentials.yaml", "application_credentials:\n  - {domain: spotfy}\n");
+    let broken = list(1);
+    assert!(broken["error"].as_str().unwrap().contains("`problems`"), "{broken}");
+    assert_eq!(broken["problems"][0]["severity"], "error", "{broken}");
+    assert_eq!(broken["problems"][0]["at"]["file"], "credentials.yaml", "{broken}");
+    assert!(broken["targets"].is_array(), "{broken}");
+}
+
+#[test]
 fn reports_say_that_they_are_of_a_selection() {
     let project = house();
     let json = appcred(&project, "plan --key family --format json").run().stdout;

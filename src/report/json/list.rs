@@ -4,14 +4,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::codes::CredentialCode;
+use crate::diagnostic::Diagnostics;
 use crate::model::{ClientId, CredentialId, Domain, Key, to_json};
 use crate::plan::{ComparedCredential, Plan, Wanted};
-use crate::report::TargetReport;
 use crate::report::accounts::{self, NamedAccount};
 use crate::report::list::{Rows, key_of, owner_of};
 use crate::report::set_up::{self, SetUp};
+use crate::report::{FileNames, TargetReport};
 
-use super::{Account, FORMAT_VERSION, ReportedTarget, accounts as users_of, target_reports};
+use super::{
+    Account, FORMAT_VERSION, Problem, ReportedTarget, accounts as users_of, problems_of,
+    target_reports,
+};
 
 /// What `appcred list --format json` prints.
 #[derive(Serialize, JsonSchema)]
@@ -19,7 +23,10 @@ use super::{Account, FORMAT_VERSION, ReportedTarget, accounts as users_of, targe
 pub(in crate::report) struct ListReport<'a> {
     /// Changes when a field changes its meaning or goes.
     format_version: u32,
-    /// Why the run failed before it had more to report; left out else.
+    /// What is wrong with the manifests; left out where nothing is. Entries in error are in no target.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Problem>,
+    /// Why the run failed, where no target says it; left out else.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     /// The targets.
@@ -87,11 +94,18 @@ struct ListedCredential<'a> {
     accounts: Vec<NamedAccount<'a>>,
 }
 
-/// Every credential and its state.
+const IN_ERROR: &str = "the project has errors, which `problems` lists";
+
+/// Every credential and its state, and what is wrong with the manifests.
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn list(targets: &[TargetReport<'_>], rows: &Rows) -> serde_json::Result<String> {
+pub fn list(
+    targets: &[TargetReport<'_>],
+    rows: &Rows,
+    problems: &Diagnostics,
+    names: &FileNames,
+) -> serde_json::Result<String> {
     let targets = target_reports(targets, |target, plan| {
         let (held, missing) = rows.of(plan);
         Listed {
@@ -99,8 +113,9 @@ pub fn list(targets: &[TargetReport<'_>], rows: &Rows) -> serde_json::Result<Str
             missing: missing.into_iter().map(missing_credential).collect(),
         }
     });
-    let report = ListReport { format_version: FORMAT_VERSION, error: None, targets };
-    to_json(&report)
+    let error = problems.has_errors().then_some(IN_ERROR);
+    let problems = problems_of(problems, names);
+    to_json(&ListReport { format_version: FORMAT_VERSION, problems, error, targets })
 }
 
 /// The list of a run that failed before it had one.
@@ -108,8 +123,8 @@ pub fn list(targets: &[TargetReport<'_>], rows: &Rows) -> serde_json::Result<Str
 /// # Errors
 /// None in practice: all of it can be written as JSON.
 pub(in crate::report) fn failed_list(why: &str) -> serde_json::Result<String> {
-    let (error, targets) = (Some(why), Vec::new());
-    to_json(&ListReport { format_version: FORMAT_VERSION, error, targets })
+    let (problems, error, targets) = (Vec::new(), Some(why), Vec::new());
+    to_json(&ListReport { format_version: FORMAT_VERSION, problems, error, targets })
 }
 
 fn listed<'a>(
