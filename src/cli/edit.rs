@@ -22,7 +22,7 @@ use super::locks::project_when_free;
 use super::private_folder::{in_memory, remove_abandoned};
 use super::recipients::of_file;
 use super::temp_workspace::{PREFIX, TempWorkspace};
-use super::unsaved_copy::{Unsaved, newest, rescue, typed};
+use super::unsaved_copy::{Unsaved, how_to_go_on, newest, rescue, typed};
 use super::{Global, console, environment, unsaved_copy};
 
 /// Edit a file with its secrets in plain text
@@ -47,7 +47,7 @@ pub(super) struct Edit {
     /// If no folder is in memory, use the folder for temporary files, which may be on a disk
     #[arg(long)]
     insecure_temp: bool,
-    /// Begin with the text that an earlier edit could not save
+    /// Begin with the text that an earlier edit could not save; of several, with the newest
     #[arg(long)]
     unsaved: bool,
 }
@@ -136,9 +136,9 @@ fn begun_before(
         Some(kept) if verb.unsaved => Some(Unsaved::read(kept, resolver)?),
         Some(kept) => {
             console::message(format_args!(
-                "{} has text of an earlier edit that was not saved: continue with `appcred edit --unsaved {}`.",
+                "{} has text of an earlier edit that was not saved: {}",
                 kept.visible(),
-                shell_words::quote(&file.visible())
+                how_to_go_on(file)
             ));
             None
         }

@@ -124,14 +124,15 @@ pub(super) fn rescue(
                     file.visible()
                 ));
             }
-            let ignore = match is_ignored(&kept) {
+            // What is kept elsewhere is in no repository of the file.
+            let ignore = match kept.parent() != file.parent() || is_ignored(&kept) {
                 true => String::new(),
                 false => format!(" List `{UNSAVED}` in .gitignore to keep it out of Git."),
             };
             console::message(format_args!(
-                "What you typed is kept in {}, encrypted: continue with `appcred edit --unsaved {}`.{ignore}",
+                "What you typed is kept in {}, encrypted: {}{ignore}",
                 kept.visible(),
-                shell_words::quote(&file.visible())
+                how_to_go_on(file)
             ));
         }
         Err(error) => console::error(format_args!("what you typed is lost: {error:#}")),
@@ -173,9 +174,32 @@ fn elsewhere(file: &Path) -> Option<PathBuf> {
 
 /// Where the newest text is that was kept for a file.
 pub(super) fn newest(file: &Path) -> Option<PathBuf> {
-    [Some(file.to_owned()), elsewhere(file)].into_iter().flatten().find_map(|place| {
-        (1..MOST).map(|number| numbered(&place, number)).take_while(|path| path.is_file()).last()
-    })
+    all(file).into_iter().next()
+}
+
+/// What to do about the newest text that was kept for a file, and what becomes of those before.
+pub(super) fn how_to_go_on(file: &Path) -> String {
+    let quoted = file.visible();
+    let quoted = shell_words::quote(&quoted);
+    let older = match all(file).len() {
+        0 | 1 => String::new(),
+        all => format!(
+            " Of the {all} texts that are kept this is the newest; what is older stays until it was saved or removed."
+        ),
+    };
+    format!("continue with `appcred edit --unsaved {quoted}`, or remove it.{older}")
+}
+
+/// All texts that were kept for a file, the newest first.
+fn all(file: &Path) -> Vec<PathBuf> {
+    let places = [Some(file.to_owned()), elsewhere(file)].into_iter().flatten();
+    let each = places.flat_map(|place| {
+        let paths = (1..MOST).map(|number| numbered(&place, number));
+        let mut there: Vec<PathBuf> = paths.take_while(|path| path.is_file()).collect();
+        there.reverse();
+        there
+    });
+    each.collect()
 }
 
 fn numbered(file: &Path, number: usize) -> PathBuf {

@@ -216,13 +216,18 @@ fn edit_keeps_what_was_typed_and_not_saved_encrypted() {
     let wrong = "sed -i 's/m4rk3d-two/m4rk3d-typed/; s/twitch/tvitch/' \"$1\"";
     let failing = "sed -i 's/m4rk3d-two/m4rk3d-typed/' \"$1\"; exit 3";
     let not_text = "sed -i 's/m4rk3d-two/m4rk3d-typed/' \"$1\"; printf '\\377' >>\"$1\"";
-    for (number, script) in
-        [("", faster.as_str()), ("-2", wrong), ("-3", failing), ("-4", not_text)]
-    {
+    let scripts = [("", faster.as_str()), ("-2", wrong), ("-3", failing), ("-4", not_text)];
+    for (all, (number, script)) in (1..).zip(scripts) {
         let ran = desk.edit(MANIFEST, script).status(1).run();
         let kept = format!("{MANIFEST}.unsaved{number}.age");
+        let older = match all {
+            1 => String::new(),
+            all => format!(
+                " Of the {all} texts that are kept this is the newest; what is older stays until it was saved or removed."
+            ),
+        };
         let told = format!(
-            "What you typed is kept in {kept}, encrypted: continue with `appcred edit --unsaved {MANIFEST}`. List `*.unsaved*.age` in .gitignore to keep it out of Git.\n"
+            "What you typed is kept in {kept}, encrypted: continue with `appcred edit --unsaved {MANIFEST}`, or remove it.{older} List `*.unsaved*.age` in .gitignore to keep it out of Git.\n"
         );
         assert!(ran.stderr.ends_with(&told), "{}", ran.stderr);
         assert!(!desk.text(&kept).contains("m4rk3d"), "{}", desk.text(&kept));
@@ -669,6 +674,7 @@ fn edit_keeps_what_was_typed_whatever_the_file_is_called_and_offers_it_for_that_
     // Nothing of this name with more behind it can be beside it.
     let ran = edit(&desk, "sed -i 's/twitch/tvitch_m4rk3d/' \"$1\"").status(1).run();
     assert!(ran.stderr.contains("What you typed is kept in "), "{}", ran.stderr);
+    assert!(!ran.stderr.contains(".gitignore"), "{}", ran.stderr);
     let ran = edit(&other, "true").run();
     assert!(!ran.stderr.contains("earlier edit"), "{}", ran.stderr);
     let ran = edit(&other, "true").args(["--unsaved"]).status(1).run();
