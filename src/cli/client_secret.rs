@@ -26,7 +26,9 @@ pub(super) fn secret(
     };
     if from_stdin {
         let typed = files::read_stream(&mut std::io::stdin(), TEXT_LIMIT);
-        checked(&typed.context("cannot read standard input")?)
+        let typed = typed.context("cannot read standard input")?;
+        // PowerShell puts a byte order mark before what it pipes.
+        checked(typed.strip_prefix('\u{feff}').unwrap_or(&typed))
     } else if console::can_ask() {
         loop {
             let answer = console::ask_hidden("Client secret (not shown): ")?;

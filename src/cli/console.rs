@@ -315,10 +315,10 @@ fn ask_unseen(question: &str) -> io::Result<Option<SecretString>> {
         interrupt::pressed();
         return Ok(None);
     }
-    let answer =
-        std::str::from_utf8(&answer).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    let answer = std::str::from_utf8(&answer)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))?;
     let answer = SecretString::from(answer);
-    let nothing = || io::Error::from(io::ErrorKind::UnexpectedEof);
+    let nothing = || io::Error::new(io::ErrorKind::UnexpectedEof, "nothing was answered");
     if answer.expose_secret().is_empty() { Err(nothing()) } else { Ok(Some(answer)) }
 }
 

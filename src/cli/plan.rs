@@ -72,7 +72,7 @@ pub(super) struct PlanArgs {
     ///
     /// What a snapshot does not contain is shown as unknown. An address that asks for a token, as the status
     /// page of `appcred watch` may, is sent that of APPCRED_SNAPSHOT_TOKEN.
-    #[arg(long, value_name = "FILE|URL", value_parser = SnapshotLocation::parse)]
+    #[arg(long, value_name = "FILE|URL|-", value_parser = SnapshotLocation::parse)]
     against: Option<SnapshotLocation>,
     /// Refuse a snapshot that is older, as in 30m, 24h or 7d
     #[arg(long, value_name = "AGE", requires = "against", value_parser = duration)]
@@ -133,7 +133,8 @@ impl FailOn {
         let (name, what) = match self {
             Self::Delete => return format!("--fail-on delete: {}", deletes(plan)),
             Self::Foreign => ("foreign", "that no repository manages"),
-            Self::Differs => ("differs", "not as the entry wants it"),
+            Self::Differs if count == 1 => ("differs", "that is not as its entry wants it"),
+            Self::Differs => ("differs", "that are not as their entries want them"),
             Self::Expiring => ("expiring", "to renew"),
         };
         format!("--fail-on {name}: {} {what}", counted(count, "credential"))

@@ -109,7 +109,9 @@ fn locked_folder(base: &Path, prefix: &str) -> io::Result<Option<(TempDir, FileL
     let folder = named.prefix(prefix).permissions(mode).tempdir_in(base)?;
     match FileLock::existing(folder.path()) {
         Ok(Some(lock)) => Ok(Some((folder, lock))),
-        Ok(None) => Err(io::ErrorKind::Unsupported.into()),
+        Ok(None) => {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "its file system cannot lock folders"))
+        }
         Err(NotLocked::Held { .. } | NotLocked::Stopped) => Ok(None),
         Err(NotLocked::Io(gone)) if gone.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(NotLocked::Io(error)) => Err(error),

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::Stamp;
-use super::read::{not_regular, open, read_text, reason};
+use super::read::{in_words, not_regular, open, read_text};
 use crate::model::Visible;
 
 /// How long to wait between two attempts.
@@ -52,8 +52,9 @@ impl FileLock {
     /// # Errors
     /// Where another process holds it, or it cannot be opened.
     pub fn existing(path: &Path) -> Result<Option<Self>, NotLocked> {
+        let failed = |error: io::Error| in_words(path, &error);
         loop {
-            let (file, metadata) = open(path)?;
+            let (file, metadata) = open(path).map_err(failed)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(NotLocked::Held { holder: None }),
@@ -61,7 +62,7 @@ impl FileLock {
                     tracing::warn!("{} cannot be locked there: {error}", path.visible());
                     return Ok(None);
                 }
-                Err(TryLockError::Error(error)) => return Err(error.into()),
+                Err(TryLockError::Error(error)) => return Err(failed(error).into()),
             }
             // Whoever held it before may have replaced the file.
             let current = Stamp::of(path).map(|stamp| stamp.identity());
@@ -87,16 +88,15 @@ impl FileLock {
         {
             return Err(not_regular(&metadata).into());
         }
-        let mut file =
-            opened.map_err(|error| io::Error::new(error.kind(), reason(path, &error)))?;
+        let failed = |error: io::Error| in_words(path, &error);
+        let mut file = opened.map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {
-                file.set_len(0)?;
-                writeln!(file, "{holder}")?;
+                file.set_len(0).and_then(|()| writeln!(file, "{holder}")).map_err(failed)?;
                 Ok(Self { file })
             }
             Err(TryLockError::WouldBlock) => Err(NotLocked::Held { holder: holder_of(path) }),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+            Err(TryLockError::Error(error)) => Err(failed(error).into()),
         }
     }
 
@@ -105,14 +105,15 @@ impl FileLock {
     /// # Errors
     /// Where another process holds it alone, or it cannot be opened.
     pub fn shared(path: &Path) -> Result<Self, NotLocked> {
-        let (file, metadata) = open(path)?;
+        let failed = |error: io::Error| in_words(path, &error);
+        let (file, metadata) = open(path).map_err(failed)?;
         if !metadata.is_file() {
             return Err(not_regular(&metadata).into());
         }
         match file.try_lock_shared() {
             Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(NotLocked::Held { holder: None }),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+            Err(TryLockError::Error(error)) => Err(failed(error).into()),
         }
     }
 
@@ -226,6 +227,8 @@ mod tests {
         let refused = FileLock::file(&path, "process 2").unwrap_err();
         assert_eq!(refused.to_string(), "process 1 holds the lock");
         drop(first);
+        let missing = FileLock::existing(&folder.path().join("none")).map(drop).unwrap_err();
+        assert_eq!(missing.to_string(), "there is no such file or folder");
         let _second = FileLock::file(&path, "process 2").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "process 2\n");
     }

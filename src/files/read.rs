@@ -70,8 +70,12 @@ impl Replaced {
     pub fn help(self) -> &'static str {
         match self {
             Self::GitCrypt => "unlock the repository with `git-crypt unlock`",
-            Self::LfsPointer => "fetch the file itself with `git lfs pull`",
-            Self::AnnexPointer => "fetch the file itself with `git annex get`",
+            Self::LfsPointer => {
+                "fetch the file itself with `git lfs pull`; `--git` fetches no such file, so keep it in Git itself"
+            }
+            Self::AnnexPointer => {
+                "fetch the file itself with `git annex get`; `--git` fetches no such file, so keep it in Git itself"
+            }
             Self::Utf16 | Self::Utf32 => "save it as UTF-8",
             Self::Gzip => "unpack it with `gunzip`",
             Self::Zip => "unpack it with `unzip`",
@@ -97,7 +101,7 @@ impl Replaced {
 pub fn read(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     read_whole(path, limit).map_err(|error| match Replaced::of_error(&error) {
         Some(_) => error,
-        None => io::Error::new(error.kind(), reason(path, &error)),
+        None => in_words(path, &error),
     })
 }
 
@@ -182,6 +186,9 @@ pub fn reason(path: &Path, error: &io::Error) -> String {
         ErrorKind::ReadOnlyFilesystem => {
             "its file system is mounted read-only: mount it for writing first".to_owned()
         }
+        ErrorKind::IsADirectory if error.get_ref().is_none() => {
+            "it is a folder, not a file".to_owned()
+        }
         ErrorKind::StorageFull => "its file system is full".to_owned(),
         ErrorKind::ResourceBusy => {
             "it is in use, as a mount of a single file is: mount its folder instead".to_owned()
@@ -191,6 +198,11 @@ pub fn reason(path: &Path, error: &io::Error) -> String {
         ErrorKind::NotADirectory => "a part of its path is not a folder".to_owned(),
         _ => without_number(error),
     }
+}
+
+/// The same error with its reason for people.
+pub(super) fn in_words(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), reason(path, error))
 }
 
 /// The error without the operating system's number for it.

@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::folder_of;
 use super::kept::{copy_attributes, take_place};
 use super::lock::{FileLock, NotLocked, wait_for};
-use super::read::{optional, read, reason};
+use super::read::{in_words, optional, read, reason};
 use crate::model::Visible;
 
 /// How long to wait for another process that replaces the same file.
@@ -262,7 +262,7 @@ pub fn append(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
 /// Where it cannot be made.
 pub fn make_private_folder(folder: &Path) -> io::Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| io::Error::new(error.kind(), reason(folder, &error)))
+    made.map_err(|error| in_words(folder, &error))
 }
 
 /// Removes what killed processes left beside a file. What is being written is locked, and stays; so does what is
@@ -664,7 +664,7 @@ mod tests {
         assert_eq!(text, "through");
         assert!(link.is_symlink());
         let error = write(folder.path(), "x", 0o600).unwrap_err().to_string();
-        assert!(error.contains("directory"), "{error}");
+        assert!(error.contains("it is a folder"), "{error}");
     }
 
     #[test]

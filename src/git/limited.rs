@@ -18,6 +18,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::time::Timespec;
 use thiserror::Error;
 
+use crate::files;
+
 /// How often it is asked whether somebody still waits.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -55,11 +57,15 @@ impl Patience<'_> {
 #[error("cannot run {program}: {why}")]
 pub struct NotRun {
     program: String,
-    why: io::Error,
+    why: String,
 }
 
 impl NotRun {
     fn new(program: &OsStr, why: io::Error) -> Self {
+        let why = match why.kind() {
+            io::ErrorKind::NotFound => "there is no such program".to_owned(),
+            _ => files::reason(program.as_ref(), &why),
+        };
         Self { program: program.to_string_lossy().into_owned(), why }
     }
 

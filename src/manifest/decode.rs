@@ -208,10 +208,16 @@ impl<'n> Decoder<'n> {
         };
         let own = listed(known.filter(|name| *name != yaml::SOPS));
         let problem = self.error(ProblemCode::UnknownField, key.span, message);
+        // What other programs keep in a field of its own for aliases.
+        let behind = self.file.text().get(key.span.end..).unwrap_or_default();
+        let has_anchor = behind.trim_start_matches([':', ' ']).starts_with('&');
         self.report(problem.help(match schema::mapping_with(&key.text) {
             Some(other) => {
                 format!("`{}` is a field of {other}, not of {mapping}, which has {own}", key.text)
             }
+            None if has_anchor => format!(
+                "{mapping} has {own}; an anchor can be at the first value that is like the others"
+            ),
             None => format!("{mapping} has {own}"),
         }));
         near
@@ -291,8 +297,14 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, FieldRefusal
         return Err(encrypted_by_sops());
     }
     match hidden_character(text) {
-        Some(which) => Err(FieldRefusal::new(ProblemCode::HiddenCharacter, format!("has {which}"))
-            .help("type the text again instead of copying it")),
+        Some(which) => {
+            let help = match text.contains(['\n', '\r']) {
+                true => "write it in one line",
+                false => "type the text again instead of copying it",
+            };
+            let why = format!("has {which}");
+            Err(FieldRefusal::new(ProblemCode::HiddenCharacter, why).help(help))
+        }
         None => Ok(text),
     }
 }

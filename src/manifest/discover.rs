@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, FileType};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::file::unreadable;
@@ -259,11 +259,13 @@ impl<'p> Search<'p> {
     fn file(&mut self, path: &Path) {
         match path.canonicalize() {
             Ok(real) => self.real_file(path, real),
-            Err(error) => {
-                self.met += 1;
-                self.problems.push(unreadable(path, &error));
-            }
+            Err(error) => self.unread(path, &error),
         }
+    }
+
+    fn unread(&mut self, path: &Path, error: &io::Error) {
+        self.met += 1;
+        self.problems.push(unreadable(path, error));
     }
 
     fn real_file(&mut self, path: &Path, real: PathBuf) {
@@ -300,11 +302,11 @@ impl<'p> Search<'p> {
                     Ok(entries) => {
                         entries.iter().for_each(|(path, kind)| self.in_folder(path, *kind))
                     }
-                    Err(error) => self.problems.push(unreadable(path, &error)),
+                    Err(error) => self.unread(path, &error),
                 }
                 self.above.pop();
             }
-            Err(error) => self.problems.push(unreadable(path, &error)),
+            Err(error) => self.unread(path, &error),
         }
     }
 
@@ -363,10 +365,7 @@ impl<'p> Search<'p> {
             Ok(data) if data.is_dir() => self.inner_folder(path),
             Ok(_) if is_yaml(path) => self.file(path),
             Ok(_) => {}
-            Err(error) => {
-                self.met += 1;
-                self.problems.push(unreadable(path, &error));
-            }
+            Err(error) => self.unread(path, &error),
         }
     }
 }

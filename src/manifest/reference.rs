@@ -145,12 +145,16 @@ impl<'n> Decoder<'n> {
                 argument: scalar.text.trim().to_owned(),
                 base: Arc::clone(&self.path),
             }),
-            _ => Err(FieldRefusal::new(
-                ProblemCode::EmptyTag,
-                format!("has a `!{name}` that names nothing"),
-            )
-            .help(format!("put a name after it, as in `!{name} NAME`"))
-            .at(tag.span)),
+            other => {
+                let why = match other {
+                    Value::Sequence(_) => "has a list behind it, and takes one name",
+                    Value::Mapping(_) => "has a mapping behind it, and takes one name",
+                    _ => "names nothing",
+                };
+                let help = format!("put a name after it, as in `!{name} NAME`");
+                let why = format!("has a `!{name}` that {why}");
+                Err(FieldRefusal::new(ProblemCode::EmptyTag, why).help(help).at(tag.span))
+            }
         }
     }
 

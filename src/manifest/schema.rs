@@ -207,7 +207,7 @@ pub(super) struct ProjectInput {
     /// Where `appcred watch` sends notifications: `home_assistant`, `{action: notify.NAME}`, `{webhook: URL}`, or a list
     /// of these.
     pub(super) notify: Option<Field<Raw<NotifyInput>>>,
-    /// Programs that print secrets, by the names that `!from NAME ...` uses, as in `{op: {command: [op, read, "{}"]}}`.
+    /// Programs that print secrets, by the names that `!from SOURCE WHAT` uses, as in `{op: {command: [op, read, "{}"]}}`.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
     pub(super) sources: Option<Field<Pairs<Raw<SourceInput>>>>,
     /// SOPS, which is run for SOPS documents that no age identity opens, such as those for PGP or a key service.
@@ -331,7 +331,8 @@ pub(super) struct WindowInput {
     pub(super) days: Option<Texts<Weekday>>,
     /// When it begins, as in `"02:00"`.
     pub(super) from: Field<Text<TimeOfDay>>,
-    /// When it ends, as in `"05:00"`: on the next day where that is not after its beginning.
+    /// When it ends, as in `"05:00"`: on the next day where that is not after its beginning, so that one
+    /// that ends when it begins is open for 24 hours.
     pub(super) to: Field<Text<TimeOfDay>>,
     /// Its time zone, as in `Europe/Berlin`. Default: that of the machine.
     pub(super) time_zone: Option<Field<Text<TimeZone>>>,

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use super::merge_conflict::has_merge_conflict;
 use super::value_rule::ValueRule;
 
-const INI: &str = "an INI document";
+const INI: &str = "an INI or TOML document";
 const VARIABLES: &str = "a file of environment variables";
 const HEADER: &str = "a header of HTTP";
 const CONFLICT: &str = "a text with an unresolved merge conflict";
@@ -423,7 +423,7 @@ mod tests {
         ("a: ENC[x]\nsops:\n  mac: x", "a SOPS document"),
         ("A=ENC[x]\nsops_version=3.11.0\n", "a SOPS document in dotenv form"),
         ("[s]\na = ENC[x]\n[sops]\nmac = x", "a SOPS document in INI form"),
-        ("[s]\na = b", "an INI document"),
+        ("[s]\na = b", "an INI or TOML document"),
         ("# mine\nexport A=b\nC=d", "a file of environment variables"),
         ("client_secret: b\nname: c", "a YAML document"),
         ("- client_secret: b\n- c", "a YAML document"),

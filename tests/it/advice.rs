@@ -85,7 +85,7 @@ fn a_damaged_key_of_a_sops_document_is_named_and_not_its_values() {
 fn what_names_values_and_is_no_yaml_is_named() {
     for (text, name, kind) in [
         ("A=1x\nB=Zq7akDx2\n", "B", "a file of environment variables"),
-        ("[default]\nb = Zq7akDx2\n", "default/b", "an INI document"),
+        ("[default]\nb = Zq7akDx2\n", "default/b", "an INI or TOML document"),
     ] {
         let project = project(FOLDER, &format!("!file ../x.conf#{name}"));
         project.write("x.conf", text);
@@ -121,6 +121,7 @@ fn other_programs_tags_and_times_are_answered_with_what_is_meant() {
     let project = project(FOLDER, "!vault x");
     let ran = appcred(&project, &["validate"]).status(1).run();
     says(&ran, "has the unknown tag `!vault`: did you mean `!from`?");
+    says(&ran, "`!from SOURCE WHAT` reads");
     for (time, said) in
         [("5x", "`5x` is not a time such as 300, 30s or 5m"), ("0", "`0` is not a time")]
     {

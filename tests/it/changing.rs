@@ -261,6 +261,8 @@ fn a_secret_is_rotated_from_the_file_of_a_console() {
 fn a_rotation_names_the_date_that_is_to_be_changed() {
     let house = House::new(&format!("{ONE}    rotate_after: 2099-02-01\n"));
     let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new\n").run();
+    // As PowerShell pipes it.
+    house.appcred("rotate k --secret-stdin").stdin("\u{feff}m4rk3d-new2\r\n").run();
     let help = "Change the date 2099-02-01 of the entry too (credentials.yaml:";
     assert!(ran.stderr.contains(help), "{}", ran.stderr);
 }

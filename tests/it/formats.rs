@@ -106,6 +106,9 @@ fn a_snapshot_of_an_earlier_version_is_planned_against() {
     for (version, written) in each_version() {
         let plan = appcred(&written, "plan --against snapshot.json --format json").run().stdout;
         equal(&version, &actions(&plan), &ACTIONS);
+        let snapshot = fs::read_to_string(written.join("project/snapshot.json")).unwrap();
+        let piped = appcred(&written, "plan --against - --format json").stdin(&snapshot).run();
+        assert_eq!(actions(&piped.stdout), actions(&plan), "{version}");
     }
 }
 

@@ -425,7 +425,7 @@ fn a_repository_of_another_user_is_reported_as_not_checked() {
     assert!(said.contains("keys.txt contains an age identity"), "{said}");
     // Without git at all, too.
     let said = validate(&project).env("PATH", "/nowhere").args(["--strict"]).status(1).run().stderr;
-    assert!(said.contains("cannot run git"), "{said}");
+    assert!(said.contains("cannot run git: there is no such program"), "{said}");
 }
 
 #[test]

@@ -203,6 +203,15 @@ fn files_and_folders_that_may_not_be_read_do_not_stop_the_others() {
     assert!(told.contains("credentials/c.yaml:1:26"), "{told}");
     let denied = told.matches("permission denied").count();
     assert_eq!(denied, if superuser { 0 } else { 2 }, "{told}");
+    // Only who reads a folder knows that nothing is in it.
+    for name in ["credentials/a.yaml", "credentials/c.yaml"] {
+        fs::remove_file(scene.path(name)).unwrap();
+    }
+    fs::remove_dir(scene.path("credentials/b")).unwrap();
+    fs::set_permissions(scene.path("credentials"), fs::Permissions::from_mode(0o000)).unwrap();
+    let told = scene.told();
+    fs::set_permissions(scene.path("credentials"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(told.contains("there is no manifest in the folder"), superuser, "{told}");
 }
 
 #[test]

@@ -318,6 +318,10 @@ fn policies_for_ci_end_with_an_error() {
         plan("foreign", 1),
         "error: home: --fail-on foreign: 1 credential that no repository manages\n"
     );
+    assert_eq!(
+        plan("differs", 1),
+        "error: home: --fail-on differs: 1 credential that is not as its entry wants it\n"
+    );
     assert_eq!(plan("delete,foreign,differs", 1).lines().count(), 3);
     project.write("credentials.yaml", "application_credentials:\n  - {domain: spotify, name: a, client_id: a, client_secret: s}\n  - {domain: spotify, name: b, client_id: b, client_secret: s}\n  - {domain: spotify, name: c, client_id: c, client_secret: s}\n");
     assert_eq!(plan("delete,differs", 2), "");

@@ -10,7 +10,7 @@ const UNFIT: &[(&str, &str)] = &[
     (r#"{"a": "m4rk3d"}"#, "a JSON document"),
     ("client_secret: m4rk3d\nb: c", "a YAML document"),
     ("CLIENT_SECRET=m4rk3d\nB=c", "a file of environment variables"),
-    ("[a]\nb = m4rk3d", "an INI document"),
+    ("[a]\nb = m4rk3d", "an INI or TOML document"),
     ("-----BEGIN PRIVATE KEY-----\nm4rk3d\n-----END PRIVATE KEY-----", "in PEM form"),
     ("<html><body>m4rk3d</body></html>", "a page of HTML or XML"),
     ("m4rk3d\nm4rk3d", "a text of several lines"),

@@ -45,7 +45,10 @@ pub(super) fn unless_running(folder: &Path) -> Result<Option<FileLock>, Refusal>
 
 fn wait(folder: &Path, timeout: Duration, stop: &Stop) -> Result<FileLock, Refusal> {
     let path = folder.join(super::STORAGE).join(OURS);
-    let failed = |why: io::Error| Refusal::Failed(format!("cannot lock {}: {why}", path.visible()));
+    let failed = |why: io::Error| {
+        let why = files::reason(&path, &why);
+        Refusal::Failed(format!("cannot lock {}: {why}", path.visible()))
+    };
     let owner = owner::owner_for(&path).map_err(failed)?;
     let is_new = path.symlink_metadata().is_err();
     let holder = format!("another appcred (process {})", std::process::id());

@@ -232,7 +232,7 @@ fn has_run(folder: &Path) -> io::Result<bool> {
 fn domains(folder: &Path, release: Option<Release>) -> Result<BTreeSet<Domain>, String> {
     let mut domains = integrations::known_in(release);
     let custom = folder.join("custom_components");
-    let cannot_read = |why: io::Error| unusable(&custom, why);
+    let cannot_read = |why: io::Error| unusable(&custom, files::reason(&custom, &why));
     let installed = match fs::read_dir(&custom) {
         Ok(installed) => installed,
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(domains),

@@ -149,7 +149,10 @@ impl SessionStore {
         match fs::remove_file(&file) {
             Ok(()) => Ok(true),
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(SessionError::File { file, why: error.to_string() }),
+            Err(error) => {
+                let why = files::reason(&file, &error);
+                Err(SessionError::File { file, why })
+            }
         }
     }
 }

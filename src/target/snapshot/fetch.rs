@@ -1,6 +1,7 @@
 //! Where a snapshot comes from.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ const MAX_REDIRECTS: usize = 5;
 /// A file, or an address on the web.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SnapshotLocation {
+    /// Standard input.
+    Input,
     /// A file.
     File(PathBuf),
     /// An address.
@@ -26,7 +29,7 @@ pub enum SnapshotLocation {
 }
 
 impl SnapshotLocation {
-    /// What begins with `http://` or `https://` is an address, all else a file.
+    /// What begins with `http://` or `https://` is an address, `-` is standard input, all else a file.
     ///
     /// # Errors
     /// Where the address is none, or of another kind.
@@ -37,7 +40,10 @@ impl SnapshotLocation {
         if text.contains("://") {
             return Err("an address begins with http:// or https://");
         }
-        Ok(Self::File(PathBuf::from(text)))
+        Ok(match text {
+            "-" | "/dev/stdin" => Self::Input,
+            file => Self::File(PathBuf::from(file)),
+        })
     }
 }
 
@@ -45,6 +51,7 @@ impl fmt::Display for SnapshotLocation {
     /// Without what may be a secret in an address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Input => f.write_str("standard input"),
             Self::File(file) => write!(f, "{}", file.visible()),
             Self::Web(url) => {
                 write!(f, "{}{}", url.origin().ascii_serialization(), url.path())
@@ -59,10 +66,13 @@ pub(super) async fn text(
     network: &Network,
 ) -> Result<String, TargetError> {
     let bytes = match source {
-        SnapshotLocation::File(file) => {
-            let file = file.clone();
+        SnapshotLocation::Input | SnapshotLocation::File(_) => {
+            let local = source.clone();
             let reading = tokio::task::spawn_blocking(move || {
-                let read = files::read(&file, DATA_LIMIT);
+                let read = match local {
+                    SnapshotLocation::File(file) => files::read(&file, DATA_LIMIT),
+                    _ => files::read_bytes(&mut io::stdin(), DATA_LIMIT, DATA_LIMIT),
+                };
                 read.map(|mut bytes| std::mem::take(&mut *bytes)).map_err(|error| error.to_string())
             });
             let read = reading.await.map_err(|why| why.to_string()).flatten();
