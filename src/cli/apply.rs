@@ -24,6 +24,7 @@ use super::inputs::{OutputKind, refuse_inputs};
 use super::interrupt::{confirm, stop_on_signal};
 use super::links::LinkArgs;
 use super::locks::lock_targets;
+use super::look_again::look_again;
 use super::output::{Outputs, names};
 use super::plan::say_selected;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
@@ -88,6 +89,11 @@ pub(super) struct ApplyArgs {
 }
 
 impl ApplyArgs {
+    /// Whether somebody must agree to the plan. A saved one was seen by whoever saved it.
+    fn asks(&self) -> bool {
+        !self.yes && self.plan.is_none()
+    }
+
     /// What applies these entries alone, which were changed just now.
     pub(super) fn of(keys: &[Key], yes: bool) -> Self {
         Self { entries: EntryArgs::of(keys), yes, follows_change: true, ..Self::default() }
@@ -147,6 +153,9 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             console::message("Nothing was changed.");
             return Ok(ExitStatus::Failure);
         };
+        if verb.asks() {
+            look_again(&mut views, &waves.reach, |_, plan| plan).await?;
+        }
         carry_out(&mut views, verdicts, Some(&mut waves)).await?;
     }
     write(&views, waves.undone.as_ref())?;
@@ -159,8 +168,7 @@ async fn agreed_to(verb: &ApplyArgs, views: &[TargetView]) -> anyhow::Result<Opt
         true => verify::plans(views, verb.strict).await,
         false => Some(Verdicts::default()),
     };
-    // A saved plan was seen by whoever saved it.
-    if verdicts.is_none() || verb.yes || verb.plan.is_some() {
+    if verdicts.is_none() || !verb.asks() {
         return Ok(verdicts);
     }
     let is_agreed = agreed("Apply these changes?", "--yes to apply without asking").await?;

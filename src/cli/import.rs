@@ -3,19 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
-use crate::codes::ChangeCode;
 use crate::diagnostic::ProblemCode;
-use crate::files::change_all;
 use crate::integrations;
 use crate::manifest::{self, LoadRequest, Loaded, Project, load_project};
-use crate::model::{Domain, Held, Key, Observed, TargetName, TargetSelection, Visible, counted};
+use crate::model::{Domain, Held, Key, Observed, TargetName, TargetSelection, Visible};
 use crate::plan::{self, ImportPlan, Scope, Withheld};
-use crate::reconcile::Verdicts;
+use crate::report::Names;
 use crate::report::changes::MadeChange;
 use crate::report::import::{NewEntries, preview};
-use crate::report::{Names, outcomes, text};
 use crate::secret::{SecretResolver, is_sops_document};
 use crate::suggest;
 use crate::workspace::{
@@ -24,18 +21,17 @@ use crate::workspace::{
 use crate::yaml_edit::new_manifest;
 
 use super::add::{manifest_for, text_of};
-use super::apply::{agreed, arrived, carry_out};
 use super::exit::ExitStatus;
 #[cfg(feature = "kubernetes")]
 use super::export;
-use super::gather::{gather_loaded, load, reported, request, resolver, show};
+use super::gather::{gather_loaded, load, request, resolver, show};
 use super::init::FIRST_MANIFEST;
-use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
-use super::new_entries::{remove_first_manifest, with_entries};
+use super::new_entries::with_entries;
 use super::output_format::ImportFormat;
 use super::recipients::{Recipients, recipients, refuse_name_of_sops};
 use super::selection::TargetArgs;
+use super::take_over::{TakeOver, take_over};
 use super::{ChangesArgs, Global, OutputFormat, candidates, console, environment};
 
 /// Write manifests for what targets hold, and take it over
@@ -70,10 +66,10 @@ pub(super) struct ImportArgs {
     output: Option<PathBuf>,
     /// Only write manifests: the next `apply` takes over the credentials of their entries
     #[arg(long)]
-    no_adopt: bool,
+    pub(super) no_adopt: bool,
     /// Do not ask
     #[arg(short, long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// How to write what was done; messages for people go to standard error where this is not text
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: ImportFormat,
@@ -160,12 +156,14 @@ pub(super) async fn run(
         console::say(&format!("Nothing to import.\n{left}"))?;
         return Ok(ExitStatus::Success);
     }
-    if !verb.no_adopt {
-        for (view, begun) in views.iter_mut().zip(begun) {
-            draft.declare(view, &files, &project, begun.keys);
-        }
-    }
-    finish(global, verb, views, (&files, &draft, names), changes).await
+    let begun = begun.into_iter().map(|begun| begun.keys);
+    let declare = |(view, begun)| match verb.no_adopt {
+        true => begun,
+        false => draft.declare(view, &files, &project, begun),
+    };
+    let keys = views.iter_mut().zip(begun).map(declare).collect();
+    let taken = TakeOver { views, keys, reach: gathered.reach, recipients: names };
+    take_over(global, verb, taken, (&files, &draft), changes).await
 }
 
 /// Reads the project, which may have no manifest yet; none where its own file is in error, which is shown.
@@ -219,58 +217,6 @@ fn print_manifest(draft: &ImportDraft, pruned: &[&Held]) -> anyhow::Result<ExitS
     let entries: Vec<_> = draft.made.iter().map(|(_, entry)| entry.clone()).collect();
     console::print(&new_manifest(&entries)?)?;
     Ok(ExitStatus::Success)
-}
-
-/// Writes the files and takes over what they declare, after asking.
-async fn finish(
-    global: &Global,
-    verb: &ImportArgs,
-    mut views: Vec<TargetView>,
-    (files, draft, names): (&[ManifestDraft], &ImportDraft, Option<Vec<String>>),
-    changes: &mut Vec<MadeChange>,
-) -> anyhow::Result<ExitStatus> {
-    let links = LinkArgs::default().printed();
-    let has_steps = |view: &TargetView| {
-        view.comparison.as_ref().is_ok_and(|comparison| !comparison.plan.steps.is_empty())
-    };
-    let adopts = !verb.no_adopt && views.iter().any(has_steps);
-    if !verb.no_adopt {
-        console::say(&format!("{}\n", text::plan(&reported(&views), global.details())))?;
-    }
-    let instead = "--yes to go on without asking, or --no-adopt to write manifests only";
-    let question = match files {
-        [] => "All of these are declared already. Apply these changes?",
-        _ => "Write these entries and apply these changes?",
-    };
-    if adopts && !verb.yes && !agreed(question, instead).await? {
-        console::note_failure("it was not agreed to");
-        console::message("Nothing was changed.");
-        return Ok(ExitStatus::Failure);
-    }
-    check_recipients(global, verb, names)?;
-    let written: Vec<_> = files.iter().map(ManifestDraft::change).collect();
-    change_all(&written).context("nothing was taken over: run `appcred import` again")?;
-    for file in files {
-        let keys = file.entries.iter().filter_map(|at| Key::new(&draft.made[*at].1.key));
-        changes.extend(
-            keys.map(|key| MadeChange::new(ChangeCode::EntryAdded).key(&key).file(&file.path)),
-        );
-    }
-    remove_first_manifest(global, files)?;
-    if !draft.made.is_empty() {
-        let names: Vec<_> = files.iter().map(|file| file.path.visible()).collect();
-        let entries = counted(draft.made.len(), "entry");
-        console::say(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
-    }
-    if adopts {
-        carry_out(&mut views, Verdicts::default(), None).await?;
-        console::say(&outcomes::outcomes(&reported(&views), links))?;
-    }
-    let arrived = verb.no_adopt || views.iter().all(arrived);
-    if !arrived {
-        console::error("not all was taken over: `appcred plan` shows what is left");
-    }
-    Ok(if arrived { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
 /// Refuses what could not end well.
@@ -352,7 +298,7 @@ fn recipients_for(
 }
 
 /// Refuses to write what is encrypted to others than the project has by now.
-fn check_recipients(
+pub(super) fn check_recipients(
     global: &Global,
     verb: &ImportArgs,
     names: Option<Vec<String>>,

@@ -193,6 +193,18 @@ pub(super) async fn confirm(question: String) -> anyhow::Result<bool> {
     }
 }
 
+/// Does what may be left off at any moment; none where a signal came before it was done.
+///
+/// # Errors
+/// Where it cannot be listened for signals.
+pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> io::Result<Option<T>> {
+    let mut signals = EndSignals::new()?;
+    Ok(tokio::select! {
+        done = work => Some(done),
+        () = signals.next() => None,
+    })
+}
+
 /// Cancels on the first Ctrl-C or SIGTERM, while nothing is in flight that must be finished, and remembers SIGHUP. A
 /// container's first process is ended by no signal that it does not listen to.
 #[derive(Debug)]

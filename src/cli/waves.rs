@@ -124,9 +124,9 @@ impl RunInWaves {
             }
         }
         let reach = &self.reach;
-        join_all(views.iter_mut().map(async |view| match reach.reopen(view).await {
+        join_all(views.iter_mut().map(async |view| match reach.reopen(view, |plan| plan).await {
             Reopened::AsPlanned => {}
-            Reopened::Changed => {
+            Reopened::Changed(_) => {
                 view.target = None;
                 let again = self.again();
                 view.leave(&format!(

@@ -113,6 +113,10 @@ impl PlanFile {
         if !unsealed.is_empty() {
             return Err(SecretsNotEncrypted(unsealed.into_iter().cloned().collect()));
         }
+        Ok(Self::sealed(planned, arguments))
+    }
+
+    fn sealed(planned: &[TargetPlan<'_>], arguments: Vec<String>) -> Self {
         let targets = planned.iter().map(|planned| PlannedTarget {
             name: planned.name.to_string(),
             wave: planned.wave.map(|wave| wave.number),
@@ -120,7 +124,7 @@ impl PlanFile {
             withheld: planned.plan.withheld.iter().map(withheld_of).collect(),
         });
         let targets = targets.collect();
-        Ok(Self { kind: KIND.to_owned(), format_version: FORMAT_VERSION, arguments, targets })
+        Self { kind: KIND.to_owned(), format_version: FORMAT_VERSION, arguments, targets }
     }
 
     /// Reads a file.
@@ -211,6 +215,16 @@ impl PlanFile {
         }
         lines
     }
+}
+
+/// What was planned for a target and is not needed now, and the other way round, a line each. Both plans are of the
+/// same manifests.
+pub fn changed(name: &TargetName, was: &Plan, now: &Plan) -> Vec<String> {
+    let file = |plan| {
+        let planned = TargetPlan { name, wave: None, plan, seals: BTreeMap::new() };
+        PlanFile::sealed(&[planned], Vec::new())
+    };
+    file(was).differences(&file(now))
 }
 
 /// The form of the file.

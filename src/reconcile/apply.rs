@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{Desired, Held, Key, NewCredential, Secret};
-use crate::plan::{Action, Plan, Step, StepId, Wanted};
+use crate::plan::{Action, Plan, Reason, Step, StepId, Wanted};
 use crate::target::{Done, Execute, Operation, Refusal, Stop};
 
 use super::outcome::{Outcome, StepOutcome};
@@ -197,9 +197,9 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
         }
         for (at, result) in self.delete_of_each(|task| task.claim.as_slice()).await {
             match result {
-                // It got a free id that an account names. A later plan deletes it, once that
-                // account is gone.
-                Ok(_) | Err(Refusal::InUse { .. }) => {}
+                // It got a free id that an account names, or an account was linked by it. A later plan
+                // deletes it, once that account is gone.
+                Ok(_) | Err(Refusal::InUse { .. } | Refusal::UsedByNow { .. }) => {}
                 Err(refusal) => {
                     let why = format!("what was to claim the old one is still there: {refusal}");
                     self.tasks[at].outcome = Some(Outcome::Unfinished(why));
@@ -214,7 +214,9 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
     ) -> Vec<(usize, Result<Done, Refusal>)> {
         let mut operations = Vec::new();
         for (at, task) in self.tasks.iter().enumerate().filter(|(_, task)| task.is_open()) {
-            operations.extend(of(task).iter().map(|old| (at, Operation::Delete(old.clone()))));
+            let is_taken_back = task.step.reasons.contains(&Reason::TakenBack);
+            let leave = if is_taken_back { Operation::TakeBack } else { Operation::Delete };
+            operations.extend(of(task).iter().map(|old| (at, leave(old.clone()))));
         }
         self.execute(operations).await
     }

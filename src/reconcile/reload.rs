@@ -31,7 +31,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
     /// Deletes new credentials with which accounts do not run, so that the old ones are in force
     /// again, and makes sure of that.
     async fn put_back(&mut self, fallen: BTreeMap<usize, String>) {
-        let new = |at: usize| Some((at, Operation::Delete(self.tasks[at].created.clone()?)));
+        let new = |at: usize| Some((at, Operation::TakeBack(self.tasks[at].created.clone()?)));
         let deletes: Vec<_> = fallen.keys().filter_map(|at| new(*at)).collect();
         let mut kept = BTreeMap::new();
         for (at, result) in self.execute(deletes).await {

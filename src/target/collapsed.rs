@@ -9,7 +9,10 @@ use crate::model::{Credential, Domain};
 pub(super) struct Collapsed<'a>(BTreeMap<&'a Domain, (&'static str, &'a str)>);
 
 impl<'a> Collapsed<'a> {
-    pub(super) fn of(credentials: &'a [Credential], release: Option<Release>) -> Self {
+    pub(super) fn of(
+        credentials: impl IntoIterator<Item = &'a Credential>,
+        release: Option<Release>,
+    ) -> Self {
         let mut in_force = BTreeMap::new();
         let mut seen = BTreeSet::new();
         for held in credentials {

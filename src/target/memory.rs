@@ -124,7 +124,7 @@ impl Execute for Memory {
                         auth_domain: Some(new.auth_domain),
                     });
                 }
-                Operation::Delete(gone) => {
+                Operation::Delete(gone) | Operation::TakeBack(gone) => {
                     held.retain(|held| held.id != gone.id);
                     outcome = Ok(Done::Deleted);
                 }

@@ -8,6 +8,7 @@ mod connect_error;
 mod fence;
 mod headers;
 pub mod home_assistant;
+mod in_use;
 mod kinds;
 #[cfg(test)]
 mod memory;
@@ -31,6 +32,7 @@ pub use kinds::{
 
 use crate::model::{
     ConfigEntry, CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Observed,
+    UnreadAccounts,
 };
 
 /// Reads a target, and changes nothing.
@@ -64,12 +66,24 @@ pub type Stop = tokio_util::sync::CancellationToken;
 pub enum Operation {
     /// Create a credential.
     Create(NewCredential),
-    /// Delete the credential, if its id still names the same one.
+    /// Delete the credential, if its id still names the same one and no linked account uses it by now.
     Delete(Held),
+    /// The same for one in the place of another with its name: accounts that use it find that one then.
+    TakeBack(Held),
     /// Remove a linked account, if it still uses the credential that it used: it cannot be taken back.
     RemoveAccount(ConfigEntry),
     /// Set a config entry up afresh, so that it takes the credential now in force.
     Reload(EntryId),
+}
+
+impl Operation {
+    /// The credential that it deletes.
+    fn deleted(&self) -> Option<&Held> {
+        match self {
+            Self::Delete(held) | Self::TakeBack(held) => Some(held),
+            Self::Create(_) | Self::RemoveAccount(_) | Self::Reload(_) => None,
+        }
+    }
 }
 
 /// The result of an operation.
@@ -121,6 +135,18 @@ pub enum Refusal {
         /// The linked accounts of the integration that find no credential.
         accounts: Vec<SmolStr>,
     },
+    /// Linked accounts use it that did not when that was planned.
+    #[error("{} by now, and did not when this was planned", used_by(by))]
+    UsedByNow {
+        /// What HA shows of them.
+        by: Vec<SmolStr>,
+    },
+    /// It cannot be seen whether a linked account uses it.
+    #[error("{by}, and may use it")]
+    MayBeUsed {
+        /// That one.
+        by: UnreadAccounts,
+    },
     /// The id names another credential by now.
     #[error("it was changed elsewhere in the meantime")]
     Changed,
@@ -146,6 +172,14 @@ pub enum Refusal {
     /// Anything else, in the target's words, which hold no secret.
     #[error("{0}")]
     Failed(String),
+}
+
+fn used_by(accounts: &[SmolStr]) -> String {
+    let titles: Vec<String> = accounts.iter().map(|title| format!("\"{title}\"")).collect();
+    match titles.as_slice() {
+        [title] => format!("the linked account {title} uses it"),
+        several => format!("linked accounts use it ({})", several.join(", ")),
+    }
 }
 
 fn named_by_id(accounts: &[SmolStr]) -> String {

@@ -159,15 +159,15 @@ impl ImportDraft {
     }
 
     /// Plans as if the files were written, and keeps what the new entries need, and those whose import
-    /// was begun.
+    /// was begun. Answers the keys of both.
     pub fn declare(
         &self,
         view: &mut TargetView,
         files: &[ManifestDraft],
         project: &Project,
         begun: BTreeSet<Key>,
-    ) {
-        let Ok(comparison) = &mut view.comparison else { return };
+    ) -> BTreeSet<Key> {
+        let Ok(comparison) = &mut view.comparison else { return begun };
         let name = view.name.to_string();
         let is_here = |new: &NewEntry| new.targets.is_empty() || new.targets.contains(&name);
         let here = self.made.iter().enumerate().filter(|(_, (_, new))| is_here(new));
@@ -188,6 +188,7 @@ impl ImportDraft {
         let policy = project.policy_at(&view.name).with(&import_policy());
         let whole = plan::plan(&comparison.desired, &comparison.observed, &policy);
         comparison.plan = whole.only_credentials_of(&keys);
+        keys
     }
 }
 

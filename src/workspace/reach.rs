@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::evaluate::{Comparison, Observation, TargetView};
 use crate::model::{Observed, SealedClients, TargetName};
-use crate::plan::plan;
+use crate::plan::{Plan, plan};
+use crate::plan_file;
 use crate::reconcile::{self, Verdicts};
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::SessionStore;
@@ -23,8 +24,8 @@ pub struct Reach {
 pub enum Reopened {
     /// It needs what was planned for it.
     AsPlanned,
-    /// It needs something else.
-    Changed,
+    /// It needs something else: what was planned and what is needed now, a line each.
+    Changed(Vec<String>),
     /// It cannot be reached, for this reason.
     Unreachable(String),
 }
@@ -51,20 +52,22 @@ impl Reach {
         Some(observed)
     }
 
-    /// The same, and compares it with what it should hold once more.
-    pub async fn reopen(&self, view: &mut TargetView) -> Reopened {
-        let Some(observed) = self.connect(view).await else { return Reopened::Changed };
-        let Ok(comparison) = &mut view.comparison else { return Reopened::Changed };
+    /// The same, and compares it with what it should hold once more. `part` is what the run does of a whole plan.
+    pub async fn reopen(&self, view: &mut TargetView, part: impl FnOnce(Plan) -> Plan) -> Reopened {
+        let observed = self.connect(view).await;
+        let (Some(observed), Ok(comparison)) = (observed, &mut view.comparison) else {
+            return Reopened::Changed(Vec::new());
+        };
         let observed = match observed {
             Ok(observed) => observed,
             Err(why) => return Reopened::Unreachable(why),
         };
         let Comparison { desired, policy, .. } = &*comparison;
-        let mut plan = plan(desired, &observed, policy);
+        let mut plan = part(plan(desired, &observed, policy));
         reconcile::ask_about_troubles(&mut plan, desired, &observed, &mut Verdicts::default())
             .await;
         if !plan.is_same_work(&comparison.plan) {
-            return Reopened::Changed;
+            return Reopened::Changed(plan_file::changed(&view.name, &comparison.plan, &plan));
         }
         // The same work, with the states that accounts are in now: what did not run before need not run after it.
         (comparison.observed, comparison.plan) = (observed, plan);

@@ -39,7 +39,9 @@ impl Execute for Recorder {
                     let id = CredentialId::new(format!("new-{}", new.auth_domain));
                     (format!("create {}", new.auth_domain), Ok(Done::Created(id)))
                 }
-                Operation::Delete(held) => (format!("delete {}", held.id), Ok(Done::Deleted)),
+                Operation::Delete(held) | Operation::TakeBack(held) => {
+                    (format!("delete {}", held.id), Ok(Done::Deleted))
+                }
                 Operation::RemoveAccount(account) => {
                     (format!("remove {}", account.id), Ok(Done::Removed))
                 }

@@ -232,6 +232,41 @@ fn a_batch_keeps_what_is_not_ours() {
     assert_eq!(observe(house.folder.path()).unwrap().credentials, before);
 }
 
+/// Home Assistant ran meanwhile, and somebody linked an account.
+#[test]
+fn what_an_account_uses_by_now_is_not_deleted() {
+    let house = House::lived_in();
+    let twice = |secret: &str| match create("a") {
+        Operation::Create(new) => {
+            Operation::Create(NewCredential { client_secret: Secret::new(secret), ..new })
+        }
+        other => other,
+    };
+    house.execute(vec![create("free"), twice("first"), twice("second")]);
+    let planned = observe(house.folder.path()).unwrap().credentials;
+    let account = |id: &str, data: Value| json!({"entry_id": id, "domain": "netatmo", "title": "Ann", "data": data});
+    let link = |accounts: &[Value]| {
+        let entries = json!({"version": 1, "data": {"entries": accounts}});
+        house.write(".storage/core.config_entries", &entries.to_string());
+    };
+    let uses = account("e2", json!({"auth_implementation": "appcred:home:a"}));
+    link(std::slice::from_ref(&uses));
+    let one = |operation: Operation| house.execute(vec![operation]).remove(0);
+    let take_back = |at: usize| one(Operation::TakeBack(planned[at].held()));
+    let used = Err(Refusal::UsedByNow { by: vec!["Ann".into()] });
+
+    assert_eq!(one(delete(&planned[3])), used, "it is in force");
+    assert_eq!(take_back(3), Ok(Done::Deleted), "the account finds the earlier one");
+    assert_eq!(one(delete(&planned[2])), used);
+    assert_eq!(take_back(2), used, "there is no other one");
+    link(&[uses, account("e3", json!(null))]);
+    let unread = one(delete(&planned[1])).unwrap_err().to_string();
+    assert_eq!(unread, "the config entry e3 cannot be read, and may use it");
+    link(&[]);
+    assert_eq!(one(delete(&planned[2])), Ok(Done::Deleted));
+    assert_eq!(one(delete(&planned[1])), Ok(Done::Deleted));
+}
+
 #[test]
 fn where_nothing_changes_nothing_is_written() {
     let house = House::lived_in();

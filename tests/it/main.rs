@@ -33,6 +33,7 @@ mod ha_each_integration;
 mod ha_faults;
 mod ha_ingress;
 mod ha_kept;
+mod ha_linked_meanwhile;
 mod ha_login;
 mod ha_ownership;
 mod ha_proxy;

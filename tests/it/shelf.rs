@@ -8,6 +8,7 @@ use appcred::model::{
     NewCredential, Observed,
 };
 use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
+use smol_str::SmolStr;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Shelf {
@@ -97,29 +98,48 @@ impl Shelf {
         id
     }
 
+    /// The accounts that use a credential, where one of them would find none by its name without it; also where it
+    /// would find another one, but if that is what is meant.
+    fn who_loses(&self, at: usize, is_taken_back: bool) -> Option<Vec<SmolStr>> {
+        let gone = &self.credentials[at];
+        let is_same = |one: &&Credential| {
+            one.domain == gone.domain && one.implementation() == gone.implementation()
+        };
+        let others = self.credentials.iter().filter(is_same).filter(|one| one.id != gone.id);
+        let uses = |entry: &&ConfigEntry| self.in_force(entry).is_some_and(|one| one.id == gone.id);
+        let by: Vec<_> =
+            self.config_entries.iter().filter(uses).map(|of| of.title.clone()).collect();
+        let is_left = is_taken_back && others.count() > 0;
+        (!by.is_empty() && !is_left).then_some(by)
+    }
+
+    /// As Home Assistant deletes, which looks at nothing but who names the id.
+    pub(crate) fn delete(&mut self, at: usize) -> Result<Done, Refusal> {
+        let Credential { id, domain, .. } = &self.credentials[at];
+        let names_it = |entry: &ConfigEntry| {
+            entry.domain == *domain && entry.implementation.as_deref() == Some(id.as_str())
+        };
+        if self.config_entries.iter().any(names_it) {
+            return Err(Refusal::InUse { domain: domain.clone() });
+        }
+        self.credentials.remove(at);
+        Ok(Done::Deleted)
+    }
+
     fn carry_out(&mut self, operation: Operation) -> Result<Done, Refusal> {
         match operation {
             Operation::Create(new) => Ok(Done::Created(self.create(new))),
-            Operation::Delete(held) => {
-                let Some(at) =
-                    self.credentials.iter().position(|credential| credential.id == held.id)
-                else {
-                    return Ok(Done::Deleted);
-                };
-                if self.credentials[at].held() != held {
+            Operation::Delete(ref held) | Operation::TakeBack(ref held) => {
+                let found = self.credentials.iter().position(|one| one.id == held.id);
+                let Some(at) = found else { return Ok(Done::Deleted) };
+                if self.credentials[at].held() != *held {
                     return Err(Refusal::Changed);
                 }
-                let names_it =
-                    |entry: &ConfigEntry| entry.implementation.as_deref() == Some(held.id.as_str());
-                if self
-                    .config_entries
-                    .iter()
-                    .any(|entry| entry.domain == held.domain && names_it(entry))
-                {
-                    return Err(Refusal::InUse { domain: held.domain });
+                let is_taken_back = matches!(operation, Operation::TakeBack(_));
+                if let Some(by) = self.who_loses(at, is_taken_back) {
+                    return Err(Refusal::UsedByNow { by });
                 }
-                self.credentials.remove(at);
-                Ok(Done::Deleted)
+                self.delete(at)
             }
             Operation::RemoveAccount(account) => {
                 self.config_entries.retain(|entry| entry.id != account.id);

@@ -27,16 +27,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
-use storage::{CredentialStorage, UsedIds};
+use storage::CredentialStorage;
 use tokio::task::spawn_blocking;
 
 use super::collapsed::Collapsed;
+use super::in_use::{ByName, refuse_used};
 use super::unreadable::{Accounts, UnreadableLog};
 use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use crate::files::{self, DATA_LIMIT};
 use crate::integrations::{self, Release};
 use crate::model::{
-    ConfigEntry, Domain, EntryState, KnownDomains, Observed, UnreadAccounts, Visible,
+    ConfigEntry, Credential, Domain, EntryState, Held, KnownDomains, Observed, UnreadAccounts,
+    Visible,
 };
 
 /// Where Home Assistant keeps what it stores, in its configuration folder.
@@ -111,22 +113,13 @@ fn read(folder: &Path, log: &UnreadableLog) -> Result<Observed, String> {
     let path = credentials_file(folder);
     let text = text_of(&path)?;
     let credentials = credentials(&path, &text)?.into_credentials();
-    let mut entries = config_entries(folder)?;
+    let version = version(folder)?;
+    let release = Release::of(version.as_deref());
+    let mut entries = accounts(folder, &credentials.items, release)?;
     if credentials.items.is_empty() || !has_run(folder).map_err(|why| unusable(folder, why))? {
         entries.unreadable.retain(|unread| *unread != UnreadAccounts::All);
     }
     log.warn(&folder.visible(), credentials.unreadable);
-    let version = text_of(&folder.join(".HA_VERSION"))?;
-    let version = version.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    let release = Release::of(version.as_deref());
-    let collapsed = Collapsed::of(&credentials.items, release);
-    for ConfigEntry { domain, implementation, .. } in &mut entries.items {
-        if let Some(named) = implementation.as_deref()
-            && let Some(in_force) = collapsed.in_force(domain, Some(named))
-        {
-            *implementation = Some(in_force.into());
-        }
-    }
     Ok(Observed {
         version,
         is_new: fs::symlink_metadata(folder)
@@ -163,9 +156,12 @@ fn change(
 
     let text = text_of(&file).map_err(Refusal::Failed)?;
     let mut store = credentials(&file, &text).map_err(Refusal::Failed)?;
-    let entries = config_entries(folder).map_err(Refusal::Failed)?.items;
-    let used = entries.into_iter().filter_map(|of| Some((of.domain, of.implementation?))).collect();
-    let outcomes = operations.iter().map(|operation| apply(operation, &mut store, &used)).collect();
+    let version = version(folder).map_err(Refusal::Failed)?;
+    let release = Release::of(version.as_deref());
+    let accounts = accounts(folder, store.credentials(), release).map_err(Refusal::Failed)?;
+    let there = There { by_name: ByName::of(store.credentials()), accounts };
+    let outcomes =
+        operations.iter().map(|operation| apply(operation, &mut store, &there)).collect();
     if store.is_changed() {
         let text = store.to_text().map_err(|why| cannot_write(&why))?;
         if stop.is_cancelled() {
@@ -176,14 +172,39 @@ fn change(
     Ok(outcomes)
 }
 
+/// What is in the folder right before a batch.
+struct There {
+    by_name: ByName,
+    accounts: Accounts<ConfigEntry>,
+}
+
+impl There {
+    fn may_go(&self, operation: &Operation, held: &Held) -> Result<(), Refusal> {
+        // HA looks for the credential's own id alone (`async_delete_item`).
+        let names_id = |account: &ConfigEntry| {
+            account.domain == held.domain
+                && account.implementation.as_deref() == Some(held.id.as_str())
+        };
+        if self.accounts.items.iter().any(names_id) {
+            return Err(Refusal::InUse { domain: held.domain.clone() });
+        }
+        match self.by_name.is_taken_by(operation) {
+            true => refuse_used(held, &self.accounts),
+            false => Ok(()),
+        }
+    }
+}
+
 fn apply(
     operation: &Operation,
     store: &mut CredentialStorage<'_>,
-    used: &UsedIds,
+    there: &There,
 ) -> Result<Done, Refusal> {
     match operation {
         Operation::Create(new) => Ok(Done::Created(store.create(new))),
-        Operation::Delete(held) => store.delete(held, used).map(|()| Done::Deleted),
+        Operation::Delete(held) | Operation::TakeBack(held) => {
+            store.delete(held, || there.may_go(operation, held)).map(|()| Done::Deleted)
+        }
         Operation::RemoveAccount(_) => Err(Refusal::Unsupported),
         Operation::Reload(_) => Ok(Done::Reloaded(EntryState::AtRest)),
     }
@@ -205,6 +226,30 @@ fn config_entries(folder: &Path) -> Result<Accounts<ConfigEntry>, String> {
     let path = folder.join(STORAGE).join(CONFIG_ENTRIES);
     storage::config_entries(text_of(&path)?.as_deref().map(String::as_str))
         .map_err(|damage| unusable(&path, damage))
+}
+
+/// Home Assistant's version, as it has written it there.
+fn version(folder: &Path) -> Result<Option<String>, String> {
+    let version = text_of(&folder.join(".HA_VERSION"))?;
+    Ok(version.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// The linked accounts, each with what it finds of these credentials.
+fn accounts<'c>(
+    folder: &Path,
+    credentials: impl IntoIterator<Item = &'c Credential>,
+    release: Option<Release>,
+) -> Result<Accounts<ConfigEntry>, String> {
+    let mut entries = config_entries(folder)?;
+    let collapsed = Collapsed::of(credentials, release);
+    for ConfigEntry { domain, implementation, .. } in &mut entries.items {
+        if let Some(named) = implementation.as_deref()
+            && let Some(in_force) = collapsed.in_force(domain, Some(named))
+        {
+            *implementation = Some(in_force.into());
+        }
+    }
+    Ok(entries)
 }
 
 /// Whether HA has run on a folder, so that it has a list of accounts: it writes its version there, and more

@@ -53,8 +53,8 @@ pub(super) struct CredentialStorage<'a> {
     data: RawFields<'a>,
     items: BTreeMap<usize, Item<'a>>,
     places: BTreeMap<CredentialId, usize>,
-    /// Where the credentials of a client are.
-    clients: BTreeMap<(Domain, ClientId), BTreeSet<usize>>,
+    /// Where the credentials are that accounts find by one name: the last is in force.
+    names: BTreeMap<(Domain, SmolStr), BTreeSet<usize>>,
     lowest: LowestNumbers,
     next_place: usize,
     changed: bool,
@@ -95,7 +95,7 @@ impl<'a> CredentialStorage<'a> {
             data,
             items: BTreeMap::new(),
             places: BTreeMap::new(),
-            clients: BTreeMap::new(),
+            names: BTreeMap::new(),
             lowest: LowestNumbers::new(),
             next_place: 0,
             changed: false,
@@ -141,19 +141,19 @@ impl<'a> CredentialStorage<'a> {
         self.changed
     }
 
-    /// Appends a credential. One that is the same in all but its id was created by another run that
-    /// planned at the same time: it is not created twice.
+    /// Appends a credential. Where one is in force that is the same in all but its id, another run that
+    /// planned at the same time was faster: it is not created twice.
     pub(super) fn create(&mut self, new: &NewCredential) -> CredentialId {
         let client_id = ClientId::new(new.client_id.as_str().trim());
         let is_same = |credential: &&Credential| {
-            credential.client_secret.clear() == Some(&new.client_secret)
+            credential.client_id == client_id
+                && credential.client_secret.clear() == Some(&new.client_secret)
                 && credential.name == Some(new.name_to_show())
                 && credential.auth_domain.as_ref() == Some(&new.auth_domain)
         };
-        let of_client = self.clients.get(&(new.domain.clone(), client_id.clone()));
-        let mut of_client =
-            of_client.into_iter().flatten().filter_map(|place| self.items.get(place)?.credential());
-        if let Some(same) = of_client.find(is_same) {
+        let in_force = self.names.get(&(new.domain.clone(), new.auth_domain.clone()));
+        let in_force = in_force.and_then(|places| self.items.get(places.last()?)?.credential());
+        if let Some(same) = in_force.filter(is_same) {
             return same.id.clone();
         }
         let places = &self.places;
@@ -172,18 +172,23 @@ impl<'a> CredentialStorage<'a> {
         id
     }
 
-    /// Takes a credential out, unless it changed or HA would refuse; one that is gone is no error.
-    ///
-    /// HA looks for the credential's own id alone (`async_delete_item`), and so do we.
-    pub(super) fn delete(&mut self, held: &Held, used: &UsedIds) -> Result<(), Refusal> {
+    /// The credentials, in HA's order.
+    pub(super) fn credentials(&self) -> impl Iterator<Item = &Credential> {
+        self.items.values().filter_map(Item::credential)
+    }
+
+    /// Takes a credential out, unless it changed or may not go; one that is gone is no error.
+    pub(super) fn delete(
+        &mut self,
+        held: &Held,
+        may_go: impl FnOnce() -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         let Some(place) = self.places.get(&held.id).copied() else { return Ok(()) };
         let there = self.items.get(&place).and_then(Item::credential);
         if there.is_none_or(|there| there.held() != *held) {
             return Err(Refusal::Changed);
         }
-        if used.contains(&(held.domain.clone(), held.id.as_str().into())) {
-            return Err(Refusal::InUse { domain: held.domain.clone() });
-        }
+        may_go()?;
         self.places.remove(&held.id);
         self.take(place);
         self.lowest.clear();
@@ -205,7 +210,7 @@ impl<'a> CredentialStorage<'a> {
         };
         self.take(place);
         if let Some(credential) = item.credential() {
-            self.clients.entry(client_of(credential)).or_default().insert(place);
+            self.names.entry(name_in(credential)).or_default().insert(place);
         }
         self.items.insert(place, item);
     }
@@ -213,19 +218,17 @@ impl<'a> CredentialStorage<'a> {
     fn take(&mut self, place: usize) {
         let Some(item) = self.items.remove(&place) else { return };
         if let Some(credential) = item.credential()
-            && let Some(places) = self.clients.get_mut(&client_of(credential))
+            && let Some(places) = self.names.get_mut(&name_in(credential))
         {
             places.remove(&place);
         }
     }
 }
 
-fn client_of(credential: &Credential) -> (Domain, ClientId) {
-    (credential.domain.clone(), credential.client_id.clone())
+/// By what linked accounts find it.
+fn name_in(credential: &Credential) -> (Domain, SmolStr) {
+    (credential.domain.clone(), credential.implementation().into())
 }
-
-/// What linked accounts use: the domain, and the implementation that an account names.
-pub(super) type UsedIds = BTreeSet<(Domain, SmolStr)>;
 
 impl Serialize for CredentialStorage<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::storage::{CredentialStorage, StorageError, UsedIds, config_entries};
-use super::{STORAGE, apply, lock};
+use super::storage::{CredentialStorage, StorageError, config_entries};
+use super::{ByName, STORAGE, There, apply, lock};
 use crate::model::{
     ClientId, ConfigEntry, CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Secret,
     UnreadAccounts,
@@ -182,8 +182,8 @@ fn what_cannot_be_read_is_named_left_alone_and_written_back() {
     // An id that an unreadable item has is not given out again, and that item is not deleted.
     assert_eq!(store.create(&new("spotify", "a")), CredentialId::new("spotify_a_2"));
     let unread = held("spotify_a", "spotify", "a");
-    assert_eq!(store.delete(&unread, &UsedIds::new()), Err(Refusal::Changed));
-    assert_eq!(store.delete(&held("spotify_b", "spotify", "b"), &UsedIds::new()), Ok(()));
+    assert_eq!(store.delete(&unread, || Ok(())), Err(Refusal::Changed));
+    assert_eq!(store.delete(&held("spotify_b", "spotify", "b"), || Ok(())), Ok(()));
     let written = written(&store);
     for item in odd {
         assert!(written.contains(item), "{item} is not in {written}");
@@ -246,24 +246,33 @@ fn config_entries_name_their_implementation() {
 }
 
 #[test]
+fn what_is_not_in_force_stands_for_no_new_credential() {
+    let item = |id: &str, secret: &str| {
+        json!({"id": id, "domain": "spotify", "client_id": "a", "client_secret": secret,
+            "name": "N", "auth_domain": "appcred:o:k"})
+    };
+    let items = [item("right", "s"), item("wrong", "other")];
+    let text = json!({"version": 1, "data": {"items": items}}).to_string();
+    let mut store = store(&text);
+    let created = store.create(&new("spotify", "a"));
+    assert_eq!(created, CredentialId::new("spotify_a"));
+    assert_eq!(store.create(&new("spotify", "a")), created, "it is in force now");
+}
+
+#[test]
 fn a_credential_goes_only_if_it_is_the_same_and_free() {
     let item =
         json!({"id": "spotify_a", "domain": "spotify", "client_id": "a", "client_secret": "s"});
     let text = json!({"version": 1, "data": {"items": [item]}}).to_string();
     let mut store = store(&text);
-    let in_use_by = |domain: &str| UsedIds::from([(Domain::new(domain), "spotify_a".into())]);
+    let in_use = || Refusal::InUse { domain: Domain::new("spotify") };
     let a = held("spotify_a", "spotify", "a");
-    assert_eq!(
-        store.delete(&held("spotify_a", "spotify", "b"), &UsedIds::new()),
-        Err(Refusal::Changed)
-    );
-    assert_eq!(
-        store.delete(&a, &in_use_by("spotify")),
-        Err(Refusal::InUse { domain: Domain::new("spotify") })
-    );
+    let other = held("spotify_a", "spotify", "b");
+    assert_eq!(store.delete(&other, || Ok(())), Err(Refusal::Changed));
+    assert_eq!(store.delete(&a, || Err(in_use())), Err(in_use()));
     assert!(!store.is_changed());
-    assert_eq!(store.delete(&a, &in_use_by("xbox")), Ok(()));
-    assert_eq!(store.delete(&a, &in_use_by("spotify")), Ok(()), "it is gone already");
+    assert_eq!(store.delete(&a, || Ok(())), Ok(()));
+    assert_eq!(store.delete(&a, || Err(in_use())), Ok(()), "it is gone already");
     assert!(store.is_changed());
 }
 
@@ -359,6 +368,7 @@ proptest! {
         };
         let text = file(&model).to_string();
         let mut store = store(&text);
+        let free = There { by_name: ByName::of([]), accounts: config_entries(None).unwrap() };
         let mut known: BTreeMap<String, Held> = BTreeMap::new();
         for credential in CredentialStorage::parse(Some(&text)).unwrap().into_credentials().items {
             known.insert(credential.id.as_str().to_owned(), credential.held());
@@ -370,11 +380,12 @@ proptest! {
                         format!("spotify_{}", client.to_lowercase().replace('ü', "u"))
                     };
                     let new = new("spotify", client);
-                    let same = |item: &&Value| item["client_id"] == client && item["name"] == "N";
-                    if let Some(item) = model.iter().find(same) {
+                    // All that are created have one name by which accounts find them.
+                    let in_force = model.iter().rfind(|item| item["name"] == "N");
+                    if let Some(item) = in_force.filter(|item| item["client_id"] == client) {
                         let id = item["id"].as_str().unwrap();
                         let done = Done::Created(CredentialId::new(id));
-                        prop_assert_eq!(apply(&Operation::Create(new), &mut store, &UsedIds::new()), Ok(done));
+                        prop_assert_eq!(apply(&Operation::Create(new), &mut store, &free), Ok(done));
                         continue;
                     }
                     let id = id_in(&model, &base);
@@ -398,7 +409,7 @@ proptest! {
                     (Operation::Delete(held("gone", "spotify", "gone")), Done::Deleted)
                 }
             };
-            prop_assert_eq!(apply(&operation, &mut store, &UsedIds::new()), Ok(expected));
+            prop_assert_eq!(apply(&operation, &mut store, &free), Ok(expected));
         }
         // As text, so that the order of everything counts.
         let read: Value = serde_json::from_str(&written(&store)).unwrap();

@@ -87,18 +87,12 @@ fn is_no_platform(fault: &CommandError) -> bool {
     matches!(fault, CommandError::Refused { message, .. } if message.starts_with(NO_PLATFORM))
 }
 
-/// Deletes a credential if its id still names the same one among those `present`.
+/// Deletes a credential; one that is gone is no error.
 pub(super) async fn delete(
     connection: &Connection,
     stop: &Stop,
     held: &Held,
-    present: &Present,
 ) -> Result<Done, Refusal> {
-    match present.get(&held.id) {
-        None => return Ok(Done::Deleted),
-        Some(now) if now.held() != *held => return Err(Refusal::Changed),
-        Some(_) => {}
-    }
     let command = Command::DeleteCredential { application_credentials_id: held.id.clone() };
     match connection.ask_unless::<()>(stop, command).await {
         Ok(()) => Ok(Done::Deleted),

@@ -5,7 +5,7 @@
 //!     │                                               └────▶ rest.rs                        (HTTP)
 //!  connect.rs, address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
 //!  endpoint.rs = where it is and how to authenticate; network.rs = the way to it; session.rs = stored logins
-//!  read.rs = what of these is read before it is connected to
+//!  read.rs = what of these is read before it is connected to; batch.rs = changes that go side by side, present.rs = what is there before
 //!  sign_in.rs = how to get a token; flow_notes.rs, account_notes.rs = what is noted in HA of flows and accounts
 //!  administrators.rs = who may do everything in HA
 //!  examine.rs = what is seen on the way to it, step by step
@@ -16,6 +16,7 @@
 mod account_notes;
 mod address;
 mod administrators;
+mod batch;
 mod changes;
 mod config_entries;
 mod connect;
@@ -59,35 +60,23 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
 use self::address::Address;
 use self::connection::{CommandError, Connection};
 use self::core_state::CoreState;
-use self::credentials::Installed;
 use self::json::{Accounts, Lenient};
 use self::messages::{Command, UNKNOWN_COMMAND};
-use self::present::Present;
 use self::rest::Rest;
 use super::unreadable::UnreadableLog;
-use super::{
-    ChangeEvents, Denial, Done, Execute, Fence, LiveTarget, Observe, Operation, Refusal, Stop,
-    TargetError,
-};
+use super::{ChangeEvents, Denial, Done, Fence, LiveTarget, Observe, Refusal, TargetError};
 use crate::integrations::{self, Release};
-use crate::model::{
-    ConfigEntry, CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed, RunId,
-};
+use crate::model::{ConfigEntry, Domain, EntryId, EntryState, KnownDomains, Live, Observed, RunId};
 
 /// How long HA may take to set up its integrations when it starts, and how often it is asked.
 const START_TIMEOUT_SECONDS: u64 = 60;
 const START_CHECK_MILLISECONDS: u64 = 200;
-/// Operations begun and not yet done: enough to keep the connection's frames full.
-const OPEN_OPERATIONS: usize = 1024;
-/// Config entries set up at once.
-const OPEN_RELOADS: usize = 8;
 
 /// A running HA that has accepted our token.
 pub struct HomeAssistant {
@@ -272,105 +261,6 @@ impl Observe for HomeAssistant {
         match self.look().await {
             Ok(observed) => Ok(observed),
             Err(fault) => Err(self.not_ready(&fault).await.unwrap_or_else(|| self.error(fault))),
-        }
-    }
-}
-
-impl Execute for HomeAssistant {
-    async fn execute(
-        &mut self,
-        operations: Vec<Operation>,
-        stop: &Stop,
-        done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
-    ) {
-        let batch = Batch::begin(self, &operations, stop).await;
-        let mut created = BTreeSet::new();
-        let mut running = stream::iter(operations.into_iter().enumerate())
-            .map(|(index, operation)| {
-                let batch = &batch;
-                async move { (index, batch.carry_out(operation).await) }
-            })
-            .buffer_unordered(OPEN_OPERATIONS);
-        while let Some((index, outcome)) = running.next().await {
-            if let Ok(Done::Created(id)) = &outcome {
-                created.insert(id.clone());
-            }
-            done(index, outcome);
-        }
-        drop(running);
-        batch.end(&created).await;
-    }
-}
-
-/// What the operations that go side by side share.
-struct Batch<'a> {
-    ha: &'a HomeAssistant,
-    stop: &'a Stop,
-    /// What HA held just before, where something is created or deleted.
-    present: Result<Present, CommandError>,
-    installed: Installed<'a>,
-    reloads: Semaphore,
-}
-
-impl<'a> Batch<'a> {
-    async fn begin(ha: &'a HomeAssistant, operations: &[Operation], stop: &'a Stop) -> Self {
-        let changes =
-            |each: &Operation| matches!(each, Operation::Create(_) | Operation::Delete(_));
-        let present = if operations.iter().any(changes) && !stop.is_cancelled() {
-            credentials::list(&ha.connection).await.map(|list| Present::new(list.items))
-        } else {
-            Ok(Present::default())
-        };
-        Self {
-            ha,
-            stop,
-            present: present.map_err(CommandError::before_anything_was_done),
-            installed: Installed::new(&ha.rest, &ha.installing),
-            reloads: Semaphore::new(OPEN_RELOADS),
-        }
-    }
-
-    async fn carry_out(&self, operation: Operation) -> Result<Done, Refusal> {
-        let connection = &self.ha.connection;
-        if self.stop.is_cancelled() {
-            return Err(Refusal::Stopped);
-        }
-        match operation {
-            Operation::Create(new) => {
-                let present = self.present.as_ref().map_err(CommandError::clone)?;
-                credentials::create(connection, self.stop, &new, present, &self.installed).await
-            }
-            Operation::Delete(held) => {
-                let present = self.present.as_ref().map_err(CommandError::clone)?;
-                let deleted = credentials::delete(connection, self.stop, &held, present).await;
-                if let Err(Refusal::InUse { .. }) = deleted {
-                    let accounts = self.ha.accounts(&held.domain).await?;
-                    let why = named_by_id::explain(connection, &held, &accounts).await?;
-                    return why.map_or(deleted, Err);
-                }
-                deleted
-            }
-            Operation::RemoveAccount(account) => self.ha.remove_account(&account).await,
-            Operation::Reload(entry) => {
-                let _turn = self.reloads.acquire().await;
-                if self.stop.is_cancelled() {
-                    return Err(Refusal::Stopped);
-                }
-                Ok(Done::Reloaded(self.ha.reload(&entry).await?))
-            }
-        }
-    }
-
-    /// What two runs have created at the same moment stays once. Where that fails, the next plan
-    /// finds the double and deletes it.
-    async fn end(self, created: &BTreeSet<CredentialId>) {
-        let Ok(before) = &self.present else { return };
-        if created.is_empty() {
-            return;
-        }
-        let withdrawn = credentials::withdraw_doubles(&self.ha.connection, before, created).await;
-        if let Err(why) = withdrawn {
-            tracing::debug!(%why, "cannot check whether another run created the same credential");
         }
     }
 }

@@ -3,25 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use smol_str::SmolStr;
-
 use crate::model::{Credential, CredentialId, Domain, Held, NewCredential};
+use crate::target::in_use::ByName;
 
 /// The credentials, arranged for look-up.
 #[derive(Default)]
 pub(super) struct Present {
-    all: Vec<Credential>,
+    pub(super) all: Vec<Credential>,
     by_id: BTreeMap<CredentialId, usize>,
-    /// By what linked accounts find them: the last of one name is in force.
-    in_force: BTreeMap<(Domain, SmolStr), usize>,
+    pub(super) by_name: ByName,
 }
 
 impl Present {
     pub(super) fn new(all: Vec<Credential>) -> Self {
         let by_id = all.iter().enumerate().map(|(at, held)| (held.id.clone(), at)).collect();
-        let name = |held: &Credential| (held.domain.clone(), held.implementation().into());
-        let in_force = all.iter().enumerate().map(|(at, held)| (name(held), at)).collect();
-        Self { all, by_id, in_force }
+        let by_name = ByName::of(&all);
+        Self { all, by_id, by_name }
     }
 
     pub(super) fn get(&self, id: &CredentialId) -> Option<&Credential> {
@@ -31,8 +28,8 @@ impl Present {
     /// The credential that is in force in the place of a new one, where it is exactly that: another
     /// run was faster.
     pub(super) fn same_in_force(&self, new: &NewCredential) -> Option<&Credential> {
-        let at = self.in_force.get(&(new.domain.clone(), new.auth_domain.clone()))?;
-        Some(&self.all[*at]).filter(|held| {
+        let in_force = self.by_name.in_force(&new.domain, &new.auth_domain)?;
+        self.get(in_force).filter(|held| {
             held.client_id == new.client_id
                 && held.name == Some(new.name_to_show())
                 && held.auth_domain.as_deref() == Some(new.auth_domain.as_str())

@@ -8,14 +8,17 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::thread;
 
 use appcred::model::{
     Adopt, ClientId, Completeness, Credential, CredentialId, Desired, DesiredCredential, Domain,
     Integration, Key, Observed, Owner, Place, Policy, Secret,
 };
-use appcred::plan::plan;
+use appcred::plan::{Plan, plan};
 use appcred::reconcile::apply;
-use appcred::target::home_assistant::{ConnectionSettings, connect};
+use appcred::target::home_assistant::{
+    ConnectionSettings, HomeAssistant as ConnectedHomeAssistant, connect,
+};
 use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
@@ -40,6 +43,9 @@ enum Event {
     Delete(usize),
     /// Manifests say this now, and a run is cut short after so many operations. The next one is not.
     Run { wanted: Desired, cut_after: usize },
+    /// The same, and after so many operations somebody links an account by one of the credentials. The next run is
+    /// undisturbed.
+    RunBeside { wanted: Desired, number: usize, after: usize },
 }
 
 fn domain(random: &mut Random) -> &'static str {
@@ -94,7 +100,7 @@ fn events(seed: u64) -> Vec<Event> {
     let mut random = Random(seed);
     let count = 3 + random.below(8);
     let mut events: Vec<_> = (0..count)
-        .map(|_| match random.below(9) {
+        .map(|_| match random.below(10) {
             0..=1 => Event::Create {
                 domain: domain(&mut random),
                 client: client(&mut random),
@@ -103,6 +109,11 @@ fn events(seed: u64) -> Vec<Event> {
             2..=3 => Event::Link(random.below(8)),
             4 => Event::Unlink(random.below(8)),
             5 => Event::Delete(random.below(8)),
+            6 => Event::RunBeside {
+                wanted: desired(&mut random),
+                number: random.below(8),
+                after: random.below(5),
+            },
             _ => Event::Run { wanted: desired(&mut random), cut_after: random.below(7) },
         })
         .collect();
@@ -137,16 +148,62 @@ impl<T: Execute + Send> Execute for Cut<'_, T> {
     }
 }
 
+/// A target at which something else happens after so many operations.
+struct Beside<'t, T, F> {
+    target: &'t mut T,
+    left: usize,
+    happens: Option<F>,
+}
+
+impl<T: Execute + Send, F: FnOnce(&mut T) + Send> Execute for Beside<'_, T, F> {
+    async fn execute(
+        &mut self,
+        mut operations: Vec<Operation>,
+        stop: &Stop,
+        done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
+    ) {
+        let before = operations.len().min(self.left);
+        let rest = operations.split_off(before);
+        self.left -= before;
+        self.target.execute(operations, stop, done).await;
+        if rest.is_empty() {
+            return;
+        }
+        if let Some(happens) = self.happens.take() {
+            happens(self.target);
+        }
+        self.left = usize::MAX;
+        self.target.execute(rest, stop, &mut |at, ended| done(before + at, ended)).await;
+    }
+}
+
 /// Plans from what is there without the parts that only a running Home Assistant tells, and applies.
 async fn run(
     target: &mut (impl Observe + Execute + Send),
     wanted: &Desired,
     cut_after: usize,
 ) -> String {
-    let observed = Observed { live: None, version: None, ..target.observe().await.unwrap() };
-    let planned = plan(wanted, &observed, &policy());
+    let planned = planned(target, wanted).await;
     let mut cut = Cut { target, left: cut_after };
     let outcomes = apply(&planned, wanted, &mut cut, &Stop::new(), &mut |_, _| {}).await;
+    format!("{planned:?} {outcomes:?}")
+}
+
+async fn planned(target: &mut impl Observe, wanted: &Desired) -> Plan {
+    let observed = Observed { live: None, version: None, ..target.observe().await.unwrap() };
+    plan(wanted, &observed, &policy())
+}
+
+/// The same, whole, where this happens after so many operations, if there are so many.
+async fn run_beside<T: Observe + Execute + Send>(
+    target: &mut T,
+    wanted: &Desired,
+    after: usize,
+    happens: impl FnOnce(&mut T) + Send,
+) -> String {
+    let planned = planned(target, wanted).await;
+    let mut beside = Beside { target, left: after, happens: Some(happens) };
+    let outcomes = apply(&planned, wanted, &mut beside, &Stop::new(), &mut |_, _| {}).await;
     format!("{planned:?} {outcomes:?}")
 }
 
@@ -158,6 +215,13 @@ fn chosen(number: usize, count: usize) -> Option<usize> {
 /// Those by which accounts of our own integration are linked.
 fn linkable(credentials: &[Credential]) -> Vec<&Credential> {
     credentials.iter().filter(|held| held.domain == Domain::new(LINKED)).collect()
+}
+
+fn link(shelf: &mut Shelf, number: usize) {
+    let by = linkable(&shelf.credentials);
+    let Some(at) = chosen(number, by.len()) else { return };
+    let (domain, implementation) = (by[at].domain.clone(), by[at].implementation().to_owned());
+    shelf.link(&domain, &implementation);
 }
 
 /// One event in the model.
@@ -174,23 +238,31 @@ fn happen(shelf: &mut Shelf, event: &Event, history: &str) {
                 auth_domain: None,
             });
         }
-        Event::Link(number) => {
-            let by = linkable(&shelf.credentials);
-            let Some(at) = chosen(*number, by.len()) else { return };
-            let (domain, implementation) =
-                (by[at].domain.clone(), by[at].implementation().to_owned());
-            shelf.link(&domain, &implementation);
-        }
+        Event::Link(number) => link(shelf, *number),
         Event::Unlink(number) => {
             let Some(at) = chosen(*number, shelf.config_entries.len()) else { return };
             shelf.config_entries.remove(at);
         }
         Event::Delete(number) => {
             let Some(at) = chosen(*number, shelf.credentials.len()) else { return };
-            let held = shelf.credentials[at].held();
-            let deleted = vec![Operation::Delete(held)];
-            let stop = Stop::new();
-            shelf.execute(deleted, &stop, &mut |_, _| {}).now_or_never().unwrap();
+            // Home Assistant may refuse.
+            drop(shelf.delete(at));
+        }
+        Event::RunBeside { wanted, number, after } => {
+            let before = shelf.clone();
+            let ran = run_beside(shelf, wanted, *after, |shelf| link(shelf, *number));
+            let ran = ran.now_or_never().expect("a shelf never waits");
+            for account in &shelf.config_entries {
+                let is_new = !before.config_entries.contains(account);
+                let is_linked = shelf.in_force(account).is_some();
+                assert!(
+                    is_linked || !is_new && before.in_force(account).is_none(),
+                    "{history}: {account:?} by {ran}"
+                );
+            }
+            lawful_run(shelf, wanted, usize::MAX, history);
+            let again = plan(wanted, &shelf.observed(), &policy());
+            assert_eq!(again.steps, [], "{history}");
         }
         Event::Run { wanted, cut_after } => {
             let mut undisturbed = shelf.clone();
@@ -264,13 +336,16 @@ fn happen_there(ha: &HomeAssistant, runtime: &Runtime, event: &Event) {
                 json!({"domain": domain, "client_id": client, "client_secret": secret}),
             );
         }
-        Event::Link(number) => {
-            let held = ha.credentials();
-            let by: Vec<_> = held.iter().filter(|held| held["domain"] == LINKED).collect();
-            let Some(at) = chosen(*number, by.len()) else { return };
-            let implementation = by[at]["auth_domain"].as_str().or(by[at]["id"].as_str());
-            ha.link_by_hand(LINKED, implementation.unwrap());
-        }
+        Event::Link(number) => link_there(ha, *number),
+        Event::RunBeside { wanted, number, after } => runtime.block_on(async {
+            let links = |_: &mut _| {
+                thread::scope(|scope| scope.spawn(|| link_there(ha, *number)).join().unwrap());
+            };
+            let mut target = connected(ha).await;
+            run_beside(&mut target, wanted, *after, links).await;
+            run(&mut target, wanted, usize::MAX).await;
+            target.close().await;
+        }),
         Event::Unlink(number) => {
             let accounts = accounts(ha);
             let Some(at) = chosen(*number, accounts.len()) else { return };
@@ -285,17 +360,29 @@ fn happen_there(ha: &HomeAssistant, runtime: &Runtime, event: &Event) {
         }
         Event::Run { wanted, cut_after } => runtime.block_on(async {
             for cut_after in [*cut_after, usize::MAX] {
-                let settings = ConnectionSettings {
-                    url: ha.url(),
-                    token: Secret::new(ha.token()),
-                    network: Default::default(),
-                };
-                let mut target = connect(settings).await.unwrap();
+                let mut target = connected(ha).await;
                 run(&mut target, wanted, cut_after).await;
                 target.close().await;
             }
         }),
     }
+}
+
+fn link_there(ha: &HomeAssistant, number: usize) {
+    let held = ha.credentials();
+    let by: Vec<_> = held.iter().filter(|held| held["domain"] == LINKED).collect();
+    let Some(at) = chosen(number, by.len()) else { return };
+    let implementation = by[at]["auth_domain"].as_str().or(by[at]["id"].as_str());
+    ha.link_by_hand(LINKED, implementation.unwrap());
+}
+
+async fn connected(ha: &HomeAssistant) -> ConnectedHomeAssistant {
+    let settings = ConnectionSettings {
+        url: ha.url(),
+        token: Secret::new(ha.token()),
+        network: Default::default(),
+    };
+    connect(settings).await.unwrap()
 }
 
 fn accounts(ha: &HomeAssistant) -> Vec<Value> {
