@@ -92,12 +92,11 @@ use git_source::{FetchedProject, GitArgs};
 use interrupt::StopsAtOnce;
 use output_format::{ChangesArgs, ForProgram, OutputFormat};
 
-use crate::files;
-use crate::manifest;
 use crate::model::Visible;
 use crate::report::Details;
 use crate::report::changes::MadeChange;
 use crate::target::Stop;
+use crate::{files, manifest};
 
 /// Application credentials as code for Home Assistant.
 ///

@@ -8,6 +8,7 @@ mod evaluate;
 mod fetching;
 mod import;
 mod limits;
+mod notices;
 mod offered;
 mod reach;
 mod reader;

@@ -9,23 +9,21 @@ use jiff::civil::Date;
 use tokio::sync::watch;
 
 use crate::desired::{self, Needed, Resolved};
-use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, Spot};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, Stamp};
 use crate::git;
-use crate::http::{HeaderMap, add_header};
 use crate::lock::{TargetLock, WriteLock};
-use crate::manifest::{
-    self, Cache, Entry, Loaded, Project, WebhookSetting, check_lifetimes, load_again,
-};
+use crate::manifest::{self, Cache, Entry, Loaded, Project, check_lifetimes, load_again};
 use crate::model::{
     Commit, OnDrift, PROJECT_FILE, Policy, PolicyOverrides, SealedClients, TargetName,
-    TargetSelection, Visible, day, is_web,
+    TargetSelection, Visible, day,
 };
-use crate::secret::{self, AllowedPaths, Ask, SecretResolver, Unreadable};
+use crate::secret::{AllowedPaths, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode, Revisions, SelectionStatus};
 use crate::target::Endpoint;
-use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetSpec, Webhook};
+use crate::watch::{Clock, ReadSpecs, Reading, TargetSpec};
 
+use super::notices::notices;
 use super::{Workspace, check_selection, select, selected_names};
 
 /// So often a project is read whose folder leads elsewhere each time afterwards.
@@ -331,59 +329,6 @@ fn commit(folder: &Path) -> Option<Commit> {
         return None;
     }
     git::commit(folder).ok().flatten()
-}
-
-fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnostics) -> Notices {
-    let mut notices = Notices {
-        home_assistant: project.notify.home_assistant,
-        actions: project.notify.actions.clone(),
-        webhooks: Vec::new(),
-    };
-    let webhooks = project.notify.webhooks.iter();
-    notices.webhooks.extend(webhooks.filter_map(|setting| webhook(setting, resolver, problems)));
-    notices
-}
-
-/// A webhook with its secrets; none where something of it cannot be read, which is reported.
-fn webhook(
-    setting: &WebhookSetting,
-    resolver: &SecretResolver,
-    problems: &mut Diagnostics,
-) -> Option<Webhook> {
-    let WebhookSetting { address: Located { value, spot }, method, headers, body } = setting;
-    let unread = |what: &str, spot: &Spot, why: &Unreadable| {
-        let message = format!("cannot read the {what}: {why}");
-        let problem = Diagnostic::error(ProblemCode::UnreadableSecret, message);
-        problem.at(&spot.file, spot.span).help(why.help())
-    };
-    let mut read = HeaderMap::new();
-    for (name, Located { value, spot }) in headers {
-        let what = format!("header `{name}` of the webhook");
-        match secret::read_header(value, resolver) {
-            Ok(text) if add_header(&mut read, name, text.expose()) => {}
-            Ok(_) => {
-                let message = format!("the {what} has a character that no header has");
-                let problem = Diagnostic::error(ProblemCode::UnfitField, message);
-                problems.push(problem.at(&spot.file, spot.span));
-            }
-            Err(why) => problems.push(unread(&what, spot, &why)),
-        }
-    }
-    let address = match secret::read(value, resolver) {
-        Ok(address) if is_web(address.expose()) => address,
-        Ok(_) => {
-            let message = "a webhook must begin with http:// or https://";
-            let problem = Diagnostic::error(ProblemCode::BadUrl, message);
-            problems.push(problem.at(&spot.file, spot.span));
-            return None;
-        }
-        Err(why) => {
-            problems.push(unread("webhook", spot, &why));
-            return None;
-        }
-    };
-    let is_whole = read.len() == headers.len();
-    is_whole.then(|| Webhook { address, method: *method, headers: read, body: body.clone() })
 }
 
 /// A file that is mounted on its own keeps showing what it was when its name was given to another one,
