@@ -622,7 +622,7 @@ fn replicas_arrive_whatever_came_before() {
 #[test]
 #[cfg_attr(not(tokio_unstable), ignore = "without `--cfg tokio_unstable`, tokio takes no seed")]
 fn what_replicas_do_comes_from_the_seed_alone() {
-    come_from_their_seeds(2, simulate);
+    come_from_their_seeds(2, "kubernetes::simulation::replicas_arrive_whatever_came_before");
 }
 
 #[test]

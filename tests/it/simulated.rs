@@ -5,8 +5,8 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::io;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Builder;
@@ -19,8 +19,8 @@ pub(crate) fn simulate_histories<F: Future<Output = ()>>(usual: u64, of: impl Fn
     let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let seeds = match number("APPCRED_HISTORY") {
         Some(seed) => {
-            let log = tracing_subscriber::fmt().with_env_filter("appcred=debug,it=debug");
-            log.with_timer(SimulatedTime).with_test_writer().init();
+            let log = tracing_subscriber::fmt().with_env_filter("info,appcred=trace,it=trace");
+            log.with_timer(SimulatedTime).with_ansi(false).with_test_writer().init();
             seed..seed + 1
         }
         None => 0..number("APPCRED_HISTORIES").unwrap_or(usual),
@@ -30,10 +30,11 @@ pub(crate) fn simulate_histories<F: Future<Output = ()>>(usual: u64, of: impl Fn
     }
 }
 
-/// Runs so many histories twice: all that happens is the same, in the same order and at the same moments.
-pub(crate) fn come_from_their_seeds<F: Future<Output = ()>>(many: u64, of: impl Fn(u64) -> F) {
+/// Runs so many histories of a test twice: all that happens is the same, in the same order and at the same moments. Each
+/// has a process of its own, since the tests beside it change what is logged.
+pub(crate) fn come_from_their_seeds(many: u64, test: &str) {
     for seed in 0..many {
-        let [first, second] = [(), ()].map(|()| traced(|| simulated(seed, of(seed))));
+        let [first, second] = [(), ()].map(|()| history(test, seed));
         let mut lines = first.lines().zip(second.lines());
         let differing = lines.find(|(first, second)| first != second);
         assert!(
@@ -41,6 +42,19 @@ pub(crate) fn come_from_their_seeds<F: Future<Output = ()>>(many: u64, of: impl 
             "history {seed} is another one when it is run again: {differing:#?}"
         );
     }
+}
+
+/// All that is logged in a history, with the simulated time.
+fn history(test: &str, seed: u64) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture"]).env("APPCRED_HISTORY", seed.to_string());
+    let ran = command.output().unwrap();
+    assert!(ran.status.success(), "history {seed}: {ran:?}");
+    let text = String::from_utf8(ran.stdout).unwrap();
+    let logged = text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
+    let logged: String = logged.flat_map(|line| [line, "\n"]).collect();
+    assert!(logged.contains(" TRACE "), "history {seed} says nothing: {text}");
+    logged
 }
 
 /// Runs this, with all random numbers from a seed. Time goes on by itself.
@@ -151,35 +165,6 @@ mod ordered {
             *self.0.is_open.lock().unwrap() = true;
             self.0.say();
         }
-    }
-}
-
-/// All that is logged meanwhile, with the simulated time.
-fn traced(of: impl FnOnce()) -> String {
-    let trace = Trace::default();
-    let writer = trace.clone();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter("info,appcred=trace,it=trace")
-        .with_timer(SimulatedTime)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::with_default(log, of);
-    let bytes = trace.0.lock().unwrap().clone();
-    String::from_utf8(bytes).unwrap()
-}
-
-#[derive(Clone, Default)]
-struct Trace(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Trace {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -232,5 +232,5 @@ fn watch_arrives_whatever_came_before() {
 #[test]
 #[cfg_attr(not(tokio_unstable), ignore = "without `--cfg tokio_unstable`, tokio takes no seed")]
 fn what_a_watcher_does_comes_from_the_seed_alone() {
-    come_from_their_seeds(12, simulate);
+    come_from_their_seeds(12, "engine::simulation::watch_arrives_whatever_came_before");
 }
