@@ -72,7 +72,7 @@ each_release!(no_verb_tells_a_secret_of_a_running_house);
 fn no_verb_tells_a_secret_of_a_running_house(release: Release) {
     let ha = HomeAssistant::start(release);
     ha.create_credential(
-        json!({"domain": "spotify", "client_id": "x", "client_secret": "m4rk3d-foreign"}),
+        json!({"domain": "spotify", "client_id": "x", "client_secret": "m4rk3d-foreign", "name": "App m4rk3d-foreign"}),
     );
     let house = House::new();
     house.project.write(
