@@ -328,7 +328,7 @@ fn find_project(cli: &mut Cli, runtime: &Runtime) -> anyhow::Result<Option<ExitS
 fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitStatus> {
     // A core dump would hold tokens and secrets. What is started to fetch a repository inherits it.
     process_limits::refuse_core_dumps().context("cannot turn off core dumps")?;
-    questions::end_on_signals().context("cannot listen to signals")?;
+    questions::end_first_process_on_signals().context("cannot listen to signals")?;
     process_limits::raise_open_files()?;
     let runtime = process_limits::runtime(cli.verb.is_daemon())?;
     // `init` creates it.

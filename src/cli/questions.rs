@@ -55,8 +55,9 @@ impl OpenQuestion {
     /// Something for which the terminal is changed.
     ///
     /// # Errors
-    /// Where somebody has pressed Ctrl-C before.
+    /// Where somebody has pressed Ctrl-C before, or signals cannot be listened to.
     pub(super) fn for_keys() -> io::Result<Self> {
+        end_on_signals()?;
         Self::begin(Asked::Keys(SavedTerminal::save()))
     }
 
@@ -79,16 +80,25 @@ impl Drop for OpenQuestion {
     }
 }
 
-/// From now on the signals that nobody listens to end the process only when the terminal is as before, and they do so
-/// also where it is the first of a container.
+/// Where this is the first process of a container, the kernel ends it by no signal that nobody listens to.
 ///
 /// # Errors
 /// Where signals cannot be listened to.
-pub(super) fn end_on_signals() -> io::Result<()> {
-    let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter();
-    let mut signals =
-        Signals::new(all.filter(|signal| !is_ignored(SignalKind::from_raw(*signal))))?;
-    thread::Builder::new().spawn(move || signals.forever().for_each(end_unless_heard))?;
+pub(super) fn end_first_process_on_signals() -> io::Result<()> {
+    if process::id() == 1 { end_on_signals() } else { Ok(()) }
+}
+
+/// From now on the signals that nobody listens to end the process only when the terminal is as before.
+fn end_on_signals() -> io::Result<()> {
+    static IS_BEGUN: Mutex<bool> = Mutex::new(false);
+    let mut is_begun = IS_BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*is_begun {
+        let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter();
+        let heard = all.filter(|signal| !is_ignored(SignalKind::from_raw(*signal)));
+        let mut signals = Signals::new(heard)?;
+        thread::Builder::new().spawn(move || signals.forever().for_each(end_unless_heard))?;
+        *is_begun = true;
+    }
     Ok(())
 }
 

@@ -74,8 +74,8 @@ fn ha_credential_that_is_linked_while_apply_asks_stays(release: Release) {
 each_release!(ha_what_changes_while_import_asks_is_not_imported_as_it_was);
 fn ha_what_changes_while_import_asks_is_not_imported_as_it_was(release: Release) {
     let (ha, house) = (HomeAssistant::start(release), House::new());
-    let policy = format!("policy: {{custom_integrations: [{LINKED}]}}\n");
-    house.project.write("appcred.yaml", &(house.project_file() + &policy));
+    let known = format!("custom_integrations: [{LINKED}]\n");
+    house.project.write("appcred.yaml", &(house.project_file() + &known));
     house.declare(&[]);
     let made = ha.create_credential(
         json!({"domain": LINKED, "client_id": "anna", "client_secret": "s", "name": "Anna"}),
