@@ -18,7 +18,7 @@ mod source;
 mod transport;
 mod versions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -120,8 +120,11 @@ pub fn root(folder: &Path) -> Option<PathBuf> {
 /// A folder of each repository that one of the folders is in, as of a submodule and what it is in.
 pub fn repositories<'f>(folders: impl IntoIterator<Item = &'f Path>) -> Vec<&'f Path> {
     let mut found: BTreeMap<PathBuf, &Path> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for folder in folders {
-        if let Some(root) = root(folder) {
+        if seen.insert(folder)
+            && let Some(root) = root(folder)
+        {
             found.entry(root).or_insert(folder);
         }
     }

@@ -135,6 +135,7 @@ static OTHER_STORE: ValueRule =
 static TAGGED: ValueRule =
     ValueRule::new(|text| text.contains(char::is_whitespace), || TAG.to_owned());
 static WORDS: Words = Words::new(|| words(&[MISSING, NEUTRAL], SHORT));
+static MISSING_WORDS: Words = Words::new(|| words(&[MISSING], ""));
 
 /// What kind of placeholder a text is; `None` where it may be a value.
 pub(super) fn placeholder(text: &str) -> Option<Placeholder> {
@@ -192,7 +193,7 @@ fn suffixes(text: &str) -> impl Iterator<Item = &[u8]> {
 
 /// Whether a text begins with a word that says that something is missing.
 fn has_missing_word(text: &[u8]) -> bool {
-    MISSING.split('|').any(|word| begins(text, word))
+    MISSING_WORDS.any_begins(text)
 }
 
 /// Whether a text asks for a value, or is the name of one, with words of people's own in it.

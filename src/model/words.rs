@@ -17,6 +17,7 @@ pub(super) struct Word {
 pub(super) fn words(long: &[&'static str], short: &'static str) -> Vec<Word> {
     let long = long.iter().flat_map(|list| list.split('|')).map(|text| (text, false));
     let all = long.chain(short.split('|').map(|text| (text, true)));
+    let all = all.filter(|(text, _)| !text.is_empty());
     let mut all: Vec<Word> = all.map(|(text, is_short)| Word { text, is_short }).collect();
     all.sort_by_key(|word| word.first());
     all
@@ -55,6 +56,11 @@ impl Words {
             }
         }
         reached[text.len()].is_some() && text.iter().any(u8::is_ascii_alphanumeric)
+    }
+
+    /// Whether a text begins with one of them.
+    pub(super) fn any_begins(&self, text: &[u8]) -> bool {
+        self.beginning(text).next().is_some()
     }
 
     /// The words that a text begins with.

@@ -54,13 +54,17 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// It takes tabs in fewer places than YAML 1.2 does, and fewer names of anchors: some characters end one for it.
+/// It takes tabs in fewer places than YAML 1.2 does, and fewer names of anchors: some characters end one for it. It
+/// takes no end of a document before the first one.
 fn is_libyaml_alone(text: &str, why: &str) -> bool {
     let is_part = |one: char| one.is_ascii_alphanumeric() || "-_".contains(one);
     let is_ended = |(at, _): (usize, &str)| {
         text[at + 1..].trim_start_matches(is_part).starts_with(['%', '@', '`'])
     };
+    let mut lines = text.lines().map(|line| line.trim_start_matches([' ', '\u{feff}']));
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
     text.contains('\t')
+        || first.is_some_and(|line| line.starts_with("..."))
         || why.contains("while scanning an anchor")
         || why.contains("while scanning an alias")
         || text.match_indices(['&', '*']).any(is_ended)
