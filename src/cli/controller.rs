@@ -154,7 +154,7 @@ fn settings(verb: &ControllerArgs, cluster: &Cluster) -> ControllerSettings {
         lease: (!verb.no_lease).then_some(lease),
         scope,
         owner: verb.owner.clone(),
-        patience: Duration::from_secs(verb.deletion_timeout),
+        deletion_timeout: Duration::from_secs(verb.deletion_timeout),
         clock: environment::now,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::kubernetes::{self, ConvertedCredential, ConvertedHouse, ConvertedProject};
+use crate::kubernetes::{self, ConvertedCredential, ConvertedInstance, ConvertedProject};
 use crate::manifest::{Entry, Project, Targets};
 use crate::model::{
     Integration, Key, OnDrift, Policy, Prune, Reference, Rollout, TargetName, TargetSelection,
@@ -49,10 +49,10 @@ pub(super) fn run(global: &Global, verb: &ExportArgs) -> anyhow::Result<ExitStat
         return Ok(ExitStatus::Failure);
     }
     let project = &loaded.project;
-    let houses = houses(project, &TargetSelection::default())?;
+    let instances = instances(project, &TargetSelection::default())?;
     let credentials: Vec<_> =
         loaded.entries.iter().map(|entry| credential(entry, project)).collect();
-    let mut made = kubernetes::resources(&houses, &credentials, verb.namespace.as_deref())?;
+    let mut made = kubernetes::resources(&instances, &credentials, verb.namespace.as_deref())?;
     made.lost.extend(of_project(project, &loaded.entries));
     print(&made)
 }
@@ -61,32 +61,32 @@ pub(super) fn run(global: &Global, verb: &ExportArgs) -> anyhow::Result<ExitStat
 ///
 /// # Errors
 /// Where there is none.
-pub(super) fn houses(
+pub(super) fn instances(
     project: &Project,
     selection: &TargetSelection,
-) -> anyhow::Result<BTreeMap<TargetName, ConvertedHouse>> {
+) -> anyhow::Result<BTreeMap<TargetName, ConvertedInstance>> {
     let targets = select(project, &environment::read(), selection)?;
-    let house = |(name, endpoint): (TargetName, Endpoint)| {
-        let mut house = ConvertedHouse {
+    let instance = |(name, endpoint): (TargetName, Endpoint)| {
+        let mut instance = ConvertedInstance {
             labels: project.labels.get(&name).cloned().unwrap_or_default(),
             suspend: project.suspended.contains_key(&name),
             max_deletes: project.policy.max_deletes,
-            ..ConvertedHouse::default()
+            ..ConvertedInstance::default()
         };
         if let Endpoint::HomeAssistant(endpoint) = endpoint {
             let network = &endpoint.network;
-            house.has_authority = network.ca_file.is_some();
+            instance.has_authority = network.ca_file.is_some();
             let lost = [
                 ("client_certificate", network.client.is_some()),
                 ("headers", !network.headers.is_empty()),
                 ("proxy", network.proxy.is_some()),
             ];
-            house.lost = said(lost);
-            house.url = Some(endpoint.url);
+            instance.lost = said(lost);
+            instance.url = Some(endpoint.url);
         }
-        (name, house)
+        (name, instance)
     };
-    Ok(targets.into_iter().map(house).collect())
+    Ok(targets.into_iter().map(instance).collect())
 }
 
 /// An entry, as a resource sees it.
@@ -150,7 +150,7 @@ pub(super) fn print_found(
         lost: Vec::new(),
     };
     let credentials: Vec<_> = draft.made.iter().map(found).collect();
-    print(&kubernetes::resources(&houses(project, selection)?, &credentials, None)?)
+    print(&kubernetes::resources(&instances(project, selection)?, &credentials, None)?)
 }
 
 /// What the project says beside, and no resource does.

@@ -10,7 +10,7 @@ use serde_yaml::{Mapping, Value};
 
 use crate::files::{self, TEXT_LIMIT};
 use crate::kubernetes::{
-    ConvertedCredential, ConvertedHouse, RecoveredProject, SecretValueName, recovered,
+    ConvertedCredential, ConvertedInstance, RecoveredProject, SecretValueName, recovered,
 };
 use crate::model::{
     Adopt, Implementation, Integration, MaxDeletes, OnDelete, Owner, TargetName, Visible,
@@ -35,7 +35,7 @@ pub(super) fn content(file: &Path, has_owner: bool) -> anyhow::Result<ProjectCon
     };
     let named = file.visible();
     let project = recovered(&text).map_err(|why| anyhow!("{named} is no YAML: {why}"))?;
-    if project.houses.is_empty() && project.credentials.is_empty() {
+    if project.instances.is_empty() && project.credentials.is_empty() {
         bail!(
             "{named} has no HomeAssistant and no ApplicationCredential that can be read: `kubectl get hass,acred -o yaml` prints those of a namespace"
         );
@@ -53,12 +53,12 @@ pub(super) fn content(file: &Path, has_owner: bool) -> anyhow::Result<ProjectCon
             several[0]
         ),
     };
-    let targets = project.houses.iter().map(|(name, of)| (name.as_str().into(), target(of)));
+    let targets = project.instances.iter().map(|(name, of)| (name.as_str().into(), target(of)));
     let targets = Value::Mapping(targets.collect());
     let (policy, lost) = policy(&project);
     Ok(ProjectContent {
         owner,
-        targets: (!project.houses.is_empty()).then_some(targets),
+        targets: (!project.instances.is_empty()).then_some(targets),
         policy,
         manifests: manifests(&project.credentials)?,
         ignored: &["secrets/"],
@@ -74,15 +74,15 @@ fn secret(above: &str, (name, key): &SecretValueName) -> Value {
 }
 
 fn target(
-    (house, token, authority): &(ConvertedHouse, SecretValueName, Option<SecretValueName>),
+    (instance, token, authority): &(ConvertedInstance, SecretValueName, Option<SecretValueName>),
 ) -> Value {
     let mut fields = Fields::default();
-    fields.put("url", house.url.as_deref());
+    fields.put("url", instance.url.as_deref());
     fields.0.insert("token".into(), secret("", token));
     fields.put("ca_file", authority.as_ref().map(|(name, key)| format!("{SECRETS}/{name}/{key}")));
-    fields.put("suspend", house.suspend.then_some(true));
-    let labels = house.labels.iter().map(|(label, value)| (label.as_str(), value.as_str()));
-    fields.put("labels", (!house.labels.is_empty()).then(|| labels.collect::<BTreeMap<_, _>>()));
+    fields.put("suspend", instance.suspend.then_some(true));
+    let labels = instance.labels.iter().map(|(label, value)| (label.as_str(), value.as_str()));
+    fields.put("labels", (!instance.labels.is_empty()).then(|| labels.collect::<BTreeMap<_, _>>()));
     Value::Mapping(fields.0)
 }
 
@@ -90,14 +90,14 @@ fn target(
 fn policy(project: &RecoveredProject) -> (Option<Value>, Vec<String>) {
     let (mut fields, mut lost) = (Fields::default(), Vec::new());
     let limits: Vec<Option<MaxDeletes>> =
-        project.houses.values().map(|(house, ..)| house.max_deletes).collect();
+        project.instances.values().map(|(instance, ..)| instance.max_deletes).collect();
     match limits.as_slice() {
         [first, others @ ..] if others.iter().all(|limit| limit == first) => match first {
             Some(MaxDeletes::Count(count)) => fields.put("max_deletes", Some(count)),
             limit => fields.put("max_deletes", limit.map(|limit| limit.to_string())),
         },
         _ => {
-            let limited = project.houses.iter().filter(|(_, (of, ..))| of.max_deletes.is_some());
+            let limited = project.instances.iter().filter(|(_, (of, ..))| of.max_deletes.is_some());
             lost.extend(limited.map(|(name, _)| {
                 format!("HomeAssistant {name}: maxDeletes, which is for all targets of a project")
             }));
@@ -218,10 +218,10 @@ fn said(project: &RecoveredProject, lost: Vec<String>) -> Vec<String> {
     };
     list("Became neither a target nor an entry:", &mut project.left_out.iter().cloned());
     list("No project says this:", &mut project.lost.iter().cloned().chain(lost));
-    let of_houses = project.houses.values();
-    let of_houses = of_houses.flat_map(|(_, token, ca)| std::iter::once(token).chain(ca));
+    let of_instances = project.instances.values();
+    let of_instances = of_instances.flat_map(|(_, token, ca)| std::iter::once(token).chain(ca));
     let mut secrets: Vec<&SecretValueName> =
-        of_houses.chain(project.credentials.iter().map(|(_, secret)| secret)).collect();
+        of_instances.chain(project.credentials.iter().map(|(_, secret)| secret)).collect();
     secrets.sort();
     secrets.dedup();
     let namespace = project.namespaces.first().map(String::as_str);

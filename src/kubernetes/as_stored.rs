@@ -104,10 +104,10 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::AsStored;
-    use crate::kubernetes::resources::{CredentialObject, HouseObject};
+    use crate::kubernetes::resources::{CredentialObject, InstanceObject};
 
-    fn house(spec: Json, status: Json) -> HouseObject {
-        let stored: AsStored<HouseObject> = serde_json::from_value(json!({
+    fn instance(spec: Json, status: Json) -> InstanceObject {
+        let stored: AsStored<InstanceObject> = serde_json::from_value(json!({
             "apiVersion": "appcred.io/v1alpha1",
             "kind": "HomeAssistant",
             "metadata": {"name": "cabin", "namespace": "ns", "uid": "a", "resourceVersion": "7"},
@@ -123,16 +123,16 @@ mod tests {
         let token = json!({"name": "t", "key": "t"});
         let right = json!({"url": "http://cabin:8123", "tokenSecretRef": token});
         let listed = json!({"observedGeneration": 1, "credentials": [{"name": "a"}]});
-        let of = house(right.clone(), listed.clone());
+        let of = instance(right.clone(), listed.clone());
         assert_eq!((of.spec.unreadable, of.spec.url.as_str()), (None, "http://cabin:8123"));
         let mut wrong = right.clone();
         wrong["maxDeletes"] = json!(3_000_000_000_u64);
         for (spec, why) in [
             (wrong, "maxDeletes: invalid value: integer `3000000000`, expected a 32-bit integer"),
             (json!({"url": "http://cabin:8123"}), "missing field `tokenSecretRef`"),
-            (json!(null), "invalid type: null, expected struct HouseSpec"),
+            (json!(null), "invalid type: null, expected struct InstanceSpec"),
         ] {
-            let of = house(spec, listed.clone());
+            let of = instance(spec, listed.clone());
             assert_eq!(of.spec.unreadable.as_deref(), Some(why));
             assert!(of.spec.suspend, "nothing is done there");
             let status = of.status.unwrap();
@@ -141,7 +141,7 @@ mod tests {
                 "where credentials are stays known"
             );
         }
-        let of = house(right, json!({"credentials": "none"}));
+        let of = instance(right, json!({"credentials": "none"}));
         assert_eq!((of.spec.unreadable, of.status), (None, None));
     }
 

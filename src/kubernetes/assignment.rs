@@ -11,8 +11,8 @@ use smol_str::{SmolStr, format_smolstr};
 use super::declared::{Declarations, Declared, Listing, ObjectName};
 use super::departure::{self, Departure, Unsettled};
 use super::fault::Fault;
-use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec, SecretKeyRef};
-use super::{house_target, wanted};
+use super::resources::{CredentialSpec, DeletionPolicy, InstanceSpec, SecretKeyRef};
+use super::{target_spec, wanted};
 use crate::model::{
     Completeness, Desired, DesiredCredential, Key, MaxDeletes, OnDelete, Owner, Policy, TargetName,
 };
@@ -21,7 +21,7 @@ use crate::watch::TargetSpec;
 
 /// What a Home Assistant is to hold.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct HouseAssignment {
+pub(super) struct InstanceAssignment {
     /// Why nothing is done there.
     pub(super) fault: Option<Fault>,
     /// Of which versions of objects this is.
@@ -60,14 +60,14 @@ pub(super) struct CredentialAssignment {
     /// Of which version of the object and its Secret this is.
     pub(super) revision: SmolStr,
     /// Those that it selects.
-    pub(super) houses: BTreeSet<ObjectName>,
+    pub(super) instances: BTreeSet<ObjectName>,
 }
 
 /// What all are to hold.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ClusterAssignment {
     pub(super) specs: BTreeMap<TargetName, TargetSpec>,
-    pub(super) houses: BTreeMap<ObjectName, HouseAssignment>,
+    pub(super) instances: BTreeMap<ObjectName, InstanceAssignment>,
     pub(super) credentials: BTreeMap<ObjectName, CredentialAssignment>,
 }
 
@@ -100,7 +100,7 @@ pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignmen
                     fault: credential.wanted.as_ref().err().cloned(),
                     withheld: credential.withheld().map(str::to_owned),
                     revision: credential.revision.clone(),
-                    houses: BTreeSet::new(),
+                    instances: BTreeSet::new(),
                 };
                 assignment.credentials.insert(name.clone(), entry);
                 read.entry(&name.namespace).or_default().push(credential);
@@ -115,32 +115,38 @@ pub(super) fn assign(declared: &Declarations, owner: &Owner) -> ClusterAssignmen
     // Of two that are for the same client, the one that was there first has it. Within one second, as where a cluster is
     // rebuilt, the name decides, which is the order already.
     read.values_mut().for_each(|all| all.sort_by_key(|of| of.declared.created));
-    let first_of = house_target::first_of_places(declared);
-    for (name, house) in &declared.houses {
+    let first_of = target_spec::first_of_places(declared);
+    for (name, instance) in &declared.instances {
         let credentials = read.get(name.namespace.as_str()).map_or(&[][..], Vec::as_slice);
-        let endpoint = house_target::endpoint((name, house), declared, &first_of);
+        let endpoint = target_spec::endpoint((name, instance), declared, &first_of);
         let version = |of: &SecretKeyRef| {
             let secret = declared.secret(&name.beside(&of.name), &of.key);
             secret.map(|(_, version)| version).unwrap_or_default()
         };
-        let HouseSpec { token_secret_ref, ca_secret_ref, .. } = &house.spec;
+        let InstanceSpec { token_secret_ref, ca_secret_ref, .. } = &instance.spec;
         let version = match ca_secret_ref {
             None => version(token_secret_ref).to_owned(),
             Some(ca) => format!("{}.{}", version(token_secret_ref), version(ca)),
         };
-        let (mut of_house, desired, policy) =
-            wanted_by((name, house), credentials, declared, &mut assignment);
-        of_house.revisions.target = revision(house, &version);
-        let of_house = HouseAssignment { fault: endpoint.as_ref().err().cloned(), ..of_house };
-        if house.is_let_go() {
+        let (mut of_instance, desired, policy) =
+            wanted_by((name, instance), credentials, declared, &mut assignment);
+        of_instance.revisions.target = revision(instance, &version);
+        let of_instance =
+            InstanceAssignment { fault: endpoint.as_ref().err().cloned(), ..of_instance };
+        if instance.is_released() {
             // Nothing is to be done there.
         } else if let (Ok(endpoint), Some(owner)) = (endpoint, owner_of(owner, &name.namespace)) {
             let desired = Desired { owner, ..desired };
-            let spec =
-                house_target::spec(house, endpoint, desired, policy, of_house.revisions.clone());
+            let spec = target_spec::spec(
+                instance,
+                endpoint,
+                desired,
+                policy,
+                of_instance.revisions.clone(),
+            );
             assignment.specs.insert(name.target(), spec);
         }
-        assignment.houses.insert(name.clone(), of_house);
+        assignment.instances.insert(name.clone(), of_instance);
     }
     assignment
 }
@@ -171,8 +177,8 @@ fn read_credential<'d>(
     let selector = selector.map_err(Fault::invalid);
     let limit = departure::max_deletes(spec.max_deletes.as_ref()).map_err(Fault::invalid);
     let selects_any = |selector: &Selector| {
-        all.houses_beside(name)
-            .any(|(_, house)| house.deleted.is_none() && selector.matches(&house.labels))
+        all.instances_beside(name)
+            .any(|(_, instance)| instance.deleted.is_none() && selector.matches(&instance.labels))
     };
     let stays = match (&selector, &limit) {
         (Err(fault), _) if spec.unreadable.is_some() => {
@@ -206,9 +212,9 @@ impl ReadCredential<'_> {
         }
     }
 
-    fn selects(&self, house: &Declared<HouseSpec>) -> bool {
+    fn selects(&self, instance: &Declared<InstanceSpec>) -> bool {
         let selector = self.selector.as_ref();
-        house.deleted.is_none() && selector.is_some_and(|of| of.matches(&house.labels))
+        instance.deleted.is_none() && selector.is_some_and(|of| of.matches(&instance.labels))
     }
 }
 
@@ -220,40 +226,40 @@ fn revision<S>(of: &Declared<S>, secret: &str) -> SmolStr {
 }
 
 /// How many credentials may be deleted at once.
-pub(super) fn max_deletes(house: &Declared<HouseSpec>) -> Result<Option<MaxDeletes>, Fault> {
-    // A house that is being deleted is to be emptied.
-    let limit = house.spec.max_deletes.as_ref().filter(|_| house.deleted.is_none());
+pub(super) fn max_deletes(instance: &Declared<InstanceSpec>) -> Result<Option<MaxDeletes>, Fault> {
+    // An instance that is being deleted is to be emptied.
+    let limit = instance.spec.max_deletes.as_ref().filter(|_| instance.deleted.is_none());
     departure::max_deletes(limit).map_err(Fault::invalid)
 }
 
 /// What a Home Assistant is to hold, and what may be done for that.
 fn wanted_by(
-    (name, house): (&ObjectName, &Declared<HouseSpec>),
+    (name, instance): (&ObjectName, &Declared<InstanceSpec>),
     credentials: &[ReadCredential<'_>],
     declared: &Declarations,
     assignment: &mut ClusterAssignment,
-) -> (HouseAssignment, Desired, Policy) {
-    let mut of_house = HouseAssignment::default();
+) -> (InstanceAssignment, Desired, Policy) {
+    let mut of_instance = InstanceAssignment::default();
     // Who empties a Home Assistant deletes that object or the credentials', or says how many may go.
-    let max_deletes = max_deletes(house).ok().flatten();
-    let allow_empty = max_deletes.is_some() || house.deleted.is_some();
+    let max_deletes = max_deletes(instance).ok().flatten();
+    let allow_empty = max_deletes.is_some() || instance.deleted.is_some();
     let mut policy = Policy { max_deletes, allow_empty, ..Policy::default() };
     let mut desired = Vec::new();
     let mut clients: BTreeMap<(&str, &str), &ObjectName> = BTreeMap::new();
     for of in credentials {
         let spec = &of.declared.spec;
         policy.protected.extend(spec.protect.then(|| of.key.clone()));
-        if of.declared.deleted.is_some() || house.deleted.is_some() {
-            delete(of, house, &mut of_house);
+        if of.declared.deleted.is_some() || instance.deleted.is_some() {
+            delete(of, instance, &mut of_instance);
             policy.allow_empty |= of.declared.deleted.is_some();
             continue;
         }
-        leave(of, name, &mut of_house);
-        if !of.selects(house) {
+        leave(of, name, &mut of_instance);
+        if !of.selects(instance) {
             continue;
         }
         let Some(entry) = assignment.credentials.get_mut(of.name) else { continue };
-        entry.houses.insert(name.clone());
+        entry.instances.insert(name.clone());
         // Where it is held back that others lose it, these do not get it either: that is one change.
         let has_it = |of: &Departure| of.kept.contains(name);
         if of.withheld().is_some() && !of.departure.is_some_and(has_it) {
@@ -264,29 +270,29 @@ fn wanted_by(
         let first = *clients.entry((&spec.domain, spec.client_id())).or_insert(of.name);
         if first != of.name {
             let fault = same_client(first, name);
-            of_house.unsettled.insert(of.key.clone(), in_error(&fault));
+            of_instance.unsettled.insert(of.key.clone(), in_error(&fault));
             entry.fault = Some(fault);
             continue;
         }
         let wanted = match &of.wanted {
             Ok(wanted) => wanted,
             Err(fault) => {
-                of_house.unsettled.insert(of.key.clone(), in_error(fault));
+                of_instance.unsettled.insert(of.key.clone(), in_error(fault));
                 continue;
             }
         };
-        let is_listed = want(of, declared.listed_as(name, of.key.as_str()), &mut of_house);
+        let is_listed = want(of, declared.listed_as(name, of.key.as_str()), &mut of_instance);
         let is_kept = spec.deletion_policy == DeletionPolicy::Delete;
         if !is_listed || is_kept && !of.declared.has_finalizer {
             continue;
         }
-        of_house.revisions.entries.insert(of.key.clone(), of.revision.clone());
+        of_instance.revisions.entries.insert(of.key.clone(), of.revision.clone());
         policy.suspended.extend(spec.suspend.then(|| of.key.clone()));
         desired.push(wanted.clone());
     }
-    await_successors(credentials, &clients, &desired, &mut of_house);
-    of_house.suspended.clone_from(&policy.suspended);
-    policy.gone = Some(of_house.gone.clone());
+    await_successors(credentials, &clients, &desired, &mut of_instance);
+    of_instance.suspended.clone_from(&policy.suspended);
+    policy.gone = Some(of_instance.gone.clone());
     let desired = Desired {
         owner: Owner::default(),
         previous_owners: BTreeSet::new(),
@@ -295,7 +301,7 @@ fn wanted_by(
         elsewhere: Default::default(),
         completeness: Completeness::Whole,
     };
-    (of_house, desired, policy)
+    (of_instance, desired, policy)
 }
 
 /// Deletes nothing of a client that another object wants there and may not have yet: it is the same one by another name,
@@ -304,7 +310,7 @@ fn await_successors(
     credentials: &[ReadCredential<'_>],
     clients: &BTreeMap<(&str, &str), &ObjectName>,
     desired: &[DesiredCredential],
-    of_house: &mut HouseAssignment,
+    of_instance: &mut InstanceAssignment,
 ) {
     let had: BTreeSet<(&str, &str)> =
         desired.iter().map(|of| (of.domain.as_str(), of.client_id.as_str())).collect();
@@ -312,68 +318,79 @@ fn await_successors(
         let client = (of.declared.spec.domain.as_str(), of.declared.spec.client_id());
         let successor = clients.get(&client).filter(|_| !had.contains(&client));
         if let Some(successor) = successor
-            && of_house.gone.remove(&of.key).is_some()
+            && of_instance.gone.remove(&of.key).is_some()
         {
             let key = Key::new(&successor.name);
-            let why = match key.and_then(|key| of_house.unsettled.get(&key)) {
+            let why = match key.and_then(|key| of_instance.unsettled.get(&key)) {
                 Some(Unsettled::InError(why)) => format!("is in error: {why}"),
                 _ => "has not done so yet".to_owned(),
             };
             let why = format!(
                 "the ApplicationCredential {successor}, which is for the same client and is to take this credential over, {why}"
             );
-            of_house.awaits.insert(of.key.clone(), why);
+            of_instance.awaits.insert(of.key.clone(), why);
         }
     }
 }
 
 /// Wants a credential there. Answers whether it may be created, by what the status has of it: before that has it, nobody may
 /// know that it is there, and its object could vanish, or select others.
-fn want(of: &ReadCredential<'_>, listing: Option<Listing>, of_house: &mut HouseAssignment) -> bool {
+fn want(
+    of: &ReadCredential<'_>,
+    listing: Option<Listing>,
+    of_instance: &mut InstanceAssignment,
+) -> bool {
     let Declared { generation, reconcile_at, .. } = of.declared;
     let version = WantedVersion { generation: *generation, reconcile_at: reconcile_at.clone() };
-    of_house.wanted.insert(of.key.clone(), version);
+    of_instance.wanted.insert(of.key.clone(), version);
     let before = match listing {
         Some(Listing::Wanted) => return true,
-        Some(Listing::Announced) => &mut of_house.announced,
-        Some(Listing::Unsettled) | None => &mut of_house.unlisted,
+        Some(Listing::Announced) => &mut of_instance.announced,
+        Some(Listing::Unsettled) | None => &mut of_instance.unlisted,
     };
     before.insert(of.key.clone());
     false
 }
 
 /// Deletes a credential since its object is being deleted, or the Home Assistant's.
-fn delete(of: &ReadCredential<'_>, house: &Declared<HouseSpec>, of_house: &mut HouseAssignment) {
+fn delete(
+    of: &ReadCredential<'_>,
+    instance: &Declared<InstanceSpec>,
+    of_instance: &mut InstanceAssignment,
+) {
     let spec = &of.declared.spec;
-    let is_kept = spec.suspend || spec.protect || house.is_let_go();
+    let is_kept = spec.suspend || spec.protect || instance.is_released();
     let is_gone = spec.deletion_policy == DeletionPolicy::Delete && !is_kept;
     if is_gone {
-        of_house.gone.insert(of.key.clone(), wanted::on_delete(&spec.integration));
+        of_instance.gone.insert(of.key.clone(), wanted::on_delete(&spec.integration));
         // The status has it until it is gone: by that, its object waits too once it is deleted.
-        of_house.unsettled.insert(of.key.clone(), Unsettled::Deleted);
+        of_instance.unsettled.insert(of.key.clone(), Unsettled::Deleted);
     }
     if of.declared.deleted.is_some() {
-        of_house.revisions.entries.insert(of.key.clone(), of.revision.clone());
+        of_instance.revisions.entries.insert(of.key.clone(), of.revision.clone());
     }
 }
 
 /// Deletes a credential since labels no longer select the Home Assistant, where it is to have it by its status.
-fn leave(of: &ReadCredential<'_>, house: &ObjectName, of_house: &mut HouseAssignment) {
-    if !of.departure.is_some_and(|departure| departure.leaving.contains(house)) {
+fn leave(of: &ReadCredential<'_>, instance: &ObjectName, of_instance: &mut InstanceAssignment) {
+    if !of.departure.is_some_and(|departure| departure.leaving.contains(instance)) {
         return;
     }
     // Only a round that knew of it says that it is gone: one before may be creating it still.
-    of_house.revisions.entries.insert(of.key.clone(), format_smolstr!("{} leaving", of.revision));
+    of_instance
+        .revisions
+        .entries
+        .insert(of.key.clone(), format_smolstr!("{} leaving", of.revision));
     if of.stays.is_none() {
         let on_delete = wanted::on_delete(&of.declared.spec.integration);
-        of_house.gone.insert(of.key.clone(), on_delete);
+        of_instance.gone.insert(of.key.clone(), on_delete);
     }
-    of_house.unsettled.insert(of.key.clone(), of.stays.clone().unwrap_or(Unsettled::Leaving));
+    of_instance.unsettled.insert(of.key.clone(), of.stays.clone().unwrap_or(Unsettled::Leaving));
 }
 
-fn same_client(first: &ObjectName, house: &ObjectName) -> Fault {
+fn same_client(first: &ObjectName, instance: &ObjectName) -> Fault {
     let message = format!(
-        "the ApplicationCredential {first} is for the same client on {house}: keep one of the two, or have them select others"
+        "the ApplicationCredential {first} is for the same client on {instance}: keep one of the two, or have them select others"
     );
     Fault { reason: "SameClient", message, is_final: true }
 }
@@ -390,9 +407,9 @@ pub(super) mod tests {
     use crate::kubernetes::as_stored::MayBeUnreadable;
     use crate::kubernetes::declared::{Declarations, Declared, Listing, ObjectName, SecretValues};
     use crate::kubernetes::departure::Unsettled;
-    use crate::kubernetes::held::announced;
+    use crate::kubernetes::listed::announced;
     use crate::kubernetes::resources::{
-        CredentialSpec, DeletionPolicy, HouseSpec, HouseStatus, ListedAs,
+        CredentialSpec, DeletionPolicy, InstanceSpec, InstanceStatus, ListedAs,
     };
     use crate::model::{Key, MaxDeletes, OnDelete, Owner, Policy, Secret};
 
@@ -413,12 +430,12 @@ pub(super) mod tests {
         }
     }
 
-    /// One house, whose status has credentials of these names, each with changes to its spec.
+    /// One instance, whose status has credentials of these names, each with changes to its spec.
     pub(in crate::kubernetes) fn declarations(credentials: &[(&str, Json)]) -> Declarations {
         let mut all = Declarations::default();
         let token = json!({"name": "all", "key": "token"});
-        let house = json!({"url": "http://cabin:8123", "tokenSecretRef": token});
-        all.houses.insert(name("cabin"), declared(house));
+        let instance = json!({"url": "http://cabin:8123", "tokenSecretRef": token});
+        all.instances.insert(name("cabin"), declared(instance));
         for (of, changes) in credentials {
             let mut spec = json!({
                 "domain": "spotify",
@@ -444,7 +461,7 @@ pub(super) mod tests {
         assign(all, &Owner::new("cluster").unwrap())
     }
 
-    /// The keys that the house is to hold, and those of what is deleted there.
+    /// The keys that the instance is to hold, and those of what is deleted there.
     fn keys(all: &Declarations) -> (Vec<String>, Vec<String>) {
         let assignment = assigned(all);
         let spec = &assignment.specs[&name("cabin").target()];
@@ -471,7 +488,7 @@ pub(super) mod tests {
             ("wanted", json!({})),
         ]);
         let other = labelled(&all, &[("ring", "2")]);
-        all.houses.insert(name("other"), other);
+        all.instances.insert(name("other"), other);
         let text = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
         list(&mut all, &name("cabin"), &["wanted"]);
         assert!(keys(&all).1.is_empty(), "it never was to have it");
@@ -485,19 +502,23 @@ pub(super) mod tests {
         assert_eq!(keys(&all), (text(&[]), text(&[])), "an empty answer deletes nothing");
     }
 
-    /// Has the status of a house name these alone, as wanted.
-    pub(in crate::kubernetes) fn list(all: &mut Declarations, house: &ObjectName, names: &[&str]) {
+    /// Has the status of an instance name these alone, as wanted.
+    pub(in crate::kubernetes) fn list(
+        all: &mut Declarations,
+        instance: &ObjectName,
+        names: &[&str],
+    ) {
         let listed = names.iter().map(|name| (name.to_string(), Listing::Wanted));
-        all.listed.insert(house.clone(), listed.collect());
+        all.listed.insert(instance.clone(), listed.collect());
     }
 
-    /// The house, with these labels.
-    fn labelled(all: &Declarations, labels: &[(&str, &str)]) -> Declared<HouseSpec> {
+    /// The instance, with these labels.
+    fn labelled(all: &Declarations, labels: &[(&str, &str)]) -> Declared<InstanceSpec> {
         let labels = labels.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-        Declared { labels: labels.collect(), ..all.houses[&name("cabin")].clone() }
+        Declared { labels: labels.collect(), ..all.instances[&name("cabin")].clone() }
     }
 
-    /// The policy of the house, which has these labels, with one credential for each of these rings.
+    /// The policy of the instance, which has these labels, with one credential for each of these rings.
     fn policy(labels: &[(&str, &str)], rings: &[&str], change: fn(&mut Declarations)) -> Policy {
         let names = ["a", "b", "c"];
         let of = |(name, ring): (&&'static str, &&str)| {
@@ -505,8 +526,8 @@ pub(super) mod tests {
         };
         let mut all = declarations(&names.iter().zip(rings).map(of).collect::<Vec<_>>());
         for (of, labels) in [("other", &[("ring", "2")][..]), ("cabin", labels)] {
-            let house = labelled(&all, labels);
-            all.houses.insert(name(of), house);
+            let instance = labelled(&all, labels);
+            all.instances.insert(name(of), instance);
         }
         change(&mut all);
         list(&mut all, &name("cabin"), &names);
@@ -514,7 +535,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn labels_alone_delete_where_another_house_is_selected_and_never_the_last_one() {
+    fn labels_alone_delete_where_another_instance_is_selected_and_never_the_last_one() {
         let gone = |policy: &Policy| {
             let keys = policy.gone.iter().flatten().map(|(key, _)| key.to_string());
             keys.collect::<Vec<_>>().join(" ")
@@ -530,7 +551,7 @@ pub(super) mod tests {
         });
         assert_eq!((gone(&deleted).as_str(), deleted.allow_empty), ("a b", true));
         let emptied = policy(&[], &["2"], |all| {
-            let of = all.houses.get_mut(&name("cabin")).unwrap();
+            let of = all.instances.get_mut(&name("cabin")).unwrap();
             of.spec.deletion_policy = DeletionPolicy::Delete;
             of.spec.max_deletes = Some(IntOrString::Int(0));
             of.deleted = Some(Timestamp::UNIX_EPOCH);
@@ -543,27 +564,28 @@ pub(super) mod tests {
         let mut all =
             declarations(&[("a", json!({"targetSelector": {"matchLabels": {"ring": "2"}}}))]);
         let (second, third) = (labelled(&all, &[]), labelled(&all, &[("ring", "2")]));
-        all.houses.extend([(name("second"), second), (name("third"), third)]);
-        let listed = |all: &mut Declarations, houses: &[&str]| {
+        all.instances.extend([(name("second"), second), (name("third"), third)]);
+        let listed = |all: &mut Declarations, instances: &[&str]| {
             all.listed.clear();
-            houses.iter().for_each(|house| list(all, &name(house), &["a"]));
+            instances.iter().for_each(|instance| list(all, &name(instance), &["a"]));
         };
         let limit = |all: &mut Declarations, limit| {
             all.credentials.get_mut(&name("a")).unwrap().spec.max_deletes = limit;
         };
         let found = |all: &Declarations| {
             let assignment = assigned(all);
-            let houses = ["cabin", "second", "third"].map(|house| {
-                let house = &assignment.houses[&name(house)];
-                (house.gone.len(), house.wanted.len())
+            let instances = ["cabin", "second", "third"].map(|instance| {
+                let instance = &assignment.instances[&name(instance)];
+                (instance.gone.len(), instance.wanted.len())
             });
-            (houses, assignment.credentials[&name("a")].withheld.clone())
+            (instances, assignment.credentials[&name("a")].withheld.clone())
         };
         listed(&mut all, &["cabin", "second"]);
-        let (houses, why) = found(&all);
-        assert_eq!(houses, [(0, 0); 3]);
+        let (instances, why) = found(&all);
+        assert_eq!(instances, [(0, 0); 3]);
         assert!(why.unwrap().starts_with("labels take it off 2 of the 2 HomeAssistants"));
-        let unsettled = &assigned(&all).houses[&name("cabin")].unsettled[&Key::new("a").unwrap()];
+        let unsettled =
+            &assigned(&all).instances[&name("cabin")].unsettled[&Key::new("a").unwrap()];
         assert!(matches!(unsettled, Unsettled::TooMany(_)), "{unsettled:?}");
         listed(&mut all, &["cabin", "second", "third"]);
         assert_eq!(found(&all).0, [(0, 0), (0, 0), (0, 1)], "who has it keeps it");
@@ -584,9 +606,9 @@ pub(super) mod tests {
     fn a_limit_of_deletes_is_a_number_or_a_percentage() {
         let limited = |limit: IntOrString| {
             let mut all = declarations(&[]);
-            all.houses.get_mut(&name("cabin")).unwrap().spec.max_deletes = Some(limit);
+            all.instances.get_mut(&name("cabin")).unwrap().spec.max_deletes = Some(limit);
             let assignment = assigned(&all);
-            let fault = assignment.houses[&name("cabin")].fault.clone();
+            let fault = assignment.instances[&name("cabin")].fault.clone();
             let spec = assignment.specs.get(&name("cabin").target());
             (spec.map(|spec| spec.policy.max_deletes), fault.map(|fault| fault.message))
         };
@@ -638,18 +660,20 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_house_that_is_deleted_keeps_what_it_holds_unless_it_says_otherwise() {
+    fn an_instance_that_is_deleted_keeps_what_it_holds_unless_it_says_otherwise() {
         let retained = json!({"deletionPolicy": "Retain"});
         let mut all = declarations(&[("a", json!({})), ("b", retained)]);
-        let house = |all: &mut Declarations, of: fn(&mut Declared<_>)| {
-            of(all.houses.get_mut(&name("cabin")).unwrap());
+        let instance = |all: &mut Declarations, of: fn(&mut Declared<_>)| {
+            of(all.instances.get_mut(&name("cabin")).unwrap());
         };
-        house(&mut all, |house| house.deleted = timestamp(1));
+        instance(&mut all, |instance| instance.deleted = timestamp(1));
         let assignment = assigned(&all);
-        assert!(assignment.specs.is_empty() && assignment.houses[&name("cabin")].gone.is_empty());
-        house(&mut all, |house| house.spec.deletion_policy = DeletionPolicy::Delete);
+        assert!(
+            assignment.specs.is_empty() && assignment.instances[&name("cabin")].gone.is_empty()
+        );
+        instance(&mut all, |instance| instance.spec.deletion_policy = DeletionPolicy::Delete);
         assert_eq!(keys(&all), (Vec::new(), vec!["a".to_owned()]));
-        house(&mut all, |house| house.has_finalizer = false);
+        instance(&mut all, |instance| instance.has_finalizer = false);
         assert!(assigned(&all).specs.is_empty(), "nobody waits for it");
     }
 
@@ -660,37 +684,37 @@ pub(super) mod tests {
         assert_eq!(keys(&all), (vec!["a".to_owned()], Vec::new()));
         let b = ("b".to_owned(), Listing::Unsettled);
         all.listed.get_mut(&name("cabin")).unwrap().extend([b]);
-        let house = assigned(&all).houses[&name("cabin")].clone();
-        assert_eq!(house.unlisted, [Key::new("b").unwrap()].into());
-        assert_eq!((house.wanted.len(), house.revisions.entries.len()), (2, 1));
-        let announced = announced(&house, &HouseStatus::default()).unwrap().listed();
+        let instance = assigned(&all).instances[&name("cabin")].clone();
+        assert_eq!(instance.unlisted, [Key::new("b").unwrap()].into());
+        assert_eq!((instance.wanted.len(), instance.revisions.entries.len()), (2, 1));
+        let announced = announced(&instance, &InstanceStatus::default()).unwrap().listed();
         assert_eq!(announced, [("b".to_owned(), ListedAs::Wanted)].into());
         let b = ("b".to_owned(), Listing::Announced);
         all.listed.get_mut(&name("cabin")).unwrap().extend([b]);
         assert_eq!(keys(&all), (vec!["a".to_owned()], Vec::new()), "its object may be gone");
-        let house = &assigned(&all).houses[&name("cabin")];
-        assert_eq!((house.unlisted.len(), house.announced.len()), (0, 1));
+        let instance = &assigned(&all).instances[&name("cabin")];
+        assert_eq!((instance.unlisted.len(), instance.announced.len()), (0, 1));
     }
 
     #[test]
-    fn of_two_houses_at_one_address_the_older_one_has_it_also_while_it_is_in_error() {
+    fn of_two_instances_at_one_address_the_older_one_has_it_also_while_it_is_in_error() {
         let mut all = declarations(&[("a", json!({}))]);
-        all.houses.insert(name("barn"), all.houses[&name("cabin")].clone());
-        let of = |all: &mut Declarations, of: &str, change: fn(&mut Declared<HouseSpec>)| {
-            change(all.houses.get_mut(&name(of)).unwrap());
+        all.instances.insert(name("barn"), all.instances[&name("cabin")].clone());
+        let of = |all: &mut Declarations, of: &str, change: fn(&mut Declared<InstanceSpec>)| {
+            change(all.instances.get_mut(&name(of)).unwrap());
         };
         let fault = |all: &Declarations, of: &str| {
-            assigned(all).houses[&name(of)].fault.as_ref().map(|fault| fault.reason)
+            assigned(all).instances[&name(of)].fault.as_ref().map(|fault| fault.reason)
         };
         assert_eq!((fault(&all, "barn"), fault(&all, "cabin")), (None, Some("SameAddress")));
         assert_eq!(assigned(&all).specs.len(), 1);
-        of(&mut all, "barn", |house| house.created = timestamp(2));
-        of(&mut all, "cabin", |house| house.created = timestamp(1));
+        of(&mut all, "barn", |instance| instance.created = timestamp(2));
+        of(&mut all, "cabin", |instance| instance.created = timestamp(1));
         assert_eq!((fault(&all, "barn"), fault(&all, "cabin")), (Some("SameAddress"), None));
-        of(&mut all, "cabin", |house| house.spec.token_secret_ref.name = "none".to_owned());
+        of(&mut all, "cabin", |instance| instance.spec.token_secret_ref.name = "none".to_owned());
         let both = (Some("SameAddress"), Some("SecretMissing"));
         assert_eq!((fault(&all, "barn"), fault(&all, "cabin")), both, "others may see the Secret");
-        of(&mut all, "cabin", |house| house.spec.suspend = true);
+        of(&mut all, "cabin", |instance| instance.spec.suspend = true);
         assert_eq!(fault(&all, "barn"), None);
     }
 
@@ -707,7 +731,7 @@ pub(super) mod tests {
             let fault = assignment.credentials[&name("a")].fault.as_ref().unwrap();
             assert_eq!(fault.reason, "InvalidSpec");
             assert!(fault.message.ends_with("maxDeletes: too much"), "{fault:?}");
-            let unsettled = &assignment.houses[&name("cabin")].unsettled;
+            let unsettled = &assignment.instances[&name("cabin")].unsettled;
             let in_error = Unsettled::InError(fault.message.clone());
             let expected = (!is_deleted).then_some(&in_error);
             assert_eq!(
@@ -716,11 +740,11 @@ pub(super) mod tests {
                 "where it may be stays known"
             );
         }
-        let of = all.houses.get_mut(&name("cabin")).unwrap();
-        of.spec = HouseSpec::unreadable("url: none".to_owned());
+        let of = all.instances.get_mut(&name("cabin")).unwrap();
+        of.spec = InstanceSpec::unreadable("url: none".to_owned());
         let assignment = assigned(&all);
         assert!(assignment.specs.is_empty());
-        let of = &assignment.houses[&name("cabin")];
+        let of = &assignment.instances[&name("cabin")];
         assert_eq!(of.fault.as_ref().unwrap().reason, "InvalidSpec");
         assert_eq!(of.wanted.len(), 1, "and what it has in its status");
     }
@@ -747,17 +771,17 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_a_house_that_is_deleted_is_to_lose_stays_in_its_status() {
+    fn what_a_instance_that_is_deleted_is_to_lose_stays_in_its_status() {
         let mut all = declarations(&[("a", json!({}))]);
-        let house = all.houses.get_mut(&name("cabin")).unwrap();
-        house.deleted = timestamp(1);
+        let instance = all.instances.get_mut(&name("cabin")).unwrap();
+        instance.deleted = timestamp(1);
         for (policy, is_listed) in [(DeletionPolicy::Delete, true), (DeletionPolicy::Retain, false)]
         {
-            all.houses.get_mut(&name("cabin")).unwrap().spec.deletion_policy = policy;
-            let of_house = &assigned(&all).houses[&name("cabin")];
-            let unsettled = of_house.unsettled.get(&Key::new("a").unwrap());
+            all.instances.get_mut(&name("cabin")).unwrap().spec.deletion_policy = policy;
+            let of_instance = &assigned(&all).instances[&name("cabin")];
+            let unsettled = of_instance.unsettled.get(&Key::new("a").unwrap());
             assert_eq!(unsettled.is_some(), is_listed);
-            assert_eq!(of_house.gone.len(), usize::from(is_listed));
+            assert_eq!(of_instance.gone.len(), usize::from(is_listed));
         }
     }
 
@@ -780,8 +804,8 @@ pub(super) mod tests {
             spec.client_secret_ref.name = of.to_owned();
         };
         let awaits = |all: &Declarations| {
-            let house = assigned(all).houses.remove(&name("cabin")).unwrap();
-            house.awaits.into_iter().map(|(key, why)| (key.to_string(), why)).collect::<Vec<_>>()
+            let instance = assigned(all).instances.remove(&name("cabin")).unwrap();
+            instance.awaits.into_iter().map(|(key, why)| (key.to_string(), why)).collect::<Vec<_>>()
         };
         assert!(awaits(&all).is_empty());
         secret(&mut all, "none");
@@ -836,20 +860,20 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_house_has_the_authorities_of_its_secret() {
+    fn an_instance_has_the_authorities_of_its_secret() {
         let mut all = declarations(&[("a", json!({}))]);
-        let house = all.houses.get_mut(&name("cabin")).unwrap();
+        let instance = all.instances.get_mut(&name("cabin")).unwrap();
         let wrong = json!({"name": "all", "key": "secret"});
-        house.spec.ca_secret_ref = Some(serde_json::from_value(wrong).unwrap());
+        instance.spec.ca_secret_ref = Some(serde_json::from_value(wrong).unwrap());
         let assignment = assigned(&all);
-        let fault = assignment.houses[&name("cabin")].fault.as_ref().unwrap();
+        let fault = assignment.instances[&name("cabin")].fault.as_ref().unwrap();
         assert!(assignment.specs.is_empty() && fault.reason == "SecretInvalid", "{fault:?}");
         assert!(!fault.message.contains("s3cr3t"), "{fault:?}");
         let certificate = rcgen::generate_simple_self_signed(["cabin".to_owned()]).unwrap();
         let mut token = all.secrets[&name("all")].clone().unwrap();
         token.values.insert("secret".to_owned(), Secret::new(&certificate.cert.pem()));
         all.secrets.insert(name("all"), Ok(token));
-        assert_eq!(assigned(&all).houses[&name("cabin")].fault, None);
+        assert_eq!(assigned(&all).instances[&name("cabin")].fault, None);
     }
 
     #[test]
@@ -860,14 +884,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_house_without_its_token_is_in_error_and_no_secret_is_printed() {
+    fn an_instance_without_its_token_is_in_error_and_no_secret_is_printed() {
         let mut all = declarations(&[("a", json!({}))]);
         let shown = format!("{all:?} {:?}", assigned(&all));
         assert!(!shown.contains("t0k3n") && !shown.contains("s3cr3t"), "{shown}");
         all.secrets.clear();
         let assignment = assigned(&all);
         assert!(assignment.specs.is_empty());
-        let fault = assignment.houses[&name("cabin")].fault.as_ref().unwrap();
+        let fault = assignment.instances[&name("cabin")].fault.as_ref().unwrap();
         assert_eq!(fault.message, "there is no Secret ns/all");
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct ClusterTasks {
     pub(super) news: Arc<Notify>,
     pub(super) assigned: watch::Receiver<Option<Arc<ClusterReading>>>,
     pub(super) status: watch::Receiver<Arc<Status>>,
-    pub(super) patience: Duration,
+    pub(super) deletion_timeout: Duration,
     pub(super) clock: Clock,
 }
 
@@ -62,8 +62,13 @@ impl ClusterTasks {
         let (source, objects, mut tasks) =
             source::begin(of, state, holders, self.declaring.clone(), news);
         let (assigned, status) = (self.assigned.clone(), self.status.clone());
-        let writer =
-            Writer::new((&self.client, objects), assigned, status, self.patience, self.clock);
+        let writer = Writer::new(
+            (&self.client, objects),
+            assigned,
+            status,
+            self.deletion_timeout,
+            self.clock,
+        );
         tasks.spawn(source.run(stop.clone()));
         tasks.spawn(writer.run(stop.clone()));
         tasks

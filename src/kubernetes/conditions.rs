@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::standing::{ObjectStanding, Way};
+use super::object_state::{ObjectPhase, ObjectState};
 
 /// The longest message, in bytes.
 const LONGEST_MESSAGE: usize = 4096;
 
 /// The conditions of an object. The time of one is that of its last change, also over a restart of ours.
 pub(super) fn conditions(
-    of: &ObjectStanding,
+    of: &ObjectState,
     generation: i64,
     before: &[Condition],
     now: Timestamp,
@@ -29,10 +29,12 @@ pub(super) fn conditions(
         }
     };
     let mut all = vec![condition("Ready", of.is_ready, of.reason, &of.message)];
-    match of.way {
-        Way::Done => {}
-        Way::Reconciling => all.push(condition("Reconciling", true, of.reason, &of.message)),
-        Way::Stalled => all.push(condition("Stalled", true, of.reason, &of.message)),
+    match of.phase {
+        ObjectPhase::Done => {}
+        ObjectPhase::Reconciling => {
+            all.push(condition("Reconciling", true, of.reason, &of.message))
+        }
+        ObjectPhase::Stalled => all.push(condition("Stalled", true, of.reason, &of.message)),
     }
     if let Some(consent) = &of.consent {
         all.push(condition("ConsentRequired", true, "ConsentRequired", consent));

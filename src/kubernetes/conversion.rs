@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 
 use super::declared::is_object_name;
 use super::resources::{
-    AccountFate, CredentialObject, CredentialSpec, DeletionPolicy, HouseObject, HouseSpec,
+    AccountFate, CredentialObject, CredentialSpec, DeletionPolicy, InstanceObject, InstanceSpec,
     IntegrationSpec, LinkedThrough, SecretKeyRef,
 };
 use crate::model::{
@@ -28,7 +28,7 @@ const LONGEST_LABEL: usize = 63;
 
 /// A target, as far as a HomeAssistant can be it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ConvertedHouse {
+pub struct ConvertedInstance {
     /// Its address; none where it does not run.
     pub url: Option<String>,
     /// Its labels.
@@ -90,17 +90,17 @@ pub struct ConvertedProject {
 /// # Errors
 /// None in practice: they can be written.
 pub fn resources(
-    houses: &BTreeMap<TargetName, ConvertedHouse>,
+    instances: &BTreeMap<TargetName, ConvertedInstance>,
     credentials: &[ConvertedCredential],
     namespace: Option<&str>,
 ) -> anyhow::Result<ConvertedProject> {
     let mut made = ConvertedProject::default();
     let (mut texts, mut taken) = (Vec::new(), BTreeSet::new());
-    for (name, house) in houses {
-        match house_object(name, house, &mut made) {
+    for (name, instance) in instances {
+        match instance_object(name, instance, &mut made) {
             Ok(object) => {
                 taken.insert(name.clone());
-                texts.push((object, &house.lost, format!("target {name}")));
+                texts.push((object, &instance.lost, format!("target {name}")));
             }
             Err(why) => made.left_out.push(format!("target {name}: {why}")),
         }
@@ -144,30 +144,30 @@ fn lost(what: &str, fields: &[&str]) -> Option<String> {
     (!fields.is_empty()).then(|| format!("{what}: {}", fields.join(", ")))
 }
 
-fn house_object(
+fn instance_object(
     name: &TargetName,
-    house: &ConvertedHouse,
+    instance: &ConvertedInstance,
     made: &mut ConvertedProject,
-) -> Result<HouseObject, String> {
-    let url = house.url.clone().ok_or("it is no running Home Assistant")?;
+) -> Result<InstanceObject, String> {
+    let url = instance.url.clone().ok_or("it is no running Home Assistant")?;
     object_name(name.as_str(), "rename the target")?;
     let secret = |name: String, key: &str| SecretKeyRef { name, key: key.to_owned() };
     let token = secret(format!("{name}-homeassistant-api-token"), "token");
-    let authority = house.has_authority.then(|| secret(format!("{name}-ca"), "ca.pem"));
+    let authority = instance.has_authority.then(|| secret(format!("{name}-ca"), "ca.pem"));
     let named = std::iter::once(&token).chain(&authority);
     made.secrets.extend(named.map(|of| (of.name.clone(), of.key.clone())));
-    let spec = HouseSpec {
+    let spec = InstanceSpec {
         url,
         token_secret_ref: token,
         ca_secret_ref: authority,
-        suspend: house.suspend,
+        suspend: instance.suspend,
         deletion_policy: DeletionPolicy::Retain,
-        max_deletes: house.max_deletes.map(limit),
+        max_deletes: instance.max_deletes.map(limit),
         unreadable: None,
     };
-    let mut object = HouseObject::new(name.as_str(), spec);
-    let labels = labels_of(house);
-    for (label, value) in &house.labels {
+    let mut object = InstanceObject::new(name.as_str(), spec);
+    let labels = labels_of(instance);
+    for (label, value) in &instance.labels {
         if !labels.contains_key(label) {
             made.lost.push(format!(
                 "target {name}: the label `{label}={value}`, which Kubernetes does not allow"
@@ -190,12 +190,12 @@ fn limit(of: MaxDeletes) -> IntOrString {
 }
 
 /// The labels that a cluster takes.
-fn labels_of(house: &ConvertedHouse) -> Labels {
-    let labels = house.labels.iter().filter(|(label, value)| is_label(label) && is_label(value));
+fn labels_of(instance: &ConvertedInstance) -> Labels {
+    let labels = instance.labels.iter().filter(|(label, value)| is_label(label) && is_label(value));
     labels.map(|(label, value)| (label.clone(), value.clone())).collect()
 }
 
-/// Whether this may be the name of a label, and its value.
+/// Whether this may be the name or value of a label in a cluster.
 fn is_label(text: &str) -> bool {
     let is_end = |end: Option<char>| end.is_some_and(|end| end.is_ascii_alphanumeric());
     let is_part = |part: char| part.is_ascii_alphanumeric() || "-_.".contains(part);
@@ -226,7 +226,7 @@ fn strange_label(of: &ConvertedCredential) -> Option<String> {
 /// What chooses the same Home Assistants.
 fn selector(
     of: &ConvertedCredential,
-    houses: &BTreeSet<TargetName>,
+    instances: &BTreeSet<TargetName>,
 ) -> Result<LabelSelector, String> {
     let one_of = |key: &str, values: Vec<String>| LabelSelectorRequirement {
         key: key.to_owned(),
@@ -237,7 +237,7 @@ fn selector(
         |expressions| LabelSelector { match_expressions: Some(expressions), match_labels: None };
     let Some(targets) = &of.targets else { return Ok(LabelSelector::default()) };
     let names: Vec<String> =
-        targets.iter().filter(|name| houses.contains(*name)).map(ToString::to_string).collect();
+        targets.iter().filter(|name| instances.contains(*name)).map(ToString::to_string).collect();
     if names.is_empty() {
         return Err("none of its targets became a resource".to_owned());
     }
@@ -370,10 +370,10 @@ pub(super) mod tests {
     use serde::Deserialize as _;
     use serde_json::{Value as Json, json};
 
-    use super::{ConvertedCredential, ConvertedHouse, ConvertedProject, resources};
+    use super::{ConvertedCredential, ConvertedInstance, ConvertedProject, resources};
     use crate::kubernetes::declared::ObjectName;
     use crate::kubernetes::departure::selector;
-    use crate::kubernetes::resources::{CredentialObject, HouseObject};
+    use crate::kubernetes::resources::{CredentialObject, InstanceObject};
     use crate::kubernetes::wanted;
     use crate::model::{
         AccountName, Adopt, ClientPart, CredentialId, Domain, Implementation, Integration, Key,
@@ -384,12 +384,12 @@ pub(super) mod tests {
         TargetName::new(name)
     }
 
-    fn house(labels: &[(&str, &str)]) -> ConvertedHouse {
+    fn instance(labels: &[(&str, &str)]) -> ConvertedInstance {
         let labels = labels.iter().map(|(label, value)| ((*label).into(), (*value).into()));
-        ConvertedHouse {
+        ConvertedInstance {
             url: Some("http://house:8123".to_owned()),
             labels: labels.collect(),
-            ..ConvertedHouse::default()
+            ..ConvertedInstance::default()
         }
     }
 
@@ -411,24 +411,25 @@ pub(super) mod tests {
     }
 
     fn convert(
-        houses: &[(&str, ConvertedHouse)],
+        instances: &[(&str, ConvertedInstance)],
         credentials: &[ConvertedCredential],
     ) -> ConvertedProject {
-        let houses = houses.iter().map(|(name, house)| (target(name), house.clone())).collect();
-        resources(&houses, credentials, None).unwrap()
+        let instances =
+            instances.iter().map(|(name, instance)| (target(name), instance.clone())).collect();
+        resources(&instances, credentials, None).unwrap()
     }
 
     /// The objects of these documents.
-    fn read(yaml: &str) -> (Vec<HouseObject>, Vec<CredentialObject>) {
+    fn read(yaml: &str) -> (Vec<InstanceObject>, Vec<CredentialObject>) {
         let documents = serde_yaml::Deserializer::from_str(yaml);
-        let (mut houses, mut credentials) = (Vec::new(), Vec::new());
+        let (mut instances, mut credentials) = (Vec::new(), Vec::new());
         for document in documents.map(|of| Json::deserialize(of).unwrap()) {
             match document["kind"].as_str().unwrap() {
-                "HomeAssistant" => houses.push(serde_json::from_value(document).unwrap()),
+                "HomeAssistant" => instances.push(serde_json::from_value(document).unwrap()),
                 _ => credentials.push(serde_json::from_value(document).unwrap()),
             }
         }
-        (houses, credentials)
+        (instances, credentials)
     }
 
     /// A client id that is refused nowhere: `id-put` is taken for a placeholder.
@@ -463,7 +464,7 @@ pub(super) mod tests {
                 integration,
                 ..credential("family")
             };
-            let made = convert(&[("cabin", house(&[]))], std::slice::from_ref(&of));
+            let made = convert(&[("cabin", instance(&[]))], std::slice::from_ref(&of));
             prop_assert!(made.left_out.is_empty() && made.lost.is_empty(), "{made:?}");
             let object = read(&made.yaml).1.remove(0);
             let place = ObjectName { namespace: "ns".to_owned(), name: "family".to_owned() };
@@ -476,12 +477,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_same_houses_are_chosen() {
+    fn the_same_instances_are_chosen() {
         let names = |names: &[&str]| names.iter().map(|name| target(name)).collect::<BTreeSet<_>>();
-        let houses = [
-            ("cabin", house(&[("ring", "1"), ("site", "oslo")])),
-            ("garage", house(&[("ring", "2")])),
-            ("shed", house(&[("ring", "3"), ("_a", "none")])),
+        let instances = [
+            ("cabin", instance(&[("ring", "1"), ("site", "oslo")])),
+            ("garage", instance(&[("ring", "2")])),
+            ("shed", instance(&[("ring", "3"), ("_a", "none")])),
         ];
         let labelled = |key, values: &[&str], chosen: &[&str]| {
             let values = values.iter().map(|value| (*value).into()).collect();
@@ -498,19 +499,19 @@ pub(super) mod tests {
             ConvertedCredential { targets: Some(names(&["shed", "cabin"])), ..credential("named") },
             labelled("strange", &["1", "_2"], &["cabin"]),
         ];
-        let made = convert(&houses, &all);
+        let made = convert(&instances, &all);
         let lost = [
             "target shed: the label `_a=none`, which Kubernetes does not allow",
             "entry strange: the label `ring=_2` in `match`, which Kubernetes does not allow; the targets that it selects now are listed instead",
         ];
         assert_eq!(made.lost, lost);
-        let (houses, credentials) = read(&made.yaml);
+        let (instances, credentials) = read(&made.yaml);
         for (of, object) in all.iter().zip(credentials) {
             let selector = selector(&object.spec.target_selector).unwrap();
-            for house in &houses {
-                let labels = house.metadata.labels.clone().unwrap_or_default();
+            for instance in &instances {
+                let labels = instance.metadata.labels.clone().unwrap_or_default();
                 let is_chosen = kube::core::SelectorExt::matches(&selector, &labels);
-                let name = target(house.metadata.name.as_ref().unwrap());
+                let name = target(instance.metadata.name.as_ref().unwrap());
                 let expected = of.targets.as_ref().is_none_or(|names| names.contains(&name));
                 assert_eq!(is_chosen, expected, "{} {name}", of.key);
             }
@@ -519,12 +520,12 @@ pub(super) mod tests {
 
     #[test]
     fn what_cannot_be_carried_over_is_named() {
-        let nowhere = ConvertedHouse { url: None, ..house(&[]) };
-        let cabin = ConvertedHouse {
+        let nowhere = ConvertedInstance { url: None, ..instance(&[]) };
+        let cabin = ConvertedInstance {
             max_deletes: Some(MaxDeletes::Percent(20)),
             has_authority: true,
             lost: vec!["headers", "proxy"],
-            ..house(&[])
+            ..instance(&[])
         };
         let all = [
             ConvertedCredential { lost: vec!["formerly"], ..credential("kept") },
@@ -536,7 +537,7 @@ pub(super) mod tests {
                 ..credential("lonely")
             },
         ];
-        let made = convert(&[("cabin", cabin), ("folder", nowhere), ("Big", house(&[]))], &all);
+        let made = convert(&[("cabin", cabin), ("folder", nowhere), ("Big", instance(&[]))], &all);
         assert_eq!(made.lost, ["entry kept: formerly", "target cabin: headers, proxy"]);
         let left: Vec<&str> =
             made.left_out.iter().filter_map(|line| Some(line.split_once(": ")?.0)).collect();

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::freshness::AsOf;
 use super::resources::{
-    CredentialObject, CredentialSpec, DeletionPolicy, FINALIZER, HouseObject, HouseSpec,
+    CredentialObject, CredentialSpec, DeletionPolicy, FINALIZER, InstanceObject, InstanceSpec,
     RECONCILE_AT,
 };
 use crate::model::{Secret, TargetName};
@@ -65,9 +65,9 @@ impl<S> Declared<S> {
     }
 }
 
-impl Declared<HouseSpec> {
+impl Declared<InstanceSpec> {
     /// Whether it is being deleted, and what it holds stays as it is.
-    pub(super) fn is_let_go(&self) -> bool {
+    pub(super) fn is_released(&self) -> bool {
         let is_emptied = self.spec.deletion_policy == DeletionPolicy::Delete && self.has_finalizer;
         self.deleted.is_some() && !is_emptied
     }
@@ -76,7 +76,7 @@ impl Declared<HouseSpec> {
 /// What the cluster declares.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Declarations {
-    pub(super) houses: BTreeMap<ObjectName, Declared<HouseSpec>>,
+    pub(super) instances: BTreeMap<ObjectName, Declared<InstanceSpec>>,
     pub(super) credentials: BTreeMap<ObjectName, Declared<CredentialSpec>>,
     /// The Secrets that these name.
     pub(super) secrets: BTreeMap<ObjectName, Result<SecretValues, SecretFault>>,
@@ -123,8 +123,8 @@ pub(super) enum SecretFault {
 
 impl Declarations {
     /// As what the status of a HomeAssistant has a credential, as it was read last.
-    pub(super) fn listed_as(&self, house: &ObjectName, credential: &str) -> Option<Listing> {
-        self.listed.get(house)?.get(credential).copied()
+    pub(super) fn listed_as(&self, instance: &ObjectName, credential: &str) -> Option<Listing> {
+        self.listed.get(instance)?.get(credential).copied()
     }
 
     /// A value of a Secret, and the version of that.
@@ -144,39 +144,39 @@ impl Declarations {
     }
 
     /// The HomeAssistants of the same namespace.
-    pub(super) fn houses_beside(
+    pub(super) fn instances_beside(
         &self,
         name: &ObjectName,
-    ) -> impl Iterator<Item = (&ObjectName, &Declared<HouseSpec>)> {
+    ) -> impl Iterator<Item = (&ObjectName, &Declared<InstanceSpec>)> {
         let first = name.beside("");
-        self.houses
+        self.instances
             .range(first.clone()..)
             .take_while(move |(of, _)| of.namespace == first.namespace)
     }
 
     /// The uids of all objects.
     pub(super) fn uids(&self) -> BTreeSet<&str> {
-        let houses = self.houses.values().map(|of| of.uid.as_str());
-        houses.chain(self.credentials.values().map(|of| of.uid.as_str())).collect()
+        let instances = self.instances.values().map(|of| of.uid.as_str());
+        instances.chain(self.credentials.values().map(|of| of.uid.as_str())).collect()
     }
 
     /// The uids of what is being deleted.
     pub(super) fn deleted(&self) -> impl Iterator<Item = &str> {
-        let houses = self.houses.values().filter(|of| of.deleted.is_some());
+        let instances = self.instances.values().filter(|of| of.deleted.is_some());
         let credentials = self.credentials.values().filter(|of| of.deleted.is_some());
-        houses.map(|of| of.uid.as_str()).chain(credentials.map(|of| of.uid.as_str()))
+        instances.map(|of| of.uid.as_str()).chain(credentials.map(|of| of.uid.as_str()))
     }
 
-    /// Has the Secrets of houses that are missing be what they were last, where something that is being deleted needs
-    /// them: a house, its credentials, its token and its authority are often removed together.
-    pub(super) fn take_last_house_secrets(&mut self, last: &BTreeMap<ObjectName, SecretValues>) {
+    /// Has the Secrets of instances that are missing be what they were last, where something that is being deleted needs
+    /// them: an instance, its credentials, its token and its authority are often removed together.
+    pub(super) fn take_last_instance_secrets(&mut self, last: &BTreeMap<ObjectName, SecretValues>) {
         let going = self.credentials.iter().filter(|(_, of)| of.is_awaited());
         let namespaces: BTreeSet<String> = going.map(|(name, _)| name.namespace.clone()).collect();
-        for (name, house) in &self.houses {
-            if !house.is_awaited() && !namespaces.contains(&name.namespace) {
+        for (name, instance) in &self.instances {
+            if !instance.is_awaited() && !namespaces.contains(&name.namespace) {
                 continue;
             }
-            for secret in house_secrets(name, house) {
+            for secret in instance_secrets(name, instance) {
                 let read = self.secrets.get(&secret);
                 let is_missing = matches!(read, Some(Err(SecretFault::Missing(_))));
                 if let Some(last) = last.get(&secret).filter(|_| is_missing) {
@@ -188,11 +188,11 @@ impl Declarations {
 
     /// The Secrets that objects name, each once and in order.
     pub(super) fn named_secrets(&self) -> Vec<ObjectName> {
-        let houses = self.houses.iter();
-        let of_houses = houses.flat_map(|(name, of)| house_secrets(name, of));
+        let instances = self.instances.iter();
+        let of_instances = instances.flat_map(|(name, of)| instance_secrets(name, of));
         let secrets = self.credentials.iter();
         let secrets = secrets.map(|(name, of)| name.beside(&of.spec.client_secret_ref.name));
-        let mut all: Vec<ObjectName> = of_houses.chain(secrets).collect();
+        let mut all: Vec<ObjectName> = of_instances.chain(secrets).collect();
         all.sort();
         all.dedup();
         all
@@ -200,7 +200,10 @@ impl Declarations {
 }
 
 /// The Secrets that a HomeAssistant names.
-fn house_secrets(name: &ObjectName, of: &Declared<HouseSpec>) -> impl Iterator<Item = ObjectName> {
+fn instance_secrets(
+    name: &ObjectName,
+    of: &Declared<InstanceSpec>,
+) -> impl Iterator<Item = ObjectName> {
     let named = std::iter::once(&of.spec.token_secret_ref).chain(&of.spec.ca_secret_ref);
     named.map(|of| name.beside(&of.name))
 }
@@ -223,7 +226,7 @@ pub(super) fn name_of(object: &impl ResourceExt) -> ObjectName {
 }
 
 /// What of a HomeAssistant decides what is done.
-pub(super) fn house(object: &HouseObject) -> Declared<HouseSpec> {
+pub(super) fn instance(object: &InstanceObject) -> Declared<InstanceSpec> {
     declared(object, object.spec.clone())
 }
 
@@ -262,34 +265,34 @@ mod tests {
         let last = BTreeMap::from([(token.clone(), all.secrets[&token].clone().unwrap())]);
         let missing = Err(SecretFault::Missing(token.clone()));
         all.secrets.insert(token.clone(), missing.clone());
-        all.take_last_house_secrets(&last);
+        all.take_last_instance_secrets(&last);
         assert_eq!(all.secrets[&token], missing, "nothing is being deleted");
         let mut of_credential = all.clone();
         let of = of_credential.credentials.get_mut(&name("a")).unwrap();
         of.deleted = Some(Timestamp::UNIX_EPOCH);
-        let of = all.houses.get_mut(&name("cabin")).unwrap();
+        let of = all.instances.get_mut(&name("cabin")).unwrap();
         of.deleted = Some(Timestamp::UNIX_EPOCH);
         for mut all in [of_credential, all] {
-            all.take_last_house_secrets(&last);
+            all.take_last_instance_secrets(&last);
             assert_eq!(all.secrets[&token].as_ref().ok(), last.get(&token));
             let refused = Err(SecretFault::Unreadable(token.clone(), "forbidden".to_owned()));
             all.secrets.insert(token.clone(), refused.clone());
-            all.take_last_house_secrets(&last);
+            all.take_last_instance_secrets(&last);
             assert_eq!(all.secrets[&token], refused);
         }
     }
 
     #[test]
-    fn an_authority_that_goes_together_with_its_house_is_what_it_was() {
+    fn an_authority_that_goes_together_with_its_instance_is_what_it_was() {
         let mut all = declarations(&[]);
         let ca = name("ca");
         let last = BTreeMap::from([(ca.clone(), all.secrets[&name("all")].clone().unwrap())]);
-        let house = all.houses.get_mut(&name("cabin")).unwrap();
-        house.spec.ca_secret_ref =
+        let instance = all.instances.get_mut(&name("cabin")).unwrap();
+        instance.spec.ca_secret_ref =
             Some(serde_json::from_value(json!({"name": "ca", "key": "pem"})).unwrap());
-        house.deleted = Some(Timestamp::UNIX_EPOCH);
+        instance.deleted = Some(Timestamp::UNIX_EPOCH);
         all.secrets.insert(ca.clone(), Err(SecretFault::Missing(ca.clone())));
-        all.take_last_house_secrets(&last);
+        all.take_last_instance_secrets(&last);
         assert_eq!(all.secrets[&ca].as_ref().ok(), last.get(&ca));
     }
 }

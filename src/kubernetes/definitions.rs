@@ -3,7 +3,7 @@
 use kube::CustomResourceExt;
 use serde_json::Value as Json;
 
-use super::resources::{CredentialObject, HouseObject};
+use super::resources::{CredentialObject, InstanceObject};
 
 /// All definitions: YAML documents for `kubectl apply`.
 ///
@@ -11,7 +11,7 @@ use super::resources::{CredentialObject, HouseObject};
 /// None in practice: they can be written.
 pub fn definitions() -> anyhow::Result<String> {
     let mut texts = Vec::new();
-    for definition in [HouseObject::crd(), CredentialObject::crd()] {
+    for definition in [InstanceObject::crd(), CredentialObject::crd()] {
         let mut definition = serde_json::to_value(definition)?;
         let versions = definition.pointer_mut("/spec/versions").and_then(Json::as_array_mut);
         for version in versions.into_iter().flatten() {

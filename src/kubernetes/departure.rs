@@ -75,19 +75,19 @@ pub(super) fn departures(
     let is_deleted_by_labels = |of: &&Declared<CredentialSpec>| {
         of.deleted.is_none() && of.spec.deletion_policy == DeletionPolicy::Delete
     };
-    for (house, listed) in &declared.listed {
-        let Some(of) = declared.houses.get(house).filter(|of| of.deleted.is_none()) else {
+    for (instance, listed) in &declared.listed {
+        let Some(of) = declared.instances.get(instance).filter(|of| of.deleted.is_none()) else {
             continue;
         };
         for name in listed.keys() {
-            let name = house.beside(name);
+            let name = instance.beside(name);
             let credential = declared.credentials.get(&name);
             let selector = credential.filter(is_deleted_by_labels).and(selectors.get(&name));
             let Some(selector) = selector else { continue };
             let departure = all.entry(name).or_default();
             match selector.as_ref().is_ok_and(|selector| selector.matches(&of.labels)) {
-                true => departure.kept.insert(house.clone()),
-                false => departure.leaving.insert(house.clone()),
+                true => departure.kept.insert(instance.clone()),
+                false => departure.leaving.insert(instance.clone()),
             };
         }
     }
@@ -187,14 +187,14 @@ mod tests {
             ("retained", retained),
             ("invalid", invalid),
         ]);
-        let (house, unknown) = (name("cabin"), name("gone"));
+        let (instance, unknown) = (name("cabin"), name("gone"));
         let listed = ["wanted", "elsewhere", "retained", "invalid", "vanished"];
-        for house in [&house, &unknown] {
-            list(&mut all, house, &listed);
+        for instance in [&instance, &unknown] {
+            list(&mut all, instance, &listed);
         }
         let found = departures(&all, &selectors(&all));
         let names: Vec<&str> = found.keys().map(|name| name.name.as_str()).collect();
         assert_eq!(names, ["elsewhere", "invalid"]);
-        assert_eq!(found[&name("elsewhere")].leaving, [house].into());
+        assert_eq!(found[&name("elsewhere")].leaving, [instance].into());
     }
 }

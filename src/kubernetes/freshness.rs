@@ -5,7 +5,7 @@
 //! - That an object may go, since no HomeAssistant's status has it. The HomeAssistants are known as of its deletion then.
 //! - That a credential is created, since its object is there. The credentials are known then as of the status that has it.
 //!
-//! So of two replicas, the one that creates and the one that lets the object go, at least one sees what the other one wrote.
+//! So of two replicas, the one that creates and the one that removes the finalizer, at least one sees what the other one wrote.
 //! And who takes over a shard knows all objects as of its Lease: what was written before is seen. Without the credentials that
 //! were declared meanwhile, a status would lose those that others have created.
 //!
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use super::declared::{Listing, ObjectName, name_of};
-use super::resources::{CredentialObject, HouseObject, ListedAs};
+use super::resources::{CredentialObject, InstanceObject, ListedAs};
 
 /// The version of an object, or of a list; none where it is no number.
 pub(super) fn version(of: Option<&str>) -> Option<u64> {
@@ -45,14 +45,14 @@ pub(super) struct AsOf {
 /// As of which version objects are known: all that was so then was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Versions {
-    pub(super) houses: u64,
+    pub(super) instances: u64,
     pub(super) credentials: u64,
 }
 
 impl Versions {
     /// As of which version objects of both kinds are known.
     pub(super) fn of_all(self) -> u64 {
-        self.houses.min(self.credentials)
+        self.instances.min(self.credentials)
     }
 }
 
@@ -60,13 +60,13 @@ impl Versions {
 #[derive(Default)]
 pub(super) struct FirstSeen {
     /// What the statuses of HomeAssistants have, by uid.
-    listings: BTreeMap<String, HouseListing>,
+    listings: BTreeMap<String, InstanceListing>,
     /// ApplicationCredentials that are being deleted, by uid.
     deletions: BTreeMap<String, u64>,
 }
 
 /// What the status of a HomeAssistant has.
-struct HouseListing {
+struct InstanceListing {
     name: ObjectName,
     credentials: BTreeMap<String, (ListedAs, u64)>,
 }
@@ -74,23 +74,23 @@ struct HouseListing {
 impl FirstSeen {
     pub(super) fn note(
         &mut self,
-        houses: &[Arc<HouseObject>],
+        instances: &[Arc<InstanceObject>],
         credentials: &[Arc<CredentialObject>],
     ) {
         let before = std::mem::take(&mut self.listings);
-        let listed = houses.iter().filter_map(|house| {
-            let uid = house.uid().unwrap_or_default();
+        let listed = instances.iter().filter_map(|instance| {
+            let uid = instance.uid().unwrap_or_default();
             let before = before.get(&uid);
             let noted = |(credential, listed_as): (String, ListedAs)| {
                 let same = before.and_then(|before| before.credentials.get(&credential));
                 let same = same.filter(|(before, _)| *before == listed_as);
-                let now = || since(house.metadata.resource_version.as_deref());
+                let now = || since(instance.metadata.resource_version.as_deref());
                 let since = same.map_or_else(now, |(_, since)| *since);
                 (credential, (listed_as, since))
             };
-            let listed = house.status.as_ref()?.listed();
+            let listed = instance.status.as_ref()?.listed();
             let credentials = listed.into_iter().map(noted).collect();
-            Some((uid, HouseListing { name: name_of(&**house), credentials }))
+            Some((uid, InstanceListing { name: name_of(&**instance), credentials }))
         });
         self.listings = listed.collect();
         let before = std::mem::take(&mut self.deletions);
@@ -113,7 +113,7 @@ impl FirstSeen {
         let wanted = listings.filter(|(listed_as, _)| *listed_as == ListedAs::Wanted);
         let deletions = self.deletions.iter().filter(|(uid, _)| acts_for(uid));
         Versions {
-            houses: deletions.map(|(_, since)| *since).max().unwrap_or_default(),
+            instances: deletions.map(|(_, since)| *since).max().unwrap_or_default(),
             credentials: wanted.map(|(_, since)| *since).max().unwrap_or_default(),
         }
     }
@@ -131,13 +131,15 @@ impl FirstSeen {
             };
             (name.clone(), listing)
         };
-        let houses = self.listings.values();
-        houses.map(|of| (of.name.clone(), of.credentials.iter().map(listing).collect())).collect()
+        let instances = self.listings.values();
+        instances
+            .map(|of| (of.name.clone(), of.credentials.iter().map(listing).collect()))
+            .collect()
     }
 
     /// Whether it is known which HomeAssistants had a credential when it was deleted.
     pub(super) fn is_looked_up(&self, uid: &str, known: Versions) -> bool {
-        self.deletions.get(uid).is_none_or(|since| *since <= known.houses)
+        self.deletions.get(uid).is_none_or(|since| *since <= known.instances)
     }
 }
 
@@ -152,21 +154,24 @@ mod tests {
     use super::{FirstSeen, Versions};
     use crate::kubernetes::assignment::tests::name;
     use crate::kubernetes::declared::Listing;
-    use crate::kubernetes::resources::{CredentialObject, HouseObject};
+    use crate::kubernetes::resources::{CredentialObject, InstanceObject};
 
-    fn house(version: impl ToString, credentials: &[(&str, Option<i64>)]) -> Arc<HouseObject> {
+    fn instance(
+        version: impl ToString,
+        credentials: &[(&str, Option<i64>)],
+    ) -> Arc<InstanceObject> {
         let credentials: Vec<_> = credentials
             .iter()
             .map(|(name, of)| json!({"name": name, "observedGeneration": of, "state": "Synced"}))
             .collect();
-        let house = json!({
+        let instance = json!({
             "apiVersion": "appcred.io/v1alpha1",
             "kind": "HomeAssistant",
             "metadata": {"name": "cabin", "namespace": "ns", "uid": "cabin", "resourceVersion": version.to_string()},
             "spec": {"url": "http://cabin:8123", "tokenSecretRef": {"name": "t", "key": "t"}},
             "status": {"credentials": credentials},
         });
-        Arc::new(serde_json::from_value(house).unwrap())
+        Arc::new(serde_json::from_value(instance).unwrap())
     }
 
     fn credential(version: impl ToString, is_deleted: bool) -> Arc<CredentialObject> {
@@ -186,61 +191,61 @@ mod tests {
     fn what_a_status_has_is_wanted_once_its_objects_are_known_as_of_that() {
         let mut first = FirstSeen::default();
         let listed = |first: &FirstSeen, credentials| {
-            first.listed(Versions { houses: 0, credentials })[&name("cabin")]["a"]
+            first.listed(Versions { instances: 0, credentials })[&name("cabin")]["a"]
         };
-        first.note(&[house(5, &[("a", Some(1))])], &[]);
+        first.note(&[instance(5, &[("a", Some(1))])], &[]);
         assert_eq!(first.demanded(|_| true).credentials, 5);
         assert_eq!(listed(&first, 4), Listing::Announced);
         assert_eq!(listed(&first, 5), Listing::Wanted);
-        first.note(&[house(9, &[("a", Some(2))])], &[]);
+        first.note(&[instance(9, &[("a", Some(2))])], &[]);
         assert_eq!(listed(&first, 5), Listing::Wanted, "it was so all the time");
-        first.note(&[house(10, &[("a", None)])], &[]);
+        first.note(&[instance(10, &[("a", None)])], &[]);
         assert_eq!(listed(&first, 5), Listing::Unsettled);
-        first.note(&[house(11, &[("a", Some(2))])], &[]);
+        first.note(&[instance(11, &[("a", Some(2))])], &[]);
         assert_eq!(listed(&first, 5), Listing::Announced);
     }
 
     #[test]
-    fn where_a_credential_may_be_is_known_once_houses_are_as_of_its_deletion() {
+    fn where_a_credential_may_be_is_known_once_instances_are_as_of_its_deletion() {
         let mut first = FirstSeen::default();
-        let is_looked_up = |first: &FirstSeen, houses| {
-            first.is_looked_up("uid", Versions { houses, credentials: 0 })
+        let is_looked_up = |first: &FirstSeen, instances| {
+            first.is_looked_up("uid", Versions { instances, credentials: 0 })
         };
         first.note(&[], &[credential(5, false)]);
         assert!(is_looked_up(&first, 0) && first.demanded(|_| true) == Versions::default());
         first.note(&[], &[credential(6, true)]);
         first.note(&[], &[credential(8, true)]);
-        assert_eq!(first.demanded(|_| true).houses, 6);
+        assert_eq!(first.demanded(|_| true).instances, 6);
         assert!(!is_looked_up(&first, 5) && is_looked_up(&first, 6));
     }
 
     #[test]
     fn a_replica_looks_up_what_concerns_its_own_objects_alone() {
         let mut first = FirstSeen::default();
-        first.note(&[house(5, &[("a", Some(1))])], &[credential(6, true)]);
+        first.note(&[instance(5, &[("a", Some(1))])], &[credential(6, true)]);
         let of = |ours: &'static str| first.demanded(|uid| uid == ours);
-        assert_eq!(of("cabin"), Versions { houses: 0, credentials: 5 });
-        assert_eq!(of("uid"), Versions { houses: 6, credentials: 0 });
+        assert_eq!(of("cabin"), Versions { instances: 0, credentials: 5 });
+        assert_eq!(of("uid"), Versions { instances: 6, credentials: 0 });
         assert_eq!(of("other"), Versions::default());
     }
 
     #[test]
     fn what_has_a_version_that_is_no_number_is_never_known() {
         let mut first = FirstSeen::default();
-        first.note(&[house("abc", &[("a", Some(1))])], &[credential("abc", true)]);
-        let known = Versions { houses: u64::MAX - 1, credentials: u64::MAX - 1 };
+        first.note(&[instance("abc", &[("a", Some(1))])], &[credential("abc", true)]);
+        let known = Versions { instances: u64::MAX - 1, credentials: u64::MAX - 1 };
         assert_eq!(first.listed(known)[&name("cabin")]["a"], Listing::Announced);
         assert!(!first.is_looked_up("uid", known));
     }
 
     #[test]
-    fn another_house_of_the_same_name_is_another_one() {
+    fn another_instance_of_the_same_name_is_another_one() {
         let mut first = FirstSeen::default();
-        first.note(&[house(5, &[("a", Some(1))])], &[]);
-        let mut again = (*house(9, &[("a", Some(1))])).clone();
+        first.note(&[instance(5, &[("a", Some(1))])], &[]);
+        let mut again = (*instance(9, &[("a", Some(1))])).clone();
         again.metadata.uid = Some("again".to_owned());
         first.note(&[Arc::new(again)], &[]);
-        let known = Versions { houses: 0, credentials: 8 };
+        let known = Versions { instances: 0, credentials: 8 };
         assert_eq!(first.listed(known)[&name("cabin")]["a"], Listing::Announced);
     }
 }

@@ -148,7 +148,7 @@ mod tests {
     use serde_json::json;
 
     use super::{is_seen, known_as_of};
-    use crate::kubernetes::resources::HouseObject;
+    use crate::kubernetes::resources::InstanceObject;
 
     #[tokio::test]
     async fn objects_whose_versions_are_no_numbers_are_known_as_of_none() {
@@ -157,15 +157,15 @@ mod tests {
             let all = json!({"metadata": {"resourceVersion": list}, "items": [of]}).to_string();
             let answer = move || std::future::ready(all.clone());
             let client = Client::new(Router::new().fallback(answer), "ns");
-            let api: Api<HouseObject> = Api::namespaced(client, "ns");
+            let api: Api<InstanceObject> = Api::namespaced(client, "ns");
             let (store, mut writer) = store();
-            let house = json!({
+            let instance = json!({
                 "apiVersion": "appcred.io/v1alpha1",
                 "kind": "HomeAssistant",
                 "metadata": {"name": "a", "namespace": "ns", "uid": "a", "resourceVersion": object},
                 "spec": {"url": "http://a:8123", "tokenSecretRef": {"name": "t", "key": "t"}},
             });
-            let seen = watcher::Event::Apply(serde_json::from_value(house).unwrap());
+            let seen = watcher::Event::Apply(serde_json::from_value(instance).unwrap());
             writer.apply_watcher_event(&seen);
             let known = known_as_of(&api, &store, 7).await;
             match (list, object) {

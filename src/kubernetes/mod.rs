@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  API server ─▶ source.rs ─Declarations─▶ reader.rs ─specs─▶ watch/ ─Status─▶ writer.rs ─▶ API server
-//!                declared.rs               │ assignment.rs (pure)              │ standing.rs, farewell.rs,
+//!                declared.rs               │ assignment.rs (pure)              │ object_state.rs, finalizer.rs,
 //!                                          ▼ wanted.rs, departure.rs           ▼ verdict.rs, conditions.rs (pure)
 //!  resources.rs, definitions.rs = the custom resources; conversion.rs = those that declare what a project does,
 //!  recovery.rs = the way back
@@ -26,13 +26,13 @@ mod departure;
 mod election;
 mod error;
 mod event_recorders;
-mod farewell;
 mod fault;
+mod finalizer;
 mod freshness;
-mod held;
-mod house_target;
 mod lease_log;
+mod listed;
 mod look_up;
+mod object_state;
 mod object_watch;
 mod object_write;
 mod project;
@@ -55,7 +55,7 @@ mod simulated_home;
 #[cfg(test)]
 mod simulation;
 mod source;
-mod standing;
+mod target_spec;
 mod untitled;
 mod verdict;
 mod wanted;
@@ -79,7 +79,7 @@ use crate::watch::{Clock, StatusStore};
 
 use cluster_tasks::ClusterTasks;
 
-pub use conversion::{ConvertedCredential, ConvertedHouse, ConvertedProject, resources};
+pub use conversion::{ConvertedCredential, ConvertedInstance, ConvertedProject, resources};
 pub use definitions::definitions;
 pub use project::{ClusterProject, PROJECT_LABEL};
 pub use reader::ClusterReader;
@@ -167,7 +167,7 @@ pub struct ControllerSettings {
     /// What the owners of all credentials begin with.
     pub owner: Owner,
     /// How long an object that is being deleted waits for Home Assistants.
-    pub patience: Duration,
+    pub deletion_timeout: Duration,
     /// The clock.
     pub clock: Clock,
     /// Which Leases decide who acts; this process does where there are none.
@@ -191,7 +191,7 @@ pub fn begin(
     statuses: &StatusStore,
     stop: &Stop,
 ) -> ClusterParts {
-    let ControllerSettings { scope, owner, patience, clock, lease } = settings;
+    let ControllerSettings { scope, owner, deletion_timeout, clock, lease } = settings;
     let client = &cluster.client;
     let news = Arc::new(Notify::new());
     let config = cluster.config.clone();
@@ -208,7 +208,7 @@ pub fn begin(
         news: Arc::clone(&news),
         assigned: assigned_in,
         status: statuses.subscribe(),
-        patience,
+        deletion_timeout,
         clock,
     };
     let declaring = declaring.subscribe();

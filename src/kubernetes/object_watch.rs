@@ -194,11 +194,11 @@ mod tests {
     use tokio::sync::watch;
 
     use super::{QUIET, Watched, keep_version};
-    use crate::kubernetes::resources::HouseObject;
+    use crate::kubernetes::resources::InstanceObject;
     use crate::kubernetes::source::Declaring;
     use crate::watch::logged;
 
-    fn failed(why: kube::Error) -> watcher::Result<watcher::Event<HouseObject>> {
+    fn failed(why: kube::Error) -> watcher::Result<watcher::Event<InstanceObject>> {
         Err(watcher::Error::WatchStartFailed(why))
     }
 
@@ -261,9 +261,9 @@ mod tests {
         let list = |version: &&str| {
             let token = json!({"name": "all", "key": "token"});
             let spec = json!({"url": "http://cabin:8123", "tokenSecretRef": token});
-            let mut house = HouseObject::new("cabin", serde_json::from_value(spec).unwrap());
-            house.metadata.resource_version = Some(version.to_string());
-            let apply = watcher::Event::InitApply(house);
+            let mut instance = InstanceObject::new("cabin", serde_json::from_value(spec).unwrap());
+            instance.metadata.resource_version = Some(version.to_string());
+            let apply = watcher::Event::InitApply(instance);
             [watcher::Event::Init, apply, watcher::Event::InitDone].map(Ok)
         };
         let mut events = Some(versions.iter().flat_map(list).collect::<Vec<_>>());

@@ -12,10 +12,10 @@ use super::conditions::{cut, find};
 use super::declared::ObjectName;
 use super::error;
 use super::event_recorders::EventRecorders;
-use super::farewell::Finalizer;
 use super::fault::SECRET_MISSING;
+use super::finalizer::Finalizer;
+use super::object_state;
 use super::resources::FINALIZER;
-use super::standing;
 use super::verdict::{ObjectVerdict, Reported};
 use crate::target::Fence;
 
@@ -141,7 +141,7 @@ impl<K: Reported> ObjectWrite<K> {
             if is.reason == "Progressing" {
                 continue;
             }
-            let type_ = if is.status == "True" || is.reason == standing::DELETING {
+            let type_ = if is.status == "True" || is.reason == object_state::DELETING {
                 EventType::Normal
             } else {
                 EventType::Warning
@@ -205,8 +205,8 @@ mod tests {
 
     use super::{EventRecorders, ObjectWrite, Reported, Written};
     use crate::kubernetes::assignment::tests::name;
-    use crate::kubernetes::farewell::Finalizer;
-    use crate::kubernetes::resources::{CredentialObject, HouseObject, HouseStatus};
+    use crate::kubernetes::finalizer::Finalizer;
+    use crate::kubernetes::resources::{CredentialObject, InstanceObject, InstanceStatus};
     use crate::kubernetes::verdict::ObjectVerdict;
     use crate::target::{Fence, uptime};
 
@@ -217,7 +217,7 @@ mod tests {
         let client = Client::try_from(Config::new(url.parse().unwrap())).unwrap();
         let token = json!({"name": "all", "key": "token"});
         let spec = json!({"url": "http://cabin:8123", "tokenSecretRef": token});
-        let object = Arc::new(HouseObject::new("cabin", serde_json::from_value(spec).unwrap()));
+        let object = Arc::new(InstanceObject::new("cabin", serde_json::from_value(spec).unwrap()));
         let fence = Fence::default();
         let write = |finalizer| ObjectWrite {
             recorders: EventRecorders::new(client.clone()),
@@ -228,7 +228,7 @@ mod tests {
             verdict: ObjectVerdict {
                 finalizer,
                 left: String::new(),
-                status: Some(HouseStatus::default()),
+                status: Some(InstanceStatus::default()),
             },
         };
         for finalizer in [Finalizer::Stays, Finalizer::Add, Finalizer::Remove] {
@@ -312,12 +312,12 @@ mod tests {
         let token = json!({"name": "all", "key": "token"});
         let spec = json!({"url": "http://cabin:8123", "tokenSecretRef": token});
         let spec = serde_json::from_value(spec).unwrap();
-        let house = HouseObject::new("cabin", spec);
+        let instance = InstanceObject::new("cabin", spec);
         let secret = json!({"name": "all", "key": "spotify"});
         let spec = json!({"domain": "spotify", "clientId": "a", "clientSecretRef": secret,
             "targetSelector": {}});
         let credential = CredentialObject::new("a", serde_json::from_value(spec).unwrap());
-        for (reason, messages, is_stalled, of_house, of_credential) in [
+        for (reason, messages, is_stalled, of_instance, of_credential) in [
             ("SameAddress", ["fjord has it", "fjord has it"], true, 0, 0),
             ("SameAddress", ["fjord has it", "barn has it"], true, 1, 1),
             ("SecretMissing", ["there is no a", "there is no b"], false, 1, 1),
@@ -327,16 +327,16 @@ mod tests {
             ("Failed", ["something else undoes that", "it is newer"], true, 1, 0),
         ] {
             let said = messages.map(|message| (reason, message, is_stalled));
-            assert_eq!(events(house.clone(), said).await, of_house, "{reason}: {messages:?}");
+            assert_eq!(events(instance.clone(), said).await, of_instance, "{reason}: {messages:?}");
             assert_eq!(events(credential.clone(), said).await, of_credential, "{messages:?}");
         }
         let said = [("Unreachable", "no", false), ("AccessDenied", "no", true)];
-        assert_eq!(events(house.clone(), said).await, 1);
+        assert_eq!(events(instance.clone(), said).await, 1);
         let linking = |count: usize| {
             let consent = format!("an account is to be linked on {count} Home Assistants");
             ("SameAddress", "fjord has it", true, Some(consent))
         };
-        assert_eq!(events_of(house, [linking(500), linking(499)]).await, 0);
+        assert_eq!(events_of(instance, [linking(500), linking(499)]).await, 0);
         let asked = [("SameAddress", "fjord has it", true, None), linking(500)];
         assert_eq!(events_of(credential.clone(), asked).await, 1);
         assert_eq!(events_of(credential, [linking(500), linking(499)]).await, 0);

@@ -79,14 +79,14 @@ impl ReadSpecs for ClusterReader {
         let mut assignment = assign(&declared, &self.owner);
         let mut specs = std::mem::take(&mut assignment.specs);
         let mut shared = BTreeMap::new();
-        for (name, house) in &declared.houses {
+        for (name, instance) in &declared.instances {
             let (Some(term), Some(mut spec)) =
-                (acting.for_object(&house.uid), specs.remove(&name.target()))
+                (acting.for_object(&instance.uid), specs.remove(&name.target()))
             else {
                 continue;
             };
             // What an earlier term's round finds is not about this one.
-            if let (Some(term), Some(of)) = (term, assignment.houses.get_mut(name)) {
+            if let (Some(term), Some(of)) = (term, assignment.instances.get_mut(name)) {
                 let revision = &mut of.revisions.target;
                 let AsOf { state, version } = term.begun;
                 *revision = format_smolstr!("{revision} {state} {version}");
@@ -96,7 +96,7 @@ impl ReadSpecs for ClusterReader {
             shared.insert(name.target(), spec);
         }
         add_problems(&assignment, troubles, &mut problems);
-        manifests.files = declared.houses.len() + declared.credentials.len();
+        manifests.files = declared.instances.len() + declared.credentials.len();
         manifests.entries = declared.credentials.len();
         manifests.problems = Arc::new(problems);
         let reading = ClusterReading { declared, assignment, acting };
@@ -118,14 +118,15 @@ fn add_problems(
     troubles: BTreeMap<&'static str, String>,
     problems: &mut Diagnostics,
 ) {
-    let houses = assignment.houses.iter().map(|(name, of)| ("HomeAssistant", name, &of.fault));
+    let instances =
+        assignment.instances.iter().map(|(name, of)| ("HomeAssistant", name, &of.fault));
     let credentials = assignment.credentials.iter();
     let credentials = credentials.map(|(name, of)| ("ApplicationCredential", name, &of.fault));
     for why in troubles.into_values() {
         let message = format!("{why}; what was read before stays in force");
         problems.push(Diagnostic::warning(ProblemCode::Unreadable, message));
     }
-    for (kind, name, fault) in houses.chain(credentials) {
+    for (kind, name, fault) in instances.chain(credentials) {
         if let Some(fault) = fault {
             let message = format!("{kind} {name}: {}", fault.message);
             let code =
@@ -181,7 +182,7 @@ mod tests {
     use crate::target::Fence;
     use crate::watch::ReadSpecs;
 
-    /// A reader of one house that is known as of the version 9, with trouble about a kind.
+    /// A reader of one instance that is known as of the version 9, with trouble about a kind.
     fn reader(holder: ShardHolder) -> ClusterReader {
         let mut declared = declarations(&[("a", json!({}))]);
         declared.as_of = as_of(9);
@@ -237,7 +238,7 @@ mod tests {
             let specs = reader.read().specs.unwrap();
             let of_spec = specs[&name("cabin").target()].revisions.clone();
             let reading = reader.assigned.borrow().clone().unwrap();
-            assert_eq!(reading.assignment.houses[&name("cabin")].revisions, of_spec);
+            assert_eq!(reading.assignment.instances[&name("cabin")].revisions, of_spec);
             of_spec
         };
         assert_eq!(revisions(8), revisions(8));

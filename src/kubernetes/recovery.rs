@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 
-use super::conversion::{ConvertedCredential, ConvertedHouse, TARGET_LABEL};
+use super::conversion::{ConvertedCredential, ConvertedInstance, TARGET_LABEL};
 use super::declared::{ObjectName, is_object_name};
 use super::departure::{max_deletes, selector};
-use super::resources::{CredentialObject, DeletionPolicy, HouseObject, SecretKeyRef};
+use super::resources::{CredentialObject, DeletionPolicy, InstanceObject, SecretKeyRef};
 use super::wanted;
 use crate::model::{Key, Labels, Secret, TargetName};
 
@@ -37,7 +37,8 @@ pub struct RecoveredProject {
     /// Their namespaces.
     pub namespaces: BTreeSet<String>,
     /// The targets, each with where its token is, and the certificates of its authority.
-    pub houses: BTreeMap<TargetName, (ConvertedHouse, SecretValueName, Option<SecretValueName>)>,
+    pub instances:
+        BTreeMap<TargetName, (ConvertedInstance, SecretValueName, Option<SecretValueName>)>,
     /// The entries, each with where its secret is.
     pub credentials: Vec<(ConvertedCredential, SecretValueName)>,
     /// What a project cannot say, in words.
@@ -52,7 +53,7 @@ pub struct RecoveredProject {
 /// Where the text is neither.
 pub fn recovered(text: &str) -> Result<RecoveredProject, String> {
     let mut project = RecoveredProject::default();
-    let (mut houses, mut credentials) = (Vec::new(), Vec::<CredentialObject>::new());
+    let (mut instances, mut credentials) = (Vec::new(), Vec::<CredentialObject>::new());
     for object in objects(text)? {
         let kind = object["kind"].as_str().unwrap_or("an object without kind").to_owned();
         let name = object["metadata"]["name"].as_str().unwrap_or("without a name");
@@ -60,7 +61,7 @@ pub fn recovered(text: &str) -> Result<RecoveredProject, String> {
         let group = object["apiVersion"].as_str().unwrap_or_default();
         let read = match kind.as_str() {
             "HomeAssistant" if group.starts_with("appcred.io/") => {
-                object_of(object).map(|of| houses.push(of))
+                object_of(object).map(|of| instances.push(of))
             }
             "ApplicationCredential" if group.starts_with("appcred.io/") => {
                 object_of(object).map(|of| credentials.push(of))
@@ -73,11 +74,11 @@ pub fn recovered(text: &str) -> Result<RecoveredProject, String> {
     }
     // What became no target is chosen by no entry.
     let mut chosen_from = Vec::new();
-    for house in houses {
-        match project.add_house(&house) {
-            Ok(()) => chosen_from.push(house),
+    for instance in instances {
+        match project.add_instance(&instance) {
+            Ok(()) => chosen_from.push(instance),
             Err(why) => {
-                project.left_out.push(format!("HomeAssistant {}: {why}", house.name_any()));
+                project.left_out.push(format!("HomeAssistant {}: {why}", instance.name_any()));
             }
         }
     }
@@ -150,20 +151,20 @@ fn namespace_of(object: &impl ResourceExt) -> Result<Option<String>, String> {
     }
 }
 
-fn target_of(house: &HouseObject) -> TargetName {
-    TargetName::new(house.name_any())
+fn target_of(instance: &InstanceObject) -> TargetName {
+    TargetName::new(instance.name_any())
 }
 
-/// Whether a project takes this as the name or value of a label.
-fn is_label(text: &str) -> bool {
+/// Whether this may be the name or value of a label in a project.
+fn is_project_label(text: &str) -> bool {
     Key::new(text).is_some()
 }
 
 impl RecoveredProject {
-    fn add_house(&mut self, object: &HouseObject) -> Result<(), String> {
+    fn add_instance(&mut self, object: &InstanceObject) -> Result<(), String> {
         self.namespaces.extend(namespace_of(object)?);
         let (name, spec) = (target_of(object), &object.spec);
-        if self.houses.contains_key(&name) {
+        if self.instances.contains_key(&name) {
             return Err(SAME_NAME.to_owned());
         }
         let token = value_name(&spec.token_secret_ref)?;
@@ -173,7 +174,7 @@ impl RecoveredProject {
             |label: &str, value: &str| format!("HomeAssistant {name}: the label {label}={value}");
         let mut labels = Labels::new();
         for (label, value) in object.labels() {
-            if is_label(label) && is_label(value) {
+            if is_project_label(label) && is_project_label(value) {
                 labels.insert(label.as_str().into(), value.as_str().into());
             } else if label != TARGET_LABEL {
                 self.lost.push(of(label, value));
@@ -182,7 +183,7 @@ impl RecoveredProject {
         if spec.deletion_policy == DeletionPolicy::Delete {
             self.lost.push(format!("HomeAssistant {name}: deletionPolicy: Delete"));
         }
-        let house = ConvertedHouse {
+        let instance = ConvertedInstance {
             url: Some(spec.url.clone()),
             labels,
             suspend: spec.suspend,
@@ -190,14 +191,14 @@ impl RecoveredProject {
             max_deletes,
             lost: Vec::new(),
         };
-        self.houses.insert(name, (house, token, authority));
+        self.instances.insert(name, (instance, token, authority));
         Ok(())
     }
 
     fn add_credential(
         &mut self,
         object: &CredentialObject,
-        houses: &[HouseObject],
+        instances: &[InstanceObject],
     ) -> Result<(), String> {
         self.namespaces.extend(namespace_of(object)?);
         let (name, spec) = (object.name_any(), &object.spec);
@@ -207,7 +208,7 @@ impl RecoveredProject {
         let secret = Secret::new(SOME_SECRET);
         let wanted = wanted::desired(&place, key, spec, &secret).map_err(|fault| fault.message)?;
         let at = value_name(&spec.client_secret_ref)?;
-        let Chosen { labels, targets, is_said } = chosen(&spec.target_selector, houses)?;
+        let Chosen { labels, targets, is_said } = chosen(&spec.target_selector, instances)?;
         if !is_said {
             self.lost.push(format!(
                 "{what}: its targetSelector; the targets that it selects now are named"
@@ -244,7 +245,7 @@ struct Chosen {
 }
 
 /// What a selector chooses, and by what.
-fn chosen(of: &LabelSelector, houses: &[HouseObject]) -> Result<Chosen, String> {
+fn chosen(of: &LabelSelector, instances: &[InstanceObject]) -> Result<Chosen, String> {
     let selects = selector(of)?;
     let labels = of.match_labels.iter().flatten();
     let mut asked: Vec<(&String, BTreeSet<&String>)> =
@@ -257,7 +258,7 @@ fn chosen(of: &LabelSelector, houses: &[HouseObject]) -> Result<Chosen, String> 
     if asked.is_empty() {
         return Ok(Chosen { labels: None, targets: None, is_said });
     }
-    let selected = houses.iter().filter(|house| selects.matches(house.labels()));
+    let selected = instances.iter().filter(|instance| selects.matches(instance.labels()));
     let targets: BTreeSet<TargetName> = selected.map(target_of).collect();
     if targets.is_empty() {
         return Err("its targetSelector selects none of these HomeAssistants".to_owned());
@@ -270,8 +271,9 @@ fn chosen(of: &LabelSelector, houses: &[HouseObject]) -> Result<Chosen, String> 
         return Ok(Chosen { labels: None, targets, is_said });
     }
     let apart: BTreeSet<&String> = asked.iter().map(|(label, _)| *label).collect();
-    let is_plain =
-        asked.iter().all(|(label, values)| values.iter().chain([label]).all(|of| is_label(of)));
+    let is_plain = asked
+        .iter()
+        .all(|(label, values)| values.iter().chain([label]).all(|of| is_project_label(of)));
     is_said &= is_plain && apart.len() == asked.len();
     let said = |(label, values): (&String, BTreeSet<&String>)| {
         (label.as_str().into(), values.into_iter().map(|value| value.as_str().into()).collect())
@@ -289,15 +291,15 @@ mod tests {
 
     use super::{RecoveredProject, recovered};
     use crate::kubernetes::conversion::tests::client_id;
-    use crate::kubernetes::conversion::{ConvertedCredential, ConvertedHouse, resources};
+    use crate::kubernetes::conversion::{ConvertedCredential, ConvertedInstance, resources};
     use crate::model::{
         AccountName, Adopt, Domain, Implementation, Integration, Key, MaxDeletes, OnDelete,
         TargetName,
     };
 
-    fn houses() -> impl Strategy<Value = BTreeMap<TargetName, ConvertedHouse>> {
-        let house = (any::<bool>(), any::<bool>(), 0_u8..4, 0_usize..3).prop_map(
-            |(suspend, has_authority, limit, ring)| ConvertedHouse {
+    fn instances() -> impl Strategy<Value = BTreeMap<TargetName, ConvertedInstance>> {
+        let instance = (any::<bool>(), any::<bool>(), 0_u8..4, 0_usize..3).prop_map(
+            |(suspend, has_authority, limit, ring)| ConvertedInstance {
                 url: Some("http://house:8123".to_owned()),
                 labels: [("ring".into(), ring.to_string().into())].into(),
                 suspend,
@@ -310,7 +312,7 @@ mod tests {
                 lost: Vec::new(),
             },
         );
-        proptest::collection::btree_map("[a-z]{2,6}".prop_map(TargetName::new), house, 1..5)
+        proptest::collection::btree_map("[a-z]{2,6}".prop_map(TargetName::new), instance, 1..5)
     }
 
     #[test]
@@ -331,12 +333,12 @@ mod tests {
             ("$(touch P)", "x", "token", "there is no namespace"),
         ] {
             let project = recovered(&of(namespace, name, key).to_string()).unwrap();
-            assert!(project.houses.is_empty() && project.namespaces.len() < 2, "{name} {key}");
+            assert!(project.instances.is_empty() && project.namespaces.len() < 2, "{name} {key}");
             let [left] = project.left_out.as_slice() else { panic!("{:?}", project.left_out) };
             assert!(left.contains(why), "{left}");
         }
         let project = recovered(&of("ns", "x.y-1", "A_b.c-1").to_string()).unwrap();
-        assert!(project.left_out.is_empty() && project.houses.len() == 1);
+        assert!(project.left_out.is_empty() && project.instances.len() == 1);
     }
 
     /// How an entry chooses its targets.
@@ -390,17 +392,17 @@ mod tests {
 
     /// The same with the targets that it chooses; none where it chooses none.
     fn choosing(
-        houses: &BTreeMap<TargetName, ConvertedHouse>,
+        instances: &BTreeMap<TargetName, ConvertedInstance>,
         (of, by): (ConvertedCredential, By),
     ) -> Option<ConvertedCredential> {
         let targets: BTreeSet<TargetName> = match &by {
             By::All => return Some(of),
-            By::Names(count) => houses.keys().take(*count).cloned().collect(),
+            By::Names(count) => instances.keys().take(*count).cloned().collect(),
             By::Rings(rings) => {
-                let is_in = |of: &ConvertedHouse| {
+                let is_in = |of: &ConvertedInstance| {
                     rings.iter().any(|ring| of.labels["ring"] == ring.to_string())
                 };
-                houses.iter().filter(|(_, of)| is_in(of)).map(|(name, _)| name.clone()).collect()
+                instances.iter().filter(|(_, of)| is_in(of)).map(|(name, _)| name.clone()).collect()
             }
         };
         let labels = match by {
@@ -416,16 +418,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_became_resources_is_found_again_in_them(houses in houses(), of in credential()) {
-            let all: Vec<ConvertedCredential> = choosing(&houses, of).into_iter().collect();
-            let made = resources(&houses, &all, Some("smart-home")).unwrap();
+        fn what_became_resources_is_found_again_in_them(instances in instances(), of in credential()) {
+            let all: Vec<ConvertedCredential> = choosing(&instances, of).into_iter().collect();
+            let made = resources(&instances, &all, Some("smart-home")).unwrap();
             prop_assert!(made.left_out.is_empty() && made.lost.is_empty(), "{made:?}");
             let found = recovered(&made.yaml).unwrap();
             prop_assert!(found.left_out.is_empty() && found.lost.is_empty(), "{found:?}");
             prop_assert_eq!(found.namespaces, BTreeSet::from(["smart-home".to_owned()]));
-            let of_houses = found.houses.iter().map(|(name, (of, ..))| (name.clone(), of.clone()));
-            prop_assert_eq!(of_houses.collect::<BTreeMap<_, _>>(), houses);
-            let named = found.houses.values().flat_map(|(_, token, ca)| [Some(token), ca.as_ref()]);
+            let of_instances = found.instances.iter().map(|(name, (of, ..))| (name.clone(), of.clone()));
+            prop_assert_eq!(of_instances.collect::<BTreeMap<_, _>>(), instances);
+            let named = found.instances.values().flat_map(|(_, token, ca)| [Some(token), ca.as_ref()]);
             let named = named.flatten().chain(found.credentials.iter().map(|(_, secret)| secret));
             prop_assert_eq!(named.cloned().collect::<BTreeSet<_>>(), made.secrets);
             let of_credentials = found.credentials.into_iter().map(|(of, _)| of);
@@ -439,7 +441,7 @@ mod tests {
         )
     }
 
-    const HOUSE: &str = "url: \"http://house:8123\", tokenSecretRef: {name: t, key: k}";
+    const INSTANCE: &str = "url: \"http://house:8123\", tokenSecretRef: {name: t, key: k}";
     const CREDENTIAL: &str =
         "domain: spotify, clientId: a, clientSecretRef: {name: s, key: k}, targetSelector: ";
 
@@ -450,12 +452,12 @@ mod tests {
 
     #[test]
     fn entries_choose_from_what_became_targets() {
-        let house = |name: &str, ring: &str, more: &str| {
+        let instance = |name: &str, ring: &str, more: &str| {
             object(
                 "HomeAssistant",
                 name,
                 &format!("labels: {{ring: {ring}}}"),
-                &format!("{HOUSE}{more}"),
+                &format!("{INSTANCE}{more}"),
             )
         };
         let of = |name: &str, ring: &str| {
@@ -463,16 +465,16 @@ mod tests {
             object("ApplicationCredential", name, "", &spec)
         };
         let all = [
-            house("cabin", "one", ""),
-            house("cabin", "two", ""),
-            house("barn", "three", ", maxDeletes: many"),
+            instance("cabin", "one", ""),
+            instance("cabin", "two", ""),
+            instance("barn", "three", ", maxDeletes: many"),
             of("a", "one"),
             of("b", "two"),
             of("c", "three"),
             of("a", "one"),
         ];
         let found = recovered(&all.concat()).unwrap();
-        assert_eq!(found.houses[&TargetName::new("cabin")].0.labels["ring"], "one");
+        assert_eq!(found.instances[&TargetName::new("cabin")].0.labels["ring"], "one");
         let keys: Vec<&str> = found.credentials.iter().map(|(of, _)| of.key.as_str()).collect();
         assert_eq!(keys, ["a"]);
         let expected = [
@@ -488,14 +490,18 @@ mod tests {
     #[test]
     fn what_no_project_can_say_is_named() {
         let labels = "labels: {app.kubernetes.io/name: ha, ring: canary}";
-        let house =
-            object("HomeAssistant", "cabin", labels, &format!("{HOUSE}, deletionPolicy: Delete"));
+        let instance = object(
+            "HomeAssistant",
+            "cabin",
+            labels,
+            &format!("{INSTANCE}, deletionPolicy: Delete"),
+        );
         let of = |name: &str, metadata: &str, selector: &str| {
             object("ApplicationCredential", name, metadata, &format!("{CREDENTIAL}{selector}"))
         };
         let not = "{matchExpressions: [{key: ring, operator: NotIn, values: [stable]}]}";
         let all = [
-            house,
+            instance,
             of("by-labels", "", "{matchLabels: {ring: canary}}, maxDeletes: 3"),
             of("not-in", "", not),
             of("other", "", "{matchLabels: {app.kubernetes.io/name: ha}}"),
@@ -526,6 +532,6 @@ mod tests {
         assert_eq!(begins, expected);
         assert!(recovered("{").is_err());
         let nothing = recovered("# nothing\n").unwrap();
-        assert!(nothing.houses.is_empty() && nothing.credentials.is_empty());
+        assert!(nothing.instances.is_empty() && nothing.credentials.is_empty());
     }
 }

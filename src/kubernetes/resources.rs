@@ -26,10 +26,10 @@ pub(super) const FINALIZER: &str = "appcred.io/finalizer";
     group = "appcred.io",
     version = "v1alpha1",
     kind = "HomeAssistant",
-    root = "HouseObject",
+    root = "InstanceObject",
     plural = "homeassistants",
     namespaced,
-    status = "HouseStatus",
+    status = "InstanceStatus",
     shortname = "hass",
     category = "appcred",
     derive = "PartialEq",
@@ -48,7 +48,7 @@ pub(super) const FINALIZER: &str = "appcred.io/finalizer";
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-pub(super) struct HouseSpec {
+pub(super) struct InstanceSpec {
     /// Its address, as in `https://ha.example:8123`.
     #[schemars(with = "Text<BaseUrl>")]
     pub(super) url: String,
@@ -73,7 +73,7 @@ pub(super) struct HouseSpec {
     pub(super) unreadable: Option<String>,
 }
 
-impl MayBeUnreadable for HouseSpec {
+impl MayBeUnreadable for InstanceSpec {
     fn unreadable(why: String) -> Self {
         Self {
             url: String::new(),
@@ -105,7 +105,7 @@ impl MayBeUnreadable for HouseSpec {
     validation = Rule::new("size(self.metadata.name) <= 100")
         .message("the name is the key of the credential, and has 100 characters at most"),
     printcolumn(name = "Integration", type_ = "string", json_path = ".spec.domain"),
-    printcolumn(name = "Houses", type_ = "integer", json_path = ".status.targets.total"),
+    printcolumn(name = "Targets", type_ = "integer", json_path = ".status.targets.total"),
     printcolumn(name = "Synced", type_ = "integer", json_path = ".status.targets.synced"),
     printcolumn(name = "Consent", type_ = "integer", json_path = ".status.targets.consentRequired"),
     printcolumn(
@@ -294,7 +294,7 @@ fn number_or_percentage(_: &mut SchemaGenerator) -> Schema {
 /// How a Home Assistant is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct HouseStatus {
+pub(super) struct InstanceStatus {
     /// Of which generation this is.
     pub(super) observed_generation: Option<i64>,
     /// The annotation `appcred.io/reconcile-at` of which this is.
@@ -303,19 +303,19 @@ pub(super) struct HouseStatus {
     pub(super) version: Option<String>,
     /// The credentials that are wanted there, and those that are not and may be there still. None is created before it is
     /// here.
-    pub(super) credentials: Vec<HeldStatus>,
+    pub(super) credentials: Vec<ListedStatus>,
     /// Ready, and while it is so: Reconciling, Stalled and ConsentRequired.
     pub(super) conditions: Vec<Condition>,
 }
 
-impl HouseStatus {
+impl InstanceStatus {
     /// The credentials in it, by name.
     pub(super) fn listed(&self) -> BTreeMap<String, ListedAs> {
         self.credentials.iter().map(|of| (of.name.clone(), of.listed_as())).collect()
     }
 
     /// What it has of the credential of this name.
-    pub(super) fn of(&self, credential: &str) -> Option<&HeldStatus> {
+    pub(super) fn of(&self, credential: &str) -> Option<&ListedStatus> {
         self.credentials.iter().find(|of| of.name == credential)
     }
 
@@ -328,7 +328,7 @@ impl HouseStatus {
 /// How a credential is in one Home Assistant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct HeldStatus {
+pub(super) struct ListedStatus {
     /// The ApplicationCredential.
     pub(super) name: String,
     /// Of which generation of that this is; nothing where it is not wanted there, or cannot be.
@@ -351,7 +351,7 @@ pub(super) enum ListedAs {
     Unsettled,
 }
 
-impl HeldStatus {
+impl ListedStatus {
     fn listed_as(&self) -> ListedAs {
         match self.observed_generation {
             Some(_) => ListedAs::Wanted,

@@ -24,7 +24,7 @@ pub(super) const NAMESPACE: &str = "ns";
 /// How long a Lease lasts.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
 /// How long an object that is being deleted waits.
-pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const DELETION_TIMEOUT: Duration = Duration::from_secs(600);
 /// A watch ends by itself after this.
 const WATCHED: Duration = Duration::from_secs(290);
 
@@ -408,7 +408,7 @@ impl ApiState {
             self.say_shards(String::new());
         }
         if key.0 == "applicationcredentials"
-            && self.deleted.remove(&key.1).is_some_and(|since| since.elapsed() >= PATIENCE)
+            && self.deleted.remove(&key.1).is_some_and(|since| since.elapsed() >= DELETION_TIMEOUT)
         {
             self.given_up.insert(key.1.clone());
         }

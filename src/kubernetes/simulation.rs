@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use super::replicas::LeaseSettings;
 use super::simulated::{come_from_their_seeds, elapsed, simulate_histories, simulated};
-use super::simulated_api::{ApiServer, LEASE, NAMESPACE, PATIENCE, lease_name};
+use super::simulated_api::{ApiServer, DELETION_TIMEOUT, LEASE, NAMESPACE, lease_name};
 use super::simulated_home::{HomeConnector, SimulatedHome};
 use super::source::ClusterScope;
 use super::{Cluster, ClusterParts, ControllerSettings, begin};
@@ -25,8 +25,8 @@ use crate::model::{ClientId, Credential, CredentialId, Domain, EntryState, Owner
 use crate::target::Stop;
 use crate::watch::{self, ChangeDetection, Channels, Heartbeat, StatusStore, Wakes, WatchSettings};
 
-const HOUSES: [&str; 2] = ["cabin", "barn"];
-/// The first one's account is linked in both houses.
+const INSTANCES: [&str; 2] = ["cabin", "barn"];
+/// The first one's account is linked in both instances.
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 const RESYNC: Duration = Duration::from_secs(300);
 /// Of what a replica may hear late.
@@ -41,8 +41,8 @@ fn clock() -> Timestamp {
     Timestamp::from_second(24 * 3600).unwrap() + elapsed()
 }
 
-fn address(house: &str) -> String {
-    format!("http://{house}:8123")
+fn address(instance: &str) -> String {
+    format!("http://{instance}:8123")
 }
 
 /// The replicas, and all around them.
@@ -82,11 +82,11 @@ impl World {
         let server = ApiServer::new(seed);
         let mut homes = BTreeMap::new();
         server.apply("secrets", "token", |of| of["data"] = json!({"token": "dG9rZW4="}));
-        for house in HOUSES {
+        for instance in INSTANCES {
             let token = json!({"name": "token", "key": "token"});
-            server.apply("homeassistants", house, |of| {
-                of["metadata"]["labels"] = json!({"house": house});
-                of["spec"] = json!({"url": address(house), "tokenSecretRef": token});
+            server.apply("homeassistants", instance, |of| {
+                of["metadata"]["labels"] = json!({"house": instance});
+                of["spec"] = json!({"url": address(instance), "tokenSecretRef": token});
             });
             let home = SimulatedHome::default();
             let by_hand = Credential {
@@ -99,7 +99,7 @@ impl World {
             };
             home.state().shelf.credentials.push(by_hand);
             home.state().shelf.link(&Domain::new("spotify"), &mark("a"));
-            homes.insert(address(house), home);
+            homes.insert(address(instance), home);
         }
         let (replicas, left) = (BTreeMap::new(), BTreeSet::new());
         Self { server, homes, replicas, begun: 0, shards: 1, left }
@@ -121,7 +121,7 @@ impl World {
         let settings = ControllerSettings {
             scope: ClusterScope::Namespace(NAMESPACE.to_owned()),
             owner: Owner::new("kubernetes").unwrap(),
-            patience: PATIENCE,
+            deletion_timeout: DELETION_TIMEOUT,
             clock,
             lease: Some(lease),
         };
@@ -180,7 +180,7 @@ impl World {
         let is_suspended = key != "a" && random.u8(0..6) == 0;
         self.server.apply("secrets", key, |of| of["data"] = json!({"secret": encoded(secret)}));
         self.server.apply("applicationcredentials", key, |of| {
-            let selector = if is_everywhere { json!({}) } else { json!({"house": HOUSES[0]}) };
+            let selector = if is_everywhere { json!({}) } else { json!({"house": INSTANCES[0]}) };
             of["spec"] = json!({
                 "domain": "spotify",
                 "clientId": format!("{key}-{client}"),
@@ -201,7 +201,7 @@ impl World {
             return "nothing".to_owned();
         }
         self.declare_for(key, true, random);
-        self.wait_for(500, |world| world.is_held(HOUSES[1], key)).await;
+        self.wait_for(500, |world| world.is_held(INSTANCES[1], key)).await;
         self.replicas.clear();
         self.declare_for(key, false, random);
         format!("{key} is taken off as it comes, all are killed")
@@ -220,16 +220,16 @@ impl World {
         let key = KEYS[random.usize(1..KEYS.len())];
         if self.server.get("applicationcredentials", key).is_none() {
             self.declare_for(key, true, random);
-            let is_in_one = |world: &Self| HOUSES.iter().any(|of| world.is_in_status(of, key));
+            let is_in_one = |world: &Self| INSTANCES.iter().any(|of| world.is_in_status(of, key));
             self.wait_for(500, is_in_one).await;
         }
         self.delete(key);
         format!("{key} goes as it comes")
     }
 
-    fn is_in_status(&self, house: &str, key: &str) -> bool {
-        let house = self.server.get("homeassistants", house).unwrap_or_default();
-        let held = house["status"]["credentials"].as_array();
+    fn is_in_status(&self, instance: &str, key: &str) -> bool {
+        let instance = self.server.get("homeassistants", instance).unwrap_or_default();
+        let held = instance["status"]["credentials"].as_array();
         held.is_some_and(|held| held.iter().any(|of| of["name"] == key))
     }
 
@@ -244,11 +244,11 @@ impl World {
     }
 
     fn is_held_somewhere(&self, key: &str) -> bool {
-        HOUSES.iter().any(|house| self.is_held(house, key))
+        INSTANCES.iter().any(|instance| self.is_held(instance, key))
     }
 
-    fn is_held(&self, house: &str, key: &str) -> bool {
-        let (state, mark) = (self.homes[&address(house)].state(), mark(key));
+    fn is_held(&self, instance: &str, key: &str) -> bool {
+        let (state, mark) = (self.homes[&address(instance)].state(), mark(key));
         state.shelf.credentials.iter().any(|of| of.auth_domain.as_deref() == Some(&*mark))
     }
 
@@ -320,7 +320,7 @@ impl World {
     }
 
     fn strike_home(&self, random: &mut fastrand::Rng) -> String {
-        let (house, home) = random.choice(&self.homes).unwrap();
+        let (instance, home) = random.choice(&self.homes).unwrap();
         let what = match random.u8(0..8) {
             0 => {
                 home.state().is_down = true;
@@ -356,7 +356,7 @@ impl World {
                 "loses a credential"
             }
         };
-        format!("{house} {what}")
+        format!("{instance} {what}")
     }
 
     fn strike_server(&self, random: &mut fastrand::Rng) -> String {
@@ -469,36 +469,41 @@ impl World {
 
     #[track_caller]
     fn keeps_accounts(&self, history: &str) {
-        for (house, home) in &self.homes {
+        for (instance, home) in &self.homes {
             let state = home.state();
             for account in &state.shelf.config_entries {
-                assert!(state.shelf.in_force(account).is_some(), "{history}: {house} {account:?}");
-            }
-        }
-    }
-
-    /// What a house holds is in its status, and its object is there: otherwise nobody would ever delete it.
-    #[track_caller]
-    fn loses_track_of_nothing(&self, history: &str) {
-        let given_up = self.given_up();
-        for (house, key) in HOUSES.into_iter().flat_map(|house| KEYS.map(|key| (house, key))) {
-            if self.is_held(house, key) && !given_up.contains(key) {
-                let is_there = self.server.get("applicationcredentials", key).is_some();
                 assert!(
-                    is_there && self.is_in_status(house, key),
-                    "{history}: {house} {key} is lost"
+                    state.shelf.in_force(account).is_some(),
+                    "{history}: {instance} {account:?}"
                 );
             }
         }
     }
 
-    /// Each house holds what is declared for it, once, and what was made by hand.
+    /// What an instance holds is in its status, and its object is there: otherwise nobody would ever delete it.
+    #[track_caller]
+    fn loses_track_of_nothing(&self, history: &str) {
+        let given_up = self.given_up();
+        for (instance, key) in
+            INSTANCES.into_iter().flat_map(|instance| KEYS.map(|key| (instance, key)))
+        {
+            if self.is_held(instance, key) && !given_up.contains(key) {
+                let is_there = self.server.get("applicationcredentials", key).is_some();
+                assert!(
+                    is_there && self.is_in_status(instance, key),
+                    "{history}: {instance} {key} is lost"
+                );
+            }
+        }
+    }
+
+    /// Each instance holds what is declared for it, once, and what was made by hand.
     #[track_caller]
     fn is_as_declared(&self, history: &str) {
         let given_up = self.given_up();
         self.keeps_accounts(history);
-        for house in HOUSES {
-            let state = self.homes[&address(house)].state();
+        for instance in INSTANCES {
+            let state = self.homes[&address(instance)].state();
             let mut held: Vec<String> = state.shelf.credentials.iter().map(told).collect();
             let mut wanted = vec![format!("{BY_HAND} theirs -")];
             let mut free = Vec::new();
@@ -508,7 +513,7 @@ impl World {
                 let label = &spec["targetSelector"]["matchLabels"]["house"];
                 if spec["suspend"] == true {
                     free.push(mark(key));
-                } else if spec.is_object() && (label.is_null() || *label == house) {
+                } else if spec.is_object() && (label.is_null() || *label == instance) {
                     let client = spec["clientId"].as_str().unwrap();
                     wanted.push(format!("{client} {} {}", self.secret(key), mark(key)));
                 } else if given_up.contains(key) {
@@ -519,9 +524,9 @@ impl World {
             held.retain(|held| !free.iter().any(|mark| held.ends_with(mark)));
             held.sort();
             wanted.sort();
-            assert_eq!(held, wanted, "{history}: {house}");
+            assert_eq!(held, wanted, "{history}: {instance}");
             for account in &state.shelf.config_entries {
-                assert_ne!(account.state, EntryState::SetupError, "{history}: {house}");
+                assert_ne!(account.state, EntryState::SetupError, "{history}: {instance}");
             }
         }
     }
@@ -537,7 +542,7 @@ impl World {
     #[track_caller]
     fn is_written_back(&self, history: &str) {
         let all = KEYS.iter().map(|key| ("applicationcredentials", *key));
-        for (plural, name) in all.chain(HOUSES.map(|house| ("homeassistants", house))) {
+        for (plural, name) in all.chain(INSTANCES.map(|instance| ("homeassistants", instance))) {
             let Some(object) = self.server.get(plural, name) else { continue };
             let (metadata, status) = (&object["metadata"], &object["status"]);
             assert!(metadata["deletionTimestamp"].is_null(), "{history}: {object:#}");
@@ -588,7 +593,7 @@ async fn simulate(seed: u64) {
         assert_eq!(world.server.state().violations, [""; 0], "{history}");
     }
     world.heal(&mut random);
-    sleep(PATIENCE * 2 + 4 * RESYNC).await;
+    sleep(DELETION_TIMEOUT * 2 + 4 * RESYNC).await;
     world.is_as_declared(&history);
     world.is_written_back(&history);
     is_at_rest(&world, &history).await;

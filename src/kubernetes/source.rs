@@ -21,7 +21,7 @@ use super::error;
 use super::freshness::{AsOf, FirstSeen, Versions};
 use super::look_up::{self, LookedUp};
 use super::object_watch::{Watched, keep_version, objects as watched_objects, watched};
-use super::resources::{CredentialObject, HouseObject};
+use super::resources::{CredentialObject, InstanceObject};
 use super::shards::ShardHolders;
 use crate::model::Secret;
 use crate::target::Stop;
@@ -57,7 +57,7 @@ impl ClusterScope {
 /// The objects, as they were seen last.
 #[derive(Clone)]
 pub(super) struct Objects {
-    pub(super) houses: Store<HouseObject>,
+    pub(super) instances: Store<InstanceObject>,
     pub(super) credentials: Store<CredentialObject>,
     secrets: Store<PartialObjectMeta<SecretObject>>,
     /// Changes whenever one of them was seen to change.
@@ -91,7 +91,7 @@ pub(super) struct Source {
     changed: Arc<Notify>,
     first_seen: FirstSeen,
     /// As of which versions the objects are known.
-    looked_up_houses: LookedUp,
+    looked_up_instances: LookedUp,
     looked_up_credentials: LookedUp,
     known: BTreeMap<ObjectName, SecretValues>,
     declaring: watch::Sender<Declaring>,
@@ -107,11 +107,11 @@ pub(super) fn begin(
     declaring: watch::Sender<Declaring>,
     news: Arc<Notify>,
 ) -> (Source, Objects, JoinSet<()>) {
-    let (houses, houses_in) = store();
+    let (instances, instances_in) = store();
     let (credentials, credentials_in) = store();
     let (secrets, secrets_in) = store();
     let (seen, receiver) = watch::channel(0);
-    let objects = Objects { houses, credentials, secrets, seen: receiver };
+    let objects = Objects { instances, credentials, secrets, seen: receiver };
     let changed = Arc::new(Notify::new());
     let mut tasks = JoinSet::new();
     let of = |what| Watched {
@@ -123,8 +123,8 @@ pub(super) fn begin(
         is_without_lease: holders.is_none(),
     };
     let api = scope.api(client);
-    let begin = move || watched_objects::<HouseObject>(&api);
-    tasks.spawn(of("HomeAssistants").follow(begin, houses_in));
+    let begin = move || watched_objects::<InstanceObject>(&api);
+    tasks.spawn(of("HomeAssistants").follow(begin, instances_in));
     let api = scope.api(client);
     let begin = move || watched_objects::<CredentialObject>(&api);
     tasks.spawn(of("ApplicationCredentials").follow(begin, credentials_in));
@@ -133,8 +133,9 @@ pub(super) fn begin(
     tasks.spawn(
         of("Secrets").follow(move || watched(&api, |of| keep_version(of.meta_mut())), secrets_in),
     );
-    let (api, store) = (scope.api(client), objects.houses.clone());
-    let looked_up_houses = look_up::begin(api, store, of("Versions of HomeAssistants"), &mut tasks);
+    let (api, store) = (scope.api(client), objects.instances.clone());
+    let looked_up_instances =
+        look_up::begin(api, store, of("Versions of HomeAssistants"), &mut tasks);
     let (api, store) = (scope.api(client), objects.credentials.clone());
     let looked_up_credentials =
         look_up::begin(api, store, of("Versions of ApplicationCredentials"), &mut tasks);
@@ -145,7 +146,7 @@ pub(super) fn begin(
         holders,
         changed,
         first_seen: FirstSeen::default(),
-        looked_up_houses,
+        looked_up_instances,
         looked_up_credentials,
         known: BTreeMap::new(),
         declaring,
@@ -158,9 +159,9 @@ impl Source {
     /// Says what is declared, again and again, until it is to stop.
     pub(super) async fn run(mut self, stop: Stop) {
         stop.run_until_cancelled(async {
-            let (houses, credentials) = (&self.objects.houses, &self.objects.credentials);
+            let (instances, credentials) = (&self.objects.instances, &self.objects.credentials);
             // They end only with the tasks that fill them.
-            let ready = tokio::join!(houses.wait_until_ready(), credentials.wait_until_ready());
+            let ready = tokio::join!(instances.wait_until_ready(), credentials.wait_until_ready());
             if ready.0.is_err() || ready.1.is_err() {
                 return;
             }
@@ -192,7 +193,7 @@ impl Source {
                 tokio::select! {
                     () = self.changed.notified() => sleep(DEBOUNCE).await,
                     () = term => {}
-                    () = news(&mut self.looked_up_houses.as_of) => {}
+                    () = news(&mut self.looked_up_instances.as_of) => {}
                     () = news(&mut self.looked_up_credentials.as_of) => {}
                     () = retry => {}
                 }
@@ -203,12 +204,12 @@ impl Source {
 
     /// What the objects declare, as they were seen last.
     fn declared(&self) -> Declarations {
-        let houses = self.objects.houses.state();
+        let instances = self.objects.instances.state();
         let credentials = self.objects.credentials.state();
         Declarations {
-            houses: houses
+            instances: instances
                 .iter()
-                .map(|of| (declared::name_of(&**of), declared::house(of)))
+                .map(|of| (declared::name_of(&**of), declared::instance(of)))
                 .collect(),
             credentials: credentials
                 .iter()
@@ -221,13 +222,13 @@ impl Source {
     /// Notes since when statuses have what they have, and since when credentials are being deleted, and has looked up what
     /// must be known for that.
     fn note(&mut self) {
-        let Objects { houses, credentials, .. } = &self.objects;
-        self.first_seen.note(&houses.state(), &credentials.state());
+        let Objects { instances, credentials, .. } = &self.objects;
+        self.first_seen.note(&instances.state(), &credentials.state());
         let term = self.term();
         let holders = self.holders.as_ref().map(watch::Receiver::borrow);
         let has = |uid: &str| holders.as_ref().is_none_or(|holders| holders.has(uid));
         let demanded = self.first_seen.demanded(has);
-        self.looked_up_houses.demand(demanded.houses.max(term));
+        self.looked_up_instances.demand(demanded.instances.max(term));
         self.looked_up_credentials.demand(demanded.credentials.max(term));
     }
 
@@ -243,11 +244,11 @@ impl Source {
     async fn read(&mut self) -> (Declarations, Option<Duration>) {
         // Who takes over waits for these lists: they begin before Secrets are read.
         let term = self.term();
-        self.looked_up_houses.demand_at_least(term);
+        self.looked_up_instances.demand_at_least(term);
         self.looked_up_credentials.demand_at_least(term);
         // Before the objects are: these are at least as new.
         let as_of = Versions {
-            houses: *self.looked_up_houses.as_of.borrow_and_update(),
+            instances: *self.looked_up_instances.as_of.borrow_and_update(),
             credentials: *self.looked_up_credentials.as_of.borrow_and_update(),
         };
         let mut declared = self.declared();
@@ -265,7 +266,7 @@ impl Source {
         let read: Vec<_> = reading.buffer_unordered(READ_AT_ONCE).collect().await;
         let has_faults = read.iter().any(|(_, (_, has_failed))| *has_failed);
         declared.secrets = read.into_iter().map(|(name, (read, _))| (name, read)).collect();
-        declared.take_last_house_secrets(&self.known);
+        declared.take_last_instance_secrets(&self.known);
         // What this process has written meanwhile counts, too.
         self.note();
         declared.listed = self.first_seen.listed(as_of);
@@ -406,7 +407,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_object_that_cannot_be_read_is_in_error_and_holds_up_no_other() {
         let server = ApiServer::new(0);
-        let house = |name: &str, max_deletes: u64| {
+        let instance = |name: &str, max_deletes: u64| {
             server.apply("homeassistants", name, |of| {
                 of["spec"] = json!({"url": "http://cabin:8123", "maxDeletes": max_deletes,
                     "tokenSecretRef": {"name": "t", "key": "t"}});
@@ -414,14 +415,14 @@ mod tests {
                 of["status"] = json!({"observedGeneration": 1, "credentials": [held]});
             });
         };
-        house("cabin", 3);
+        instance("cabin", 3);
         for (name, max_deletes) in [("a", 3), ("wide", 3_000_000_000_u64)] {
             server.apply("applicationcredentials", name, |of| {
                 of["spec"] = json!({"domain": "spotify", "clientId": name, "targetSelector": {},
                     "maxDeletes": max_deletes, "clientSecretRef": {"name": "s", "key": "s"}});
             });
         }
-        house("wide", 3_000_000_000);
+        instance("wide", 3_000_000_000);
         let scope = ClusterScope::Namespace(NAMESPACE.to_owned());
         let (mut declaring, declared) = receiver();
         let of = (&server.client(1), &scope);
@@ -437,12 +438,12 @@ mod tests {
         let declared = declaring.declared.unwrap();
         let why = |of: &Option<String>| of.clone().unwrap();
         for why in [
-            why(&declared.houses[&name("wide")].spec.unreadable),
+            why(&declared.instances[&name("wide")].spec.unreadable),
             why(&declared.credentials[&name("wide")].spec.unreadable),
         ] {
             assert!(why.starts_with("maxDeletes: "), "{why}");
         }
-        assert_eq!(declared.houses[&name("cabin")].spec.unreadable, None);
+        assert_eq!(declared.instances[&name("cabin")].spec.unreadable, None);
         assert_eq!(declared.listed_as(&name("wide"), "a"), Some(Listing::Wanted));
         running.abort();
     }

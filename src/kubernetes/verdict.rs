@@ -17,13 +17,14 @@ use tokio::time::Instant;
 use super::assignment::ClusterAssignment;
 use super::conditions::conditions;
 use super::declared::{Declarations, Declared, ObjectName};
-use super::farewell::{self, DeletionWaits, Finalizer};
-use super::held::{self, StoredHouses};
+use super::finalizer::{self, DeletionWaits, Finalizer};
+use super::listed::{self, StoredInstances};
+use super::object_state::{self, FAILED, ObjectState};
 use super::resources::{
-    CredentialObject, CredentialSpec, CredentialStatus, HouseObject, HouseSpec, HouseStatus,
+    CredentialObject, CredentialSpec, CredentialStatus, InstanceObject, InstanceSpec,
+    InstanceStatus,
 };
 use super::source::Objects;
-use super::standing::{self, FAILED, ObjectStanding};
 use crate::status::{Link, Status, TargetStatus};
 
 /// One reading, and how everything is at one moment.
@@ -32,10 +33,10 @@ pub(super) struct ClusterMoment<'m> {
     pub(super) assignment: &'m ClusterAssignment,
     pub(super) targets: BTreeMap<&'m ObjectName, &'m TargetStatus>,
     /// The HomeAssistants as they are stored, with what replicas wrote of them.
-    pub(super) houses: StoredHouses,
+    pub(super) instances: StoredInstances,
     pub(super) awaited: &'m DeletionWaits,
     /// How long an object that is being deleted waits.
-    pub(super) patience: Duration,
+    pub(super) deletion_timeout: Duration,
     pub(super) instant: Instant,
     pub(super) now: Timestamp,
 }
@@ -47,7 +48,7 @@ impl<'m> ClusterMoment<'m> {
         status: &'m Status,
     ) -> BTreeMap<&'m ObjectName, &'m TargetStatus> {
         let found = |name: &'m ObjectName| Some((name, status.targets.get(&name.target())?));
-        declared.houses.keys().filter_map(found).collect()
+        declared.instances.keys().filter_map(found).collect()
     }
 
     fn target(&self, name: &ObjectName) -> Option<&'m TargetStatus> {
@@ -104,14 +105,14 @@ pub(super) trait Reported:
         None
     }
     /// Why something that it represents is left at a Home Assistant.
-    fn why_left(name: &ObjectName, house: &ObjectName, moment: &ClusterMoment<'_>) -> String;
+    fn why_left(name: &ObjectName, instance: &ObjectName, moment: &ClusterMoment<'_>) -> String;
     /// How it is, and its status without what all have.
-    fn standing(
+    fn state(
         name: &ObjectName,
         of: &Declared<Self::Declaration>,
         moment: &ClusterMoment<'_>,
         before: &Self::Status,
-    ) -> (Option<ObjectStanding>, Self::Status);
+    ) -> (Option<ObjectState>, Self::Status);
 }
 
 /// What is to become of an object that was stored so. `refused` is why its mark could not be set.
@@ -122,24 +123,23 @@ pub(super) fn judge<K: Reported>(
     moment: &ClusterMoment<'_>,
     refused: Option<&str>,
 ) -> Option<ObjectVerdict<K::Status>> {
-    let is_over = moment.awaited.is_over(&of.uid, moment.patience, moment.instant);
+    let is_over = moment.awaited.is_over(&of.uid, moment.deletion_timeout, moment.instant);
     let finalizer = K::finalizer(name, of, moment, is_over)?;
     let before = object.status().cloned().unwrap_or_default();
-    let (standing, mut status) = K::standing(name, of, moment, &before);
+    let (state, mut status) = K::state(name, of, moment, &before);
     let is_deleted = of.deleted.is_some();
-    let why = |house: &ObjectName| K::why_left(name, house, moment);
-    let left = standing::left_at(finalizer.left(), why);
-    let standing = standing::unless_deleted(standing, is_deleted, &finalizer, &left);
-    let standing = match (refused, &finalizer) {
-        (Some(why), Finalizer::Add) => Some(ObjectStanding::unmarked(why)),
-        _ => standing.or_else(|| object.status().is_none().then(ObjectStanding::begun)),
+    let why = |instance: &ObjectName| K::why_left(name, instance, moment);
+    let left = object_state::left_at(finalizer.left(), why);
+    let state = object_state::unless_deleted(state, is_deleted, &finalizer, &left);
+    let state = match (refused, &finalizer) {
+        (Some(why), Finalizer::Add) => Some(ObjectState::unmarked(why)),
+        _ => state.or_else(|| object.status().is_none().then(ObjectState::begun)),
     };
-    let status = standing.map(|standing| {
+    let status = state.map(|state| {
         let fields = K::common(&mut status);
         *fields.observed_generation = Some(of.generation);
         *fields.last_handled_reconcile_at = of.reconcile_at.clone();
-        *fields.conditions =
-            conditions(&standing, of.generation, K::conditions(&before), moment.now);
+        *fields.conditions = conditions(&state, of.generation, K::conditions(&before), moment.now);
         status
     });
     let status = status.or_else(|| K::underway(name, moment, &before));
@@ -147,66 +147,67 @@ pub(super) fn judge<K: Reported>(
     Some(ObjectVerdict { finalizer, left, status })
 }
 
-impl Reported for HouseObject {
-    type Declaration = HouseSpec;
+impl Reported for InstanceObject {
+    type Declaration = InstanceSpec;
 
     fn stored(objects: &Objects) -> &Store<Self> {
-        &objects.houses
+        &objects.instances
     }
 
-    fn all(declared: &Declarations) -> &BTreeMap<ObjectName, Declared<HouseSpec>> {
-        &declared.houses
+    fn all(declared: &Declarations) -> &BTreeMap<ObjectName, Declared<InstanceSpec>> {
+        &declared.instances
     }
 
-    fn conditions(status: &HouseStatus) -> &[Condition] {
+    fn conditions(status: &InstanceStatus) -> &[Condition] {
         &status.conditions
     }
 
-    fn common(status: &mut HouseStatus) -> CommonFields<'_> {
-        let HouseStatus { observed_generation, last_handled_reconcile_at, conditions, .. } = status;
+    fn common(status: &mut InstanceStatus) -> CommonFields<'_> {
+        let InstanceStatus { observed_generation, last_handled_reconcile_at, conditions, .. } =
+            status;
         CommonFields { observed_generation, last_handled_reconcile_at, conditions }
     }
 
     fn finalizer(
         name: &ObjectName,
-        of: &Declared<HouseSpec>,
+        of: &Declared<InstanceSpec>,
         moment: &ClusterMoment<'_>,
         is_over: bool,
     ) -> Option<Finalizer> {
-        let assigned = moment.assignment.houses.get(name)?;
-        Some(farewell::of_house(name, of, assigned, moment.target(name), is_over))
+        let assigned = moment.assignment.instances.get(name)?;
+        Some(finalizer::of_instance(name, of, assigned, moment.target(name), is_over))
     }
 
     fn underway(
         name: &ObjectName,
         moment: &ClusterMoment<'_>,
-        before: &HouseStatus,
-    ) -> Option<HouseStatus> {
-        held::underway(moment.assignment.houses.get(name)?, moment.target(name), before)
+        before: &InstanceStatus,
+    ) -> Option<InstanceStatus> {
+        listed::underway(moment.assignment.instances.get(name)?, moment.target(name), before)
     }
 
-    fn why_left(_: &ObjectName, house: &ObjectName, moment: &ClusterMoment<'_>) -> String {
-        let assigned = moment.assignment.houses.get(house);
-        let why = assigned.map(|assigned| held::why_left(assigned, moment.target(house)));
+    fn why_left(_: &ObjectName, instance: &ObjectName, moment: &ClusterMoment<'_>) -> String {
+        let assigned = moment.assignment.instances.get(instance);
+        let why = assigned.map(|assigned| listed::why_left(assigned, moment.target(instance)));
         why.unwrap_or_default()
     }
 
-    fn standing(
+    fn state(
         name: &ObjectName,
-        _: &Declared<HouseSpec>,
+        _: &Declared<InstanceSpec>,
         moment: &ClusterMoment<'_>,
-        before: &HouseStatus,
-    ) -> (Option<ObjectStanding>, HouseStatus) {
-        let Some(assigned) = moment.assignment.houses.get(name) else {
-            return (None, HouseStatus::default());
+        before: &InstanceStatus,
+    ) -> (Option<ObjectState>, InstanceStatus) {
+        let Some(assigned) = moment.assignment.instances.get(name) else {
+            return (None, InstanceStatus::default());
         };
         let target = moment.target(name);
-        let status = HouseStatus {
+        let status = InstanceStatus {
             version: version(target).or_else(|| before.version.clone()),
-            credentials: held::held(assigned, target, before),
-            ..HouseStatus::default()
+            credentials: listed::credentials(assigned, target, before),
+            ..InstanceStatus::default()
         };
-        (standing::of_house(assigned, target), status)
+        (object_state::of_instance(assigned, target), status)
     }
 }
 
@@ -242,25 +243,25 @@ impl Reported for CredentialObject {
         is_over: bool,
     ) -> Option<Finalizer> {
         moment.assignment.credentials.get(name)?;
-        Some(farewell::of_credential(name, of, moment.declared, &moment.houses, is_over))
+        Some(finalizer::of_credential(name, of, moment.declared, &moment.instances, is_over))
     }
 
-    fn why_left(name: &ObjectName, house: &ObjectName, moment: &ClusterMoment<'_>) -> String {
-        held::why_listed(&name.name, moment.houses.get(house).map(AsRef::as_ref))
+    fn why_left(name: &ObjectName, instance: &ObjectName, moment: &ClusterMoment<'_>) -> String {
+        listed::why_listed(&name.name, moment.instances.get(instance).map(AsRef::as_ref))
     }
 
-    fn standing(
+    fn state(
         name: &ObjectName,
         of: &Declared<CredentialSpec>,
         moment: &ClusterMoment<'_>,
         _: &CredentialStatus,
-    ) -> (Option<ObjectStanding>, CredentialStatus) {
+    ) -> (Option<ObjectState>, CredentialStatus) {
         let Some(assigned) = moment.assignment.credentials.get(name) else {
             return (None, CredentialStatus::default());
         };
-        let (all, houses) = (moment.assignment, &moment.houses);
-        let (standing, targets) = standing::of_credential((name, of), assigned, all, houses);
-        (standing, CredentialStatus { targets, ..CredentialStatus::default() })
+        let (all, instances) = (moment.assignment, &moment.instances);
+        let (state, targets) = object_state::of_credential((name, of), assigned, all, instances);
+        (state, CredentialStatus { targets, ..CredentialStatus::default() })
     }
 }
 

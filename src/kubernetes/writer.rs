@@ -17,9 +17,9 @@ use tokio::time::{Instant, sleep};
 use super::assignment::ClusterAssignment;
 use super::declared::{Declarations, Declared, ObjectName, name_of};
 use super::event_recorders::EventRecorders;
-use super::farewell::{DeletionWaits, Finalizer};
+use super::finalizer::{DeletionWaits, Finalizer};
 use super::object_write::{ObjectWrite, Written};
-use super::resources::{CredentialObject, HouseObject};
+use super::resources::{CredentialObject, InstanceObject};
 use super::shards::Acting;
 use super::source::Objects;
 use super::verdict::{ClusterMoment, Reported, judge};
@@ -60,7 +60,7 @@ pub(super) struct Writer {
     assigned: watch::Receiver<Option<Arc<ClusterReading>>>,
     status: watch::Receiver<Arc<Status>>,
     recorders: EventRecorders,
-    patience: Duration,
+    deletion_timeout: Duration,
     clock: Clock,
     awaited: DeletionWaits,
     /// What came of the last write of each object, by uid, as long as that is of interest.
@@ -124,7 +124,7 @@ impl Writer {
         (client, objects): (&Client, Objects),
         assigned: watch::Receiver<Option<Arc<ClusterReading>>>,
         status: watch::Receiver<Arc<Status>>,
-        patience: Duration,
+        deletion_timeout: Duration,
         clock: Clock,
     ) -> Self {
         Self {
@@ -133,7 +133,7 @@ impl Writer {
             assigned,
             status,
             recorders: EventRecorders::new(client.clone()),
-            patience,
+            deletion_timeout,
             clock,
             awaited: DeletionWaits::default(),
             last: BTreeMap::new(),
@@ -212,14 +212,14 @@ impl Writer {
         // It is not held during the writes: whoever changes it would have to copy it.
         let status = self.status.borrow_and_update().clone();
         self.objects.seen.mark_unchanged();
-        let stored = self.objects.houses.state();
+        let stored = self.objects.instances.state();
         let moment = ClusterMoment {
             declared,
             assignment,
             targets: ClusterMoment::targets(declared, &status),
-            houses: stored.iter().map(|of| (name_of(&**of), Arc::clone(of))).collect(),
+            instances: stored.iter().map(|of| (name_of(&**of), Arc::clone(of))).collect(),
             awaited: &self.awaited,
-            patience: self.patience,
+            deletion_timeout: self.deletion_timeout,
             instant,
             now: (self.clock)(),
         };
@@ -227,7 +227,7 @@ impl Writer {
         self.last.retain(|uid, _| uids.contains(uid.as_str()));
         self.recorders.retain(&uids);
         self.look_at_kind::<CredentialObject>(&moment, acting, &mut found);
-        self.look_at_kind::<HouseObject>(&moment, acting, &mut found);
+        self.look_at_kind::<InstanceObject>(&moment, acting, &mut found);
         found.limited(instant)
     }
 

@@ -163,7 +163,7 @@ fuzz_target!(|text: &str| {
         let settings = ControllerSettings {
             scope: ClusterScope::Namespace(NAMESPACE.to_owned()),
             owner: Owner::new("fuzzed").unwrap(),
-            patience: Duration::from_secs(60),
+            deletion_timeout: Duration::from_secs(60),
             clock: Timestamp::now,
             lease: None,
         };

@@ -159,7 +159,7 @@ fn ha_follows_resources_from_their_creation_to_their_end(release: Release) {
     let expected = format!("NAME URL VERSION READY REASON\ncabin {url} {version} True Synced\n");
     assert_eq!(columns(&cluster, "hass"), expected);
     let expected =
-        "NAME INTEGRATION HOUSES SYNCED CONSENT READY REASON\nfamily spotify 1 1 0 True Synced\n";
+        "NAME INTEGRATION TARGETS SYNCED CONSENT READY REASON\nfamily spotify 1 1 0 True Synced\n";
     assert_eq!(columns(&cluster, "acred"), expected);
     // Nothing is written while nothing changes, however often Home Assistant is looked at.
     let versions = || {

@@ -139,7 +139,7 @@ fn a_lease_is_renewed_while_nothing_else_gets_a_turn() {
     let settings = ControllerSettings {
         scope: ClusterScope::Namespace(NAMESPACE.into()),
         owner: Owner::new("kubernetes").unwrap(),
-        patience: duration,
+        deletion_timeout: duration,
         clock: Timestamp::now,
         lease: Some(lease),
     };

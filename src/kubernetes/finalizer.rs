@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::assignment::HouseAssignment;
+use super::assignment::InstanceAssignment;
 use super::declared::{Declarations, Declared, ObjectName};
-use super::held::StoredHouses;
-use super::resources::{CredentialSpec, DeletionPolicy, HouseSpec};
+use super::listed::StoredInstances;
+use super::resources::{CredentialSpec, DeletionPolicy, InstanceSpec};
 use crate::model::Key;
 use crate::status::TargetStatus;
 
@@ -60,10 +60,10 @@ impl DeletionWaits {
 }
 
 /// What becomes of the mark of a HomeAssistant.
-pub(super) fn of_house(
+pub(super) fn of_instance(
     name: &ObjectName,
-    declared: &Declared<HouseSpec>,
-    assigned: &HouseAssignment,
+    declared: &Declared<InstanceSpec>,
+    assigned: &InstanceAssignment,
     target: Option<&TargetStatus>,
     is_over: bool,
 ) -> Finalizer {
@@ -85,7 +85,7 @@ pub(super) fn of_credential(
     name: &ObjectName,
     declared: &Declared<CredentialSpec>,
     all: &Declarations,
-    stored: &StoredHouses,
+    stored: &StoredInstances,
     is_over: bool,
 ) -> Finalizer {
     let spec = &declared.spec;
@@ -104,11 +104,11 @@ pub(super) fn of_credential(
     if all.sought.contains(name) && !is_over {
         return Finalizer::Waits(Vec::new());
     }
-    let houses = all.houses_beside(name).filter(|(_, of)| !of.is_let_go());
-    let left = houses.map(|(house, _)| house).filter(|house| {
-        let Some(house) = stored.get(*house) else { return false };
+    let instances = all.instances_beside(name).filter(|(_, of)| !of.is_released());
+    let left = instances.map(|(instance, _)| instance).filter(|instance| {
+        let Some(instance) = stored.get(*instance) else { return false };
         // One that never held it is not waited for; of one that nobody has looked at yet, nobody knows.
-        let status = house.status.as_ref().filter(|status| status.is_written());
+        let status = instance.status.as_ref().filter(|status| status.is_written());
         status.is_none_or(|status| status.of(&name.name).is_some())
     });
     ended(left.cloned().collect(), is_over)
@@ -134,7 +134,7 @@ fn alive(is_kept: bool, is_unreadable: bool, has_finalizer: bool) -> Finalizer {
 /// Whether a Home Assistant was looked at since something was to be deleted there, and holds none of it.
 pub(super) fn is_gone(
     key: &Key,
-    assigned: &HouseAssignment,
+    assigned: &InstanceAssignment,
     target: Option<&TargetStatus>,
 ) -> bool {
     target.is_some_and(|target| {
@@ -158,7 +158,7 @@ mod tests {
     use super::{DeletionWaits, Finalizer, of_credential};
     use crate::kubernetes::assignment::tests::{declarations, name};
     use crate::kubernetes::declared::Declarations;
-    use crate::kubernetes::resources::HouseObject;
+    use crate::kubernetes::resources::InstanceObject;
 
     fn deleted(changes: Json) -> Declarations {
         let mut all = declarations(&[("a", changes)]);
@@ -166,9 +166,9 @@ mod tests {
         all
     }
 
-    /// What becomes of the mark where the house has this status.
+    /// What becomes of the mark where the instance has this status.
     fn verdict_by(all: &Declarations, status: Json, is_over: bool) -> Finalizer {
-        let house: HouseObject = serde_json::from_value(json!({
+        let instance: InstanceObject = serde_json::from_value(json!({
             "apiVersion": "appcred.io/v1alpha1",
             "kind": "HomeAssistant",
             "metadata": {"name": "cabin", "namespace": "ns"},
@@ -176,7 +176,7 @@ mod tests {
             "status": status,
         }))
         .unwrap();
-        let stored = BTreeMap::from([(name("cabin"), Arc::new(house))]);
+        let stored = BTreeMap::from([(name("cabin"), Arc::new(instance))]);
         of_credential(&name("a"), &all.credentials[&name("a")], all, &stored, is_over)
     }
 
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_waits_for_houses_that_may_hold_what_is_to_be_deleted() {
+    fn an_object_waits_for_instances_that_may_hold_what_is_to_be_deleted() {
         let cabin = || vec![name("cabin")];
         assert_eq!(verdict(&deleted(json!({})), false), Finalizer::Waits(cabin()));
         assert_eq!(verdict(&deleted(json!({})), true), Finalizer::GiveUp(cabin()));
@@ -209,12 +209,12 @@ mod tests {
             assert_eq!(verdict(&deleted(kept), false), Finalizer::Remove);
         }
         let mut all = deleted(json!({}));
-        all.houses.get_mut(&name("cabin")).unwrap().deleted = Some(Timestamp::UNIX_EPOCH);
-        assert_eq!(verdict(&all, false), Finalizer::Remove, "the house keeps what it holds");
+        all.instances.get_mut(&name("cabin")).unwrap().deleted = Some(Timestamp::UNIX_EPOCH);
+        assert_eq!(verdict(&all, false), Finalizer::Remove, "the instance keeps what it holds");
     }
 
     #[test]
-    fn a_house_whose_status_nobody_has_written_may_hold_what_it_does_not_select() {
+    fn an_instance_whose_status_nobody_has_written_may_hold_what_it_does_not_select() {
         let mut all = deleted(json!({"targetSelector": {"matchLabels": {"ring": "2"}}}));
         let waits = Finalizer::Waits(vec![name("cabin")]);
         for status in [json!(null), json!({}), json!({"credentials": []})] {

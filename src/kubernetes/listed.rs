@@ -3,35 +3,35 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::assignment::{HouseAssignment, WantedVersion};
+use super::assignment::{InstanceAssignment, WantedVersion};
 use super::conditions::cut;
 use super::declared::{Declared, ObjectName};
 use super::departure::Unsettled;
-use super::farewell;
-use super::house_target::SAME_ADDRESS;
-use super::resources::{CredentialSpec, HeldStatus, HouseObject, HouseStatus, ListedAs};
-use super::standing::{self, DELETING};
+use super::finalizer;
+use super::object_state::{self, DELETING};
+use super::resources::{CredentialSpec, InstanceObject, InstanceStatus, ListedAs, ListedStatus};
+use super::target_spec::SAME_ADDRESS;
 use super::untitled::{untitled, untitled_by};
 use crate::model::Key;
 use crate::status::{EntryStatus, Holding, Link, TargetStatus};
 
 /// The HomeAssistants, as they were stored last.
-pub(super) type StoredHouses = BTreeMap<ObjectName, Arc<HouseObject>>;
+pub(super) type StoredInstances = BTreeMap<ObjectName, Arc<InstanceObject>>;
 
 /// How the credentials that are wanted at a Home Assistant are there, and those that may be there, after what its status
 /// had before.
-pub(super) fn held(
-    assigned: &HouseAssignment,
+pub(super) fn credentials(
+    assigned: &InstanceAssignment,
     target: Option<&TargetStatus>,
-    before: &HouseStatus,
-) -> Vec<HeldStatus> {
+    before: &InstanceStatus,
+) -> Vec<ListedStatus> {
     let one = |(key, version): (&Key, &WantedVersion)| {
         let (state, message) = state(key, assigned, target);
         let message = message.map(|message| match target {
             Some(target) => untitled_by(message, target),
             None => message,
         });
-        HeldStatus {
+        ListedStatus {
             name: key.as_str().to_owned(),
             observed_generation: Some(version.generation),
             last_handled_reconcile_at: version.reconcile_at.clone(),
@@ -55,10 +55,10 @@ pub(super) fn held(
         }
         let (state, message) = unsettled((key, of), assigned, target);
         let (name, state) = (key.as_str().to_owned(), state.to_owned());
-        Some(HeldStatus { name, state, message, ..HeldStatus::default() })
+        Some(ListedStatus { name, state, message, ..ListedStatus::default() })
     });
     // Where another object looks after the Home Assistant, nothing is created for this one: it has what it had.
-    let is_never_there = |of: &HeldStatus| {
+    let is_never_there = |of: &ListedStatus| {
         let fault = assigned.fault.as_ref();
         fault.is_some_and(|fault| fault.reason == SAME_ADDRESS) && !listed.contains_key(&of.name)
     };
@@ -73,48 +73,51 @@ fn is_seen(key: &Key, target: Option<&TargetStatus>) -> bool {
 /// What a status has before it is known how all is that is declared: `before`, and what is to be created. What was done
 /// already is in it as soon as a round knew of all else: who waits for that must not wait for the rest.
 pub(super) fn underway(
-    assigned: &HouseAssignment,
+    assigned: &InstanceAssignment,
     target: Option<&TargetStatus>,
-    before: &HouseStatus,
-) -> Option<HouseStatus> {
+    before: &InstanceStatus,
+) -> Option<InstanceStatus> {
     match target.filter(|target| target.revisions == assigned.revisions) {
         Some(target) => {
-            let credentials = held(assigned, Some(target), before);
-            Some(HouseStatus { credentials, ..before.clone() })
+            let credentials = credentials(assigned, Some(target), before);
+            Some(InstanceStatus { credentials, ..before.clone() })
         }
         None => announced(assigned, before),
     }
 }
 
 /// `before`, and what is to be created.
-pub(super) fn announced(assigned: &HouseAssignment, before: &HouseStatus) -> Option<HouseStatus> {
+pub(super) fn announced(
+    assigned: &InstanceAssignment,
+    before: &InstanceStatus,
+) -> Option<InstanceStatus> {
     if assigned.unlisted.is_empty() {
         return None;
     }
     let is_new = |name: &str| assigned.unlisted.iter().any(|key| key.as_str() == name);
     let listed = before.credentials.iter().filter(|of| !is_new(&of.name)).cloned();
-    let new = assigned.unlisted.iter().map(|key| HeldStatus {
+    let new = assigned.unlisted.iter().map(|key| ListedStatus {
         name: key.as_str().to_owned(),
         observed_generation: assigned.wanted.get(key).map(|version| version.generation),
         state: PENDING.to_owned(),
-        ..HeldStatus::default()
+        ..ListedStatus::default()
     });
-    Some(HouseStatus { credentials: listed.chain(new).collect(), ..before.clone() })
+    Some(InstanceStatus { credentials: listed.chain(new).collect(), ..before.clone() })
 }
 
 fn is_known_to_be_gone(
     key: &Key,
     of: &Unsettled,
-    assigned: &HouseAssignment,
+    assigned: &InstanceAssignment,
     target: Option<&TargetStatus>,
 ) -> bool {
-    !matches!(of, Unsettled::InError(_)) && farewell::is_gone(key, assigned, target)
+    !matches!(of, Unsettled::InError(_)) && finalizer::is_gone(key, assigned, target)
 }
 
 /// How a credential is that is not wanted, or cannot be now.
 fn unsettled(
     (key, of): (&Key, &Unsettled),
-    assigned: &HouseAssignment,
+    assigned: &InstanceAssignment,
     target: Option<&TargetStatus>,
 ) -> (&'static str, Option<String>) {
     let fault = assigned.fault.as_ref().map(|fault| fault.message.clone());
@@ -140,7 +143,7 @@ const SET_UP_FAILED: &str = "SetUpFailed";
 /// How the credential of a key is at a Home Assistant, and why.
 fn state(
     key: &Key,
-    assigned: &HouseAssignment,
+    assigned: &InstanceAssignment,
     target: Option<&TargetStatus>,
 ) -> (&'static str, Option<String>) {
     if let Some(fault) = &assigned.fault {
@@ -160,7 +163,7 @@ fn state(
     };
     match &entry.holding {
         _ if !target.is_connected() => (PENDING, error_of(target)),
-        Holding::Withheld(why) => (WITHHELD, Some(standing::of_why(why, assigned))),
+        Holding::Withheld(why) => (WITHHELD, Some(object_state::of_why(why, assigned))),
         Holding::Suspended => (SUSPENDED, None),
         Holding::Differs | Holding::Missing | Holding::Unknown => (PENDING, error_of(target)),
         Holding::InSync => match set_up_error(entry) {
@@ -184,20 +187,20 @@ const LONGEST_ERROR: usize = 300;
 /// is declared now.
 pub(super) fn written_state<'s>(
     credential: (&ObjectName, &Declared<CredentialSpec>),
-    assigned: &'s HouseAssignment,
-    house: Option<&'s HouseObject>,
+    assigned: &'s InstanceAssignment,
+    instance: Option<&'s InstanceObject>,
 ) -> (&'s str, Option<&'s str>) {
     if let Some(fault) = &assigned.fault {
         return (PENDING, Some(&fault.message));
     }
     let (name, of) = credential;
-    let is_now = |held: &&HeldStatus| {
+    let is_now = |held: &&ListedStatus| {
         held.observed_generation == Some(of.generation)
             && held.last_handled_reconcile_at == of.reconcile_at
     };
-    let held = house.and_then(|house| {
-        let status = house.status.as_ref()?;
-        let is_now = status.observed_generation == house.metadata.generation;
+    let held = instance.and_then(|instance| {
+        let status = instance.status.as_ref()?;
+        let is_now = status.observed_generation == instance.metadata.generation;
         status.of(&name.name).filter(|_| is_now)
     });
     let held = held.filter(is_now);
@@ -205,13 +208,13 @@ pub(super) fn written_state<'s>(
 }
 
 /// Whether nothing that is about all of a Home Assistant keeps anything from being deleted there.
-fn is_free(assigned: &HouseAssignment, target: Option<&TargetStatus>) -> bool {
+fn is_free(assigned: &InstanceAssignment, target: Option<&TargetStatus>) -> bool {
     let is_up = |of: &TargetStatus| of.link != Link::Suspended && of.error.is_none();
     assigned.fault.is_none() && target.is_none_or(is_up)
 }
 
 /// Why what is deleted at a Home Assistant may be there still.
-pub(super) fn why_left(assigned: &HouseAssignment, target: Option<&TargetStatus>) -> String {
+pub(super) fn why_left(assigned: &InstanceAssignment, target: Option<&TargetStatus>) -> String {
     if let Some(fault) = &assigned.fault {
         return fault.message.clone();
     }
@@ -223,14 +226,14 @@ pub(super) fn why_left(assigned: &HouseAssignment, target: Option<&TargetStatus>
         return why;
     }
     match target.is_connected() && !target.differences.is_empty() {
-        true => cut(untitled_by(standing::withheld(assigned, target), target), LONGEST_ERROR),
+        true => cut(untitled_by(object_state::withheld(assigned, target), target), LONGEST_ERROR),
         false => NOT_LOOKED_AT.to_owned(),
     }
 }
 
 /// Why a credential that is being deleted may be at a Home Assistant still, by the status of that.
-pub(super) fn why_listed(credential: &str, house: Option<&HouseObject>) -> String {
-    let held = house.and_then(|house| house.status.as_ref()?.of(credential));
+pub(super) fn why_listed(credential: &str, instance: Option<&InstanceObject>) -> String {
+    let held = instance.and_then(|instance| instance.status.as_ref()?.of(credential));
     let why = held.and_then(|held| held.message.clone());
     why.unwrap_or_else(|| NOT_LOOKED_AT.to_owned())
 }
@@ -249,41 +252,41 @@ pub(super) mod tests {
     use jiff::Timestamp;
     use serde_json::json;
 
-    use super::{held, underway, why_left};
-    use crate::kubernetes::assignment::HouseAssignment;
+    use super::{credentials, underway, why_left};
+    use crate::kubernetes::assignment::InstanceAssignment;
     use crate::kubernetes::assignment::tests::{assigned, declarations, name};
     use crate::kubernetes::declared::Listing;
     use crate::kubernetes::departure::Unsettled;
-    use crate::kubernetes::resources::{HeldStatus, HouseStatus, ListedAs};
+    use crate::kubernetes::resources::{InstanceStatus, ListedAs, ListedStatus};
     use crate::model::Key;
     use crate::plan::Why;
     use crate::status::{AccessFault, Difference, Link, Mode, TargetStatus};
 
     /// A status that was written, with credentials of these names and generations.
-    pub(in crate::kubernetes) fn status(credentials: &[(&str, Option<i64>)]) -> HouseStatus {
-        let of = |(name, generation): &(&str, Option<i64>)| HeldStatus {
+    pub(in crate::kubernetes) fn status(credentials: &[(&str, Option<i64>)]) -> InstanceStatus {
+        let of = |(name, generation): &(&str, Option<i64>)| ListedStatus {
             name: name.to_string(),
             observed_generation: *generation,
-            ..HeldStatus::default()
+            ..ListedStatus::default()
         };
         let credentials = credentials.iter().map(of).collect();
-        HouseStatus { observed_generation: Some(1), credentials, ..HouseStatus::default() }
+        InstanceStatus { observed_generation: Some(1), credentials, ..InstanceStatus::default() }
     }
 
     #[test]
     fn what_leaves_is_forgotten_once_its_status_says_so_and_a_round_that_knew_of_it_saw_it_gone() {
         let elsewhere = json!({"targetSelector": {"matchLabels": {"ring": "2"}}});
         let mut all = declarations(&[("a", elsewhere)]);
-        let mut other = all.houses[&name("cabin")].clone();
+        let mut other = all.instances[&name("cabin")].clone();
         other.labels.insert("ring".to_owned(), "2".to_owned());
-        all.houses.insert(name("other"), other);
-        let house = assigned(&all).houses[&name("cabin")].clone();
+        all.instances.insert(name("other"), other);
+        let instance = assigned(&all).instances[&name("cabin")].clone();
         let link = Link::Up { version: None, since: Timestamp::UNIX_EPOCH };
         let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
         let target = TargetStatus { link, held: Some(BTreeSet::new()), ..new };
-        let seen = TargetStatus { revisions: house.revisions.clone(), ..target.clone() };
+        let seen = TargetStatus { revisions: instance.revisions.clone(), ..target.clone() };
         let left = |target, generation| {
-            let held = held(&house, Some(target), &status(&[("a", generation)]));
+            let held = credentials(&instance, Some(target), &status(&[("a", generation)]));
             held.into_iter().map(|of| (of.state, of.observed_generation)).collect::<Vec<_>>()
         };
         let leaves = vec![("Deleting".to_owned(), None)];
@@ -296,18 +299,18 @@ pub(super) mod tests {
     fn what_is_gone_is_forgotten_while_something_else_is_announced() {
         let elsewhere = json!({"targetSelector": {"matchLabels": {"ring": "2"}}});
         let mut all = declarations(&[("a", elsewhere), ("b", json!({}))]);
-        let mut other = all.houses[&name("cabin")].clone();
+        let mut other = all.instances[&name("cabin")].clone();
         other.labels.insert("ring".to_owned(), "2".to_owned());
-        all.houses.insert(name("other"), other);
+        all.instances.insert(name("other"), other);
         let listed = all.listed.get_mut(&name("cabin")).unwrap();
         listed.insert("b".to_owned(), Listing::Announced);
-        let house = assigned(&all).houses[&name("cabin")].clone();
+        let instance = assigned(&all).instances[&name("cabin")].clone();
         let link = Link::Up { version: None, since: Timestamp::UNIX_EPOCH };
         let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
         let earlier = TargetStatus { link, held: Some(BTreeSet::new()), ..new };
-        let seen = TargetStatus { revisions: house.revisions.clone(), ..earlier.clone() };
+        let seen = TargetStatus { revisions: instance.revisions.clone(), ..earlier.clone() };
         let before = status(&[("a", None), ("b", Some(1))]);
-        let listed = |target| underway(&house, Some(target), &before).map(|of| of.listed());
+        let listed = |target| underway(&instance, Some(target), &before).map(|of| of.listed());
         assert_eq!(listed(&seen), Some([("b".to_owned(), ListedAs::Wanted)].into()));
         assert_eq!(listed(&earlier), None, "it is not known yet that it is gone");
     }
@@ -317,13 +320,13 @@ pub(super) mod tests {
         let mut all = declarations(&[("old", json!({})), ("new", json!({"clientId": "old"}))]);
         all.credentials.get_mut(&name("old")).unwrap().deleted = Some(Timestamp::UNIX_EPOCH);
         all.credentials.get_mut(&name("new")).unwrap().spec.client_secret_ref.name = "none".into();
-        let house = assigned(&all).houses[&name("cabin")].clone();
+        let instance = assigned(&all).instances[&name("cabin")].clone();
         let link = Link::Up { version: None, since: Timestamp::UNIX_EPOCH };
         let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
-        let up = TargetStatus { link, revisions: house.revisions.clone(), ..new };
+        let up = TargetStatus { link, revisions: instance.revisions.clone(), ..new };
         let said = |target: &TargetStatus| {
             let before = status(&[("old", Some(1)), ("new", None)]);
-            let held = held(&house, Some(target), &before).into_iter();
+            let held = credentials(&instance, Some(target), &before).into_iter();
             let old = held.filter(|of| of.name == "old").map(|of| of.message.unwrap_or_default());
             old.collect::<String>()
         };
@@ -336,38 +339,38 @@ pub(super) mod tests {
     #[test]
     fn one_that_is_suspended_is_so_where_the_token_is_refused_too() {
         let all = declarations(&[("a", json!({"suspend": true})), ("b", json!({}))]);
-        let house = assigned(&all).houses[&name("cabin")].clone();
+        let instance = assigned(&all).instances[&name("cabin")].clone();
         let since = Timestamp::UNIX_EPOCH;
         let link = Link::NoAccess { since, why: AccessFault::TokenRefused };
         let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
         let error = Some("the token is refused".to_owned());
-        let target = TargetStatus { link, error, revisions: house.revisions.clone(), ..new };
-        let held = held(&house, Some(&target), &status(&[]));
+        let target = TargetStatus { link, error, revisions: instance.revisions.clone(), ..new };
+        let held = credentials(&instance, Some(&target), &status(&[]));
         let states: Vec<_> = held.iter().map(|of| (of.name.as_str(), of.state.as_str())).collect();
         assert_eq!(states, [("a", "Suspended"), ("b", "Pending")]);
     }
 
     #[test]
-    fn a_house_that_another_object_looks_after_has_what_it_had_and_nothing_else() {
+    fn an_instance_that_another_object_looks_after_has_what_it_had_and_nothing_else() {
         let mut all = declarations(&[("a", json!({})), ("b", json!({}))]);
-        all.houses.insert(name("barn"), all.houses[&name("cabin")].clone());
-        let house = assigned(&all).houses[&name("cabin")].clone();
-        assert_eq!(house.fault.as_ref().unwrap().reason, "SameAddress");
-        let names = |before: &HouseStatus| {
-            let held = held(&house, None, before);
+        all.instances.insert(name("barn"), all.instances[&name("cabin")].clone());
+        let instance = assigned(&all).instances[&name("cabin")].clone();
+        assert_eq!(instance.fault.as_ref().unwrap().reason, "SameAddress");
+        let names = |before: &InstanceStatus| {
+            let held = credentials(&instance, None, before);
             held.into_iter().map(|of| of.name).collect::<Vec<_>>()
         };
-        assert_eq!(names(&HouseStatus::default()), [""; 0]);
+        assert_eq!(names(&InstanceStatus::default()), [""; 0]);
         assert_eq!(names(&status(&[("b", Some(1))])), ["b"], "it may be there");
     }
 
     #[test]
-    fn what_is_left_has_its_real_reason_and_the_error_of_a_house_is_short() {
-        let house = HouseAssignment::default();
+    fn what_is_left_has_its_real_reason_and_the_error_of_a_instance_is_short() {
+        let instance = InstanceAssignment::default();
         let link = Link::Up { version: None, since: Timestamp::UNIX_EPOCH };
         let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
         let up = TargetStatus { link, ..new.clone() };
-        let why = |target: &TargetStatus| why_left(&house, Some(target));
+        let why = |target: &TargetStatus| why_left(&instance, Some(target));
         assert_eq!(why(&new), "not looked at yet");
         let suspended = TargetStatus { link: Link::Suspended, ..new };
         assert_eq!(why(&suspended), "the HomeAssistant is suspended");
@@ -382,9 +385,9 @@ pub(super) mod tests {
         assert!(why(&failed).len() < 310);
         let mut all = declarations(&[("a", json!({}))]);
         all.listed.clear();
-        let house = assigned(&all).houses[&name("cabin")].clone();
-        let failed = TargetStatus { revisions: house.revisions.clone(), ..failed };
-        let held = held(&house, Some(&failed), &status(&[]));
+        let instance = assigned(&all).instances[&name("cabin")].clone();
+        let failed = TargetStatus { revisions: instance.revisions.clone(), ..failed };
+        let held = credentials(&instance, Some(&failed), &status(&[]));
         assert!(held[0].message.as_ref().unwrap().len() < 310);
     }
 
@@ -392,7 +395,7 @@ pub(super) mod tests {
     fn what_is_deleted_is_in_a_status_as_long_as_it_may_be_there() {
         let key = Key::new("a").unwrap();
         let unsettled = BTreeMap::from([(key.clone(), Unsettled::Deleted)]);
-        let house = HouseAssignment { unsettled, ..HouseAssignment::default() };
+        let instance = InstanceAssignment { unsettled, ..InstanceAssignment::default() };
         let link = Link::Up { version: None, since: Timestamp::UNIX_EPOCH };
         let new = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
         let seen = |keys: &[&Key]| TargetStatus {
@@ -400,9 +403,10 @@ pub(super) mod tests {
             held: Some(keys.iter().map(|key| (*key).clone()).collect()),
             ..new.clone()
         };
-        let is_listed =
-            |target: &TargetStatus, before| !held(&house, Some(target), &before).is_empty();
-        let (never, without) = (HouseStatus::default(), status(&[]));
+        let is_listed = |target: &TargetStatus, before| {
+            !credentials(&instance, Some(target), &before).is_empty()
+        };
+        let (never, without) = (InstanceStatus::default(), status(&[]));
         assert!(is_listed(&new, status(&[("a", None)])));
         assert!(!is_listed(&seen(&[]), status(&[("a", None)])), "it is gone");
         assert!(is_listed(&seen(&[&key]), without.clone()), "somebody has lost it");

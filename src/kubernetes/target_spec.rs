@@ -6,7 +6,7 @@ use super::assignment::max_deletes;
 use super::declared::{Declarations, Declared, ObjectName};
 use super::departure;
 use super::fault::Fault;
-use super::resources::HouseSpec;
+use super::resources::InstanceSpec;
 use crate::lock::{TargetLock, WriteLock};
 use crate::model::{Desired, Labels, Policy, Secret};
 use crate::status::{Mode, Revisions};
@@ -24,19 +24,19 @@ fn same_address(first: &ObjectName) -> Fault {
 }
 
 /// Whether anything may be done at a Home Assistant.
-fn is_active(house: &Declared<HouseSpec>) -> bool {
-    !house.spec.suspend && !house.is_let_go()
+fn is_active(instance: &Declared<InstanceSpec>) -> bool {
+    !instance.spec.suspend && !instance.is_released()
 }
 
 /// Which object each Home Assistant is looked after by: the first one that was there. Neither a Secret nor an error changes
 /// that, since one replica may see those and another one not yet.
 pub(super) fn first_of_places(declared: &Declarations) -> BTreeMap<String, &ObjectName> {
-    let active = declared.houses.iter().filter(|(_, house)| is_active(house));
+    let active = declared.instances.iter().filter(|(_, instance)| is_active(instance));
     let mut active: Vec<_> = active.collect();
-    active.sort_by_key(|(_, house)| house.created);
+    active.sort_by_key(|(_, instance)| instance.created);
     let mut first_of = BTreeMap::new();
-    for (name, house) in active {
-        if let Some(place) = place(house) {
+    for (name, instance) in active {
+        if let Some(place) = place(instance) {
             first_of.entry(place).or_insert(name);
         }
     }
@@ -45,36 +45,36 @@ pub(super) fn first_of_places(declared: &Declarations) -> BTreeMap<String, &Obje
 
 /// How a Home Assistant is reached, or why nothing is done there.
 pub(super) fn endpoint(
-    (name, house): (&ObjectName, &Declared<HouseSpec>),
+    (name, instance): (&ObjectName, &Declared<InstanceSpec>),
     declared: &Declarations,
     first_of: &BTreeMap<String, &ObjectName>,
 ) -> Result<Endpoint, Fault> {
-    if let Some(why) = &house.spec.unreadable {
+    if let Some(why) = &instance.spec.unreadable {
         return Err(Fault::invalid(departure::unreadable(why)));
     }
     // Two tasks, maybe of two replicas, would undo each other's work.
-    let place = place(house).filter(|_| is_active(house));
+    let place = place(instance).filter(|_| is_active(instance));
     if let Some(first) = place.and_then(|place| first_of.get(&place)).filter(|of| **of != name) {
         return Err(same_address(first));
     }
-    max_deletes(house)?;
-    reached(name, house, declared)
+    max_deletes(instance)?;
+    reached(name, instance, declared)
 }
 
 /// How it is reached, by its Secrets.
 fn reached(
     name: &ObjectName,
-    house: &Declared<HouseSpec>,
+    instance: &Declared<InstanceSpec>,
     all: &Declarations,
 ) -> Result<Endpoint, Fault> {
-    let of = &house.spec.token_secret_ref;
+    let of = &instance.spec.token_secret_ref;
     let secret = name.beside(&of.name);
     let (token, _) = all.secret(&secret, &of.key)?;
     let from = format!("the key `{}` of the Secret {secret}", of.key);
     let auth = AuthMethod::Token { token: token.clone(), from };
-    let endpoint = HomeAssistantEndpoint::unwritten(&house.spec.url, auth)
+    let endpoint = HomeAssistantEndpoint::unwritten(&instance.spec.url, auth)
         .map_err(|why| Fault::invalid(format!("url {why}")))?;
-    let Some(of) = &house.spec.ca_secret_ref else {
+    let Some(of) = &instance.spec.ca_secret_ref else {
         return Ok(Endpoint::HomeAssistant(endpoint));
     };
     let secret = name.beside(&of.name);
@@ -89,21 +89,21 @@ fn reached(
 }
 
 /// Which Home Assistant it is by its address, whatever its Secrets are; none where `url` is no address.
-fn place(house: &Declared<HouseSpec>) -> Option<String> {
+fn place(instance: &Declared<InstanceSpec>) -> Option<String> {
     let auth = AuthMethod::Token { token: Secret::new(""), from: String::new() };
-    let endpoint = HomeAssistantEndpoint::unwritten(&house.spec.url, auth).ok()?;
+    let endpoint = HomeAssistantEndpoint::unwritten(&instance.spec.url, auth).ok()?;
     Some(Endpoint::HomeAssistant(endpoint).place())
 }
 
 /// What is to be done there.
 pub(super) fn spec(
-    house: &Declared<HouseSpec>,
+    instance: &Declared<InstanceSpec>,
     endpoint: Endpoint,
     desired: Desired,
     policy: Policy,
     revisions: Revisions,
 ) -> TargetSpec {
-    let labels = house.labels.iter().map(|(name, value)| (name.into(), value.into()));
+    let labels = instance.labels.iter().map(|(name, value)| (name.into(), value.into()));
     TargetSpec {
         writing: WriteLock::of(&endpoint, None),
         // Other replicas are kept away by a fence, and what is on other machines by no file.
@@ -117,7 +117,7 @@ pub(super) fn spec(
         lifetimes: BTreeMap::new(),
         domains: BTreeMap::new(),
         policy,
-        is_suspended: house.spec.suspend,
+        is_suspended: instance.spec.suspend,
         mode: Mode::Repair,
         notices: Notices::default(),
     }

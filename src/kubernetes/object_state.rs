@@ -6,17 +6,17 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::assignment::{ClusterAssignment, CredentialAssignment, HouseAssignment};
+use super::assignment::{ClusterAssignment, CredentialAssignment, InstanceAssignment};
 use super::conditions::find;
 use super::declared::{Declared, ObjectName};
 use super::departure::Unsettled;
-use super::farewell::Finalizer;
 use super::fault::Fault;
-use super::held::{
-    CONSENT_REQUIRED, PENDING, SUSPENDED, SYNCED, StoredHouses, WITHHELD, set_up_error,
+use super::finalizer::Finalizer;
+use super::listed::{
+    CONSENT_REQUIRED, PENDING, SUSPENDED, SYNCED, StoredInstances, WITHHELD, set_up_error,
     written_state,
 };
-use super::resources::{CredentialSpec, FINALIZER, HouseObject, TargetCounts};
+use super::resources::{CredentialSpec, FINALIZER, InstanceObject, TargetCounts};
 use super::untitled::{untitled, untitled_by};
 use crate::model::{Key, counted};
 use crate::plan::Why;
@@ -27,18 +27,18 @@ const MOST_NAMED: usize = 3;
 
 /// Where an object is on its way, without times.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ObjectStanding {
+pub(super) struct ObjectState {
     pub(super) is_ready: bool,
     pub(super) reason: &'static str,
     pub(super) message: String,
-    pub(super) way: Way,
+    pub(super) phase: ObjectPhase,
     /// For whose consent is waited, in words.
     pub(super) consent: Option<String>,
 }
 
 /// Whether it goes on without anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum ObjectPhase {
     /// Nothing is left to do.
     Done,
     /// It is being worked on, or tried again.
@@ -47,13 +47,13 @@ pub(super) enum Way {
     Stalled,
 }
 
-impl ObjectStanding {
+impl ObjectState {
     fn done(reason: &'static str, message: String) -> Self {
-        Self { is_ready: true, reason, message, way: Way::Done, consent: None }
+        Self { is_ready: true, reason, message, phase: ObjectPhase::Done, consent: None }
     }
 
-    fn open(reason: &'static str, message: String, way: Way) -> Self {
-        Self { is_ready: false, reason, message, way, consent: None }
+    fn open(reason: &'static str, message: String, phase: ObjectPhase) -> Self {
+        Self { is_ready: false, reason, message, phase, consent: None }
     }
 
     /// The mark that keeps it cannot be set, for this reason.
@@ -61,19 +61,19 @@ impl ObjectStanding {
         let message = format!(
             "the finalizer {FINALIZER} cannot be set, and nothing is created before that: {why}"
         );
-        Self::open("FinalizerRefused", message, Way::Reconciling)
+        Self::open("FinalizerRefused", message, ObjectPhase::Reconciling)
     }
 
     /// Nothing is known of it yet.
     pub(super) fn begun() -> Self {
-        Self::open("Progressing", "it is being looked at".to_owned(), Way::Reconciling)
+        Self::open("Progressing", "it is being looked at".to_owned(), ObjectPhase::Reconciling)
     }
 }
 
-impl From<&Fault> for ObjectStanding {
+impl From<&Fault> for ObjectState {
     fn from(Fault { reason, message, is_final }: &Fault) -> Self {
-        let way = if *is_final { Way::Stalled } else { Way::Reconciling };
-        Self::open(reason, message.clone(), way)
+        let phase = if *is_final { ObjectPhase::Stalled } else { ObjectPhase::Reconciling };
+        Self::open(reason, message.clone(), phase)
     }
 }
 
@@ -84,20 +84,20 @@ pub(super) const DELETING: &str = "Deleting";
 pub(super) const FAILED: &str = "Failed";
 
 /// Where something is left, and why.
-pub(super) fn left_at(houses: &[ObjectName], why: impl Fn(&ObjectName) -> String) -> String {
+pub(super) fn left_at(instances: &[ObjectName], why: impl Fn(&ObjectName) -> String) -> String {
     let lines: Vec<String> =
-        houses.iter().map(|house| format!("{house}: {}", why(house))).collect();
+        instances.iter().map(|instance| format!("{instance}: {}", why(instance))).collect();
     some(&lines)
 }
 
 /// How an object is by what becomes of its mark: one that is being deleted says what it waits for, and nothing else.
 /// `left` is where something of it is left, and why.
 pub(super) fn unless_deleted(
-    otherwise: Option<ObjectStanding>,
+    otherwise: Option<ObjectState>,
     is_deleted: bool,
     finalizer: &Finalizer,
     left: &str,
-) -> Option<ObjectStanding> {
+) -> Option<ObjectState> {
     if !matches!(finalizer, Finalizer::Waits(_)) {
         return otherwise.filter(|_| !is_deleted);
     }
@@ -105,14 +105,14 @@ pub(super) fn unless_deleted(
         "" => "looking up which credential it represents".to_owned(),
         left => format!("waiting until Home Assistant no longer holds what it represents: {left}"),
     };
-    Some(ObjectStanding::open(DELETING, message, Way::Reconciling))
+    Some(ObjectState::open(DELETING, message, ObjectPhase::Reconciling))
 }
 
 /// How a Home Assistant is; none as long as nothing is known of what is declared now, or its status has not all of that yet.
-pub(super) fn of_house(
-    assigned: &HouseAssignment,
+pub(super) fn of_instance(
+    assigned: &InstanceAssignment,
     target: Option<&TargetStatus>,
-) -> Option<ObjectStanding> {
+) -> Option<ObjectState> {
     if let Some(fault) = &assigned.fault {
         return Some(fault.into());
     }
@@ -125,37 +125,37 @@ pub(super) fn of_house(
         let accounts = counted(waiting, "account");
         format!("{accounts} to be linked: the status page of appcred has the links")
     });
-    let standing = of_target(assigned, target);
-    let message = untitled_by(standing.message, target);
-    Some(ObjectStanding { consent, message, ..standing })
+    let state = of_target(assigned, target);
+    let message = untitled_by(state.message, target);
+    Some(ObjectState { consent, message, ..state })
 }
 
-fn of_target(assigned: &HouseAssignment, target: &TargetStatus) -> ObjectStanding {
+fn of_target(assigned: &InstanceAssignment, target: &TargetStatus) -> ObjectState {
     if target.link == Link::Suspended {
-        return ObjectStanding::done("Suspended", "nothing is done there for now".to_owned());
+        return ObjectState::done("Suspended", "nothing is done there for now".to_owned());
     }
     if let Some(why) = &target.error {
         let is_tried_again = target.next_reconcile.is_some();
-        let way = if is_tried_again { Way::Reconciling } else { Way::Stalled };
-        let (reason, way) = match target.link {
-            Link::NoAccess { .. } => ("AccessDenied", Way::Stalled),
-            Link::Up { .. } => (FAILED, way),
-            _ => ("Unreachable", way),
+        let phase = if is_tried_again { ObjectPhase::Reconciling } else { ObjectPhase::Stalled };
+        let (reason, phase) = match target.link {
+            Link::NoAccess { .. } => ("AccessDenied", ObjectPhase::Stalled),
+            Link::Up { .. } => (FAILED, phase),
+            _ => ("Unreachable", phase),
         };
-        return ObjectStanding::open(reason, untitled(why), way);
+        return ObjectState::open(reason, untitled(why), phase);
     }
     if !target.differences.is_empty() {
-        return ObjectStanding::open("Withheld", withheld(assigned, target), Way::Stalled);
+        return ObjectState::open("Withheld", withheld(assigned, target), ObjectPhase::Stalled);
     }
     let failed: Vec<String> = target.entries.iter().filter_map(set_up_error).collect();
     if !failed.is_empty() {
-        return ObjectStanding::open("SetUpFailed", failed.join("; "), Way::Reconciling);
+        return ObjectState::open("SetUpFailed", failed.join("; "), ObjectPhase::Reconciling);
     }
-    ObjectStanding::done("Synced", as_wanted(assigned, target))
+    ObjectState::done("Synced", as_wanted(assigned, target))
 }
 
 /// How many credentials are as wanted there, and apart from these, of how many that is not known or not asked for.
-fn as_wanted(assigned: &HouseAssignment, target: &TargetStatus) -> String {
+fn as_wanted(assigned: &InstanceAssignment, target: &TargetStatus) -> String {
     let is_asked_for = |key: &&Key| assigned.revisions.entries.contains_key(*key);
     let number = assigned.wanted.keys().filter(is_asked_for).count();
     let rests = |of: &&EntryStatus| {
@@ -176,7 +176,7 @@ fn as_wanted(assigned: &HouseAssignment, target: &TargetStatus) -> String {
 }
 
 /// What is not done there, and why: each reason once.
-pub(super) fn withheld(assigned: &HouseAssignment, target: &TargetStatus) -> String {
+pub(super) fn withheld(assigned: &InstanceAssignment, target: &TargetStatus) -> String {
     let mut all: IndexMap<Option<String>, IndexSet<&str>> = IndexMap::new();
     for Difference { what, why, .. } in &target.differences {
         let why = why.as_ref().map(|why| of_why(why, assigned));
@@ -190,7 +190,7 @@ pub(super) fn withheld(assigned: &HouseAssignment, target: &TargetStatus) -> Str
 }
 
 /// Why something is withheld, with what a resource says about that.
-pub(super) fn of_why(why: &Why, assigned: &HouseAssignment) -> String {
+pub(super) fn of_why(why: &Why, assigned: &InstanceAssignment) -> String {
     let is_in_error = |of: &Unsettled| matches!(of, Unsettled::InError(_));
     match why {
         Why::TooManyDeletes { .. } => format!("{why}; if they are meant, raise maxDeletes"),
@@ -214,20 +214,20 @@ pub(super) fn of_credential(
     credential: (&ObjectName, &Declared<CredentialSpec>),
     assigned: &CredentialAssignment,
     all: &ClusterAssignment,
-    houses: &StoredHouses,
-) -> (Option<ObjectStanding>, TargetCounts) {
-    let mut counts = TargetCounts { total: assigned.houses.len(), ..TargetCounts::default() };
+    instances: &StoredInstances,
+) -> (Option<ObjectState>, TargetCounts) {
+    let mut counts = TargetCounts { total: assigned.instances.len(), ..TargetCounts::default() };
     let key = Key::new(&credential.0.name);
     let (mut failed, mut is_pending, mut is_stalled) = (Vec::new(), false, true);
-    for house in &assigned.houses {
-        let Some(of_house) = all.houses.get(house) else { continue };
-        let stored = houses.get(house).map(AsRef::as_ref);
-        let unsettled = key.as_ref().and_then(|key| of_house.unsettled.get(key));
+    for instance in &assigned.instances {
+        let Some(of_instance) = all.instances.get(instance) else { continue };
+        let stored = instances.get(instance).map(AsRef::as_ref);
+        let unsettled = key.as_ref().and_then(|key| of_instance.unsettled.get(key));
         let (state, message) = match unsettled {
             Some(Unsettled::InError(why)) => (PENDING, Some(why.as_str())),
-            _ => written_state(credential, of_house, stored),
+            _ => written_state(credential, of_instance, stored),
         };
-        let line = || format!("{house}: {}", message.unwrap_or(state));
+        let line = || format!("{instance}: {}", message.unwrap_or(state));
         match state {
             SYNCED => counts.synced += 1,
             SUSPENDED => counts.suspended += 1,
@@ -237,8 +237,8 @@ pub(super) fn of_credential(
             }
             PENDING if message.is_none() => is_pending = true,
             _ => {
-                is_stalled &=
-                    state == WITHHELD || state == PENDING && house_is_stalled(of_house, stored);
+                is_stalled &= state == WITHHELD
+                    || state == PENDING && instance_is_stalled(of_instance, stored);
                 failed.push(line());
             }
         }
@@ -248,35 +248,38 @@ pub(super) fn of_credential(
         return (Some(fault.into()), counts);
     }
     if let Some(why) = &assigned.withheld {
-        return (Some(ObjectStanding::open("Withheld", why.clone(), Way::Stalled)), counts);
+        return (Some(ObjectState::open("Withheld", why.clone(), ObjectPhase::Stalled)), counts);
     }
     if is_pending && failed.is_empty() {
         return (None, counts);
     }
-    let way = if is_stalled && !is_pending { Way::Stalled } else { Way::Reconciling };
-    let standing = of_counts(&counts, &failed, way);
+    let phase =
+        if is_stalled && !is_pending { ObjectPhase::Stalled } else { ObjectPhase::Reconciling };
+    let state = of_counts(&counts, &failed, phase);
     let consent = (counts.consent_required > 0).then(|| {
-        let houses = counted(counts.consent_required, "Home Assistant");
-        format!("an account is to be linked on {houses}: the status page of appcred has the links")
+        let instances = counted(counts.consent_required, "Home Assistant");
+        format!(
+            "an account is to be linked on {instances}: the status page of appcred has the links"
+        )
     });
-    (Some(ObjectStanding { consent, ..standing }), counts)
+    (Some(ObjectState { consent, ..state }), counts)
 }
 
 /// Whether nothing goes on at a Home Assistant before somebody has changed something.
-fn house_is_stalled(assigned: &HouseAssignment, stored: Option<&HouseObject>) -> bool {
-    match (&assigned.fault, stored.and_then(|house| house.status.as_ref())) {
+fn instance_is_stalled(assigned: &InstanceAssignment, stored: Option<&InstanceObject>) -> bool {
+    match (&assigned.fault, stored.and_then(|instance| instance.status.as_ref())) {
         (Some(fault), _) => fault.is_final,
         (None, Some(status)) => find(&status.conditions, "Stalled").is_some(),
         (None, None) => false,
     }
 }
 
-/// `way` is that of what has failed.
-fn of_counts(counts: &TargetCounts, failed: &[String], way: Way) -> ObjectStanding {
+/// `phase` is that of what has failed.
+fn of_counts(counts: &TargetCounts, failed: &[String], phase: ObjectPhase) -> ObjectState {
     let TargetCounts { total, synced, suspended, .. } = counts;
     if *total == 0 {
         let message = "no HomeAssistant of this namespace has the labels of targetSelector; where the credential is, it stays until this object is deleted";
-        return ObjectStanding::open("NoTargets", message.to_owned(), Way::Reconciling);
+        return ObjectState::open("NoTargets", message.to_owned(), ObjectPhase::Reconciling);
     }
     let number = match suspended {
         0 => format!("{synced} of {} as wanted", counted(*total, "Home Assistant")),
@@ -286,9 +289,9 @@ fn of_counts(counts: &TargetCounts, failed: &[String], way: Way) -> ObjectStandi
         ),
     };
     if !failed.is_empty() {
-        return ObjectStanding::open(FAILED, format!("{number}; {}", some(failed)), way);
+        return ObjectState::open(FAILED, format!("{number}; {}", some(failed)), phase);
     }
-    ObjectStanding::done("Synced", number)
+    ObjectState::done("Synced", number)
 }
 
 fn some(lines: &[String]) -> String {
@@ -308,15 +311,15 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        Finalizer, ObjectStanding, Way, left_at, of_credential, of_house, of_why, unless_deleted,
-        withheld,
+        Finalizer, ObjectPhase, ObjectState, left_at, of_credential, of_instance, of_why,
+        unless_deleted, withheld,
     };
-    use crate::kubernetes::assignment::HouseAssignment;
+    use crate::kubernetes::assignment::InstanceAssignment;
     use crate::kubernetes::assignment::tests::{assigned, declarations, name};
     use crate::kubernetes::declared::Declarations;
-    use crate::kubernetes::held::tests::status;
-    use crate::kubernetes::held::why_left;
-    use crate::kubernetes::resources::{HouseObject, HouseStatus};
+    use crate::kubernetes::listed::tests::status;
+    use crate::kubernetes::listed::why_left;
+    use crate::kubernetes::resources::{InstanceObject, InstanceStatus};
     use crate::model::{ClientId, CredentialId, Domain, Held, KnownDomains, Observed, Owner};
     use crate::plan::{Why, plan};
     use crate::status::{Difference, Link, Mode, TargetStatus, entries};
@@ -326,11 +329,11 @@ mod tests {
         let mut target = TargetStatus::new("http://cabin".to_owned(), Mode::Repair);
         target.error = Some("refused".to_owned());
         let of = |is_deleted, finalizer: Finalizer| {
-            let begun = Some(ObjectStanding::begun());
-            let why = |_: &_| why_left(&HouseAssignment::default(), Some(&target));
+            let begun = Some(ObjectState::begun());
+            let why = |_: &_| why_left(&InstanceAssignment::default(), Some(&target));
             let left = left_at(finalizer.left(), why);
             unless_deleted(begun, is_deleted, &finalizer, &left)
-                .map(|standing| (standing.reason, standing.message))
+                .map(|state| (state.reason, state.message))
         };
         let (reason, message) = of(true, Finalizer::Waits(vec![name("cabin")])).unwrap();
         assert_eq!(reason, "Deleting");
@@ -344,12 +347,12 @@ mod tests {
 
     #[test]
     fn what_is_not_tried_again_is_stalled() {
-        let (house, mut target) = (HouseAssignment::default(), up());
+        let (instance, mut target) = (InstanceAssignment::default(), up());
         target.error = Some("refused".to_owned());
-        let way = |target: &TargetStatus| of_house(&house, Some(target)).unwrap().way;
-        assert_eq!(way(&target), Way::Stalled);
+        let phase = |target: &TargetStatus| of_instance(&instance, Some(target)).unwrap().phase;
+        assert_eq!(phase(&target), ObjectPhase::Stalled);
         target.next_reconcile = Some(Timestamp::UNIX_EPOCH);
-        assert_eq!(way(&target), Way::Reconciling);
+        assert_eq!(phase(&target), ObjectPhase::Reconciling);
     }
 
     fn up() -> TargetStatus {
@@ -363,8 +366,9 @@ mod tests {
         let invalid = json!({"clientSecretRef": {"name": "none", "key": "secret"}});
         let elsewhere = json!({"targetSelector": {"matchLabels": {"ring": "2"}}});
         let said = |changes, why: &Why| {
-            let house = assigned(&declarations(&[("a", changes)])).houses[&name("cabin")].clone();
-            of_why(why, &house)
+            let instance =
+                assigned(&declarations(&[("a", changes)])).instances[&name("cabin")].clone();
+            of_why(why, &instance)
         };
         let nobody = said(elsewhere, &Why::NothingDesired);
         assert!(nobody.starts_with("nothing selects this HomeAssistant any more"), "{nobody}");
@@ -383,44 +387,44 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_twice_on_one_house_takes_nothing_from_the_others() {
+    fn a_client_that_is_twice_on_one_instance_takes_nothing_from_the_others() {
         let mut all = declarations(&[("a", json!({})), ("b", json!({"clientId": "a"}))]);
         let labels = json!({"matchLabels": {"other": "1"}});
         let of = all.credentials.get_mut(&name("a")).unwrap();
         of.spec.target_selector = serde_json::from_value(labels).unwrap();
         let mut stored = BTreeMap::new();
         for number in 0..10 {
-            let mut house = all.houses[&name("cabin")].clone();
-            house.spec.url = format!("http://house{number}:8123");
+            let mut instance = all.instances[&name("cabin")].clone();
+            instance.spec.url = format!("http://house{number}:8123");
             let labels =
                 if number == 0 { &[("other", "1"), ("ring", "1")][..] } else { &[("ring", "1")] };
             let owned = labels.iter().map(|(label, value)| (label.to_string(), value.to_string()));
-            house.labels = owned.collect();
+            instance.labels = owned.collect();
             let name = name(&number.to_string());
             stored.insert(name.clone(), with_status(&said_of("b")));
-            all.houses.insert(name, house);
+            all.instances.insert(name, instance);
         }
-        all.houses.remove(&name("cabin"));
+        all.instances.remove(&name("cabin"));
         let assigned = assigned(&all);
         let (of, entry) = (name("b"), &assigned.credentials[&name("b")]);
         let credential = (&of, &all.credentials[&of]);
-        let (standing, counts) = of_credential(credential, entry, &assigned, &stored);
-        assert_eq!(standing.unwrap().reason, "SameClient");
+        let (state, counts) = of_credential(credential, entry, &assigned, &stored);
+        assert_eq!(state.unwrap().reason, "SameClient");
         assert_eq!((counts.total, counts.synced, counts.failed), (10, 9, 1));
     }
 
     #[test]
     fn a_credential_that_goes_on_when_somebody_has_changed_something_alone_is_stalled() {
         let mut all = declarations(&[("a", json!({}))]);
-        all.houses.insert(name("barn"), all.houses[&name("cabin")].clone());
-        all.houses.get_mut(&name("barn")).unwrap().spec.url = "http://barn:8123".to_owned();
+        all.instances.insert(name("barn"), all.instances[&name("cabin")].clone());
+        all.instances.get_mut(&name("barn")).unwrap().spec.url = "http://barn:8123".to_owned();
         let assigned = assigned(&all);
-        let way = |cabin: &HouseStatus, barn: &HouseStatus| {
-            let houses = [("cabin", cabin), ("barn", barn)];
-            let stored = houses.map(|(of, status)| (name(of), with_status(status))).into();
+        let phase = |cabin: &InstanceStatus, barn: &InstanceStatus| {
+            let instances = [("cabin", cabin), ("barn", barn)];
+            let stored = instances.map(|(of, status)| (name(of), with_status(status))).into();
             let (of, entry) = (name("a"), &assigned.credentials[&name("a")]);
             let credential = (&of, &all.credentials[&of]);
-            of_credential(credential, entry, &assigned, &stored).0.unwrap().way
+            of_credential(credential, entry, &assigned, &stored).0.unwrap().phase
         };
         let said = |state: &str, message: Option<&str>, kind: &str| {
             let mut status = said_of("a");
@@ -435,12 +439,12 @@ mod tests {
         let withheld = said("Withheld", Some("it is protected"), "Stalled");
         let denied = said("Pending", Some("the token is refused"), "Stalled");
         let unreachable = said("Pending", Some("no answer"), "Reconciling");
-        assert_eq!(way(&synced, &synced), Way::Done);
-        assert_eq!(way(&synced, &withheld), Way::Stalled);
-        assert_eq!(way(&denied, &withheld), Way::Stalled);
-        assert_eq!(way(&unreachable, &withheld), Way::Reconciling);
-        assert_eq!(way(&unreachable, &synced), Way::Reconciling);
-        assert_eq!(way(&said("Pending", None, "Ready"), &withheld), Way::Reconciling);
+        assert_eq!(phase(&synced, &synced), ObjectPhase::Done);
+        assert_eq!(phase(&synced, &withheld), ObjectPhase::Stalled);
+        assert_eq!(phase(&denied, &withheld), ObjectPhase::Stalled);
+        assert_eq!(phase(&unreachable, &withheld), ObjectPhase::Reconciling);
+        assert_eq!(phase(&unreachable, &synced), ObjectPhase::Reconciling);
+        assert_eq!(phase(&said("Pending", None, "Ready"), &withheld), ObjectPhase::Reconciling);
     }
 
     #[test]
@@ -449,14 +453,14 @@ mod tests {
         let in_error = json!({"clientSecretRef": {"name": "none", "key": "secret"}});
         let all = declarations(&[("a", json!({})), ("b", suspended), ("c", in_error)]);
         let assigned = assigned(&all);
-        let (house, spec) =
-            (&assigned.houses[&name("cabin")], &assigned.specs[&name("cabin").target()]);
+        let (instance, spec) =
+            (&assigned.instances[&name("cabin")], &assigned.specs[&name("cabin").target()]);
         let domains = KnownDomains::Listed([Domain::new("spotify")].into());
         let observed = Observed { domains, ..Observed::example() };
         let plan = plan(&spec.desired, &observed, &spec.policy);
         let entries = entries(&spec.desired, &plan, &spec.policy);
-        let target = TargetStatus { entries, revisions: house.revisions.clone(), ..up() };
-        let said = of_house(house, Some(&target)).unwrap().message;
+        let target = TargetStatus { entries, revisions: instance.revisions.clone(), ..up() };
+        let said = of_instance(instance, Some(&target)).unwrap().message;
         assert_eq!(said, "1 credential is as wanted, 1 suspended, 1 in error");
     }
 
@@ -471,39 +475,39 @@ mod tests {
             of("delete b", too_many()),
         ];
         let target = TargetStatus { differences, ..up() };
-        let said = withheld(&HouseAssignment::default(), &target);
+        let said = withheld(&InstanceAssignment::default(), &target);
         assert_eq!(said.matches("raise maxDeletes").count(), 1, "{said}");
         assert!(said.starts_with("delete a, delete b: 2 deletes planned, 1 allowed"), "{said}");
         assert!(said.contains("; replace c: "), "{said}");
     }
 
-    fn said_of(credential: &str) -> HouseStatus {
+    fn said_of(credential: &str) -> InstanceStatus {
         let mut status = status(&[(credential, Some(1))]);
         status.credentials[0].state = "Synced".to_owned();
         status
     }
 
-    fn with_status(status: &HouseStatus) -> Arc<HouseObject> {
-        let house = json!({
+    fn with_status(status: &InstanceStatus) -> Arc<InstanceObject> {
+        let instance = json!({
             "apiVersion": "appcred.io/v1alpha1",
             "kind": "HomeAssistant",
             "metadata": {"name": "cabin", "namespace": "ns", "generation": 1},
             "spec": {"url": "http://cabin:8123", "tokenSecretRef": {"name": "t", "key": "t"}},
             "status": status,
         });
-        Arc::new(serde_json::from_value(house).unwrap())
+        Arc::new(serde_json::from_value(instance).unwrap())
     }
 
     #[test]
-    fn a_credential_is_as_the_statuses_of_its_houses_say_once_they_are_of_now() {
+    fn a_credential_is_as_the_statuses_of_its_instances_say_once_they_are_of_now() {
         let mut all = declarations(&[("a", json!({}))]);
-        let of = |all: &Declarations, status: &HouseStatus| {
+        let of = |all: &Declarations, status: &InstanceStatus| {
             let assigned = assigned(all);
             let stored = BTreeMap::from([(name("cabin"), with_status(status))]);
             let (name, entry) = (name("a"), &assigned.credentials[&name("a")]);
             let credential = (&name, &all.credentials[&name]);
-            let (standing, counts) = of_credential(credential, entry, &assigned, &stored);
-            (standing.map(|standing| (standing.reason, standing.message)), counts.synced)
+            let (state, counts) = of_credential(credential, entry, &assigned, &stored);
+            (state.map(|state| (state.reason, state.message)), counts.synced)
         };
         let said = |generation, state: &str| {
             let mut status = status(&[("a", generation)]);
@@ -513,8 +517,8 @@ mod tests {
         let synced = ("Synced", "1 of 1 Home Assistant as wanted".to_owned());
         assert_eq!(of(&all, &said(Some(1), "Synced")), (Some(synced.clone()), 1));
         assert_eq!(of(&all, &said(Some(1), "Pending")).0, None);
-        let (standing, synced_count) = of(&all, &said(Some(1), "SetUpFailed"));
-        assert_eq!((standing.unwrap().0, synced_count), ("Failed", 0));
+        let (state, synced_count) = of(&all, &said(Some(1), "SetUpFailed"));
+        assert_eq!((state.unwrap().0, synced_count), ("Failed", 0));
         let mut earlier = said(Some(1), "Synced");
         earlier.observed_generation = Some(0);
         assert_eq!(of(&all, &earlier).0, None, "the HomeAssistant has changed since");
