@@ -159,7 +159,7 @@ struct EditSession<'f> {
     file: &'f Path,
     editor: Editor,
     workspace: TempWorkspace,
-    /// The file's text in clear, as it was last read.
+    /// The decrypted text, as it was last read.
     known: Option<Zeroizing<String>>,
     /// What an earlier edit could not save, to begin with.
     unsaved: Option<Unsaved>,
@@ -346,7 +346,7 @@ impl EditSession<'_> {
     }
 }
 
-/// Where the text is to lie in clear.
+/// Where the decrypted text is written for the editor.
 fn workspace(verb: &Edit) -> anyhow::Result<TempWorkspace> {
     let base = match in_memory() {
         Some(folder) => folder,

@@ -161,7 +161,7 @@ pub(super) fn in_all<T>(
 /// The project, where its file is in order; what is wrong with it is reported.
 pub(super) fn project(global: &Global) -> Option<Project> {
     let (project, problems) = load_project(&request(global));
-    // A token in clear is just what is to be encrypted.
+    // A token in plain text is what is to be encrypted.
     let problems = problems.without(ProblemCode::PlainSecret);
     show(&problems);
     (!problems.has_errors()).then_some(project)

@@ -204,7 +204,7 @@ fn rotate<'p>(
     let mut project = loaded.project.clone();
     let now = environment::timestamp();
     let keep_plain = project.allow_plaintext;
-    // In clear, all secrets of the file are in plain text.
+    // All secrets of the decrypted text are in plain text.
     project.allow_plaintext = true;
     for stored in places {
         let file = &stored.file;

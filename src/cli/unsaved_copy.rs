@@ -1,4 +1,4 @@
-//! What was typed into an editor and is not saved: kept, but never in clear.
+//! What was typed into an editor and is not saved: kept, but never in plain text.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

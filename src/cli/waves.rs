@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use crate::lock::{HeldLock, WriteLock};
-use crate::model::{Observed, Rollout, Standing, TargetName, UndoneWave, Visible, Wave, counted};
+use crate::model::{
+    Observed, Rollout, TargetName, TargetProgress, UndoneWave, Visible, Wave, counted,
+};
 use crate::plan::{Why, plan};
 use crate::reconcile::{self, Verdicts};
 use crate::report::Names;
@@ -20,7 +22,7 @@ use super::console;
 use super::locks::take_all;
 use super::times::exactly;
 
-/// The waves of a run, and what it needs to give up everything in a pause and have it again.
+/// The waves of a run, and what it needs to close connections and locks in a pause and open them again.
 pub(super) struct RunInWaves {
     pub(super) rollout: Rollout,
     pub(super) reach: Reach,
@@ -39,7 +41,7 @@ impl RunInWaves {
     /// Carries out the plans of all views. Where a wave is not done, what is planned for those after it becomes what is
     /// not done.
     pub(super) async fn carry_out(&mut self, views: &mut [TargetView], worker: &Worker<'_>) {
-        let mut standings = BTreeMap::new();
+        let mut progress = BTreeMap::new();
         let waves: BTreeSet<Option<Wave>> = views.iter().map(|view| view.wave).collect();
         let mut is_closed = false;
         for wave in waves {
@@ -54,9 +56,9 @@ impl RunInWaves {
             let Some(wave) = wave.filter(|_| !is_last && !is_interrupted) else { continue };
             let looked = worker.stop.run_until_cancelled(self.look(views, wave)).await;
             let Some(looked) = looked else { continue };
-            standings.extend(looked);
+            progress.extend(looked);
             let pause = self.rollout.pause;
-            let mut undone = self.rollout.first_undone(&standings);
+            let mut undone = self.rollout.first_undone(&progress);
             let is_done = undone.is_none() && has_work;
             if is_done {
                 say_done(views, wave, pause.unsigned_abs());
@@ -71,8 +73,8 @@ impl RunInWaves {
                 let looked = worker.stop.run_until_cancelled(pause).await;
                 self.close(views);
                 let Some(looked) = looked else { continue };
-                standings.extend(looked);
-                undone = self.rollout.first_undone(&standings);
+                progress.extend(looked);
+                undone = self.rollout.first_undone(&progress);
             }
             if let Some(undone) = undone {
                 hold_back(views, &undone, &self.again());
@@ -82,7 +84,7 @@ impl RunInWaves {
         }
     }
 
-    /// What does the rest.
+    /// The command that does the rest.
     fn again(&self) -> String {
         match &self.saved_by {
             Some(command) => {
@@ -92,13 +94,13 @@ impl RunInWaves {
         }
     }
 
-    /// Gives up all targets: others may change them, and none need stay up, until the next wave begins.
+    /// Closes the connections and releases the locks until the next wave begins: others may change the targets meanwhile.
     fn close(&mut self, views: &mut [TargetView]) {
         views.iter_mut().for_each(|view| view.target = None);
         self.locks.clear();
     }
 
-    /// Takes the targets of a wave again. What needs something else by now is left, since nobody has seen that.
+    /// Connects to the targets of a wave again. One that needs something else by now is left out: nobody has seen that plan.
     async fn reopen(&mut self, views: &mut [TargetView], wave: Option<Wave>, worker: &Worker<'_>) {
         let of_wave = views.iter_mut().filter(|view| view.wave == wave && view.has_work());
         let mut views: Vec<&mut TargetView> = of_wave.collect();
@@ -142,14 +144,18 @@ impl RunInWaves {
     }
 
     /// Looks how far the targets of a wave are: over the connections that are kept, or over new ones after a pause.
-    async fn look(&self, views: &mut [TargetView], wave: Wave) -> Vec<(TargetName, Standing)> {
+    async fn look(
+        &self,
+        views: &mut [TargetView],
+        wave: Wave,
+    ) -> Vec<(TargetName, TargetProgress)> {
         let of_wave = views.iter_mut().filter(|view| view.wave == Some(wave));
-        join_all(of_wave.map(async |view| (view.name.clone(), self.standing(view).await))).await
+        join_all(of_wave.map(async |view| (view.name.clone(), self.progress(view).await))).await
     }
 
     /// How far a target is after its plan was carried out, as it says itself. One that cannot be reached after a pause has
     /// not failed.
-    async fn standing(&self, view: &mut TargetView) -> Standing {
+    async fn progress(&self, view: &mut TargetView) -> TargetProgress {
         if let Some(known) = known(view) {
             return known;
         }
@@ -157,19 +163,19 @@ impl RunInWaves {
             Some(target) => target.observe().await.map_err(|why| why.to_string()),
             None => match self.reach.connect(view).await {
                 Some(Ok(observed)) => Ok(observed),
-                _ => return Standing::Unreachable,
+                _ => return TargetProgress::Unreachable,
             },
         };
         match (observed, &view.comparison) {
             (Ok(observed), Ok(comparison)) => compared(comparison, &observed).await,
             (Err(why), _) if !view.outcomes.is_empty() => {
-                Standing::Failed(format!("what was done is not seen: {why}"))
+                TargetProgress::Failed(format!("what was done is not seen: {why}"))
             }
             (Err(why), _) => {
                 tracing::info!(target = %view.name, "cannot be looked at: {why}");
-                Standing::Unreachable
+                TargetProgress::Unreachable
             }
-            (Ok(_), Err(_)) => Standing::Unreachable,
+            (Ok(_), Err(_)) => TargetProgress::Unreachable,
         }
     }
 }
@@ -186,31 +192,33 @@ fn say_done(views: &[TargetView], wave: Wave, pause: Duration) {
 }
 
 /// How far a target is, where that is known without a look at it: it was not reached, or something failed.
-fn known(view: &TargetView) -> Option<Standing> {
-    let Ok(Comparison { plan, .. }) = &view.comparison else { return Some(Standing::Unreachable) };
+fn known(view: &TargetView) -> Option<TargetProgress> {
+    let Ok(Comparison { plan, .. }) = &view.comparison else {
+        return Some(TargetProgress::Unreachable);
+    };
     let failed = view.outcomes.iter().find(|outcome| outcome.is_failure(plan))?;
     let step = plan.steps.iter().find(|step| step.id == failed.step);
     let what = step.map_or_else(String::new, |step| format!("{}: ", step.action.summary()));
     let why = failed.outcome.why().unwrap_or("it needs an answer");
-    Some(Standing::Failed(what + why))
+    Some(TargetProgress::Failed(what + why))
 }
 
-/// How far a target is that holds this now.
+/// The progress of a target with these contents.
 async fn compared(
     Comparison { desired, policy, .. }: &Comparison,
     observed: &Observed,
-) -> Standing {
+) -> TargetProgress {
     let mut plan = plan(desired, observed, policy);
     reconcile::ask_about_troubles(&mut plan, desired, observed, &mut Verdicts::default()).await;
     let differences = status::differences(&plan, &BTreeSet::new(), |_| false);
     let entries = status::entries(desired, &plan, policy);
     let undecided = status::undecided(&plan, |key| status::place_of(&entries, key));
     match plan.steps.iter().find(|step| !step.action.is_set_up()) {
-        Some(step) => Standing::Failed(format!(
+        Some(step) => TargetProgress::Failed(format!(
             "it is not as wanted: {} is to be done",
             step.action.summary()
         )),
-        None => status::standing(undecided, &differences, &entries),
+        None => status::progress(undecided, &differences, &entries),
     }
 }
 

@@ -110,8 +110,8 @@ pub fn resolve(loaded: &Loaded, resolver: &SecretResolver) -> Resolved {
     resolve_needed(loaded, resolver, |_| Needed::Client)
 }
 
-/// The same of each entry what is needed alone; of entries that were resolved `earlier`, with the same identities,
-/// only what is outside of their own file is read again.
+/// The same, but reads of each entry only what is `needed`. Of entries that were resolved `earlier` with the same
+/// identities, only what is outside of their own file is read again.
 pub fn resolve_again(
     loaded: &Loaded,
     resolver: &SecretResolver,
@@ -121,7 +121,7 @@ pub fn resolve_again(
     resolve_those(loaded, resolver, earlier, &needed)
 }
 
-/// The same for the first time.
+/// The same where nothing was resolved earlier.
 pub fn resolve_needed(
     loaded: &Loaded,
     resolver: &SecretResolver,
@@ -195,7 +195,7 @@ fn resolve_those(
     resolved
 }
 
-/// What was resolved before and needs no second look.
+/// What was resolved earlier and is still valid.
 fn known<'e>(
     earlier: Option<&'e Resolved>,
     needed: &dyn Fn(&Entry) -> Needed,

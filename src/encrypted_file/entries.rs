@@ -37,7 +37,7 @@ struct OpenedValue {
 }
 
 impl Entries {
-    /// Opens what can be opened, and gives the text with that in clear.
+    /// Decrypts what can be decrypted, and returns the text with it.
     pub(super) fn open(
         text: &str,
         resolver: &SecretResolver,
@@ -187,7 +187,7 @@ impl<'e> KnownValues<'e> {
         Self { plain, plain_places, opened_places: opened.collect() }
     }
 
-    /// Whether a value in clear is to be encrypted: what was encrypted in this place always is, and what was in
+    /// Whether a value in plain text is to be encrypted: what was encrypted in this place always is, and what was in
     /// plain text there is where the project wants all encrypted.
     fn is_encrypted(&self, slot: &Slot, secret: &Secret, keep_plain: bool) -> bool {
         let is_refused = slot.plain_text == PlainText::Refused;
@@ -204,7 +204,7 @@ fn is_here(slot: &Slot, field: &str, of: &str) -> bool {
     slot.field == field && slot.of == of
 }
 
-/// What is put in the place of a value in clear.
+/// What is put in the place of a value in plain text.
 enum Replacement<'o> {
     As(&'o OldLayout),
     Anew(String),
@@ -222,7 +222,7 @@ impl Replacement<'_> {
 fn plain(armored: &str, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let bytes = resolver.open(armored.as_bytes())?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotUtf8)?;
-    // In clear this would be no secret at all any more, or another one.
+    // In plain text this would be no secret, or another one.
     match text.trim() {
         "" => Err(Unreadable::Unfit(ValueFault::Empty)),
         text if crate::yaml_edit::is_sealed(text) => Err(Unreadable::WrongKind),

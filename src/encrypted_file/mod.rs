@@ -1,4 +1,4 @@
-//! Files that hold encrypted values: opened in clear and sealed again, for other recipients, or with
+//! Files that hold encrypted values: decrypted, and encrypted again, for other recipients, or with
 //! another secret.
 //!
 //! Three forms, distinguished by their content: a SOPS document, a whole age file, and a text of
@@ -136,7 +136,7 @@ impl<'t> Opened<'t> {
         Ok(Self { form: FileFormat::Entries(entries), bytes, clear })
     }
 
-    /// The text, with all that could be opened in clear.
+    /// The text, with all that could be decrypted.
     pub fn clear(&self) -> &str {
         &self.clear
     }

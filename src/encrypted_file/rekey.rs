@@ -55,7 +55,7 @@ pub fn rekeyed(
         return Ok(Rekeyed { bytes: made.map(String::into_bytes), count, plain: 0 });
     }
     let slots = match slots(text) {
-        // A file of secrets in clear need not even be YAML.
+        // A file of secrets in plain text need not even be YAML.
         Err(_) if !text.contains(ARMORED) => return Ok(Rekeyed::default()),
         slots => slots?,
     };

@@ -16,7 +16,7 @@ const MARK: &[u8] = "\u{feff}".as_bytes();
 pub enum SecretPlace<'p> {
     /// What a reference reads.
     Stored(&'p StoredAt<'p>),
-    /// The one whose value begins where this finds it in the text in clear.
+    /// The one whose value begins where this finds it in the decrypted text.
     At(&'p dyn Fn(&str) -> Option<usize>),
 }
 

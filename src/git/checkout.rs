@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::fetch_error::FetchError;
-use super::limited::{self, Patience};
+use super::limited::{self, Deadline};
 use super::signature::short;
 use super::source::{GitSource, alone, not_written, succeeded};
 use crate::files::{self, FileLock, NotLocked};
@@ -28,16 +28,16 @@ impl GitSource {
     pub(super) fn check_out(
         &self,
         id: &str,
-        patience: Patience<'_>,
+        deadline: Deadline<'_>,
     ) -> Result<FileLock, FetchError> {
         let (root, whole) = (self.commits().join(id), self.whole(id));
-        if !self.is_whole(id) || !self.is_unchanged(id, patience)? {
+        if !self.is_whole(id) || !self.is_unchanged(id, deadline)? {
             // Who still reads it must not see it go.
             let _alone = whole.exists().then(|| FileLock::file(&whole, "")).transpose()?;
             let begun = fs::remove_file(&whole).or_else(if_missing).and_then(|()| remove(&root));
             let made = begun
                 .map_err(|why| not_written(&root, &why))
-                .and_then(|()| self.make(id, &root, patience));
+                .and_then(|()| self.make(id, &root, deadline));
             if let Err(why) = made {
                 // Of a full disk, so that there is room for the next attempt.
                 return Err(remove(&root).map_or_else(|left| not_written(&root, &left), |()| why));
@@ -48,11 +48,11 @@ impl GitSource {
         Ok(FileLock::shared(&whole)?)
     }
 
-    fn make(&self, id: &str, root: &Path, patience: Patience<'_>) -> Result<(), FetchError> {
-        let links = self.links(id, patience)?;
+    fn make(&self, id: &str, root: &Path, deadline: Deadline<'_>) -> Result<(), FetchError> {
+        let links = self.links(id, deadline)?;
         let mut add = self.git(&[]);
         add.args(["worktree", "add", "--quiet", "--force", "--detach"]).arg(root).arg(id);
-        succeeded(alone(&mut add), patience)?;
+        succeeded(alone(&mut add), deadline)?;
         for link in links {
             let target = fs::read_link(root.join(&link)).map_err(|why| not_written(&link, &why))?;
             if leads_out(&link, &target) {
@@ -65,10 +65,10 @@ impl GitSource {
     }
 
     /// The symbolic links of a commit, which is looked at before it is written to the disk.
-    fn links(&self, id: &str, patience: Patience<'_>) -> Result<Vec<PathBuf>, FetchError> {
+    fn links(&self, id: &str, deadline: Deadline<'_>) -> Result<Vec<PathBuf>, FetchError> {
         let mut list = self.git(&[]);
         list.args(["ls-tree", "-r", "-z", "-l", id]);
-        let list = limited::output_up_to(LONGEST_LIST, &list, patience)?;
+        let list = limited::output_up_to(LONGEST_LIST, &list, deadline)?;
         if !list.status.success() {
             return Err(FetchError::of(&list.stderr));
         }
@@ -107,11 +107,11 @@ impl GitSource {
     pub(super) fn is_unchanged(
         &self,
         id: &str,
-        patience: Patience<'_>,
+        deadline: Deadline<'_>,
     ) -> Result<bool, FetchError> {
         let mut status = super::command::git(&self.commits().join(id));
         status.args(["status", "--porcelain", "--untracked-files=all", "--ignored"]);
-        let output = limited::output(alone(&mut status), patience)?;
+        let output = limited::output(alone(&mut status), deadline)?;
         Ok(output.status.success() && output.stdout.is_empty())
     }
 

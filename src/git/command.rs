@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Output};
 use std::time::{Duration, Instant};
 
 use super::GitError;
-use super::limited::{Patience, RunningGit};
+use super::limited::{Deadline, RunningGit};
 use crate::files;
 
 /// Variables by which hooks and others point Git at another repository, or at none, or change what paths and objects mean.
@@ -116,8 +116,8 @@ pub(super) fn inheriting_index(folder: &Path) -> Command {
 }
 
 /// Waits for Git so long, whoever asks.
-pub(super) fn within(time: Duration) -> Patience<'static> {
-    Patience {
+pub(super) fn within(time: Duration) -> Deadline<'static> {
+    Deadline {
         until: Instant::now() + time,
         seconds: time.as_secs(),
         is_stopped: &|| false,

@@ -31,7 +31,7 @@ const NO_PROGRAM: i32 = 127;
 
 /// How long to wait for Git, and whether to go on.
 #[derive(Clone, Copy)]
-pub(super) struct Patience<'p> {
+pub(super) struct Deadline<'p> {
     pub(super) until: Instant,
     /// In seconds, for who reads the error.
     pub(super) seconds: u64,
@@ -40,7 +40,7 @@ pub(super) struct Patience<'p> {
     pub(super) is_of_server: bool,
 }
 
-impl Patience<'_> {
+impl Deadline<'_> {
     fn check(&self) -> Result<(), NotEnded> {
         if (self.is_stopped)() {
             return Err(NotEnded::Stopped);
@@ -100,8 +100,8 @@ impl From<io::Error> for NotEnded {
 ///
 /// # Errors
 /// Where it cannot be started, takes too long, or is to stop.
-pub(super) fn output(command: &Command, patience: Patience<'_>) -> Result<Output, NotEnded> {
-    output_up_to(KEPT, command, patience)
+pub(super) fn output(command: &Command, deadline: Deadline<'_>) -> Result<Output, NotEnded> {
+    output_up_to(KEPT, command, deadline)
 }
 
 /// The same of a command that prints more.
@@ -111,9 +111,9 @@ pub(super) fn output(command: &Command, patience: Patience<'_>) -> Result<Output
 pub(super) fn output_up_to(
     kept: u64,
     command: &Command,
-    patience: Patience<'_>,
+    deadline: Deadline<'_>,
 ) -> Result<Output, NotEnded> {
-    let mut running = RunningGit::start(command, None, patience)?;
+    let mut running = RunningGit::start(command, None, deadline)?;
     let stdout = beginning(&mut running, kept)?;
     let (status, stderr) = running.end()?;
     Ok(Output { status, stdout, stderr })
@@ -128,7 +128,7 @@ pub(super) struct RunningGit<'p> {
     stdout: Option<ChildStdout>,
     ended: Receiver<io::Result<(ExitStatus, Vec<u8>)>>,
     has_ended: bool,
-    patience: Patience<'p>,
+    deadline: Deadline<'p>,
     program: OsString,
 }
 
@@ -140,12 +140,12 @@ impl<'p> RunningGit<'p> {
     pub(super) fn start(
         command: &Command,
         input: Option<&OwnedFd>,
-        patience: Patience<'p>,
+        deadline: Deadline<'p>,
     ) -> Result<Self, NotEnded> {
         // It and what it starts are one group, so that ssh does not outlive it.
         let program = command.get_program();
         let not_run = |why| NotEnded::NotRun(NotRun::new(program, why));
-        let mut command = guarded(command, input, patience.is_of_server);
+        let mut command = guarded(command, input, deadline.is_of_server);
         #[expect(clippy::disallowed_methods, reason = "this file has the limits")]
         let mut child = command.process_group(0).spawn().map_err(not_run)?;
         let (group, stdout, stderr) =
@@ -154,7 +154,7 @@ impl<'p> RunningGit<'p> {
         let guard = child.stdin.take();
         let program = program.to_owned();
         let running =
-            Self { group, _guard: guard, stdout, ended, has_ended: false, patience, program };
+            Self { group, _guard: guard, stdout, ended, has_ended: false, deadline, program };
         // Nobody waits for the end of what was given up.
         let waiting = move || drop(sender.send(end_of(child, stderr)));
         thread::Builder::new().spawn(waiting).map_err(not_run)?;
@@ -178,7 +178,7 @@ impl<'p> RunningGit<'p> {
                     return Ok((status, stderr));
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(NotEnded::Stopped),
-                Err(RecvTimeoutError::Timeout) => self.patience.check()?,
+                Err(RecvTimeoutError::Timeout) => self.deadline.check()?,
             }
         }
     }
@@ -189,7 +189,7 @@ impl Read for RunningGit<'_> {
         let Some(stdout) = &mut self.stdout else { return Ok(0) };
         let look = Timespec::try_from(LOOK).map_err(io::Error::other)?;
         loop {
-            self.patience.check().map_err(io::Error::other)?;
+            self.deadline.check().map_err(io::Error::other)?;
             let polled = poll(&mut [PollFd::new(stdout, PollFlags::IN)], Some(&look));
             match polled {
                 Ok(0) | Err(Errno::INTR) => {}
@@ -256,7 +256,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::super::fetch_error::FetchError;
-    use super::{NotEnded, Patience, output};
+    use super::{Deadline, NotEnded, output};
 
     const SHORT: Duration = Duration::from_millis(300);
 
@@ -268,8 +268,8 @@ mod tests {
 
     fn run_for(time: Duration, is_of_server: bool, script: &str) -> Result<Output, NotEnded> {
         let until = Instant::now() + time;
-        let patience = Patience { until, seconds: 7, is_stopped: &|| false, is_of_server };
-        output(Command::new("sh").args(["-c", script]), patience)
+        let deadline = Deadline { until, seconds: 7, is_stopped: &|| false, is_of_server };
+        output(Command::new("sh").args(["-c", script]), deadline)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::GitSource;
 use super::fetch_error::FetchError;
-use super::limited::Patience;
+use super::limited::Deadline;
 use super::source::succeeded;
 use crate::model::Visible;
 
@@ -12,11 +12,11 @@ const MOST: usize = 5;
 impl GitSource {
     /// Why there is no such commit: without any the repository is empty, and the branch that it gives who asks for
     /// none may not be there.
-    pub(super) fn no_such_ref(&self, patience: Patience<'_>) -> FetchError {
+    pub(super) fn no_such_ref(&self, deadline: Deadline<'_>) -> FetchError {
         let mut list = self.git(&self.access.settings(&self.url));
         list.args(["ls-remote", "--quiet", "--", self.url.as_str()]);
         self.access.prepare(&mut list, &self.url);
-        let Ok(refs) = succeeded(&mut list, patience) else { return FetchError::NoSuchRef };
+        let Ok(refs) = succeeded(&mut list, deadline) else { return FetchError::NoSuchRef };
         let refs = String::from_utf8_lossy(&refs);
         let branches: Vec<_> = refs
             .lines()

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::fetch_error::FetchError;
-use super::limited::{self, Patience};
+use super::limited::{self, Deadline};
 use super::source::{Signers, succeeded};
 use crate::files;
 use crate::model::Visible;
@@ -28,7 +28,7 @@ pub(super) fn verify(
     folder: &Path,
     git: impl Fn(&[String]) -> Command,
     id: &str,
-    patience: Patience<'_>,
+    deadline: Deadline<'_>,
 ) -> Result<(), FetchError> {
     let unverified = |why: String| FetchError::Unverified { id: short(id), why };
     let (Signers::Ssh(file) | Signers::Gpg(file)) = signers;
@@ -50,7 +50,7 @@ pub(super) fn verify(
             git(&own.map(str::to_owned))
         }
         Signers::Gpg(_) => {
-            keyring = keyring_of(&file, folder, patience)?;
+            keyring = keyring_of(&file, folder, deadline)?;
             let own = [
                 NO_SSH,
                 NO_X509,
@@ -63,7 +63,7 @@ pub(super) fn verify(
             command
         }
     };
-    let output = limited::output(command.args(["verify-commit", "--", id]), patience)?;
+    let output = limited::output(command.args(["verify-commit", "--", id]), deadline)?;
     if output.status.success() {
         return Ok(());
     }
@@ -84,7 +84,7 @@ pub(super) fn verify(
 fn keyring_of(
     file: &Path,
     folder: &Path,
-    patience: Patience<'_>,
+    deadline: Deadline<'_>,
 ) -> Result<tempfile::TempDir, FetchError> {
     let not_made = |why: std::io::Error| match why.kind() {
         std::io::ErrorKind::StorageFull => FetchError::NoSpace(format!("a keyring: {why}")),
@@ -100,7 +100,7 @@ fn keyring_of(
     settings.persist(keyring.path().join("gpg.conf")).map_err(|why| not_made(why.error))?;
     let mut import = Command::new("gpg");
     import.args(["--batch", "--quiet", "--no-autostart", "--import", "--"]).arg(file);
-    succeeded(import.env("GNUPGHOME", keyring.path()).env("LC_ALL", "C"), patience)?;
+    succeeded(import.env("GNUPGHOME", keyring.path()).env("LC_ALL", "C"), deadline)?;
     Ok(keyring)
 }
 

@@ -25,7 +25,7 @@ use super::checkout::remove;
 use super::command::{RUN_NOTHING, TRACES, without_index};
 use super::fetch_error::{FetchError, Hash};
 use super::leftovers::remove_leftovers;
-use super::limited::{self, Patience};
+use super::limited::{self, Deadline};
 use super::signature;
 use super::transport::{GitAccess, readable};
 use crate::files::{self, FileLock, wait_for};
@@ -89,7 +89,7 @@ impl GitSource {
         is_stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<FetchedCommit, FetchError> {
         let _lock = self.lock(is_stopped)?;
-        self.fetch_alone(self.patience(is_stopped))
+        self.fetch_alone(self.deadline(is_stopped))
     }
 
     /// Fetches the newest commit and puts it in force, where it has the project's folder. Nobody else does so meanwhile,
@@ -102,14 +102,14 @@ impl GitSource {
         is_stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<FetchedCommit, FetchError> {
         let _lock = self.lock(is_stopped)?;
-        let commit = self.fetch_alone(self.patience(is_stopped))?;
+        let commit = self.fetch_alone(self.deadline(is_stopped))?;
         self.folder_in(&commit)?;
         self.put_in_force(&commit)?;
         Ok(commit)
     }
 
     /// Fetches while nobody else does.
-    fn fetch_alone(&self, patience: Patience<'_>) -> Result<FetchedCommit, FetchError> {
+    fn fetch_alone(&self, deadline: Deadline<'_>) -> Result<FetchedCommit, FetchError> {
         self.access.check()?;
         match &self.signers {
             Some(Signers::Ssh(file)) => readable("--git-allowed-signers", file)?,
@@ -117,38 +117,38 @@ impl GitSource {
             None => {}
         }
         let before = self.id_in_force();
-        if let Err(why) = self.fetch_refs(Hash::Sha1, patience) {
-            let Some(hash) = self.needs_another(&why, patience)? else { return Err(why) };
-            self.fetch_anew(hash, patience)?;
+        if let Err(why) = self.fetch_refs(Hash::Sha1, deadline) {
+            let Some(hash) = self.needs_another(&why, deadline)? else { return Err(why) };
+            self.fetch_anew(hash, deadline)?;
         }
         let newest = format!("{FETCHED}^{{commit}}");
-        let id = succeeded(self.git(&[]).args(["rev-parse", "--verify", &newest]), patience)?;
+        let id = succeeded(self.git(&[]).args(["rev-parse", "--verify", &newest]), deadline)?;
         let id = String::from_utf8_lossy(id.trim_ascii()).into_owned();
-        self.verify(&id, patience)?;
+        self.verify(&id, deadline)?;
         // That before is still read by who has not yet seen the newest.
         self.remove_others([before.as_deref(), Some(&id)]);
         let rewritten_from = match before {
-            Some(before) if before != id && !self.goes_on(&before, &id, patience)? => Some(before),
+            Some(before) if before != id && !self.goes_on(&before, &id, deadline)? => Some(before),
             _ => None,
         };
-        let reading = self.check_out(&id, patience)?;
+        let reading = self.check_out(&id, deadline)?;
         let root = self.commits().join(&id);
         Ok(FetchedCommit { id, root, rewritten_from, _reading: reading })
     }
 
     /// Fetches what is asked for, whatever kind of name that is.
-    fn fetch_refs(&self, hash: Hash, patience: Patience<'_>) -> Result<(), FetchError> {
+    fn fetch_refs(&self, hash: Hash, deadline: Deadline<'_>) -> Result<(), FetchError> {
         remove_leftovers(&self.repository());
-        self.prepare(hash, patience)?;
+        self.prepare(hash, deadline)?;
         let mut fetched = Err(FetchError::NoSuchRef);
         for name in self.reference.full_names() {
-            fetched = self.fetch_ref(&name, patience);
+            fetched = self.fetch_ref(&name, deadline);
             if !matches!(fetched, Err(FetchError::NoSuchRef)) {
                 break;
             }
         }
         if matches!(fetched, Err(FetchError::NoSuchRef)) {
-            fetched = Err(self.no_such_ref(patience));
+            fetched = Err(self.no_such_ref(deadline));
         }
         // What came before it failed would fill the disk.
         fetched.inspect_err(|_| remove_leftovers(&self.repository()))
@@ -159,14 +159,14 @@ impl GitSource {
     fn needs_another(
         &self,
         why: &FetchError,
-        patience: Patience<'_>,
+        deadline: Deadline<'_>,
     ) -> Result<Option<Hash>, FetchError> {
         match why {
             FetchError::OtherHash(server) => Ok(Some(*server)),
             FetchError::Git(_) if !why.is_of_server() => {
                 let mut check = self.git(&[]);
                 check.args(["fsck", "--connectivity-only", "--no-dangling"]);
-                let is_whole = limited::output(&check, patience)?.status.success();
+                let is_whole = limited::output(&check, deadline)?.status.success();
                 Ok((!is_whole).then_some(Hash::Sha1))
             }
             _ => Ok(None),
@@ -175,11 +175,11 @@ impl GitSource {
 
     /// Fetches into a new repository, which takes the place of that of before where it succeeds.
     #[expect(clippy::disallowed_methods, reason = "it is a folder that gets another name")]
-    fn fetch_anew(&self, hash: Hash, patience: Patience<'_>) -> Result<(), FetchError> {
+    fn fetch_anew(&self, hash: Hash, deadline: Deadline<'_>) -> Result<(), FetchError> {
         let (repository, before) = (self.repository(), self.replaced());
         let moved = remove(&before).and_then(|()| fs::rename(&repository, &before));
         moved.map_err(|why| not_written(&before, &why))?;
-        let fetched = self.fetch_refs(hash, patience);
+        let fetched = self.fetch_refs(hash, deadline);
         let put = match &fetched {
             Ok(()) => remove(&before),
             Err(_) => remove(&repository).and_then(|()| fs::rename(&before, &repository)),
@@ -188,7 +188,7 @@ impl GitSource {
         fetched
     }
 
-    fn fetch_ref(&self, name: &str, patience: Patience<'_>) -> Result<(), FetchError> {
+    fn fetch_ref(&self, name: &str, deadline: Deadline<'_>) -> Result<(), FetchError> {
         let refspec = format!("+{name}:{FETCHED}");
         let mut fetch = self.git(&self.access.settings(&self.url));
         // All in one file, so that the limit of one file is that of all.
@@ -203,7 +203,7 @@ impl GitSource {
         ]);
         fetch.args(["--no-write-fetch-head", "--", self.url.as_str(), &refspec]);
         self.access.prepare(&mut fetch, &self.url);
-        succeeded(&mut fetch, patience).map(drop)
+        succeeded(&mut fetch, deadline).map(drop)
     }
 
     fn put_in_force(&self, commit: &FetchedCommit) -> Result<(), FetchError> {
@@ -225,14 +225,14 @@ impl GitSource {
         &self,
         is_stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<String>, FetchError> {
-        let (Some(id), patience) = (self.id_in_force(), self.patience(is_stopped)) else {
+        let (Some(id), deadline) = (self.id_in_force(), self.deadline(is_stopped)) else {
             return Ok(None);
         };
         // What is damaged is checked out again with the first fetch.
-        if !self.is_unchanged(&id, patience)? {
+        if !self.is_unchanged(&id, deadline)? {
             return Ok(None);
         }
-        self.verify(&id, patience)?;
+        self.verify(&id, deadline)?;
         Ok(Some(id))
     }
 
@@ -263,9 +263,9 @@ impl GitSource {
         Err(FetchError::NoFolder { id: signature::short(&commit.id), path })
     }
 
-    fn patience<'p>(&self, is_stopped: &'p (dyn Fn() -> bool + Sync)) -> Patience<'p> {
+    fn deadline<'p>(&self, is_stopped: &'p (dyn Fn() -> bool + Sync)) -> Deadline<'p> {
         let until = Instant::now() + self.timeout;
-        Patience { until, seconds: self.timeout.as_secs(), is_stopped, is_of_server: true }
+        Deadline { until, seconds: self.timeout.as_secs(), is_stopped, is_of_server: true }
     }
 
     /// One folder for each repository, ref and folder in it, and for those whose signatures are asked for: what is in force
@@ -318,7 +318,7 @@ impl GitSource {
     }
 
     /// Makes the repository where there is none. Its name is that of a clone's, so that the owner is too.
-    fn prepare(&self, hash: Hash, patience: Patience<'_>) -> Result<(), FetchError> {
+    fn prepare(&self, hash: Hash, deadline: Deadline<'_>) -> Result<(), FetchError> {
         let repository = self.repository();
         // Written last.
         let attributes = repository.join("info/attributes");
@@ -330,9 +330,9 @@ impl GitSource {
         let mut init = without_index();
         init.args(["init", "--quiet", "--bare", "--template="]);
         init.args(hash.argument()).arg("--").arg(&repository);
-        succeeded(alone(&mut init), patience)?;
+        succeeded(alone(&mut init), deadline)?;
         let mut name = self.git(&[]);
-        succeeded(name.args(["config", "remote.origin.url", self.url.as_str()]), patience)?;
+        succeeded(name.args(["config", "remote.origin.url", self.url.as_str()]), deadline)?;
         files::make_private_folder(files::folder_of(&attributes))
             .map_err(|why| not_written(&attributes, &why))?;
         files::write(&attributes, NO_FILTERS, 0o600)
@@ -359,16 +359,16 @@ impl GitSource {
         command
     }
 
-    fn verify(&self, id: &str, patience: Patience<'_>) -> Result<(), FetchError> {
+    fn verify(&self, id: &str, deadline: Deadline<'_>) -> Result<(), FetchError> {
         let Some(signers) = &self.signers else { return Ok(()) };
-        signature::verify(signers, &self.base(), |settings| self.git(settings), id, patience)
+        signature::verify(signers, &self.base(), |settings| self.git(settings), id, deadline)
     }
 
     /// Whether a commit has another one before it, as far as that was fetched.
-    fn goes_on(&self, before: &str, id: &str, patience: Patience<'_>) -> Result<bool, FetchError> {
+    fn goes_on(&self, before: &str, id: &str, deadline: Deadline<'_>) -> Result<bool, FetchError> {
         let mut ask = self.git(&[]);
         ask.args(["merge-base", "--is-ancestor", before, id]);
-        Ok(limited::output(&ask, patience)?.status.success())
+        Ok(limited::output(&ask, deadline)?.status.success())
     }
 }
 
@@ -382,9 +382,9 @@ pub(super) fn alone(command: &mut Command) -> &mut Command {
 
 pub(super) fn succeeded(
     command: &mut Command,
-    patience: Patience<'_>,
+    deadline: Deadline<'_>,
 ) -> Result<Vec<u8>, FetchError> {
-    let Output { status, stdout, stderr } = limited::output(command, patience)?;
+    let Output { status, stdout, stderr } = limited::output(command, deadline)?;
     if status.success() {
         return Ok(stdout);
     }

@@ -1,4 +1,4 @@
-//! A connection of bytes to a place: straight, or through a proxy by HTTP's `CONNECT`.
+//! A byte stream to a host and port: direct, or through a proxy by HTTP's `CONNECT`.
 
 use std::io;
 use std::sync::Arc;
@@ -31,13 +31,13 @@ pub type Stream = Box<dyn ByteStream>;
 /// Why there is no connection.
 #[derive(Debug, Error)]
 pub enum TunnelError {
-    /// The name of the place is not found.
+    /// The name of the host cannot be resolved.
     #[error("{0}")]
     Name(io::Error),
-    /// The place does not take the connection.
+    /// The host does not accept the connection.
     #[error("{0}")]
     Connect(io::Error),
-    /// The proxy is not reached, or does not let us through.
+    /// The proxy cannot be reached, or refuses the request.
     #[error("{0}")]
     Proxy(String),
 }

@@ -1,4 +1,4 @@
-//! What is wrong with entries only when they are seen together.
+//! Problems that show only when all entries are compared.
 
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -33,7 +33,7 @@ const CHECKS: &[Check] = &[
     accounts_within_limit,
 ];
 
-/// What is wrong with entries when they are seen together.
+/// Problems that show only when all entries are compared.
 pub(super) fn together(entries: &[Arc<Entry>]) -> Diagnostics {
     let mut problems = Diagnostics::default();
     CHECKS.iter().for_each(|check| check(entries, &mut problems));
@@ -69,7 +69,7 @@ fn one_entry_a_client(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     }
 }
 
-/// A former key leads to one entry, and none has it now.
+/// A former key belongs to one entry, and is the present key of none.
 fn one_heir_a_former_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     let mut heirs: HashMap<&Key, Vec<&Entry>> = HashMap::new();
     for entry in entries {
@@ -107,7 +107,7 @@ fn one_heir_a_former_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     }
 }
 
-/// Warns of entries of which Home Assistant uses one alone.
+/// Warns of several entries of an integration for which Home Assistant uses only one credential.
 fn one_in_force(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     fn domain(entry: &Entry) -> Option<&Domain> {
         Some(&entry.domain.value).filter(|domain| integrations::collapses(domain))
@@ -222,7 +222,7 @@ pub fn check_loaded(loaded: &Loaded, resolver: &SecretResolver) -> Diagnostics {
     problems
 }
 
-/// Warns of each tag with something behind it that could be the secret itself.
+/// Warns of each tag whose argument could be the secret itself.
 pub fn check_names(
     project: &Project,
     entries: &[Arc<Entry>],
@@ -253,7 +253,7 @@ fn check_plain(project: &Project, entries: &[Arc<Entry>]) -> Diagnostics {
     }
     for SecretValue { field, value: Located { value, spot } } in secret_values(project, entries) {
         let is_plain = match value {
-            // No other machine takes what is sent to this one.
+            // What is sent to this machine does not leave it.
             Reference::Plain(text) if field == WEBHOOK => !is_of_this_machine(text.expose()),
             Reference::Plain(_) => true,
             _ => false,

@@ -38,7 +38,7 @@ impl<'n> Site<'n> {
 
     /// The same without what its value is.
     pub(super) fn lost(self) -> Self {
-        Self { node: &yaml::LOST, ..self }
+        Self { node: &yaml::INVALID, ..self }
     }
 
     pub(super) fn span(&self) -> Span {
@@ -226,7 +226,7 @@ impl<'n> Decoder<'n> {
     /// Reports why a value is refused.
     pub(super) fn refuse(&self, site: Site<'n>, refusal: FieldRefusal) {
         let FieldRefusal { code, what, why, help, span } = refusal;
-        if span.is_none() && matches!(site.node.value, Value::Lost) {
+        if span.is_none() && matches!(site.node.value, Value::Invalid) {
             return;
         }
         let message = match what {
@@ -340,7 +340,7 @@ pub(super) fn wrong_kind(node: &Node<'_>, wanted: &str) -> FieldRefusal {
         return tags::unexpected(tag);
     }
     let (is, quotable) = match &node.value {
-        Value::Null | Value::Lost => {
+        Value::Null | Value::Invalid => {
             return FieldRefusal::new(ProblemCode::MissingValue, "has no value")
                 .help("give it a value");
         }

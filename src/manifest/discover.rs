@@ -23,7 +23,7 @@ const MANIFEST: &str = "manifest";
 /// Files of secrets that may lie beside manifests.
 const SECRETS: &[&str] = &["secrets.yaml", "secrets.yml", "secrets.sops.yaml", "secrets.sops.yml"];
 
-/// Folders in folders; more is a mistake.
+/// How deep folders may be nested; more is a mistake.
 const MAX_FOLDERS: usize = 64;
 
 /// What a search for manifests found.
@@ -32,7 +32,7 @@ pub(super) struct Discovered {
     pub(super) manifests: Vec<PathBuf>,
     /// Folders in which manifests are expected, and none is.
     pub(super) emptied: BTreeSet<PathBuf>,
-    /// Files in folders of manifests that list entries, and by their names are none.
+    /// Files in folders of manifests that list entries, but do not have the name of a manifest.
     pub(super) passed_over: Vec<PathBuf>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Discovered {
 pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnostics) -> Discovered {
     let named = places(project).iter().map(|place| folder.join(place)).collect();
     let mut search = Search::new(MANIFEST, named, problems);
-    // What holds targets is no manifest, wherever it lies.
+    // A file of targets is no manifest, wherever it is.
     let of_targets = project.target_places.iter().map(|place| folder.join(place));
     search.seen.extend(of_targets.filter_map(|place| place.canonicalize().ok()));
     match &project.manifests {
@@ -174,7 +174,7 @@ impl<'p> Search<'p> {
     }
 
     /// Looks at a place of manifests. One that has none of its own, and none beside it has in it, was most likely made a
-    /// link to the other by a slip: to take its manifests for removed ones would delete their credentials.
+    /// link to the other by mistake: to take its manifests for removed ones would delete their credentials.
     fn look_at_own(&mut self, path: &Path, spot: Option<&Spot>) {
         let before = (self.found.len(), self.again);
         self.look_at(path, spot);
@@ -241,8 +241,8 @@ impl<'p> Search<'p> {
         ))
     }
 
-    /// A folder below one that was named. Git keeps no empty folder: one is a submodule or a mount that is not there. Nobody
-    /// calls a folder `house.yaml` but what mounts a file.
+    /// A folder below one that was named. Git keeps no empty folder: an empty one is a submodule or a mount that is missing.
+    /// A folder with the name `house.yaml` is a file that was not mounted.
     fn inner_folder(&mut self, path: &Path) {
         let before = self.met;
         self.folder(path);
@@ -291,7 +291,7 @@ impl<'p> Search<'p> {
                     format!("`{}` lies in more than {MAX_FOLDERS} folders", path.visible());
                 self.problems.push(Diagnostic::error(ProblemCode::TooDeep, message));
             }
-            // Links may lead to one folder by many ways.
+            // Several links may lead to the same folder.
             Ok(real) if !self.seen.insert(real.clone()) => {
                 self.met += 1;
                 self.again += 1;
@@ -320,7 +320,7 @@ impl<'p> Search<'p> {
         }
     }
 
-    /// What lists entries, and has the name of a file that is not read, was renamed by mistake: to take it for
+    /// A file that lists entries but does not have the name of a manifest was renamed by mistake: to take it for
     /// a removed manifest would delete its credentials.
     fn passed_over(&mut self, path: &Path) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -354,7 +354,7 @@ impl<'p> Search<'p> {
         if let Some(which) = hidden_character(&name.to_string_lossy()) {
             return self.hidden_name(path, kind, &which);
         }
-        // What is no link is where its folder really is; nothing has to be asked for it.
+        // The real path of what is no link is that of its folder and its name, without a system call.
         if let Some(folder) = self.above.last().filter(|_| kind.is_file()) {
             if is_yaml(path) {
                 self.real_file(path, folder.join(name));
@@ -370,7 +370,7 @@ impl<'p> Search<'p> {
     }
 }
 
-/// Whether a file or folder of this name is none to be looked into.
+/// Whether a file or folder of this name is skipped.
 pub(super) fn is_other(name: &str) -> bool {
     name.starts_with('.') || name == PROJECT_FILE || SECRETS.contains(&name)
 }

@@ -147,7 +147,7 @@ const INCLUDED_ENTRIES: &str = "write the entries here, or make that file a mani
 impl<'n> ManifestReader<'n, '_> {
     fn document(&mut self, site: Site<'n>) {
         match &site.node.value {
-            yaml::Value::Null | yaml::Value::Lost => return,
+            yaml::Value::Null | yaml::Value::Invalid => return,
             yaml::Value::Mapping(_) => {}
             yaml::Value::Sequence(_) | yaml::Value::Scalar(_) => {
                 let refusal =

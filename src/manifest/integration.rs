@@ -94,7 +94,7 @@ impl<'n> Decoder<'n> {
         is_whole.then_some(answers)
     }
 
-    /// Reports a character of an answer by which it is another one than it looks.
+    /// Reports hidden or misleading characters in an answer.
     fn check_hidden(&self, span: Span, text: &str) {
         let mut lines = text.split(['\n', '\r', '\t']);
         let Some((_, hidden)) = lines.find_map(hidden) else { return };

@@ -56,7 +56,7 @@ fn collect(node: &Node<'_>, section: &str, key: &str, text: &str, into: &mut Vec
         });
     }
     match &node.value {
-        Value::Null | Value::Lost => {}
+        Value::Null | Value::Invalid => {}
         Value::Scalar(_) if node.tag.is_some() => {
             let raw = text.get(start..end).unwrap_or_default();
             let shown = start + if known_tag { argument(node, raw) } else { 0 };

@@ -11,7 +11,7 @@ use crate::target::config_dir::ConfigDirEndpoint;
 
 const HELP: &str = "whoever may change the project could run any program on this machine; if they may, pass --git-allow-programs for a Git repository, and else keep what the program prints encrypted in the project";
 
-/// With this begins an identity that a plugin keeps.
+/// The prefix of an identity of an age plugin.
 const PLUGIN: &[u8] = b"AGE-PLUGIN-";
 
 impl Project {

@@ -13,7 +13,7 @@ use crate::model::{Glob, Key, LabelSelector, Labels, TargetName, is_name};
 use crate::suggest::{self, listed, nearest};
 use crate::yaml::Value;
 
-/// So many targets are named where several are meant.
+/// How many targets a message names at most.
 const MOST_COMMON: usize = 5;
 
 /// On which targets an entry is wanted.
@@ -72,7 +72,7 @@ impl Targets {
 /// The values that an entry asks for, by their labels.
 pub type AskedLabels = BTreeMap<SmolStr, BTreeSet<SmolStr>>;
 
-/// By what an entry chooses targets.
+/// How an entry chooses targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum ChosenBy {
     /// It names each, or is for all.
@@ -80,11 +80,11 @@ pub(super) enum ChosenBy {
     Names,
     /// Also by these patterns.
     Patterns(Vec<Glob>),
-    /// It says what labels they have.
+    /// By their labels.
     Labels(AskedLabels),
 }
 
-/// What chooses targets in a manifest.
+/// Reads the fields of a manifest that choose targets.
 pub(super) struct TargetChoice<'d, 'n, 'p> {
     pub(super) decoder: &'d Decoder<'n>,
     pub(super) project: &'p Project,
@@ -311,7 +311,7 @@ fn no_such(kind: &str, name: &str, known: &BTreeSet<&str>) -> String {
     }
 }
 
-/// So many names are listed.
+/// How many names are listed at most.
 const MOST_LISTED: usize = 20;
 
 fn some<'c>(names: impl Iterator<Item = &'c str>) -> String {

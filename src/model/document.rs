@@ -40,7 +40,7 @@ impl fmt::Display for Document {
     }
 }
 
-/// How what is encrypted begins.
+/// How encrypted values begin.
 const ENCRYPTED: &[(&str, &str)] = &[
     ("ENC[PKCS7,", "a value that eyaml encrypted"),
     ("ENC[", "a value that SOPS encrypted, without its document"),
@@ -82,7 +82,7 @@ const BEGINNINGS: &[(&str, &str)] = &[
     ("<?xml", "a page of HTML or XML"),
 ];
 
-/// What programs say where they print no secret: how that begins, and what is in it.
+/// Patterns of the error messages that programs print in the place of a secret.
 const ERRORS: &[&str] = &[
     r"^(error|errors|fatal|warning|panic|traceback|usage|exception|oserror|ioerror|invalid|cannot|could not|unable|failed|please) ",
     r"^(error|fatal|warning|panic|traceback|usage|exception)(: |:$|$)",
@@ -126,7 +126,7 @@ pub(super) fn document(text: &str) -> Option<Document> {
     Some(Document { kind, fields: Vec::new() })
 }
 
-/// What a header of HTTP cannot be either: what nobody has decrypted, and several lines.
+/// What the value of an HTTP header cannot be either: something encrypted, or several lines.
 pub(super) fn document_in_header(text: &str) -> Option<Document> {
     let lines = || {
         let kind = text.lines().nth(1).map(|_| of_lines(text))?;

@@ -90,7 +90,7 @@ pub use placeholders::{NOTICE_FIELDS, fill_in};
 pub use policy::{MaxDeletes, OnDrift, Policy, PolicyOverrides, Prune};
 pub use redirect::{CALLBACK_PATH, MY_REDIRECT_URI};
 pub use reference::{Reference, is_variable_name};
-pub use rollout::{Rollout, Standing, UndoneWave, Wave, WhyUndone};
+pub use rollout::{Rollout, TargetProgress, UndoneWave, Wave, WhyUndone};
 pub use run_id::RunId;
 pub use secret::Secret;
 pub use secret_field::{

@@ -1,4 +1,4 @@
-//! What cannot be the path of a file or folder on this machine: what nobody has filled in, and what is of another one.
+//! What cannot be the path of a file or folder on this machine: a placeholder, or a path of another machine.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ pub enum PathFault {
     Padded,
     /// It has a drive or backslashes.
     Windows,
-    /// The name of a machine, or of what is behind it, comes first.
+    /// It begins with the name of a machine, or with a scheme.
     Remote,
-    /// Nobody has filled it in.
+    /// It is a placeholder.
     Unfilled,
 }
 
@@ -51,7 +51,7 @@ impl PathFault {
     }
 }
 
-/// As the end of a sentence.
+/// As the predicate of a sentence.
 impl fmt::Display for PathFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -33,7 +33,7 @@ impl fmt::Display for Wave {
 
 /// How far a target is in a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum TargetProgress {
     /// It was not looked at since what it should hold has changed.
     Unknown,
     /// It is as wanted, as far as that needs no consent.
@@ -83,18 +83,21 @@ impl Rollout {
     /// Each wave, with why it is not done. Targets of which nothing is said are part of none.
     pub fn judged(
         &self,
-        standings: &BTreeMap<TargetName, Standing>,
+        progress: &BTreeMap<TargetName, TargetProgress>,
     ) -> impl Iterator<Item = (Wave, Option<WhyUndone>)> {
         let of = self.waves.len();
         self.waves.iter().zip(1..).map(move |(names, number)| {
-            let known = names.iter().filter_map(|name| Some((name, standings.get(name)?)));
+            let known = names.iter().filter_map(|name| Some((name, progress.get(name)?)));
             (Wave { number, of }, WhyUndone::of(known))
         })
     }
 
     /// The first wave that is not done.
-    pub fn first_undone(&self, standings: &BTreeMap<TargetName, Standing>) -> Option<UndoneWave> {
-        self.judged(standings).find_map(|(wave, why)| Some(UndoneWave { wave, why: why? }))
+    pub fn first_undone(
+        &self,
+        progress: &BTreeMap<TargetName, TargetProgress>,
+    ) -> Option<UndoneWave> {
+        self.judged(progress).find_map(|(wave, why)| Some(UndoneWave { wave, why: why? }))
     }
 }
 
@@ -113,19 +116,21 @@ impl WhyUndone {
     /// Why a wave of these targets is not done. One that cannot be reached keeps it from being done only where that is so
     /// of all.
     pub fn of<'a>(
-        known: impl Iterator<Item = (&'a TargetName, &'a Standing)> + Clone,
+        known: impl Iterator<Item = (&'a TargetName, &'a TargetProgress)> + Clone,
     ) -> Option<Self> {
-        let mut failed = known.clone().filter_map(|(name, standing)| match standing {
-            Standing::Failed(why) => Some((name, why)),
+        let mut failed = known.clone().filter_map(|(name, progress)| match progress {
+            TargetProgress::Failed(why) => Some((name, why)),
             _ => None,
         });
         if let Some((target, why)) = failed.next() {
             let (target, why) = (target.clone(), why.clone());
             return Some(Self::Failed { target, why, count: 1 + failed.count() });
         }
-        let is_open = |standing: &Standing| matches!(standing, Standing::Unknown | Standing::Waits);
-        let open = known.clone().filter(|(_, standing)| is_open(standing)).count();
-        let is_any_done = known.clone().any(|(_, standing)| *standing == Standing::Done);
+        let is_open = |progress: &TargetProgress| {
+            matches!(progress, TargetProgress::Unknown | TargetProgress::Waits)
+        };
+        let open = known.clone().filter(|(_, progress)| is_open(progress)).count();
+        let is_any_done = known.clone().any(|(_, progress)| *progress == TargetProgress::Done);
         let is_empty = known.count() == 0;
         match open {
             0 if is_any_done || is_empty => None,
@@ -166,7 +171,7 @@ impl fmt::Display for WhyUndone {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::{Rollout, Standing, WhyUndone};
+    use super::{Rollout, TargetProgress, WhyUndone};
     use crate::model::TargetName;
 
     fn names(names: &[&str]) -> BTreeSet<TargetName> {
@@ -174,19 +179,19 @@ mod tests {
     }
 
     /// Waves of `a` and `b`, of `c`, and of the rest; with how far the targets are, the first that is not done.
-    fn undone(standings: &[(&str, Standing)]) -> Option<(usize, WhyUndone)> {
+    fn undone(progress: &[(&str, TargetProgress)]) -> Option<(usize, WhyUndone)> {
         let waves = vec![names(&["a", "b"]), names(&["c"]), names(&["d", "e"])];
-        let standings: BTreeMap<_, _> = standings
+        let progress: BTreeMap<_, _> = progress
             .iter()
-            .map(|(name, standing)| (TargetName::new(*name), standing.clone()))
+            .map(|(name, progress)| (TargetName::new(*name), progress.clone()))
             .collect();
-        let undone = Rollout { waves, ..Rollout::default() }.first_undone(&standings)?;
+        let undone = Rollout { waves, ..Rollout::default() }.first_undone(&progress)?;
         Some((undone.wave.number, undone.why))
     }
 
     #[test]
     fn a_wave_is_done_when_its_targets_are_and_those_that_cannot_be_reached_are_left_out() {
-        use Standing::{Done, Unknown, Unreachable, Waits};
+        use TargetProgress::{Done, Unknown, Unreachable, Waits};
         assert_eq!(undone(&[]), None);
         let all = |a, b, c, d, e| undone(&[("a", a), ("b", b), ("c", c), ("d", d), ("e", e)]);
         assert_eq!(all(Done, Done, Done, Done, Done), None);
@@ -204,11 +209,11 @@ mod tests {
 
     #[test]
     fn a_failure_comes_before_what_is_not_done_yet() {
-        let failed = |why: &str| Standing::Failed(why.to_owned());
+        let failed = |why: &str| TargetProgress::Failed(why.to_owned());
         let (wave, why) = undone(&[
-            ("a", Standing::Waits),
+            ("a", TargetProgress::Waits),
             ("b", failed("wrong secret")),
-            ("c", Standing::Waits),
+            ("c", TargetProgress::Waits),
         ])
         .unwrap();
         assert_eq!((wave, why.to_string().as_str()), (1, "`b` has failed: wrong secret"));

@@ -18,7 +18,7 @@ use super::draft::PlanDraft;
 use super::set_up::{Coming, SetUpCase};
 use super::withheld::Why;
 
-/// What is found of a name.
+/// Which account has a name.
 #[derive(Debug, PartialEq, Eq)]
 enum NameMatch<'a> {
     /// This account.
@@ -52,8 +52,8 @@ impl<'n, 'a> LinkedAccounts<'n, 'a> {
         Self { linked: linked.into_iter().collect(), notes, mark, names }
     }
 
-    /// What an account is called, as is noted; none where nothing is, or where notes differ. An account
-    /// has its note from an earlier key or owner too.
+    /// The noted name of an account; none where nothing is noted, or where notes differ. A note of an earlier key or owner
+    /// counts too.
     fn noted(&self, account: &ConfigEntry) -> Option<&'n AccountName> {
         let of_account = || self.notes.iter().filter(|note| note.account == account.id);
         let one = |names: Vec<&'n AccountName>| match names.as_slice() {
@@ -86,14 +86,14 @@ impl<'n, 'a> LinkedAccounts<'n, 'a> {
         if !fresh.is_empty() {
             return one_of(fresh, NameMatch::Titled);
         }
-        // A name that the entry has no more may have become this one.
+        // The account may be noted under a name that the entry no longer has: it was renamed.
         let is_free = |account: &&ConfigEntry| {
             !self.noted(account).is_some_and(|noted| self.is_declared(noted))
         };
         one_of(noted.into_iter().filter(is_free).collect(), NameMatch::Titled)
     }
 
-    /// Whether it is noted so under the entry's present mark.
+    /// Whether this name is noted for it under the entry's present mark.
     fn is_noted_here(&self, name: &AccountName, account: &ConfigEntry) -> bool {
         let is_it = |note: &&NotedAccount| {
             note.mark == *self.mark && note.name == *name && note.account == account.id
@@ -154,8 +154,8 @@ pub(super) fn names_of(
 }
 
 impl SetUpCase<'_> {
-    /// What each account needs that the entry names, and what becomes of those that it does not name.
-    /// Answers the flows that are needed still.
+    /// What each account that the entry names needs, and what becomes of the others. Returns the flows that are still
+    /// needed.
     pub(super) fn named(
         &self,
         linked: &[ConfigEntry],

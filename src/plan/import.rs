@@ -229,7 +229,7 @@ impl ImportPlanner<'_> {
             .or(all().filter(managed).max())
             .or(all().filter(|at| !is_idle(at)).max())
             .or(all().max());
-        // What belongs to an entry for another client hinders none.
+        // What belongs to an entry for another client blocks none.
         let by_hand = candidates.iter().any(|at| self.index.is_nobodys(*at));
         let of = chosen.filter(|_| by_hand).and_then(|at| self.index.ownership(at));
         let is_key = |key: &Key| {

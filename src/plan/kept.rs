@@ -39,17 +39,17 @@ pub(super) fn keep(context: &PlanContext<'_>, whole: &mut WholePlan) {
     }
     // Nobody is asked for anything by which a suspended entry would go on.
     plan.setup_states.retain(|of| !policy.suspended.contains(&of.id.key));
-    let keys: Vec<HeldKeys> =
-        plan.credential_states.iter().map(|of| HeldKeys::new(of, context)).collect();
+    let keys: Vec<CredentialKeys> =
+        plan.credential_states.iter().map(|of| CredentialKeys::new(of, context)).collect();
     for (of, keys) in plan.credential_states.iter_mut().zip(&keys) {
         of.is_protected = keys.is_ours && !keys.all.is_disjoint(&policy.protected);
         of.is_suspended = !keys.all.is_disjoint(&policy.suspended);
     }
     plan.withhold_steps(|step, _| {
         let own = of_step(step).into_iter();
-        let changed: Vec<&HeldKeys> =
+        let changed: Vec<&CredentialKeys> =
             changed(step, context).into_iter().map(|at| &keys[at]).collect();
-        let claimed: Vec<&HeldKeys> =
+        let claimed: Vec<&CredentialKeys> =
             claimed(step, context).into_iter().map(|at| &keys[at]).collect();
         let written = written(step, context);
         let all = changed.iter().chain(&claimed).flat_map(|keys| &keys.all);
@@ -84,12 +84,12 @@ fn kept(withheld: &Withheld) -> Option<(Key, Why)> {
 
 /// The keys by which a credential can be meant: that of its entry, that of the claim by which it is ours, and that in
 /// its own `auth_domain`. A claim takes a credential over; it takes no protection away that has the earlier key.
-struct HeldKeys {
+struct CredentialKeys {
     all: BTreeSet<Key>,
     is_ours: bool,
 }
 
-impl HeldKeys {
+impl CredentialKeys {
     fn new(of: &ComparedCredential, PlanContext { index, desired, .. }: &PlanContext<'_>) -> Self {
         let is_ours = |mark: &Mark| *desired.present_name(&mark.owner) == desired.owner;
         let at = index.position(&of.held);

@@ -57,14 +57,14 @@ impl EntryCase<'_> {
                 && !self.owned.contains(at)
                 && !is_asked_for
                 && !is_pruned
-                && !self.is_let_go(*at)
+                && !self.is_released(*at)
         };
         members.copied().find(is_others)
     }
 
     /// Whether another entry of this owner deletes or replaces it anyway: it is for a client that is not that
     /// entry's any more, and no account uses it.
-    fn is_let_go(&self, at: usize) -> bool {
+    fn is_released(&self, at: usize) -> bool {
         let client = self.context.assignment.client_of(at);
         let is_of_other = client.is_some_and(|client| *client != self.index.get(at).client_id);
         is_of_other && !self.index.is_in_use(at)

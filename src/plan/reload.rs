@@ -11,7 +11,7 @@ use super::action::{Action, Reason, Wanted};
 use super::context::PlanContext;
 use super::draft::PlanDraft;
 
-/// Only where HA runs and has started: before, no account is loaded.
+/// Only where HA has finished starting: before that, no account is loaded.
 pub(super) fn decide(
     live: &Live,
     PlanContext { entries, index, .. }: &PlanContext<'_>,
@@ -41,8 +41,8 @@ pub(super) fn decide(
     }
 }
 
-/// HA itself tries again what is in `setup_retry`; where it asks for consent, a reload is no help,
-/// unless it asks only because the credential was gone.
+/// HA itself retries what is in `setup_retry`. Where it asks for consent, a reload does not help, unless HA asks only
+/// because the credential was missing.
 fn is_left_down(account: &ConfigEntry, live: &Live) -> bool {
     let asks = || {
         let again = Purpose::Again(account.id.clone());

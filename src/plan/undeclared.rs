@@ -87,7 +87,7 @@ fn prune_gone(gone: GoneGroups<'_>, context: &PlanContext<'_>, draft: &mut PlanD
             Reason::NotDesired
         };
         let mark = desired.mark(key);
-        let accounts_go = policy.remove_integrations || is_tied(&mark, context);
+        let accounts_go = policy.remove_integrations || goes_with_entry(&mark, context);
         let live = live.filter(|_| accounts_go);
         // A shadow goes before what it shadows, and what says whose they are goes last.
         group.sort_by_key(|at| {
@@ -118,9 +118,12 @@ fn warn_of_unreadable(
     }
 }
 
-/// Whether the accounts that are linked with it go with its entry: as that says, which is for
-/// another integration now, as is known of one that is gone, or else as is noted of that.
-fn is_tied(mark: &Mark, PlanContext { desired, policy, live, .. }: &PlanContext<'_>) -> bool {
+/// Whether the linked accounts are removed with the entry: by its `on_delete`, by that of a removed entry, or else by what
+/// is noted in HA.
+fn goes_with_entry(
+    mark: &Mark,
+    PlanContext { desired, policy, live, .. }: &PlanContext<'_>,
+) -> bool {
     let entry = desired.credential(&mark.key).map(|entry| entry.integration.on_delete);
     let gone = policy.gone.as_ref().and_then(|gone| gone.get(&mark.key).copied());
     match entry.or(gone) {

@@ -9,7 +9,7 @@ use crate::target::{Done, Execute, Operation, Refusal, Stop};
 use super::outcome::{Outcome, StepOutcome};
 use super::step_progress::StepProgress;
 
-/// Called as things move on: so many operations of so many are over.
+/// Called after each operation with how many are done, and how many there are.
 pub type Progress<'a> = &'a mut (dyn FnMut(usize, usize) + Send);
 
 /// Carries out a plan's steps that concern credentials. Answers the result of each, in their order.
@@ -85,8 +85,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
         Self { tasks, target, stop: stop.clone(), progress, over: 0, total }
     }
 
-    /// Begins the steps whose turn it is, those that create something first; `false` where there are
-    /// none left.
+    /// Starts the steps that can run now, those that create something first; `false` where none is left.
     fn begin_wave(&mut self) -> bool {
         let (mut ready, mut is_any_blocked) = (Vec::new(), false);
         for at in 0..self.tasks.len() {

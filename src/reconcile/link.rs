@@ -20,7 +20,7 @@ use super::set_up::{Begun, CANNOT_ASK_YET, begin, task};
 pub enum Turn {
     /// The account is linked and runs; which one it is, where that is known.
     Linked(Option<ConfigEntry>),
-    /// They are to do this.
+    /// The person is to do this.
     Show(FlowStep),
     /// An answer with a wrong state was refused.
     Forged,
@@ -176,7 +176,7 @@ impl<'a, L: AsyncFn() -> Result<HeldLock, LockError>> Linking<'a, L> {
             }
             Err(HandOverError::NotNow(why)) => {
                 delivery.taken(Err(HandOverError::NotNow(why.clone())));
-                // HA that does not answer here either is waited for as well.
+                // If HA does not answer here either, wait for it as well.
                 if let Ok(now) = self.follow(flow).await {
                     self.state = now;
                 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::TargetReport;
 use super::names::Names;
-use crate::model::{Standing, UndoneWave, Wave, WhyUndone, counted};
+use crate::model::{TargetProgress, UndoneWave, Wave, WhyUndone, counted};
 use crate::status;
 
 /// Which targets are changed in which wave; none where there are no waves, or nothing is to be changed.
@@ -28,7 +28,7 @@ pub(super) fn stop(targets: &[TargetReport<'_>]) -> Option<UndoneWave> {
         waves.entry(target.wave?).or_default().push((target.name, expected(target)));
     }
     let (wave, why) = waves.into_iter().find_map(|(wave, known)| {
-        let why = WhyUndone::of(known.iter().map(|(name, standing)| (*name, standing)))?;
+        let why = WhyUndone::of(known.iter().map(|(name, progress)| (*name, progress)))?;
         Some((wave, why))
     })?;
     let is_left = |of: &TargetReport<'_>| {
@@ -68,8 +68,8 @@ fn in_words(UndoneWave { wave, why }: &UndoneWave, what: &str) -> String {
 }
 
 /// How far a target will be once its plan is carried out.
-fn expected(target: &TargetReport<'_>) -> Standing {
-    let Ok(plan) = target.plan else { return Standing::Unreachable };
+fn expected(target: &TargetReport<'_>) -> TargetProgress {
+    let Ok(plan) = target.plan else { return TargetProgress::Unreachable };
     let place = |key: &_| target.entries.get(key).map(|places| &places.entry);
-    status::undecided(plan, place).map_or(Standing::Done, Standing::Failed)
+    status::undecided(plan, place).map_or(TargetProgress::Done, TargetProgress::Failed)
 }

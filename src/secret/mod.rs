@@ -198,7 +198,7 @@ fn decrypt(armored: &str, identities: &Identities) -> Result<Secret, Unreadable>
 }
 
 /// What replaces a reference where nothing is decrypted: a digest of its ciphertext, if that itself is
-/// in the file. What is in clear, or kept elsewhere, has none.
+/// in the file. What is in plain text, or kept elsewhere, has none.
 pub fn seal(reference: &Reference) -> Option<Seal> {
     match reference {
         Reference::Age(armored) => Some(Seal::of_ciphertext(armored)),

@@ -374,7 +374,7 @@ fn scalar<'n, 't>(node: &'n Node<'t>) -> Result<&'n yaml::Scalar<'t>, Unreadable
             "name one value of it, as in `!secret spotify/client_secret`; text that begins with `{` needs quotes",
         ),
         yaml::Value::Sequence(_) => ("a list", "text that begins with `[` or `-` needs quotes"),
-        yaml::Value::Null | yaml::Value::Lost | yaml::Value::Scalar(_) => {
+        yaml::Value::Null | yaml::Value::Invalid | yaml::Value::Scalar(_) => {
             ("empty", "write the secret; text that begins with `#`, `&` or `*` needs quotes")
         }
     };

@@ -24,7 +24,7 @@ use crate::model::Visible;
 /// A program may have to ask a person to unlock something.
 const TIMEOUT_SECONDS: u64 = 60;
 /// After this it is said what is waited for.
-const PATIENCE: Duration = Duration::from_secs(3);
+const WARN_AFTER: Duration = Duration::from_secs(3);
 /// What a program started may keep its output open after it has ended.
 const REST: Duration = Duration::from_millis(500);
 /// How much of its standard error is kept.
@@ -91,7 +91,7 @@ async fn printed(
         let output = beginning(output, &mut bytes, limit + 1, false);
         let run = ended(&mut child, output, guard);
         let mut run = pin!(timeout(Duration::from_secs(TIMEOUT_SECONDS), run));
-        if let Ok(ended) = timeout(PATIENCE, &mut run).await {
+        if let Ok(ended) = timeout(WARN_AFTER, &mut run).await {
             ended
         } else {
             tracing::warn!("waiting for the program `{}`", program.visible());

@@ -66,8 +66,8 @@ pub async fn begin(
     if let Some(flow) = open.or(asked.as_ref()) {
         match resume(ha, task, flow, &side, stop).await? {
             Resumed::State(state) => return Ok(state),
-            Resumed::Lost if task.account.is_some() => return Ok(lost(task)),
-            Resumed::Lost | Resumed::Broken => {}
+            Resumed::Gone if task.account.is_some() => return Ok(lost(task)),
+            Resumed::Gone | Resumed::Broken => {}
         }
     }
     if stop.is_cancelled() {
@@ -85,7 +85,7 @@ pub async fn begin(
     }
     noted(ha, &flow, ha.take_first_turn(task.of).await).await?;
     let walked = async {
-        let (flow, step) = settle(ha, task, flow, step, &side).await?;
+        let (flow, step) = note_or_join(ha, task, flow, step, &side).await?;
         walk(ha, task, flow, step, &side, stop).await
     };
     ha.hold_turn(task.of, walked).await
@@ -107,7 +107,7 @@ pub async fn follow(
     Ok(match resume(ha, task, flow, &side, stop).await? {
         Resumed::State(state) => state,
         Resumed::Broken => FlowState::Failed(BROKEN.to_owned()),
-        Resumed::Lost => lost(task),
+        Resumed::Gone => lost(task),
     })
 }
 
@@ -117,7 +117,7 @@ enum Resumed {
     /// HA failed to process it, and it is ended.
     Broken,
     /// HA no longer has it, and no account was seen to be linked by it.
-    Lost,
+    Gone,
 }
 
 /// Goes on with an open flow. To look at one after consent takes the provider's code, which holds once,
@@ -139,7 +139,7 @@ async fn resume(
             Some(step) => Ok(Resumed::State(walk(ha, task, flow.clone(), step, side, stop).await?)),
             None => {
                 let ended = ended_unseen(ha, task, flow).await?;
-                Ok(ended.map_or(Resumed::Lost, Resumed::State))
+                Ok(ended.map_or(Resumed::Gone, Resumed::State))
             }
         }
     };
@@ -157,7 +157,7 @@ pub async fn give_up(ha: &HomeAssistant, flow: &FlowId) -> Result<(), Refusal> {
 
 /// Notes a flow that was just started, and answers the one that goes on: that of another run where
 /// both have started one at the same moment.
-async fn settle(
+async fn note_or_join(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
     flow: FlowId,

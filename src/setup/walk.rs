@@ -18,7 +18,7 @@ const MAX_ANSWERS: usize = 50;
 /// Between two looks at a flow in which HA is at work.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long HA may be at work before it is left to that, and looked at again later.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A flow that is open in HA.
 pub(super) trait FlowPort {
@@ -62,14 +62,14 @@ pub(super) enum Reached {
     Gone,
 }
 
-/// A stop ends the wait for HA's work, as the end of patience does.
+/// A stop ends the wait for HA's work, as its timeout does.
 pub(super) async fn go_on(
     flow: &impl FlowPort,
     guide: &Guide<'_>,
     mut step: FlowStep,
     stop: &Stop,
 ) -> Result<Reached, Refusal> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let (mut answered, mut answers) = (BTreeSet::new(), 0);
     loop {
         let shown = step.clone();
@@ -149,7 +149,7 @@ mod tests {
     use serde_json::{Map, Value};
     use tokio::time::Instant;
 
-    use super::{FlowPort, MAX_ANSWERS, PATIENCE, PAUSE, Reached, answered_step, go_on};
+    use super::{FlowPort, MAX_ANSWERS, PAUSE, Reached, TIMEOUT, answered_step, go_on};
     use crate::model::{Answers, ClientId, FlowAbort, FlowForm, FlowStep, Implementation};
     use crate::setup::Guide;
     use crate::target::home_assistant::FlowAnswer;
@@ -232,10 +232,10 @@ mod tests {
         };
         assert_eq!((end, waits), (Reached::Done(None), 2));
         let begun = Instant::now();
-        let flow = Works(begun + PATIENCE + PAUSE);
+        let flow = Works(begun + TIMEOUT + PAUSE);
         let waits = Reached::Waits(FlowStep::Progress(None));
         assert_eq!(gone_on(&flow, FlowStep::Progress(None)).await, waits);
-        assert_eq!(begun.elapsed(), PATIENCE, "by the paused clock");
+        assert_eq!(begun.elapsed(), TIMEOUT, "by the paused clock");
         let flow = Works(Instant::now() + Duration::from_secs(55));
         assert_eq!(gone_on(&flow, FlowStep::Progress(None)).await, Reached::Done(None));
     }

@@ -23,17 +23,17 @@ pub use entry::{
 };
 pub use history::{History, MOST_RECORDED, RecordedStep};
 pub use revisions::Revisions;
-pub use rollout::{RolloutStatus, place_of, standing, undecided};
+pub use rollout::{RolloutStatus, place_of, progress, undecided};
 pub use source::SourceStatus;
 pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
 use crate::model::{
-    ClientId, Commit, Domain, Held, Key, Labels, Mark, Standing, TargetName, counted,
+    ClientId, Commit, Domain, Held, Key, Labels, Mark, TargetName, TargetProgress, counted,
 };
 use crate::plan::{Action, Plan, StepId, Why, Withheld};
 
-/// What a watcher knows, and what it is at.
+/// What a watcher knows, and what it is doing.
 #[derive(Clone, Debug)]
 pub struct Status {
     /// When it began to watch.
@@ -154,12 +154,12 @@ pub struct TargetStatus {
     pub last_success: Option<Timestamp>,
     /// When it is looked at again, if nothing happens before.
     pub next_reconcile: Option<Timestamp>,
-    /// All that was counted since the watcher began.
+    /// The counters since the watcher started.
     pub totals: Totals,
 }
 
 impl TargetStatus {
-    /// One that nothing is known of yet.
+    /// A target of which nothing is known yet.
     pub fn new(address: String, mode: Mode) -> Self {
         Self {
             address,
@@ -213,16 +213,16 @@ impl TargetStatus {
     }
 
     /// How far it is in a rollout, after a round that has ended.
-    pub fn standing(&self) -> Standing {
+    pub fn progress(&self) -> TargetProgress {
         match &self.link {
-            Link::Down { .. } | Link::NoAccess { .. } => return Standing::Unreachable,
-            Link::Suspended => return Standing::Unknown,
+            Link::Down { .. } | Link::NoAccess { .. } => return TargetProgress::Unreachable,
+            Link::Suspended => return TargetProgress::Unknown,
             Link::Connecting | Link::Up { .. } => {}
         }
         match &self.error {
-            Some(why) => Standing::Failed(why.clone()),
-            None if self.link == Link::Connecting => Standing::Unknown,
-            None => standing(self.undecided.clone(), &self.differences, &self.entries),
+            Some(why) => TargetProgress::Failed(why.clone()),
+            None if self.link == Link::Connecting => TargetProgress::Unknown,
+            None => progress(self.undecided.clone(), &self.differences, &self.entries),
         }
     }
 
@@ -246,7 +246,7 @@ impl TargetStatus {
 /// Whether a target can be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// Not tried to the end yet.
+    /// The first attempt has not ended yet.
     Connecting,
     /// It can.
     Up {
@@ -334,7 +334,7 @@ pub fn wait_line(count: usize, why: &Why) -> String {
 }
 
 impl Difference {
-    /// Why it is done later without anybody's doing; none where it is not.
+    /// Why it is done later, without anyone's action; none where it is not done later.
     pub fn wait(&self) -> Option<&Why> {
         self.why.as_ref().filter(|why| why.is_wait())
     }

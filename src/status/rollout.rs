@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use smol_str::SmolStr;
 
 use super::{Difference, EntryStatus};
-use crate::model::{Key, Place, Standing, UndoneWave};
+use crate::model::{Key, Place, TargetProgress, UndoneWave};
 use crate::plan::{Plan, Withheld};
 
 /// The first wave that is not done.
@@ -41,18 +41,20 @@ impl fmt::Display for RolloutStatus {
 }
 
 /// How far a target is that has these differences and entries.
-pub fn standing(
+pub fn progress(
     undecided: Option<String>,
     differences: &[Difference],
     entries: &[EntryStatus],
-) -> Standing {
+) -> TargetProgress {
     // An account that does not run stops nothing where its credential is kept as it is on purpose.
     let entries = entries.iter().filter(|entry| !entry.holding.is_kept_on_purpose());
     let failed = || entries.clone().find_map(EntryStatus::fault_of_client);
     match undecided.or_else(failed) {
-        Some(why) => Standing::Failed(why),
-        None if differences.iter().any(|difference| difference.wait().is_some()) => Standing::Waits,
-        None => Standing::Done,
+        Some(why) => TargetProgress::Failed(why),
+        None if differences.iter().any(|difference| difference.wait().is_some()) => {
+            TargetProgress::Waits
+        }
+        None => TargetProgress::Done,
     }
 }
 

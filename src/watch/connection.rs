@@ -40,7 +40,7 @@ pub trait WatchedTarget: Observe + Send + Sync + 'static {
     /// Whether it reports when something there has changed.
     fn reports_changes(&self) -> bool;
 
-    /// What no other target has, whatever its address; none where it does not say.
+    /// The id of the Home Assistant, whatever its address; none where it has none.
     fn run_id(&self) -> impl Future<Output = Option<RunId>> + Send {
         std::future::ready(None)
     }
@@ -48,7 +48,7 @@ pub trait WatchedTarget: Observe + Send + Sync + 'static {
     /// Waits for the next event. It may be dropped at any time and loses nothing by that.
     fn next_event(&mut self) -> impl Future<Output = TargetEvent> + Send;
 
-    /// That, to carry a plan out.
+    /// The target, to carry a plan out.
     fn plan_target(&mut self) -> &mut Self::PlanTarget;
 
     /// Hands a provider's answer over.

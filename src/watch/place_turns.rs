@@ -13,7 +13,7 @@ type PlaceTurn = Arc<tokio::sync::Mutex<()>>;
 pub(super) struct PlaceTurns(Arc<Mutex<HashMap<PathBuf, PlaceTurn>>>);
 
 /// A place that no other round is in.
-pub(super) struct HeldPlace {
+pub(super) struct PlaceGuard {
     guard: Option<OwnedMutexGuard<()>>,
     place: PathBuf,
     turns: PlaceTurns,
@@ -21,9 +21,9 @@ pub(super) struct HeldPlace {
 
 impl PlaceTurns {
     /// Waits until no other round is in this place.
-    pub(super) async fn take(&self, place: PathBuf) -> HeldPlace {
+    pub(super) async fn take(&self, place: PathBuf) -> PlaceGuard {
         let turn = self.with(|turns| Arc::clone(turns.entry(place.clone()).or_default()));
-        HeldPlace { guard: Some(turn.lock_owned().await), place, turns: self.clone() }
+        PlaceGuard { guard: Some(turn.lock_owned().await), place, turns: self.clone() }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<PathBuf, PlaceTurn>) -> T) -> T {
@@ -31,7 +31,7 @@ impl PlaceTurns {
     }
 }
 
-impl Drop for HeldPlace {
+impl Drop for PlaceGuard {
     fn drop(&mut self) {
         self.guard = None;
         self.turns.with(|turns| {

@@ -1,5 +1,5 @@
-//! How many targets are looked at or changed at once. What a round needs is in use only while it runs, but malloc keeps the
-//! most that was ever in use: a thousand targets that all begin together would hold it for ever.
+//! How many rounds run at once. A round frees its memory, but malloc keeps the most that was ever in use: a thousand
+//! rounds at once would raise that for good.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::callback::Delivery;
-use crate::model::{FlowStep, Standing, TargetName};
+use crate::model::{FlowStep, TargetName, TargetProgress};
 use crate::status::TargetStatus;
 use crate::target::Stop;
 
@@ -131,9 +131,9 @@ impl<C: Connect> TargetTask<C> {
             if let Err(error) = &result {
                 reconciler.log.failed(error, pause.next);
             }
-            let standing = self.standing(result.as_ref().err());
+            let progress = self.progress(result.as_ref().err());
             let has_changed = reconciler.has_changed_since(begun);
-            self.waves.ended(&self.name, &spec, standing, has_changed);
+            self.waves.ended(&self.name, &spec, progress, has_changed);
             Box::pin(reconciler.notify(&spec, result.as_ref().err())).await;
             if self.wait(inbox, &mut reconciler, &mut schedule, pause).await == Next::End {
                 return;
@@ -187,11 +187,11 @@ impl<C: Connect> TargetTask<C> {
     }
 
     /// How far the target is in a rollout after a round that ended so.
-    fn standing(&self, error: Option<&RoundError>) -> Standing {
+    fn progress(&self, error: Option<&RoundError>) -> TargetProgress {
         if error.is_some_and(RoundError::is_outage) {
-            return Standing::Unreachable;
+            return TargetProgress::Unreachable;
         }
-        self.statuses.of(&self.name).map_or(Standing::Unknown, |target| target.standing())
+        self.statuses.of(&self.name).map_or(TargetProgress::Unknown, |target| target.progress())
     }
 
     /// The target closed the connection. Where it does so again and again, each soon after the

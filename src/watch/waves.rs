@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::model::{Rollout, Standing, TargetName, UndoneWave, Wave, WhyUndone, Windows};
+use crate::model::{Rollout, TargetName, TargetProgress, UndoneWave, Wave, WhyUndone, Windows};
 use crate::plan::{Action, Plan, Step, StepId, Why};
 use crate::status::RolloutStatus;
 
@@ -19,17 +19,17 @@ use super::{StatusStore, TargetSpec};
 /// The waves, for the tasks of all targets.
 #[derive(Clone)]
 pub(super) struct Waves {
-    board: Arc<watch::Sender<Board>>,
+    state: Arc<watch::Sender<WaveState>>,
     statuses: StatusStore,
 }
 
-struct Board {
+struct WaveState {
     rollout: Rollout,
     /// What each target is to hold.
     specs: BTreeMap<TargetName, Arc<TargetSpec>>,
     /// How far it is with that.
-    standings: BTreeMap<TargetName, Standing>,
-    /// Those that were read since that was given out.
+    progress: BTreeMap<TargetName, TargetProgress>,
+    /// Those that were read since they got their spec.
     read: BTreeSet<TargetName>,
     /// Since when each wave is done, or was so before what is wanted has changed.
     done: Vec<Option<Instant>>,
@@ -44,10 +44,10 @@ struct Board {
 
 impl Waves {
     pub(super) fn new(statuses: StatusStore) -> Self {
-        let board = Board {
+        let state = WaveState {
             rollout: Rollout::default(),
             specs: BTreeMap::new(),
-            standings: BTreeMap::new(),
+            progress: BTreeMap::new(),
             read: BTreeSet::new(),
             done: Vec::new(),
             begins: Vec::new(),
@@ -55,27 +55,27 @@ impl Waves {
             waits: Vec::new(),
             since: Instant::now(),
         };
-        Self { board: Arc::new(watch::Sender::new(board)), statuses }
+        Self { state: Arc::new(watch::Sender::new(state)), statuses }
     }
 
     /// What all targets are to hold from now on. How far those are for which that has changed is not known, so this comes
     /// before any of them gets its spec.
     pub(super) fn give_out(&self, rollout: Rollout, specs: &BTreeMap<TargetName, Arc<TargetSpec>>) {
-        self.edit(|board| {
+        self.edit(|state| {
             let is_same = |name: &TargetName| {
-                let both = board.specs.get(name).zip(specs.get(name));
+                let both = state.specs.get(name).zip(specs.get(name));
                 both.is_some_and(|(before, spec)| wants_the_same(before, spec))
             };
-            board.read.retain(is_same);
-            let standing = |name: &TargetName| {
-                let known = board.standings.get(name).filter(|_| is_same(name)).cloned();
-                (name.clone(), known.unwrap_or(Standing::Unknown))
+            state.read.retain(is_same);
+            let progress = |name: &TargetName| {
+                let known = state.progress.get(name).filter(|_| is_same(name)).cloned();
+                (name.clone(), known.unwrap_or(TargetProgress::Unknown))
             };
-            board.standings = specs.keys().map(standing).collect();
-            board.specs.clone_from(specs);
-            if board.rollout != rollout {
-                board.done = board.since_done(&rollout);
-                board.rollout = rollout;
+            state.progress = specs.keys().map(progress).collect();
+            state.specs.clone_from(specs);
+            if state.rollout != rollout {
+                state.done = state.since_done(&rollout);
+                state.rollout = rollout;
             }
         });
     }
@@ -85,36 +85,36 @@ impl Waves {
         &self,
         name: &TargetName,
         spec: &Arc<TargetSpec>,
-        standing: Standing,
+        progress: TargetProgress,
         has_changed: bool,
     ) {
-        let waits = standing == Standing::Waits;
-        self.edit(|board| {
+        let waits = progress == TargetProgress::Waits;
+        self.edit(|state| {
             // One that cannot be reached is changed when it is back, which begins no pause then.
-            if has_changed || standing == Standing::Unreachable {
-                board.begin_pause_anew(name);
+            if has_changed || progress == TargetProgress::Unreachable {
+                state.begin_pause_anew(name);
             }
             // What was wanted before says nothing of what is wanted now.
-            if board.specs.get(name).is_some_and(|now| wants_the_same(now, spec)) {
-                board.standings.insert(name.clone(), standing);
+            if state.specs.get(name).is_some_and(|now| wants_the_same(now, spec)) {
+                state.progress.insert(name.clone(), progress);
             }
         });
         // The reason may have changed while the round was under way.
         if waits {
-            self.renew_waits(&self.board.borrow(), [name]);
+            self.renew_waits(&self.state.borrow(), [name]);
         }
     }
 
     /// A target was read, and is changed next where its wave has begun.
     fn was_read(&self, name: &TargetName) {
-        self.edit(|board| {
-            board.read.insert(name.clone());
+        self.edit(|state| {
+            state.read.insert(name.clone());
         });
     }
 
     /// A round has crashed, and may have changed something before.
     pub(super) fn crashed(&self, name: &TargetName) {
-        self.edit(|board| board.begin_pause_anew(name));
+        self.edit(|state| state.begin_pause_anew(name));
     }
 
     /// Leaves a plan for later where the wave of its target has not begun; answers whether there is something to leave.
@@ -125,18 +125,18 @@ impl Waves {
         is_meant: impl Fn(&Step) -> bool,
     ) -> bool {
         let why = {
-            let board = self.board.borrow();
-            let has_begun = board.begins(name).is_some_and(|begins| begins <= Instant::now());
-            board.why_waits(name).filter(|_| !has_begun)
+            let state = self.state.borrow();
+            let has_begun = state.begins(name).is_some_and(|begins| begins <= Instant::now());
+            state.why_waits(name).filter(|_| !has_begun)
         };
         why.is_some_and(|why| plan.postpone(&why, is_meant))
     }
 
     /// Waits until the wave of a target begins.
     pub(super) async fn turn(&self, name: &TargetName) {
-        let mut board = self.board.subscribe();
+        let mut state = self.state.subscribe();
         loop {
-            let begins = board.borrow_and_update().begins(name);
+            let begins = state.borrow_and_update().begins(name);
             let begun = async {
                 match begins {
                     Some(begins) => sleep_until(begins).await,
@@ -145,28 +145,28 @@ impl Waves {
             };
             tokio::select! {
                 () = begun => return,
-                changed = board.changed() => if changed.is_err() { return },
+                changed = state.changed() => if changed.is_err() { return },
             }
         }
     }
 
-    /// Changes the board, and wakes those that wait where that matters to them.
-    fn edit(&self, edit: impl FnOnce(&mut Board)) {
-        self.board.send_if_modified(|board| {
-            edit(board);
-            let before = (std::mem::take(&mut board.begins), std::mem::take(&mut board.waits));
-            board.judge();
-            self.report(board);
-            if before.1 != board.waits {
-                self.renew_waits(board, board.specs.keys());
+    /// Changes the state, and wakes those that wait where that matters to them.
+    fn edit(&self, edit: impl FnOnce(&mut WaveState)) {
+        self.state.send_if_modified(|state| {
+            edit(state);
+            let before = (std::mem::take(&mut state.begins), std::mem::take(&mut state.waits));
+            state.judge();
+            self.report(state);
+            if before.1 != state.waits {
+                self.renew_waits(state, state.specs.keys());
             }
-            before.0 != board.begins
+            before.0 != state.begins
         });
     }
 
     /// Writes down why what is left at these targets waits now.
-    fn renew_waits<'n>(&self, board: &Board, names: impl IntoIterator<Item = &'n TargetName>) {
-        let whys = names.into_iter().filter_map(|name| Some((name, board.why_waits(name)?)));
+    fn renew_waits<'n>(&self, state: &WaveState, names: impl IntoIterator<Item = &'n TargetName>) {
+        let whys = names.into_iter().filter_map(|name| Some((name, state.why_waits(name)?)));
         let whys: Vec<(&TargetName, Why)> = whys.collect();
         if whys.is_empty() {
             return;
@@ -180,20 +180,20 @@ impl Waves {
         });
     }
 
-    fn report(&self, board: &Board) {
+    fn report(&self, state: &WaveState) {
         let now = Instant::now();
-        let undone = board.undone.clone().filter(|undone| board.is_on(undone.wave));
+        let undone = state.undone.clone().filter(|undone| state.is_on(undone.wave));
         let status = undone.map(|undone| {
-            let begins = board.begins.get(undone.wave.number - 1).copied().flatten();
+            let begins = state.begins.get(undone.wave.number - 1).copied().flatten();
             let pause = begins.and_then(|begins| begins.checked_duration_since(now));
             let pause = pause.and_then(|pause| SignedDuration::try_from(pause).ok());
             let pause = pause.filter(|pause| !pause.is_zero());
             let begins = pause.and_then(|pause| self.statuses.now().checked_add(pause).ok());
             let at = begins.unwrap_or_else(|| self.statuses.now());
-            let windows = board.windows(undone.wave).filter(|windows| !windows.are_open(at));
+            let windows = state.windows(undone.wave).filter(|windows| !windows.are_open(at));
             let next = windows.and_then(|windows| windows.next(at));
             let window = windows.map(|windows| windows.next_in_words(at).into());
-            let is_unread = board.is_unread(undone.wave);
+            let is_unread = state.is_unread(undone.wave);
             let begins = next.map(|next| next.timestamp()).or(begins);
             RolloutStatus { undone, is_unread, begins, window }
         });
@@ -206,7 +206,7 @@ impl Waves {
             match &status {
                 Some(now) if now.undone.why.is_stop() => tracing::error!("{now}"),
                 Some(now) => tracing::info!("{now}"),
-                None if board.undone.is_none() => tracing::info!("all waves are done"),
+                None if state.undone.is_none() => tracing::info!("all waves are done"),
                 None => {}
             }
         }
@@ -257,7 +257,7 @@ impl TargetWave {
     }
 }
 
-impl Board {
+impl WaveState {
     fn begins(&self, name: &TargetName) -> Option<Instant> {
         match self.rollout.wave_of(name) {
             Some(wave) => self.begins.get(wave.number - 1).copied().flatten(),
@@ -279,7 +279,7 @@ impl Board {
     /// Something is changed at a target by what is wanted now, or may be. What is repaired begins no pause, nor what is
     /// done where nobody could be reached before.
     fn begin_pause_anew(&mut self, name: &TargetName) {
-        if self.standings.get(name) != Some(&Standing::Unknown) {
+        if self.progress.get(name) != Some(&TargetProgress::Unknown) {
             return;
         }
         let wave = self.rollout.wave_of(name);
@@ -300,8 +300,8 @@ impl Board {
         let pause = self.rollout.pause.unsigned_abs();
         let mut begins = Some(self.since);
         self.undone = None;
-        let waits = |name: &TargetName| self.standings.get(name) == Some(&Standing::Waits);
-        for (done, (wave, why)) in self.done.iter_mut().zip(self.rollout.judged(&self.standings)) {
+        let waits = |name: &TargetName| self.progress.get(name) == Some(&TargetProgress::Waits);
+        for (done, (wave, why)) in self.done.iter_mut().zip(self.rollout.judged(&self.progress)) {
             self.begins.push(begins);
             let wait = match (&self.undone, begins) {
                 (Some(undone), None) => undone.in_short(),
@@ -327,9 +327,9 @@ impl Board {
     /// Whether nothing is known yet of what is left in a wave.
     fn is_unread(&self, wave: Wave) -> bool {
         let names = self.rollout.waves.get(wave.number - 1).into_iter().flatten();
-        let open = |name: &&TargetName| match self.standings.get(*name) {
-            Some(Standing::Waits) => true,
-            Some(Standing::Unknown) => self.read.contains(*name),
+        let open = |name: &&TargetName| match self.progress.get(*name) {
+            Some(TargetProgress::Waits) => true,
+            Some(TargetProgress::Unknown) => self.read.contains(*name),
             _ => false,
         };
         !names.into_iter().any(|name| open(&name))
@@ -338,7 +338,7 @@ impl Board {
     /// Whether something is to be changed in this wave or a later one, as far as that is known.
     fn is_on(&self, wave: Wave) -> bool {
         let left = self.rollout.waves.iter().skip(wave.number - 1).flatten();
-        left.into_iter().any(|name| self.standings.get(name) == Some(&Standing::Waits))
+        left.into_iter().any(|name| self.progress.get(name) == Some(&TargetProgress::Waits))
     }
 
     /// Why what is left at a target waits for its wave.

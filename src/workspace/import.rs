@@ -277,7 +277,7 @@ fn has_space_around(entry: &NewEntry) -> bool {
     plain(&entry.client_secret).is_some_and(|secret| secret.expose().trim() != secret.expose())
 }
 
-/// The field that would hold a secret of this or another entry, which encryption leaves in clear. A provider may issue
+/// The field that would hold a secret of this or another entry, which encryption leaves in plain text. A provider may issue
 /// one text as the two halves of a client.
 fn field_with_secret(entry: &NewEntry, finder: &SecretFinder) -> Option<&'static str> {
     let secret = plain(&entry.client_secret)?;

@@ -144,7 +144,7 @@ impl<'t> Builder<'t> {
             Event::Alias(anchor) => self.expand(anchor, span)?,
             Event::UnresolvedAlias(_) => {
                 self.parsed.faults.push(YamlFault::unknown_alias(span));
-                let node = Node { value: Value::Lost, tag: None, span, alias: true };
+                let node = Node { value: Value::Invalid, tag: None, span, alias: true };
                 self.finish(node, 0, Extent { size: 1, height: 0 })?;
             }
             _ => {}
@@ -329,7 +329,7 @@ impl<'t> Parsed<'t> {
         let (text, lost) = match node.value {
             Value::Scalar(scalar) => (scalar.text, false),
             Value::Null => (Cow::Borrowed(""), false),
-            Value::Lost => (Cow::Borrowed(""), true),
+            Value::Invalid => (Cow::Borrowed(""), true),
             Value::Sequence(_) | Value::Mapping(_) => {
                 self.faults.push(YamlFault::key_not_text(span));
                 (Cow::Borrowed(""), true)

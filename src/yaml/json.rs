@@ -108,7 +108,7 @@ pub(crate) fn to_json(node: &Node<'_>) -> Result<Json, YamlFault> {
         ));
     }
     match &node.value {
-        Value::Null | Value::Lost => Ok(Json::Null),
+        Value::Null | Value::Invalid => Ok(Json::Null),
         Value::Scalar(scalar) => match scalar.kind() {
             Kind::Null => Ok(Json::Null),
             Kind::Bool => Ok(Json::Bool(scalar::boolean(&scalar.text) == Some(true))),

@@ -70,7 +70,7 @@ pub(crate) fn is_hollow(text: &str) -> bool {
 pub(crate) fn wipe(node: Node<'_>) {
     match node.value {
         Value::Scalar(Scalar { text: Cow::Owned(mut text), .. }) => text.zeroize(),
-        Value::Scalar(_) | Value::Null | Value::Lost => {}
+        Value::Scalar(_) | Value::Null | Value::Invalid => {}
         Value::Sequence(items) => items.into_iter().for_each(wipe),
         Value::Mapping(pairs) => pairs.into_iter().for_each(|pair| wipe(pair.value)),
     }
@@ -156,8 +156,8 @@ pub(crate) struct Node<'t> {
 }
 
 /// A value of which nothing is known, for what is reported already.
-pub(crate) static LOST: Node<'static> = Node {
-    value: Value::Lost,
+pub(crate) static INVALID: Node<'static> = Node {
+    value: Value::Invalid,
     tag: None,
     span: Span { start: 0, end: 0, line: 1, column: 1 },
     alias: false,
@@ -175,7 +175,7 @@ pub(crate) enum Value<'t> {
     /// Nothing, `~` or `null`.
     Null,
     /// An alias of nothing, which is reported already.
-    Lost,
+    Invalid,
     /// A text, number or boolean.
     Scalar(Scalar<'t>),
     /// A list.

@@ -108,7 +108,7 @@ impl<N: FnMut(usize, Path)> PartsReader<'_, N> {
         }
         let is_flow = is_flow || self.is_flow(node);
         match &node.value {
-            Value::Null | Value::Lost => {}
+            Value::Null | Value::Invalid => {}
             Value::Scalar(scalar) => {
                 let form = match scalar.style {
                     _ if node.tag.is_some() => ScalarStyle::Strange,

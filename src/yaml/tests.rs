@@ -20,7 +20,7 @@ fn json(text: &str) -> serde_json::Value {
 fn spans(node: &Node<'_>, text: &str, into: &mut String) {
     let at = |start: usize, end: usize| text[start..end].to_owned();
     match &node.value {
-        Value::Null | Value::Lost => {}
+        Value::Null | Value::Invalid => {}
         Value::Scalar(scalar) => {
             let span = node.span;
             let source = at(span.start, span.end);
@@ -171,7 +171,7 @@ fn plain(node: &Node<'_>) -> serde_yaml::Value {
                 .collect(),
         ),
         Value::Scalar(scalar) if node.tag.is_some() => scalar.text.to_string().into(),
-        Value::Null | Value::Lost | Value::Scalar(_) => {
+        Value::Null | Value::Invalid | Value::Scalar(_) => {
             serde_yaml::to_value(to_json(node).unwrap()).unwrap()
         }
     };

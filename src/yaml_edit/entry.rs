@@ -214,7 +214,7 @@ pub(super) fn texts(node: &Node<'_>) -> Vec<String> {
     match &node.value {
         Value::Sequence(items) => items.iter().flat_map(texts).collect(),
         Value::Scalar(scalar) => vec![scalar.text.to_string()],
-        Value::Null | Value::Lost | Value::Mapping(_) => Vec::new(),
+        Value::Null | Value::Invalid | Value::Mapping(_) => Vec::new(),
     }
 }
 

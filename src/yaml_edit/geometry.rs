@@ -97,7 +97,7 @@ pub(crate) fn is_flow(node: &Node<'_>, text: &str) -> bool {
     let opening = match node.value {
         Value::Sequence(_) => '[',
         Value::Mapping(_) => '{',
-        Value::Null | Value::Lost | Value::Scalar(_) => return false,
+        Value::Null | Value::Invalid | Value::Scalar(_) => return false,
     };
     text[node.span.start..].starts_with(opening)
 }

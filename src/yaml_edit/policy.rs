@@ -133,7 +133,7 @@ fn extend(list: &Node<'_>, text: &str, words: &str, changes: &mut TextChanges<'_
             let old = &text[list.span.start..list.span.end];
             changes.replace(list.span.start..list.span.end, format!("[{old}, {words}]"));
         }
-        Value::Null | Value::Lost | Value::Mapping(_) => {}
+        Value::Null | Value::Invalid | Value::Mapping(_) => {}
     }
 }
 

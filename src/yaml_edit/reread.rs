@@ -31,7 +31,7 @@ pub(super) fn same(node: &Node<'_>, other: &Other) -> bool {
         (None, other) => other,
     };
     match (&node.value, other) {
-        (Value::Null | Value::Lost, other) => other.is_null(),
+        (Value::Null | Value::Invalid, other) => other.is_null(),
         (Value::Scalar(scalar), Other::String(text)) => scalar.text == *text,
         // A number's text is lost to serde_yaml.
         (Value::Scalar(scalar), Other::Number(_) | Other::Bool(_)) => scalar.kind() != Kind::Text,

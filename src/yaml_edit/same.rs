@@ -20,7 +20,7 @@ pub(super) fn same(
         return false;
     }
     match (&before.value, &after.value) {
-        (Value::Null, Value::Null) | (Value::Lost, Value::Lost) => true,
+        (Value::Null, Value::Null) | (Value::Invalid, Value::Invalid) => true,
         (Value::Scalar(one), Value::Scalar(other)) => {
             let plain = |style: Style| style == Style::Plain;
             one.text == other.text && plain(one.style) == plain(other.style)

@@ -677,7 +677,7 @@ fn a_name_that_a_file_of_secrets_does_not_have_is_reported_without_an_identity()
     let missing = "secrets.yaml does not have the secret `spotfy`: did you mean `spotify`?";
     check(appcred(&project, &["validate"]), 1, missing);
     fs::remove_file(project.join("secrets.yaml")).unwrap();
-    // SOPS leaves names in clear; the first file of secrets may be elsewhere.
+    // SOPS leaves names in plain text; the first file of secrets may be elsewhere.
     let (identity, recipient) = age_identity();
     project.write("secrets.sops.yaml", &format!("spotify: {SECRET}\n"));
     let recipient = recipient.to_string();

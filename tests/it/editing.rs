@@ -384,7 +384,7 @@ printf '    - domain: xbox\\n      client_id: x\\n      client_secret: |-\\n    
         "{read}"
     );
     assert!(desk.applied().contains("m4rk3d-box"));
-    // What its rules would leave in clear is not saved.
+    // What its rules would leave in plain text is not saved.
     let secret = "printf '    - {domain: home_connect, client_id: h, \"client_secret\": m4rk3d}\\n' >>\"$1\"";
     desk.edit("credentials/b.yaml", secret).run();
     desk.encrypt_by_sops("^nothing$", "application_credentials:\n    - domain: fitbit\n      client_id: f\n      client_secret: m4rk3d-two\n");

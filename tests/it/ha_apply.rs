@@ -170,7 +170,7 @@ fn slice(value: &Value) -> &[Value] {
     std::slice::from_ref(value)
 }
 
-/// Many entries, in clear so that making them is quick.
+/// Many entries, in plain text so that making them is quick.
 fn many(house: &House, count: usize) {
     let mut text = "application_credentials:\n".to_owned();
     for number in 0..count {

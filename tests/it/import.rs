@@ -1,5 +1,5 @@
 //! Manifests from what a target holds: afterwards the plan has nothing to do, another house gets the
-//! same, and nothing in clear was ever written.
+//! same, and nothing in plain text was ever written.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -104,7 +104,7 @@ fn item(id: &str, domain: &str, client_id: &str, name: Option<&str>) -> Value {
     item
 }
 
-/// Fails where a file below a folder holds a secret in clear. HA's own may, and what was to replace it
+/// Fails where a file below a folder holds a secret in plain text. HA's own may, and what was to replace it
 /// when a run was killed.
 fn search(folder: &Path, is_killed: bool) {
     for entry in fs::read_dir(folder).unwrap() {

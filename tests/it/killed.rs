@@ -1,4 +1,4 @@
-//! A kill before each call that changes a file leaves the old file or the new one, whole, and nothing in clear.
+//! A kill before each call that changes a file leaves the old file or the new one, whole, and nothing in plain text.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -416,7 +416,7 @@ fn a_key_of_ssh_that_git_has_is_found_if_the_project_encrypts_to_it() {
     assert_eq!(said.matches("warning: ").count(), 1, "{said}");
 }
 
-/// What git-crypt encrypts is in clear in the work tree alone.
+/// What git-crypt encrypts is in plain text in the work tree alone.
 #[test]
 fn an_identity_that_a_filter_encrypts_is_not_in_git() {
     let project = repository(SEALED);

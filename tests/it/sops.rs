@@ -395,7 +395,7 @@ fn sops_flipped_bits_never_change_what_is_read() {
                 let rest = text[at..].lines().next().unwrap_or_default();
                 let is_key_of_clear = !line.contains("ENC[") && rest.contains(':');
                 // SOPS hashes neither comments nor what is empty, nor how it is laid out, nor the
-                // keys of values in clear.
+                // keys of values in plain text.
                 let nothing = ["#", "empty:", "nothing:", "no_list:", "no_map:"];
                 let harmless = nothing.iter().any(|start| line.starts_with(start))
                     || is_key_of_clear
@@ -450,12 +450,12 @@ fn sops_changes_are_refused_and_named() {
             mac,
         ),
         (
-            "a value in clear",
+            "a value in plain text",
             text.replace(&two, "hunter3"),
             "the value of `two` is in plain text, and should be encrypted",
         ),
         (
-            "a number in clear",
+            "a number in plain text",
             text.replace(&two, "3"),
             "the value of `two` is in plain text, and should be encrypted",
         ),

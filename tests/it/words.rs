@@ -27,6 +27,12 @@ const FOREIGN: &[(&str, &str)] = &[
     (r"is no manifest of", "is not read as a manifest"),
     (r"(are|is) one Home Assistant", "the same Home Assistant"),
     (r"taken? away", "remove"),
+    (r"in clear", "in plain text"),
+    (r"hinders?|hindered|hindrances?", "block, prevent"),
+    (r"patience", "timeout, deadline"),
+    (r"farewells?", "finalizer, shutdown"),
+    (r"standings?", "state, progress"),
+    (r"complaints?", "error, problem"),
 ];
 
 /// All of it, so that a text is searched once.

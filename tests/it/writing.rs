@@ -1,4 +1,4 @@
-//! Verbs that write what people keep in Git: nothing but what was meant, and nothing in clear.
+//! Verbs that write what people keep in Git: nothing but what was meant, and nothing in plain text.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -204,7 +204,7 @@ impl RuleKeys {
 /// Whether a field is there for nothing, as `pgp: ''`.
 fn says_nothing(node: &Node<'_>) -> bool {
     match &node.value {
-        Value::Null | Value::Lost => true,
+        Value::Null | Value::Invalid => true,
         Value::Scalar(scalar) => scalar.text.trim().is_empty(),
         Value::Sequence(items) => items.is_empty(),
         Value::Mapping(pairs) => pairs.is_empty(),

@@ -1,4 +1,4 @@
-//! What a document holds: every value in clear, and found right by the document's MAC.
+//! What a document holds: every value decrypted, and verified by the document's MAC.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -23,7 +23,7 @@ impl Mac {
         Self { hash, only_encrypted }
     }
 
-    /// Takes a value in, unless it is in clear and those do not count.
+    /// Adds a value, unless it is in plain text and the MAC covers only encrypted values.
     pub(super) fn add(&mut self, plain: &[u8], is_encrypted: bool) {
         if is_encrypted || !self.only_encrypted {
             self.hash.update(plain);

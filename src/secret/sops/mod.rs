@@ -73,7 +73,7 @@ pub enum SopsProblem {
     /// A value that was changed, or moved here from elsewhere.
     #[error("the value of {0} was changed or moved after it was encrypted")]
     Value(String),
-    /// A value in clear where none may be.
+    /// A value in plain text where none may be.
     #[error("the value of {0} is in plain text, and should be encrypted")]
     Clear(String),
     /// Something was added, removed, moved or changed.

@@ -1,4 +1,4 @@
-//! Values in clear, in a memory that is wiped as a whole.
+//! Values in plain text, in a memory that is wiped as a whole.
 
 use secrecy::zeroize::Zeroizing;
 

@@ -112,7 +112,7 @@ impl<'t> OpenedSopsDocument<'t> {
         Ok(&self.text[..self.tail()?])
     }
 
-    /// The text with all values and comments in clear, and without what SOPS says of it.
+    /// The text with all values and comments decrypted, and without SOPS' metadata.
     ///
     /// # Errors
     /// Where [`OpenedSopsDocument::seal`] could not bring back each byte from it.
@@ -208,7 +208,7 @@ impl<'t> OpenedSopsDocument<'t> {
         Ok(made)
     }
 
-    /// Checks that what was written is read as it is meant, and has no secret in clear.
+    /// Checks that what was written is read as it is meant, and has no secret in plain text.
     fn check_written(&self, made: &str, body: &str, meant: &Plains) -> Result<(), SopsWriteError> {
         let mut secrets: Vec<Zeroizing<String>> = Vec::new();
         let is_meant = self.read_again(made, |read, _| {
@@ -339,7 +339,7 @@ impl<'t> OpenedSopsDocument<'t> {
     }
 }
 
-/// An encrypted value in clear's place, taken apart.
+/// The parts of an encrypted value.
 fn sealed_in<'t>(content: &LeafContent<'t>) -> Option<EncryptedValue<'t>> {
     match content {
         LeafContent::Text(text) => EncryptedValue::parse(text),

@@ -108,7 +108,7 @@ fn concerns(report: &StatusReport<'_>) -> Vec<Concern> {
         manifests.problems.iter().filter(|problem| problem.severity == SeverityCode::Error).count();
     let is_unmatched = manifests.selection.as_ref().is_some_and(|it| it.unmatched.is_some());
     let is_stale = report.source.as_ref().is_some_and(|source| source.error.is_some());
-    let hindered = manifests.blocker.is_some() && errors == 0;
+    let is_blocked = manifests.blocker.is_some() && errors == 0;
     let one = |words: &str| Concern { count: 1, words: words.to_owned(), is_waiting: false };
     let of_manifests = [
         match manifests.in_force {
@@ -123,7 +123,7 @@ fn concerns(report: &StatusReport<'_>) -> Vec<Concern> {
                 "problems keep the manifests from being applied",
             ),
         },
-        hindered.then(|| one("the manifests are not applied")),
+        is_blocked.then(|| one("the manifests are not applied")),
         is_stale.then(|| one("the repository cannot be fetched")),
         is_unmatched.then(|| one("a part of the selection matches no entry")),
     ];

@@ -173,21 +173,21 @@ pub(super) async fn reload(
     }
     let is_on_its_way =
         |state: &_| matches!(state, EntryState::SetupInProgress | EntryState::UnloadInProgress);
-    settle(connection, entry, |state| !is_on_its_way(state)).await
+    wait_for_state(connection, entry, |state| !is_on_its_way(state)).await
 }
 
 /// Waits until an entry is in a state that is asked for, or for as long as is sensible; answers
 /// the state that it is in then.
-pub(super) async fn settle(
+pub(super) async fn wait_for_state(
     connection: &Connection,
     entry: &EntryId,
     is_meant: impl Fn(&EntryState) -> bool,
 ) -> Result<EntryState, CommandError> {
     let begun = Instant::now();
-    let patience = Duration::from_secs(SETTLE_TIMEOUT_SECONDS);
+    let timeout = Duration::from_secs(SETTLE_TIMEOUT_SECONDS);
     loop {
         let state = read(connection, entry).await?.state();
-        if is_meant(&state) || begun.elapsed() > patience {
+        if is_meant(&state) || begun.elapsed() > timeout {
             return Ok(state);
         }
         sleep(Duration::from_millis(SETTLE_CHECK_MILLISECONDS)).await;

@@ -18,15 +18,15 @@ use crate::model::Secret;
 use crate::target::TargetError;
 use crate::target::unreadable::UnreadableLog;
 
-/// From the first packet to the end of log-in.
+/// How long connecting and logging in may take.
 pub(super) const CONNECT_TIMEOUT_SECONDS: u64 = 20;
 
-/// So many targets are connected to at once: with thousands, none would be answered in time.
+/// How many connections are opened at once. With thousands at once, each would time out.
 const CONNECTED_AT_ONCE: usize = 128;
-/// How long one that does not answer holds up another one.
+/// After this, a connection that gets no answer no longer counts against the limit.
 const LONGEST_PLACE: Duration = Duration::from_secs(2);
 
-/// Room for so many connections that are being made.
+/// Limits how many connections are being opened.
 #[derive(Debug)]
 struct ConnectRoom(Semaphore);
 
@@ -39,7 +39,7 @@ impl ConnectRoom {
 
     /// Carries it out as soon as there is room.
     async fn take<T>(&self, work: impl Future<Output = T>) -> T {
-        // It is never closed.
+        // The semaphore is never closed.
         let place = self.0.acquire().await.ok();
         let mut work = pin!(work);
         let done = timeout(LONGEST_PLACE, &mut work).await;
@@ -54,7 +54,7 @@ impl ConnectRoom {
 /// What is needed to reach HA.
 #[derive(Clone, Debug)]
 pub struct ConnectionSettings {
-    /// As in `https://ha.example:8123`, or `http://supervisor/core` within an add-on.
+    /// As in `https://ha.example:8123`, or `http://supervisor/core` within an app.
     pub url: String,
     /// An access token of an administrator.
     pub token: Secret,
@@ -66,7 +66,7 @@ pub struct ConnectionSettings {
 pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, TargetError> {
     let ConnectionSettings { url, token, network } = settings;
     let address = Address::parse(&url)?;
-    // It is large, and moved.
+    // Boxed since the future is large and is moved.
     let connecting = Box::pin(async move {
         let opening = async {
             let opened = log_in::open(&address, &network).await?;

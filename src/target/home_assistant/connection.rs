@@ -39,7 +39,7 @@ const MAX_QUEUED: usize = 1024;
 const ANSWER_TIMEOUT_SECONDS: u64 = 60;
 /// Proxies end connections on which nothing is sent, nginx after 60 seconds.
 const PING_SECONDS: u64 = 20;
-/// A connection on which nothing comes, not even what answers to pings, is no more.
+/// A connection on which nothing arrives, not even answers to pings, is lost.
 const SILENCE_SECONDS: u64 = 90;
 /// How often overdue answers are looked for.
 const OVERDUE_CHECK_SECONDS: u64 = 10;
@@ -52,7 +52,7 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<FencedStream>>;
 /// Why a command brought no result.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(super) enum CommandError {
-    /// HA said no.
+    /// HA refused it.
     #[error("{code}: {message}")]
     Refused {
         /// HA's code for the kind of refusal.
@@ -63,7 +63,7 @@ pub(super) enum CommandError {
     /// Asked to stop before it was sent.
     #[error("interrupted")]
     Stopped,
-    /// It never left.
+    /// It was not sent.
     #[error("not sent: {0}")]
     Unsent(String),
     /// It was sent, and no answer will come.
@@ -81,7 +81,7 @@ pub(super) enum CommandError {
 }
 
 impl CommandError {
-    /// As it is for those who only wished to read before they do something.
+    /// The same error where the command only read: nothing was changed by it.
     pub(super) fn before_anything_was_done(self) -> Self {
         match self {
             Self::Lost(why) => Self::Unsent(why),
@@ -136,7 +136,7 @@ impl Connection {
         Self { requests, in_flight, ended, tasks, fence }
     }
 
-    /// Waits until HA has gone.
+    /// Waits until the connection has ended.
     pub(super) async fn ended(&self) {
         self.ended.cancelled().await;
     }
@@ -228,7 +228,7 @@ async fn write(
         let mut pings = interval_at(Instant::now() + every, every);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let mut batch = Vec::new(); // Its room is given back: most of the time nothing is sent.
+            let mut batch = Vec::new(); // Freed after each frame: most of the time nothing is sent.
             let count = tokio::select! {
                 count = queue.recv_many(&mut batch, MAX_COMMANDS_PER_FRAME) => count,
                 _ = pings.tick() => {
@@ -463,8 +463,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_on_which_nothing_comes_ends() {
         let (connection, _theirs) = connection().await;
-        let patience = Duration::from_secs(SILENCE_SECONDS + PING_SECONDS);
-        tokio::time::timeout(patience, connection.ended()).await.unwrap();
+        let limit = Duration::from_secs(SILENCE_SECONDS + PING_SECONDS);
+        tokio::time::timeout(limit, connection.ended()).await.unwrap();
         assert!(connection.in_flight.why_lost().contains("nothing came"));
     }
 }

@@ -91,15 +91,15 @@ impl HomeAssistant {
     /// Starts a flow that links a new account.
     ///
     /// # Errors
-    /// Where HA cannot.
+    /// Where HA cannot start it.
     pub async fn start_flow(&self, side: &FlowSide<'_>) -> Result<(FlowId, FlowStep), Refusal> {
         let step = self.rest.start_flow(side.domain, None, side.base).await;
         let step = step.map_err(|fault| self.flow_refusal(fault))?;
         Ok((step.id(), side.read(step, self.release)))
     }
 
-    /// Starts a flow that links an account again; none where this HA or the integration knows no
-    /// such thing.
+    /// Starts a flow that links an account again; none where this HA or the integration does not support
+    /// that.
     ///
     /// # Errors
     /// Where HA does not answer.
@@ -316,7 +316,7 @@ impl HomeAssistant {
         let is_over = |state: &EntryState| {
             !matches!(state, EntryState::SetupInProgress | EntryState::NotLoaded)
         };
-        Ok(config_entries::settle(&self.connection, account, is_over).await?)
+        Ok(config_entries::wait_for_state(&self.connection, account, is_over).await?)
     }
 
     /// Waits until a linked account runs, and answers its state; HA may be about to set it up.
@@ -325,7 +325,7 @@ impl HomeAssistant {
     /// Where HA does not answer.
     pub async fn running(&self, account: &EntryId) -> Result<EntryState, Refusal> {
         let runs = |state: &EntryState| *state == EntryState::Loaded;
-        Ok(config_entries::settle(&self.connection, account, runs).await?)
+        Ok(config_entries::wait_for_state(&self.connection, account, runs).await?)
     }
 
     /// The linked accounts of an integration as they are now.

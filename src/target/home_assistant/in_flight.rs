@@ -90,10 +90,10 @@ impl InFlight {
     }
 
     /// Whether some command has waited too long.
-    pub(super) fn is_overdue(&self, patience: Duration) -> bool {
+    pub(super) fn is_overdue(&self, timeout: Duration) -> bool {
         let state = self.lock();
         let oldest = state.waiting.values().find_map(|waiting| waiting.since);
-        oldest.is_some_and(|since| since.elapsed() > patience)
+        oldest.is_some_and(|since| since.elapsed() > timeout)
     }
 
     /// Informs all who wait or listen that no answer will come. Of several reasons the first is kept.

@@ -177,12 +177,12 @@ pub(super) struct Incoming<'a> {
     result: Option<&'a RawValue>,
     #[serde(borrow)]
     event: Option<&'a RawValue>,
-    error: Option<Complaint>,
+    error: Option<CommandErrorBody>,
 }
 
 /// Why HA refused a command.
 #[derive(Deserialize)]
-struct Complaint {
+struct CommandErrorBody {
     code: serde_json::Value,
     #[serde(default)]
     message: String,
@@ -226,9 +226,9 @@ impl Incoming<'_> {
             (Some(true), _) => CommandResult::Success(Zeroizing::new(
                 self.result.unwrap_or(RawValue::NULL).get().into(),
             )),
-            (_, Some(complaint)) => CommandResult::Refused {
-                code: complaint.code.as_str().unwrap_or("unknown_error").to_owned(),
-                message: complaint.message,
+            (_, Some(error)) => CommandResult::Refused {
+                code: error.code.as_str().unwrap_or("unknown_error").to_owned(),
+                message: error.message,
             },
             (_, None) => CommandResult::Refused {
                 code: "unknown_error".to_owned(),
@@ -239,7 +239,7 @@ impl Incoming<'_> {
     }
 }
 
-/// HA's words. It ends complaints about a value with the value itself, as in `expected str. Got ['a']`, and a custom
+/// HA's words. It ends errors about a value with the value itself, as in `expected str. Got ['a']`, and a custom
 /// integration may quote the secret that it was sent: that is taken out first, since it is not found once it is cut.
 pub(super) fn shown(message: &str, secret: Option<&Secret>) -> String {
     let secret = secret.map(Secret::expose).filter(|secret| !secret.is_empty());

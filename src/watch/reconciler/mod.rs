@@ -231,7 +231,7 @@ impl<C: Connect> TargetReconciler<C> {
         (plan, left)
     }
 
-    /// Whether something was changed there since then.
+    /// Whether this process has changed something at the target since then.
     pub(super) fn has_changed_since(&self, begun: Instant) -> bool {
         self.changed.is_some_and(|changed| changed >= begun)
     }

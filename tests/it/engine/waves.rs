@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use appcred::model::{Key, Rollout, Standing, TargetName, WhyUndone};
+use appcred::model::{Key, Rollout, TargetName, TargetProgress, WhyUndone};
 use appcred::plan::Why;
 use appcred::status::Holding;
 use appcred::watch::TargetSpec;
@@ -57,7 +57,7 @@ async fn a_wave_begins_when_those_before_it_are_done_and_the_pause_is_over() {
     let (near, far) = (engine.target("near"), engine.target("far"));
     for target in [near, far] {
         assert!(!target.is_in_sync() && target.error.is_none(), "{target:?}");
-        assert_eq!(target.standing(), Standing::Waits);
+        assert_eq!(target.progress(), TargetProgress::Waits);
         assert!(
             matches!(target.entries[0].holding, Holding::Withheld(Why::EarlierWave { .. })),
             "{target:?}"
@@ -94,7 +94,7 @@ async fn a_wave_is_being_changed_once_it_was_read() {
         houses.at(name).state().looks_hang = true;
     }
     let engine = started(houses, "first").await;
-    assert_eq!(engine.target("near").standing(), Standing::Waits);
+    assert_eq!(engine.target("near").progress(), TargetProgress::Waits);
     assert_eq!(engine.stopped().unwrap(), "wave 1 of 3 was not read yet");
     engine.end().await;
 
