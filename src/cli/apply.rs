@@ -16,8 +16,6 @@ use crate::report::{Report, Verb, text};
 use crate::target::Stop;
 use crate::workspace::{Comparison, TargetView, find_entry};
 
-#[cfg(feature = "kubernetes")]
-use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
 use super::gather::{Gathered, ask_about_troubles, gather, load, reported, show_unknown};
 use super::inputs::{OutputKind, refuse_inputs};
@@ -28,8 +26,9 @@ use super::look_again::look_again;
 use super::output::{Outputs, names};
 use super::plan::say_selected;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
+use super::source_args::SourceArgs;
 use super::waves::RunInWaves;
-use super::{GitArgs, Global, console, environment, plan_file, verify};
+use super::{Global, console, environment, plan_file, verify};
 
 /// Fewer operations than this are over before a bar is seen.
 const WORTH_A_BAR: usize = 20;
@@ -77,10 +76,7 @@ pub(super) struct ApplyArgs {
     #[command(flatten)]
     pub(super) outputs: Outputs,
     #[command(flatten)]
-    pub(super) git: GitArgs,
-    #[cfg(feature = "kubernetes")]
-    #[command(flatten)]
-    pub(super) cluster: ClusterArgs,
+    pub(super) source: SourceArgs,
     #[command(flatten)]
     links: LinkArgs,
     /// Whether another verb has selected the entries, which it has changed.

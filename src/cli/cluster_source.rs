@@ -19,6 +19,7 @@ use crate::watch::{SourceTask, StatusStore};
 
 use super::git_source::{FetchedProject, KeptSource};
 use super::private_folder::{PrivateFolder, in_memory, remove_abandoned};
+use super::source_args::SourceArgs;
 use super::{VerbArgs, console, environment};
 
 /// With this the names of the folders begin that files of a cluster are written into.
@@ -59,21 +60,14 @@ pub(super) async fn fetch(
     folder: &Path,
     stop: &Stop,
 ) -> anyhow::Result<Option<FetchedProject>> {
-    let (args, is_watched) = match verb {
-        VerbArgs::Validate(verb) => (&verb.cluster, false),
-        VerbArgs::Plan(verb) => (&verb.cluster, false),
-        VerbArgs::Apply(verb) => (&verb.cluster, false),
-        VerbArgs::List(verb) => (&verb.cluster, false),
-        VerbArgs::Verify(verb) => (&verb.cluster, false),
-        VerbArgs::Watch(verb) => (&verb.cluster, true),
-        _ => return Ok(None),
-    };
+    let Some(SourceArgs { cluster: args, .. }) = SourceArgs::of(verb) else { return Ok(None) };
     if !args.kubernetes {
         return Ok(None);
     }
     if folder != Path::new(".") {
         bail!("--kubernetes reads the project from a cluster: leave out --directory");
     }
+    let is_watched = matches!(verb, VerbArgs::Watch(_));
     let cluster = Cluster::find(args.kubeconfig.clone(), args.context.clone()).await?;
     let namespace = args.namespace.as_ref().unwrap_or(&cluster.namespace);
     let Some(base) = in_memory() else {

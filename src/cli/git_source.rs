@@ -21,6 +21,7 @@ use crate::workspace::fetch_newest;
 
 #[cfg(feature = "kubernetes")]
 use super::private_folder::PrivateFolder;
+use super::source_args::SourceArgs;
 use super::times::seconds;
 use super::{VerbArgs, console, environment};
 
@@ -124,14 +125,10 @@ pub(super) fn fetch(
     folder: &Path,
     stop: &Stop,
 ) -> anyhow::Result<Option<FetchedProject>> {
+    let Some(SourceArgs { git, .. }) = SourceArgs::of(verb) else { return Ok(None) };
     match verb {
-        VerbArgs::Validate(verb) => verb.git.fetch(folder),
-        VerbArgs::Plan(verb) => verb.git.fetch(folder),
-        VerbArgs::Apply(verb) => verb.git.fetch(folder),
-        VerbArgs::List(verb) => verb.git.fetch(folder),
-        VerbArgs::Verify(verb) => verb.git.fetch(folder),
-        VerbArgs::Watch(verb) => verb.git.keep(folder, stop),
-        _ => Ok(None),
+        VerbArgs::Watch(_) => git.keep(folder, stop),
+        _ => git.fetch(folder),
     }
 }
 

@@ -8,13 +8,12 @@ use crate::report::list::{RowState, Rows};
 use crate::report::{json, list};
 use crate::workspace::OnError;
 
-#[cfg(feature = "kubernetes")]
-use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
 use super::gather::{Gathered, ask_about_troubles, gather_loaded, load, reported, show_unknown};
 use super::output::names;
 use super::selection::{EntryArgs, TargetArgs, glob};
-use super::{GitArgs, Global, OutputFormat, candidates, console};
+use super::source_args::SourceArgs;
+use super::{Global, OutputFormat, candidates, console};
 
 /// List what targets hold and what entries want, each with the KEY that other verbs take
 ///
@@ -44,10 +43,7 @@ pub(super) struct ListArgs {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: OutputFormat,
     #[command(flatten)]
-    pub(super) git: GitArgs,
-    #[cfg(feature = "kubernetes")]
-    #[command(flatten)]
-    pub(super) cluster: ClusterArgs,
+    pub(super) source: SourceArgs,
 }
 
 /// The states by their codes.

@@ -65,6 +65,7 @@ mod selection;
 mod served;
 mod service;
 mod snapshot;
+mod source_args;
 mod take_over;
 mod temp_workspace;
 mod times;
@@ -88,7 +89,7 @@ use tracing_subscriber::filter::LevelFilter;
 pub use exit::ExitStatus;
 
 use console::Color;
-use git_source::{FetchedProject, GitArgs};
+use git_source::FetchedProject;
 use interrupt::StopsAtOnce;
 use output_format::{ChangesArgs, ForProgram, OutputFormat};
 
@@ -287,21 +288,6 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
     result
 }
 
-/// Fetches the project of a verb, where it is not in the folder.
-#[cfg_attr(
-    not(feature = "kubernetes"),
-    expect(unused_variables, reason = "a cluster is asked by it")
-)]
-fn fetch(cli: &Cli, runtime: &Runtime, stop: &Stop) -> anyhow::Result<Option<FetchedProject>> {
-    let (verb, folder) = (&cli.verb, &cli.global.folder);
-    let fetched = git_source::fetch(verb, folder, stop)?;
-    #[cfg(feature = "kubernetes")]
-    if fetched.is_none() {
-        return runtime.block_on(cluster_source::fetch(verb, folder, stop));
-    }
-    Ok(fetched)
-}
-
 /// Finds the folder of a verb's project, or fetches it; answers how the run ends where somebody stops it meanwhile.
 fn find_project(cli: &mut Cli, runtime: &Runtime) -> anyhow::Result<Option<ExitStatus>> {
     let folder = &cli.global.folder;
@@ -313,7 +299,7 @@ fn find_project(cli: &mut Cli, runtime: &Runtime) -> anyhow::Result<Option<ExitS
         let _within = runtime.enter();
         cli.global.stopped_early = Some(StopsAtOnce::listen(stop.clone())?);
     }
-    let fetched = fetch(cli, runtime, &stop);
+    let fetched = source_args::fetch(cli, runtime, &stop);
     if stop.is_cancelled() {
         return Ok(Some(ExitStatus::Success));
     }

@@ -8,9 +8,8 @@ use std::sync::OnceLock;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, Parser};
 
-#[cfg(feature = "kubernetes")]
-use super::cluster_source::ClusterArgs;
-use super::{GitArgs, environment};
+use super::environment;
+use super::source_args::SourceArgs;
 use crate::model::Visible;
 
 /// Before each command that a message names.
@@ -39,9 +38,7 @@ pub(super) fn for_project(text: &str) -> Cow<'_, str> {
 }
 
 fn commands(program: &Command, chosen: &ArgMatches) -> BTreeMap<String, String> {
-    let sources = GitArgs::augment_args(Command::new(""));
-    #[cfg(feature = "kubernetes")]
-    let sources = ClusterArgs::augment_args(sources);
+    let sources = SourceArgs::augment_args(Command::new(""));
     let is_source =
         |argument: &&Arg| sources.get_arguments().any(|of| of.get_id() == argument.get_id());
     let before = program.get_arguments().filter(|argument| argument.get_id() == "folder");

@@ -13,8 +13,6 @@ use crate::target::snapshot::SnapshotLocation;
 use crate::workspace::{Against, TargetView};
 
 use super::ask::Terminal;
-#[cfg(feature = "kubernetes")]
-use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
 use super::gather::{
     Gathered, ask_about_troubles, gather, gather_snapshot, reported, show_unknown, workspace,
@@ -23,8 +21,9 @@ use super::inputs::{OutputKind, refuse_inputs};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
+use super::source_args::SourceArgs;
 use super::times::duration;
-use super::{GitArgs, Global, console, environment, plan_file};
+use super::{Global, console, environment, plan_file};
 
 /// Show what `apply` would do, and change nothing
 ///
@@ -60,10 +59,7 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     pub(super) outputs: Outputs,
     #[command(flatten)]
-    pub(super) git: GitArgs,
-    #[cfg(feature = "kubernetes")]
-    #[command(flatten)]
-    pub(super) cluster: ClusterArgs,
+    pub(super) source: SourceArgs,
     /// Save the plan, for an `apply FILE` of exactly that; not possible for secrets that are not encrypted in
     /// the manifest
     #[arg(short, long, value_name = "FILE", conflicts_with = "against", value_parser = plan_path)]

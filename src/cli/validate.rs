@@ -8,14 +8,13 @@ use crate::report::{Report, Verb};
 use crate::repository;
 use crate::secret::is_from_program;
 
-#[cfg(feature = "kubernetes")]
-use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
 use super::gather::{load, non_interactive_resolver, show};
 use super::inputs::{OutputKind, refuse_inputs};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
-use super::{GitArgs, Global, console};
+use super::source_args::SourceArgs;
+use super::{Global, console};
 
 /// Check the project file and all manifests, offline and without any key
 ///
@@ -47,10 +46,7 @@ pub(super) struct Validate {
     #[command(flatten)]
     pub(super) outputs: Outputs,
     #[command(flatten)]
-    pub(super) git: GitArgs,
-    #[cfg(feature = "kubernetes")]
-    #[command(flatten)]
-    pub(super) cluster: ClusterArgs,
+    pub(super) source: SourceArgs,
 }
 
 pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {

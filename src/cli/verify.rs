@@ -15,12 +15,11 @@ use crate::workspace::{
     Offered, TargetView, check_selection, find_entry, limit_warnings, selected_names,
 };
 
-#[cfg(feature = "kubernetes")]
-use super::cluster_source::ClusterArgs;
 use super::exit::ExitStatus;
 use super::gather::{load, resolved, show, workspace};
 use super::selection::{EntryArgs, TargetArgs};
-use super::{GitArgs, Global, OutputFormat, candidates, console};
+use super::source_args::SourceArgs;
+use super::{Global, OutputFormat, candidates, console};
 
 /// When a provider is asked again that did not accept a redirect URI or a client id.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -55,10 +54,7 @@ pub(super) struct Verify {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: OutputFormat,
     #[command(flatten)]
-    pub(super) git: GitArgs,
-    #[cfg(feature = "kubernetes")]
-    #[command(flatten)]
-    pub(super) cluster: ClusterArgs,
+    pub(super) source: SourceArgs,
 }
 
 pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitStatus> {

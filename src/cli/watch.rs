@@ -24,7 +24,7 @@ use crate::workspace::{ProjectReader, ReaderSettings};
 
 use super::ask::Terminal;
 #[cfg(feature = "kubernetes")]
-use super::cluster_source::{self, ClusterArgs};
+use super::cluster_source;
 use super::exit::ExitStatus;
 use super::gather::workspace;
 use super::git_source::FetchedProject;
@@ -36,8 +36,9 @@ use super::listen::ListenArgs;
 use super::output::names;
 use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
 use super::served::{Served, WAKE_QUEUE};
+use super::source_args::SourceArgs;
 use super::times::{hour_or_more, seconds};
-use super::{GitArgs, Global, environment, service};
+use super::{Global, environment, service};
 
 /// Keep targets as the manifests want them, until stopped
 ///
@@ -83,13 +84,10 @@ pub(super) struct WatchArgs {
     #[arg(long, value_name = "FILE", value_parser = snapshot_path)]
     snapshot: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) git: GitArgs,
+    pub(super) source: SourceArgs,
     /// Fetch the repository this often, in seconds or as in 5m; also when a Git host or a program asks for a round
     #[arg(long, value_name = "TIME", default_value_t = 300, requires = "git", help_heading = "Git", value_parser = seconds)]
     git_interval: u64,
-    #[cfg(feature = "kubernetes")]
-    #[command(flatten)]
-    pub(super) cluster: ClusterArgs,
     #[command(flatten)]
     listen: ListenArgs,
 }
@@ -99,7 +97,7 @@ pub(super) async fn run(mut global: Global, verb: WatchArgs) -> anyhow::Result<E
     let global = Arc::new(global);
     let settings = settings(&verb);
     let names = Arc::new(names(&global));
-    let source = verb.git.source()?;
+    let source = verb.source.git.source()?;
     let stop = early.as_ref().map(StopsAtOnce::stop).unwrap_or_default();
     // What goes on then ends with the process, and so do the programs that it has started.
     let Some(reader) = stop.run_until_cancelled(first_reading(&global, &verb)).await else {
