@@ -263,7 +263,8 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
                         "internal error: steps depend on each other in a circle".to_owned(),
                     ),
                 };
-                StepOutcome::new(task.step.id, outcome)
+                let done = StepOutcome::new(task.step.id, outcome);
+                StepOutcome { is_changed: done.is_changed || task.is_changed, ..done }
             })
             .collect()
     }

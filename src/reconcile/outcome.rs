@@ -12,14 +12,17 @@ pub struct StepOutcome {
     pub step: StepId,
     /// Its result.
     pub outcome: Outcome,
+    /// Whether credentials or linked accounts were changed by it, as far as it came.
+    pub is_changed: bool,
     /// The account that was linked by it, where it is known which one that is.
     pub linked: Option<ConfigEntry>,
 }
 
 impl StepOutcome {
-    /// Where no account was linked.
+    /// Where no account was linked, and nothing is known to be changed but what the result says.
     pub fn new(step: StepId, outcome: Outcome) -> Self {
-        Self { step, outcome, linked: None }
+        let is_changed = matches!(outcome, Outcome::Done | Outcome::Unfinished(_));
+        Self { step, outcome, is_changed, linked: None }
     }
 
     /// Whether something failed that was asked for. `plan` has the step.

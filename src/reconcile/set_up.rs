@@ -84,7 +84,7 @@ impl SetUpRun<'_> {
             Action::NoteAccount { account, .. } if outcome.is_done() => Some(account.clone()),
             _ => None,
         };
-        StepOutcome { step: step.id, outcome, linked }
+        StepOutcome { linked, ..StepOutcome::new(step.id, outcome) }
     }
 
     /// The account that a set-up has linked. It is linked, whether Home Assistant names it or not.

@@ -137,10 +137,13 @@ fn desired() -> Desired {
     }
 }
 
-async fn applied(steps: Vec<Step>, target: &mut Recorder) -> Vec<Outcome> {
+async fn carried_out(steps: Vec<Step>, target: &mut Recorder) -> Vec<StepOutcome> {
     let plan = Plan { steps, ..Plan::default() };
-    let outcomes = apply(&plan, &desired(), target, &Stop::new(), &mut |_, _| {}).await;
-    outcomes.into_iter().map(|outcome| outcome.outcome).collect()
+    apply(&plan, &desired(), target, &Stop::new(), &mut |_, _| {}).await
+}
+
+async fn applied(steps: Vec<Step>, target: &mut Recorder) -> Vec<Outcome> {
+    carried_out(steps, target).await.into_iter().map(|outcome| outcome.outcome).collect()
 }
 
 fn states(states: &[EntryState]) -> Recorder {
@@ -347,6 +350,29 @@ async fn what_is_denied_is_said_to_be_denied() {
     let mut target = Recorder { reloads: VecDeque::from([denied]), ..Recorder::default() };
     let outcomes = applied(reloading(replace(), EntryState::Loaded), &mut target).await;
     assert!(matches!(outcomes[0], Outcome::Denied(_)), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_step_that_came_half_way_has_changed_something_whatever_ended_it() {
+    let denied = || VecDeque::from([Err(Refusal::Denied(Denial::Token))]);
+    let created = Recorder { reloads: denied(), ..Recorder::default() };
+    let refuses = |what| Recorder { refuses: Some(what), ..Recorder::default() };
+    let replaces = || reloading(replace(), EntryState::Loaded);
+    let ben = ConfigEntry { id: EntryId::new("f"), ..account(EntryState::Loaded) };
+    let remove = vec![account(EntryState::Loaded), ben];
+    let removes =
+        || steps(vec![(Action::Delete { old: held("old"), remove: remove.clone() }, None)]);
+    for (steps, mut target, code, is_changed) in [
+        (replaces(), created, "failed", true),
+        (replaces(), refuses("delete old"), "unfinished", true),
+        (replaces(), refuses("create a"), "failed", false),
+        (removes(), refuses("remove f"), "failed", true),
+        (removes(), refuses("delete old"), "failed", true),
+        (steps(vec![(delete("old"), None)]), refuses("delete old"), "failed", false),
+    ] {
+        let outcome = carried_out(steps, &mut target).await.remove(0);
+        assert_eq!((outcome.outcome.code().as_str(), outcome.is_changed), (code, is_changed));
+    }
 }
 
 #[test]

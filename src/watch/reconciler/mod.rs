@@ -12,7 +12,7 @@ use crate::callback::Delivery;
 use crate::lock::HeldLock;
 use crate::model::{Observed, TargetName};
 use crate::plan::{Plan, Step, StepId, plan};
-use crate::reconcile::{CarriedOut, Outcome, PlanTarget as _, Verdicts, carry_out};
+use crate::reconcile::{CarriedOut, Outcome, PlanTarget as _, StepOutcome, Verdicts, carry_out};
 use crate::status::{self, Mode};
 use crate::target::Stop;
 
@@ -313,7 +313,7 @@ impl<C: Connect> TargetReconciler<C> {
                 self.statuses.step_ended(&self.name, step, &done.outcome, is_news);
                 news.extend(is_news.then_some((step, done)));
             }
-            is_changed |= self.settle_outcome(step, &done.outcome, spec, &mut undone);
+            is_changed |= self.settle_outcome(step, done, spec, &mut undone);
         }
         if is_changed {
             self.changed = Some(Instant::now());
@@ -336,7 +336,7 @@ impl<C: Connect> TargetReconciler<C> {
     fn settle_outcome(
         &mut self,
         step: &Step,
-        outcome: &Outcome,
+        StepOutcome { outcome, is_changed, .. }: &StepOutcome,
         spec: &TargetSpec,
         undone: &mut Vec<String>,
     ) -> bool {
@@ -353,7 +353,7 @@ impl<C: Connect> TargetReconciler<C> {
             }
             Outcome::Denied(why) => {
                 undone.push(format!("{}: {why}", step.action.summary()));
-                false
+                *is_changed
             }
             Outcome::Unfinished(why) | Outcome::Failed(why) | Outcome::NotBegun(why) => {
                 let is_begun = !matches!(outcome, Outcome::NotBegun(_));
@@ -366,7 +366,7 @@ impl<C: Connect> TargetReconciler<C> {
                     return is_begun;
                 }
                 undone.push(format!("{}: {why}", step.action.summary()));
-                matches!(outcome, Outcome::Unfinished(_))
+                *is_changed
             }
         }
     }

@@ -83,6 +83,8 @@ async fn a_step_of_which_a_part_was_denied_is_not_tried_again() {
     engine.home().state().refuses_deletes = Some(Refusal::Denied(Denial::Token));
     engine.declare(&[(HOME, spec(vec![entry("a", "client", "second")]))]).await;
     assert_eq!(engine.home().secrets().len(), 2, "the old one is there still");
+    let holding = engine.target(HOME).entries.remove(0).holding;
+    assert_eq!(holding, Holding::InSync, "the new one was seen");
     engine.pass(2 * 3600).await;
     assert_eq!(engine.home().state().refusals, 1, "the delete is not tried again");
     assert_eq!(engine.target(HOME).next_reconcile, None);
