@@ -1,9 +1,10 @@
 //! The accounts that an entry names.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::text::text_type;
-use super::{EntryId, Key, Mark, hidden_character};
+use super::{EntryId, Key, Mark, Owner, hidden_character};
 
 /// HA shows no longer title whole.
 const MAX_CHARACTERS: usize = 100;
@@ -38,6 +39,26 @@ pub struct NotedAccount {
     pub name: AccountName,
     /// The account.
     pub account: EntryId,
+}
+
+impl NotedAccount {
+    /// Whether an owner has noted it, under its present name or an earlier one.
+    pub fn is_of(&self, owner: &Owner, previous: &BTreeSet<Owner>) -> bool {
+        self.mark.owner == *owner || previous.contains(&self.mark.owner)
+    }
+
+    /// What an account is called by the notes of one owner; none where nothing is noted, or where notes differ.
+    /// Those of the entry itself come first: an account has its note from an earlier key or owner too.
+    pub fn name_of<'n>(
+        notes: impl IntoIterator<Item = &'n Self>,
+        account: &EntryId,
+        mark: &Mark,
+    ) -> Option<&'n AccountName> {
+        let of_account = notes.into_iter().filter(|note| note.account == *account);
+        let (own, others): (Vec<&Self>, Vec<&Self>) = of_account.partition(|of| of.mark == *mark);
+        let (first, rest) = if own.is_empty() { &others } else { &own }.split_first()?;
+        rest.iter().all(|other| other.name == first.name).then_some(&first.name)
+    }
 }
 
 /// One set-up of an entry: that of one of the accounts it names, or the only one where it names none.

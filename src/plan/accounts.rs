@@ -45,27 +45,13 @@ impl<'n, 'a> LinkedAccounts<'n, 'a> {
         linked: impl IntoIterator<Item = &'a ConfigEntry>,
         notes: &'n BTreeSet<NotedAccount>,
     ) -> Self {
-        let is_ours = |note: &&NotedAccount| {
-            note.mark.owner == mark.owner || previous_owners.contains(&note.mark.owner)
-        };
-        let notes = notes.iter().filter(is_ours).collect();
+        let notes = notes.iter().filter(|note| note.is_of(&mark.owner, previous_owners)).collect();
         Self { linked: linked.into_iter().collect(), notes, mark, names }
     }
 
-    /// The noted name of an account; none where nothing is noted, or where notes differ. A note of an earlier key or owner
-    /// counts too.
+    /// The noted name of an account.
     fn noted(&self, account: &ConfigEntry) -> Option<&'n AccountName> {
-        let of_account = || self.notes.iter().filter(|note| note.account == account.id);
-        let one = |names: Vec<&'n AccountName>| match names.as_slice() {
-            [name, others @ ..] if others.iter().all(|other| other == name) => Some(*name),
-            _ => None,
-        };
-        let own: Vec<_> =
-            of_account().filter(|note| note.mark == *self.mark).map(|note| &note.name).collect();
-        match own.is_empty() {
-            true => one(of_account().map(|note| &note.name).collect()),
-            false => one(own),
-        }
+        NotedAccount::name_of(self.notes.iter().copied(), &account.id, self.mark)
     }
 
     fn is_declared(&self, name: &AccountName) -> bool {

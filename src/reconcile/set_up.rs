@@ -123,7 +123,8 @@ impl SetUpRun<'_> {
             }
             (None, Action::RemoveAccount { wanted, name, account }) => {
                 let mark = self.desired.mark(&wanted.key);
-                match self.ha.remove_named_account(&mark, name, &account.id).await {
+                let of = (&mark, &self.desired.previous_owners);
+                match self.ha.remove_named_account(of, name, account).await {
                     Ok(()) => Outcome::Done,
                     Err(refusal) => refusal.into(),
                 }

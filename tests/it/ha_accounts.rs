@@ -1,14 +1,17 @@
 //! Several accounts through one credential: each linked by its own consent and known again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use appcred::model::{AccountName, ConfigEntry, Domain, Mark, Owner};
+use appcred::target::Refusal;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::forms::check_own;
+use crate::ha_faults::open;
 use crate::linking::Linking;
 use crate::listener::Listener;
-use crate::real::{Release, each_release, free_port, visit};
+use crate::real::{HomeAssistant, Release, each_release, free_port, visit};
 use crate::tripwire::Tripwire;
 use crate::watch::eventually;
 
@@ -215,6 +218,55 @@ fn ha_account_that_was_linked_before_is_known_by_its_title_and_never_guessed(rel
     linking.apply();
     let left: Vec<_> = linking.accounts(DOMAIN);
     assert_eq!((left.len(), &left[0]["entry_id"]), (1, &json!(first)));
+}
+
+each_release!(ha_account_is_removed_by_a_note_of_its_owner_alone);
+#[tokio::main(flavor = "current_thread")]
+async fn ha_account_is_removed_by_a_note_of_its_owner_alone(release: Release) {
+    let ha = HomeAssistant::start(release);
+    let (cabin, family) = ("appcred:cabin:family", "appcred:default:family");
+    for auth_domain in [family, cabin] {
+        ha.create_credential(json!({
+            "domain": DOMAIN, "client_id": "c", "client_secret": "s", "auth_domain": auth_domain,
+        }));
+    }
+    let client = open(&ha.url(), ha.token()).await.ok().unwrap();
+    let (mark, ann) = (Mark::parse(family).unwrap(), AccountName::new("Ann").unwrap());
+    let account = async |auth_domain| {
+        let id = ha.link_by_hand(DOMAIN, auth_domain);
+        let mut all = client.accounts(&Domain::new(DOMAIN)).await.unwrap();
+        all.remove(all.iter().position(|one| one.id.as_str() == id).unwrap())
+    };
+    let noted = |notes: &[(&str, &str)], account: &ConfigEntry| {
+        for (mark, name) in notes {
+            let (key, value) = (format!("{mark}#account.{name}"), json!(account.id.as_str()));
+            let note = json!({"type": "frontend/set_user_data", "key": key, "value": value});
+            ha.call(note).unwrap();
+        }
+    };
+    let cabin_before = BTreeSet::from([Owner::new("cabin").unwrap()]);
+    for (notes, previous, is_removed) in [
+        (&[(cabin, "Ann")][..], &BTreeSet::new(), false),
+        (&[(family, "Bob")], &BTreeSet::new(), false),
+        (&[(cabin, "Ann")], &cabin_before, true),
+        (&[(family, "Ann"), (cabin, "Bob")], &BTreeSet::new(), true),
+        (&[(family, "Ann"), (cabin, "Bob")], &cabin_before, true),
+    ] {
+        let account = account(family).await;
+        noted(notes, &account);
+        let removed = client.remove_named_account((&mark, previous), &ann, &account).await;
+        let expected = if is_removed { Ok(()) } else { Err(Refusal::Changed) };
+        assert_eq!(removed, expected, "{notes:?} {previous:?}");
+        let is_there = ha.config_entries().iter().any(|one| one["entry_id"] == account.id.as_str());
+        assert_eq!(is_there, !is_removed, "{notes:?} {previous:?}");
+    }
+    // It was linked by another credential meanwhile.
+    let now = account(cabin).await;
+    noted(&[(family, "Ann")], &now);
+    let planned = ConfigEntry { implementation: Some(family.into()), ..now };
+    let of = (&mark, &BTreeSet::new());
+    let removed = client.remove_named_account(of, &ann, &planned).await;
+    assert_eq!(removed, Err(Refusal::Changed));
 }
 
 each_release!(ha_account_that_nobody_names_and_that_does_not_run_fails_no_apply);

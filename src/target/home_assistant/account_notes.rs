@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::flow_notes::{UserDataFields, kept, notes};
 use super::messages::Command;
 use super::{CommandError, HomeAssistant};
-use crate::model::{AccountName, EntryId, FlowId, Mark, NotedAccount};
+use crate::model::{AccountName, ConfigEntry, EntryId, FlowId, Mark, NotedAccount, Owner};
 use crate::target::Refusal;
 
 /// Between the mark and the name in the key of a note.
@@ -74,25 +74,25 @@ impl HomeAssistant {
         Ok(before.map(|ids| ids.iter().map(EntryId::new).collect()))
     }
 
-    /// Removes a linked account, if it is still noted as the one with this name, of whichever entry of the
-    /// owner; and takes the note back.
+    /// Removes a linked account that the owner has still noted as the one with this name, and that still uses
+    /// the credential that it used when that was planned; and takes the notes back.
     ///
     /// # Errors
-    /// Where HA does not answer, or the note has changed.
+    /// Where HA does not answer, or one of both has changed.
     pub async fn remove_named_account(
         &self,
-        mark: &Mark,
+        (mark, previous_owners): (&Mark, &BTreeSet<Owner>),
         name: &AccountName,
-        account: &EntryId,
+        account: &ConfigEntry,
     ) -> Result<(), Refusal> {
         let kept = kept(&self.connection).await?;
-        let notes: Vec<NotedAccount> =
-            account_notes(&kept).filter(|note| note.account == *account).collect();
-        if notes.is_empty() || notes.iter().any(|note| note.name != *name) {
+        let ours = |note: &NotedAccount| note.is_of(&mark.owner, previous_owners);
+        let notes: Vec<NotedAccount> = account_notes(&kept).filter(ours).collect();
+        if NotedAccount::name_of(&notes, &account.id, mark) != Some(name) {
             return Err(Refusal::Changed);
         }
-        self.rest.remove(account).await?;
-        for note in notes.iter().filter(|note| note.mark.owner == mark.owner) {
+        self.remove_account(account).await?;
+        for note in notes.iter().filter(|note| note.account == account.id) {
             self.write_account(&note.mark, &note.name, None).await?;
         }
         Ok(())
