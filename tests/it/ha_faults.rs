@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use appcred::model::{
-    ClientId, Credential, CredentialId, Domain, EntryState, Held, NewCredential, Secret,
+    ClientId, Credential, CredentialId, Domain, EntryId, EntryState, FlowId, FlowStep, Held,
+    NewCredential, Secret,
 };
-use appcred::target::home_assistant::{ConnectionSettings, HomeAssistant, connect};
+use appcred::target::home_assistant::{ConnectionSettings, FlowSide, HomeAssistant, connect};
 use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -31,8 +32,11 @@ struct Script {
     creates_until: Option<usize>,
     /// … this happens.
     then: Then,
-    /// A release that is older than every one that is supported, which has no command of this name.
-    too_old: Option<(&'static str, &'static str)>,
+    release: Option<&'static str>,
+    /// It refuses a command of this name with this code.
+    refuses: Option<(&'static str, &'static str)>,
+    /// What it answers to calls over HTTP: a status, and a text.
+    http: Option<(&'static str, &'static str)>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -67,7 +71,10 @@ impl Fake {
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-            greet(&mut socket, script.too_old.map_or("2024.3.3", |(release, _)| release)).await;
+            if let Some((status, text)) = script.http {
+                tokio::spawn(answer_calls(listener, status, text));
+            }
+            greet(&mut socket, script.release.unwrap_or("2024.3.3")).await;
             serve(socket, script, shared).await;
         });
         Self { url, seen }
@@ -89,6 +96,22 @@ pub(crate) async fn open(url: &str, token: &str) -> Result<HomeAssistant, Target
         network: Default::default(),
     })
     .await
+}
+
+async fn answer_calls(listener: TcpListener, status: &str, text: &str) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // An answer before any question would be an error.
+        stream.read_u8().await.unwrap();
+        let length = text.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}"
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        // A close with something unread would take back what was sent.
+        stream.shutdown().await.unwrap();
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.unwrap();
+    }
 }
 
 async fn greet(socket: &mut WebSocketStream<TcpStream>, release: &str) {
@@ -165,8 +188,8 @@ fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> 
                    "error": {"code": code, "message": message}})
         };
         match command["type"].as_str().unwrap() {
-            name if script.too_old.is_some_and(|(_, lacks)| lacks == name) => {
-                answers.push(error("unknown_command", "Unknown command."));
+            name if script.refuses.is_some_and(|(refused, _)| refused == name) => {
+                answers.push(error(script.refuses.unwrap().1, "refused, as the test wants"));
             }
             "supported_features" => answers.push(ok(Value::Null)),
             "auth/current_user" => answers.push(ok(json!({"is_admin": true}))),
@@ -218,11 +241,46 @@ fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> 
 #[tokio::test]
 async fn a_release_that_is_too_old_is_named_and_to_be_updated() {
     for (release, is_said) in [("2021.12.1", true), ("2024.3.3", false)] {
-        let too_old = Some((release, "application_credentials/list"));
-        let fake = Fake::start(Script { too_old, ..Script::default() }).await;
+        let refuses = Some(("application_credentials/list", "unknown_command"));
+        let script = Script { release: Some(release), refuses, ..Script::default() };
+        let fake = Fake::start(script).await;
         let refused = fake.connect().await.observe().await.err().unwrap().to_string();
         let said = format!("Home Assistant {release} is older than every release");
         assert_eq!(refused.contains(&said) && refused.contains("update it"), is_said, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_taken_for_empty() {
+    for (code, is_read) in [("unknown_command", true), ("unknown_error", false)] {
+        let refuses = Some(("frontend/get_user_data", code));
+        let fake = Fake::start(Script { refuses, ..Script::default() }).await;
+        let observed = fake.connect().await.observe().await.map_err(|why| why.to_string());
+        assert_eq!(observed.is_ok(), is_read, "{observed:?}");
+        let why = observed.err().unwrap_or_default();
+        assert_eq!(why.contains("cannot read what it keeps for the user of the token"), !is_read);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_says_nothing_of_a_set_up_does_not_end_it() {
+    let (flow, account) = (FlowId::new("f"), EntryId::new("e"));
+    let domain = Domain::new("spotify");
+    let side = FlowSide { domain: &domain, base: "http://ha", secrets: &[] };
+    for (status, text, is_broken, has_no_step) in [
+        ("500 Internal Server Error", "500 Internal Server Error", true, false),
+        ("400 Bad Request", r#"{"message":"Handler X doesn't support step y"}"#, false, true),
+        ("400 Bad Request", "Failed dependencies recorder", false, false),
+        ("429 Too Many Requests", "later", false, false),
+    ] {
+        let (release, http) = (Some("2026.11.0"), Some((status, text)));
+        let ha = Fake::start(Script { release, http, ..Script::default() }).await.connect().await;
+        let looked = ha.look_at_flow(&flow, &side).await;
+        assert_eq!(looked == Ok(Some(FlowStep::Broken)), is_broken, "{looked:?}");
+        let started = ha.start_reconfigure_flow(&account, &side).await;
+        assert_eq!(started == Ok(None), has_no_step, "{started:?}");
+        assert!(looked.is_err() || is_broken);
+        assert!(started.is_err() || has_no_step);
     }
 }
 

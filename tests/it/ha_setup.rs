@@ -96,6 +96,34 @@ fn ha_keeps_no_more_notes_than_there_are_set_ups_at_once(release: Release) {
     assert!(of_flows.clone().all(|(_, value)| value.is_null()), "{kept}");
 }
 
+// As after a way back to an older release.
+each_release!(ha_notes_that_home_assistant_cannot_read_are_not_taken_for_none);
+fn ha_notes_that_home_assistant_cannot_read_are_not_taken_for_none(release: Release) {
+    let mut linking = Linking::new(release);
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    linking.consent(&link(&linking.json(APPLY)));
+    linking.apply();
+    linking.ha.stop();
+    let files = linking.ha.config_dir().join(".storage").read_dir().unwrap();
+    let mut files = files.map(|file| file.unwrap().path());
+    let notes = files.find(|file| file.to_str().unwrap().contains("frontend.user_data_")).unwrap();
+    let written = std::fs::read_to_string(&notes).unwrap();
+    let newer = written.replacen("\"version\": 1", "\"version\": 9", 1);
+    assert_ne!(newer, written);
+    std::fs::write(&notes, newer).unwrap();
+    linking.ha.start_again();
+    for verb in [&["plan"][..], APPLY] {
+        let ran = linking.appcred(verb).status(1).run();
+        let said = ran.stdout + &ran.stderr;
+        assert!(said.contains("cannot read what it keeps for the user of the token"), "{said}");
+    }
+    assert_eq!(linking.open_flows(), [] as [serde_json::Value; 0]);
+    linking.ha.stop();
+    std::fs::write(&notes, written).unwrap();
+    linking.ha.start_again();
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+}
+
 each_release!(ha_entry_that_wants_no_set_up_never_asks_for_consent);
 fn ha_entry_that_wants_no_set_up_never_asks_for_consent(release: Release) {
     let linking = Linking::new(release);

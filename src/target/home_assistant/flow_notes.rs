@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::connection::{CommandError, Connection};
-use super::messages::{Command, UserData};
+use super::messages::{Command, UNKNOWN_COMMAND, UserData};
 use crate::model::{AccountName, EntryId, FlowId, Mark, Purpose};
 
 /// Behind the mark in the key of a note of a flow.
@@ -32,11 +32,18 @@ pub(super) struct Note {
 /// What HA keeps for its user, whatever that is.
 pub(super) type UserDataFields = BTreeMap<String, Value>;
 
-/// All that HA keeps for its user. One that keeps nothing has no notes.
+/// All that HA keeps for its user. One without its frontend keeps nothing, so that nothing is noted there; of one
+/// that cannot read it, it is not known what is.
 pub(super) async fn kept(connection: &Connection) -> Result<UserDataFields, CommandError> {
     match connection.ask(Command::ReadUserData).await {
         Ok(UserData { value }) => Ok(value),
-        Err(CommandError::Refused { .. }) => Ok(BTreeMap::new()),
+        Err(CommandError::Refused { code, .. }) if code == UNKNOWN_COMMAND => Ok(BTreeMap::new()),
+        Err(CommandError::Refused { code, message }) => {
+            let message = format!(
+                "Home Assistant cannot read what it keeps for the user of the token, in .storage/frontend.user_data_*: {message}"
+            );
+            Err(CommandError::Refused { code, message })
+        }
         Err(fault) => Err(fault),
     }
 }

@@ -29,6 +29,9 @@ const FLOW_TIMEOUT_SECONDS: u64 = 120;
 const TIMEOUT_SECONDS: u64 = 30;
 /// Where HA cannot even import it.
 pub(super) const CANNOT_LOAD: &str = "Home Assistant cannot load this integration";
+/// Where it has not the step that a flow begins with.
+pub(super) const NO_SUCH_STEP: &str =
+    "the integration begins no set-up in this way; Home Assistant's log may say more";
 /// A form with thousands of choices fits.
 const LARGEST_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -132,7 +135,7 @@ impl Rest {
                         "Home Assistant cannot set up what the integration depends on: {failed}"
                     ),
                 ),
-                None => unexpected(StatusCode::BAD_REQUEST),
+                None => refused(StatusCode::BAD_REQUEST, NO_SUCH_STEP),
             }),
             other => Err(unexpected(other)),
         }
