@@ -83,8 +83,7 @@ pub async fn begin(
     if step.is_last() {
         return walk(ha, task, flow, step, &side, stop).await;
     }
-    // Another run may be at this set-up, with a flow that it has started at the same moment.
-    noted(ha, &flow, ha.take_turn(task.of, stop).await).await?;
+    noted(ha, &flow, ha.take_first_turn(task.of).await).await?;
     let walked = async {
         let (flow, step) = note_or_join(ha, task, flow, step, &side).await?;
         walk(ha, task, flow, step, &side, stop).await

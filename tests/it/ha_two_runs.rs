@@ -1,8 +1,6 @@
 //! Two runs at one Home Assistant that know nothing of each other, as in two pods: nothing is doubled,
 //! and no code is taken twice.
 
-use std::time::Duration;
-
 use appcred::model::FlowStep;
 use appcred::setup::drive::{self, FlowState};
 use appcred::target::{Refusal, Stop};
@@ -178,33 +176,6 @@ async fn ha_flow_that_another_run_has_noted_meanwhile_goes_on_as_long_as_it_is_t
     let begun = drive::begin(&ha, &task, None, &linking.ha.url(), &stop).await;
     assert_eq!(begun, Err(Refusal::Stopped));
     assert_eq!(linking.open_flows(), Vec::<Value>::new());
-}
-
-each_release!(ha_flow_that_was_just_started_waits_for_the_run_that_has_the_turn);
-#[tokio::main(flavor = "current_thread")]
-async fn ha_flow_that_was_just_started_waits_for_the_run_that_has_the_turn(release: Release) {
-    let linking = Linking::new(release);
-    linking.house.declare(&[linking.entry(DOMAIN, "Anna", "anna", "first")]);
-    linking.appcred(APPLY).args(["--no-setup"]).run();
-    let (url, stop) = (linking.ha.url(), Stop::new());
-    let first = open(&url, linking.ha.token()).await.ok().unwrap();
-    let second = open(&url, linking.ha.token()).await.ok().unwrap();
-    let set_up = AnnasSetUp::new(DOMAIN);
-    let task = set_up.task(None);
-    first.take_turn(task.of, &stop).await.unwrap();
-    let begun = drive::begin(&second, &task, None, &url, &stop);
-    tokio::pin!(begun);
-    let work = async {
-        // It is no business of the second run to answer anything until the first has ended its work.
-        let begun = tokio::time::timeout(Duration::from_secs(2), &mut begun).await;
-        assert!(begun.is_err(), "{begun:?}");
-        assert_eq!(linking.open_flows().len(), 1, "it was started all the same");
-        Ok(())
-    };
-    first.hold_turn(task.of, work).await.unwrap();
-    let begun = begun.await;
-    assert!(matches!(begun, Ok(FlowState::Waits(_, FlowStep::Consent(_)))), "{begun:?}");
-    assert_eq!(linking.open_flows().len(), 1);
 }
 
 each_release!(ha_watcher_waits_for_an_apply_at_the_same_target);

@@ -66,6 +66,14 @@ impl HomeAssistant {
         take(&self.turn(of), &self.run, stop).await
     }
 
+    /// Takes the turn for a flow that no other run can know yet.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn take_first_turn(&self, of: SetUpOf<'_>) -> Result<(), Refusal> {
+        self.turn(of).write(Some(self.run.clone())).await
+    }
+
     /// Keeps a turn that was taken as long as the work lasts, and ends it then.
     ///
     /// # Errors
