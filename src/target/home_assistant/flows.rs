@@ -38,6 +38,8 @@ pub(super) const DEFAULT_BASE: &str = "http://homeassistant.local:8123";
 const NO_WAY_BACK: &str = "behind the Supervisor, Home Assistant cannot ask for consent without the integration `my`: add `my:` to configuration.yaml and restart Home Assistant";
 /// How HA answers where a call has failed in it.
 const FAILED: &str = "HTTP 500";
+/// The same, where it failed by what an integration takes for an invalid value.
+const INVALID: &str = "HTTP 400";
 /// The release from which on every flow with an account's id links that account again.
 const RECONFIGURES_SINCE: Release = Release::new(2024, 11);
 
@@ -132,7 +134,9 @@ impl HomeAssistant {
     ) -> Result<Option<FlowStep>, Refusal> {
         match self.rest.look_at_flow(flow, side.base).await {
             Ok(step) => Ok(step.map(|step| side.read(step, self.release))),
-            Err(CommandError::Refused { code, .. }) if code == FAILED => Ok(Some(FlowStep::Broken)),
+            Err(CommandError::Refused { code, .. }) if [FAILED, INVALID].contains(&&*code) => {
+                Ok(Some(FlowStep::Broken))
+            }
             Err(fault) => Err(fault.into()),
         }
     }

@@ -135,7 +135,10 @@ impl Rest {
                         "Home Assistant cannot set up what the integration depends on: {failed}"
                     ),
                 ),
-                None => refused(StatusCode::BAD_REQUEST, NO_SUCH_STEP),
+                None if is_of_home_assistant(&started.body) => {
+                    refused(StatusCode::BAD_REQUEST, NO_SUCH_STEP)
+                }
+                None => unexpected(StatusCode::BAD_REQUEST),
             }),
             other => Err(unexpected(other)),
         }
@@ -291,6 +294,11 @@ fn failed_dependencies(body: &[u8]) -> Option<&str> {
     let failed = std::str::from_utf8(body).ok()?.strip_prefix("Failed dependencies ")?;
     let is_of_names = |c: char| c.is_ascii_alphanumeric() || "_, ".contains(c);
     failed.chars().all(is_of_names).then_some(failed)
+}
+
+/// Whether a refusal is in the form in which HA itself gives reasons. A proxy in front of it has pages of its own.
+fn is_of_home_assistant(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|body| body["message"].is_string())
 }
 
 fn unexpected(status: StatusCode) -> CommandError {

@@ -66,7 +66,8 @@ impl HomeAssistant {
         take(&self.turn(of), &self.run, stop).await
     }
 
-    /// Takes the turn for a flow that no other run can know yet.
+    /// Takes the turn for a flow that was just started, from whoever has it: of runs that start one at the same moment,
+    /// all note theirs, and go on with the one that they find first. One that waited would not be seen by the others.
     ///
     /// # Errors
     /// Where HA does not answer.
