@@ -2,7 +2,7 @@
 //! takes, what is written at rest, and how soon others act for the Home Assistants of a replica that is killed.
 //!
 //! `tests/run --no-run && cargo build --release --manifest-path benches/floors/Cargo.toml`, and then
-//! `cargo bench --bench cluster --features kubernetes [-- HOUSES REPLICAS SHARDS]`. The Home Assistants are fakes that hold one
+//! `cargo bench --bench cluster --features kubernetes [-- INSTANCES REPLICAS SHARDS]`. The Home Assistants are fakes that hold one
 //! connection each; they and the API server run on the same machine.
 #![allow(clippy::disallowed_methods, reason = "a bench makes and reads files in its own way")]
 #![allow(

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_begins_when_the_object_was_seen_here() {
+    fn the_timeout_begins_when_the_object_was_seen_here() {
         let all = deleted(json!({}));
         let (mut awaited, begin) = (DeletionWaits::default(), Instant::now());
         let limit = Duration::from_secs(600);
