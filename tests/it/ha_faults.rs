@@ -271,6 +271,7 @@ async fn a_refusal_that_says_nothing_of_a_set_up_does_not_end_it() {
         ("500 Internal Server Error", "500 Internal Server Error", true, false),
         ("400 Bad Request", r#"{"message":"Handler X doesn't support step y"}"#, false, true),
         ("400 Bad Request", "Failed dependencies recorder", false, false),
+        ("400 Bad Request", "<h1>Request Header Or Cookie Too Large</h1>", false, false),
         ("429 Too Many Requests", "later", false, false),
     ] {
         let (release, http) = (Some("2026.11.0"), Some((status, text)));

@@ -19,7 +19,7 @@ use super::flow_notes::{
 use super::flow_side::FlowSide;
 use super::json::Lenient;
 use super::messages::{Command, FlowEvent, ListedFlow};
-use super::rest::{FlowAnswer, NO_SUCH_STEP, Rest};
+use super::rest::{FAILED, FlowAnswer, NO_SUCH_STEP, Rest};
 use super::turns::HESITATION;
 use super::{HomeAssistant, config_entries, credentials};
 use crate::integrations::{self, Release};
@@ -36,10 +36,6 @@ pub(super) const PROGRESSED: &str = "data_entry_flow_progressed";
 /// Where a browser finds HA if HA itself has none.
 pub(super) const DEFAULT_BASE: &str = "http://homeassistant.local:8123";
 const NO_WAY_BACK: &str = "behind the Supervisor, Home Assistant cannot ask for consent without the integration `my`: add `my:` to configuration.yaml and restart Home Assistant";
-/// How HA answers where a call has failed in it.
-const FAILED: &str = "HTTP 500";
-/// The same, where it failed by what an integration takes for an invalid value.
-const INVALID: &str = "HTTP 400";
 /// The release from which on every flow with an account's id links that account again.
 const RECONFIGURES_SINCE: Release = Release::new(2024, 11);
 
@@ -134,9 +130,7 @@ impl HomeAssistant {
     ) -> Result<Option<FlowStep>, Refusal> {
         match self.rest.look_at_flow(flow, side.base).await {
             Ok(step) => Ok(step.map(|step| side.read(step, self.release))),
-            Err(CommandError::Refused { code, .. }) if [FAILED, INVALID].contains(&&*code) => {
-                Ok(Some(FlowStep::Broken))
-            }
+            Err(CommandError::Refused { code, .. }) if code == FAILED => Ok(Some(FlowStep::Broken)),
             Err(fault) => Err(fault.into()),
         }
     }

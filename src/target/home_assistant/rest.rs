@@ -32,6 +32,8 @@ pub(super) const CANNOT_LOAD: &str = "Home Assistant cannot load this integratio
 /// Where it has not the step that a flow begins with.
 pub(super) const NO_SUCH_STEP: &str =
     "the integration begins no set-up in this way; Home Assistant's log may say more";
+/// The code of a refusal where a call has failed in HA.
+pub(super) const FAILED: &str = "HTTP 500";
 /// A form with thousands of choices fits.
 const LARGEST_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 
