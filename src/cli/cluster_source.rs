@@ -19,8 +19,7 @@ use crate::watch::{SourceTask, StatusStore};
 
 use super::git_source::{FetchedProject, KeptSource};
 use super::private_folder::{PrivateFolder, in_memory, remove_abandoned};
-use super::source_args::SourceArgs;
-use super::{VerbArgs, console, environment};
+use super::{console, environment};
 
 /// With this the names of the folders begin that files of a cluster are written into.
 const PREFIX: &str = "appcred-cluster-";
@@ -51,23 +50,22 @@ pub(super) struct ClusterArgs {
     context: Option<String>,
 }
 
-/// Reads the project of a verb, where it names a cluster. `folder` is that of `--directory`.
+/// Reads the project, where a cluster is named. `folder` is that of `--directory`.
 ///
 /// # Errors
 /// Where it cannot be read, or both are named.
 pub(super) async fn fetch(
-    verb: &VerbArgs,
+    args: &ClusterArgs,
+    is_watched: bool,
     folder: &Path,
     stop: &Stop,
 ) -> anyhow::Result<Option<FetchedProject>> {
-    let Some(SourceArgs { cluster: args, .. }) = SourceArgs::of(verb) else { return Ok(None) };
     if !args.kubernetes {
         return Ok(None);
     }
     if folder != Path::new(".") {
         bail!("--kubernetes reads the project from a cluster: leave out --directory");
     }
-    let is_watched = matches!(verb, VerbArgs::Watch(_));
     let cluster = Cluster::find(args.kubeconfig.clone(), args.context.clone()).await?;
     let namespace = args.namespace.as_ref().unwrap_or(&cluster.namespace);
     let Some(base) = in_memory() else {

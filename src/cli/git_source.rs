@@ -21,9 +21,8 @@ use crate::workspace::fetch_newest;
 
 #[cfg(feature = "kubernetes")]
 use super::private_folder::PrivateFolder;
-use super::source_args::SourceArgs;
 use super::times::seconds;
-use super::{VerbArgs, console, environment};
+use super::{console, environment};
 
 /// Between two attempts to fetch a project that was never fetched.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -114,22 +113,6 @@ pub(super) enum KeptSource {
     /// What reads it from a cluster, and the folder that it is written into.
     #[cfg(feature = "kubernetes")]
     Cluster(Arc<ClusterProject>, #[expect(dead_code, reason = "it is only kept")] PrivateFolder),
-}
-
-/// Fetches the project of a verb, where it names a repository. `folder` is that of `--directory`.
-///
-/// # Errors
-/// Where it cannot be fetched, or both are named.
-pub(super) fn fetch(
-    verb: &VerbArgs,
-    folder: &Path,
-    stop: &Stop,
-) -> anyhow::Result<Option<FetchedProject>> {
-    let Some(SourceArgs { git, .. }) = SourceArgs::of(verb) else { return Ok(None) };
-    match verb {
-        VerbArgs::Watch(_) => git.keep(folder, stop),
-        _ => git.fetch(folder),
-    }
 }
 
 fn not_fetched(source: &GitSource, why: &FetchError) -> anyhow::Error {

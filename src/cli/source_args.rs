@@ -7,7 +7,7 @@ use crate::target::Stop;
 
 #[cfg(feature = "kubernetes")]
 use super::cluster_source::{self, ClusterArgs};
-use super::git_source::{self, FetchedProject, GitArgs};
+use super::git_source::{FetchedProject, GitArgs};
 use super::{Cli, VerbArgs};
 
 /// Read the project from elsewhere
@@ -23,7 +23,7 @@ pub(super) struct SourceArgs {
 
 impl SourceArgs {
     /// Those of a verb; none where it reads folders alone.
-    pub(super) fn of(verb: &VerbArgs) -> Option<&Self> {
+    fn of(verb: &VerbArgs) -> Option<&Self> {
         match verb {
             VerbArgs::Validate(verb) => Some(&verb.source),
             VerbArgs::Plan(verb) => Some(&verb.source),
@@ -39,7 +39,7 @@ impl SourceArgs {
 /// Fetches the project of a verb, where it is not in a folder.
 ///
 /// # Errors
-/// Where it cannot be fetched.
+/// Where it cannot be fetched, or a folder is named too.
 #[cfg_attr(
     not(feature = "kubernetes"),
     expect(unused_variables, reason = "only a cluster is read by a task")
@@ -49,11 +49,17 @@ pub(super) fn fetch(
     runtime: &Runtime,
     stop: &Stop,
 ) -> anyhow::Result<Option<FetchedProject>> {
-    let (verb, folder) = (&cli.verb, &cli.global.folder);
-    let fetched = git_source::fetch(verb, folder, stop)?;
+    let folder = &cli.global.folder;
+    let Some(source) = SourceArgs::of(&cli.verb) else { return Ok(None) };
+    let is_watched = matches!(cli.verb, VerbArgs::Watch(_));
+    let fetched = match is_watched {
+        true => source.git.keep(folder, stop)?,
+        false => source.git.fetch(folder)?,
+    };
     #[cfg(feature = "kubernetes")]
     if fetched.is_none() {
-        return runtime.block_on(cluster_source::fetch(verb, folder, stop));
+        let of_cluster = cluster_source::fetch(&source.cluster, is_watched, folder, stop);
+        return runtime.block_on(of_cluster);
     }
     Ok(fetched)
 }

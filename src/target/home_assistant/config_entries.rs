@@ -31,9 +31,9 @@ const OPEN_QUESTIONS: usize = 256;
 /// A reload waits until the integration is set up, some of which ask their cloud first.
 const RELOAD_TIMEOUT_SECONDS: u64 = 120;
 /// How long an entry may stay in set-up after a reload.
-const SETTLE_TIMEOUT_SECONDS: u64 = 60;
+const STATE_TIMEOUT_SECONDS: u64 = 60;
 /// How often it is looked at.
-const SETTLE_CHECK_MILLISECONDS: u64 = 250;
+const STATE_CHECK_MILLISECONDS: u64 = 250;
 
 /// All entries as HA lists them.
 pub(super) async fn list(
@@ -184,12 +184,12 @@ pub(super) async fn wait_for_state(
     is_meant: impl Fn(&EntryState) -> bool,
 ) -> Result<EntryState, CommandError> {
     let begun = Instant::now();
-    let timeout = Duration::from_secs(SETTLE_TIMEOUT_SECONDS);
+    let timeout = Duration::from_secs(STATE_TIMEOUT_SECONDS);
     loop {
         let state = read(connection, entry).await?.state();
         if is_meant(&state) || begun.elapsed() > timeout {
             return Ok(state);
         }
-        sleep(Duration::from_millis(SETTLE_CHECK_MILLISECONDS)).await;
+        sleep(Duration::from_millis(STATE_CHECK_MILLISECONDS)).await;
     }
 }
