@@ -57,7 +57,8 @@ impl AccountLinking<'_> {
             stop,
         };
         let message = |why: NotLinked| why.to_string();
-        let linking = Linking::begin(settings, &step.action, entry, &mark).await;
+        let of = (entry, &comparison.desired.previous_owners);
+        let linking = Linking::begin(settings, &step.action, of, &mark).await;
         let mut linking = linking.map_err(message)?;
         let mut spinner = ProgressBar::hidden();
         loop {

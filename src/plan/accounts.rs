@@ -102,15 +102,14 @@ fn one_of<'a>(
 /// The account among these that is linked for a set-up of an entry: the one with the account's name, or the
 /// first where the entry names none.
 pub fn linked_account<'a>(
-    entry: &DesiredCredential,
+    (entry, previous_owners): (&DesiredCredential, &BTreeSet<Owner>),
     of: SetUpOf<'_>,
     linked: impl IntoIterator<Item = &'a ConfigEntry>,
     notes: &BTreeSet<NotedAccount>,
 ) -> Option<&'a ConfigEntry> {
     let Some(name) = of.account else { return linked.into_iter().next() };
-    let previous_owners = BTreeSet::new();
     let names = &entry.integration.accounts;
-    match LinkedAccounts::new(names, (of.mark, &previous_owners), linked, notes).find(name) {
+    match LinkedAccounts::new(names, (of.mark, previous_owners), linked, notes).find(name) {
         NameMatch::Noted(account) | NameMatch::Titled(account) => Some(account),
         NameMatch::Several(_) | NameMatch::Nothing => None,
     }

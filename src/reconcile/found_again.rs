@@ -98,7 +98,7 @@ fn found<'p, 'n>(
             let entry = desired.credential(&wanted.key)?;
             let mark = desired.mark(&wanted.key);
             let of = SetUpOf { mark: &mark, account: name.as_ref() };
-            Some(&linked(now, entry, of, wanted)?.id)
+            Some(&linked(now, (entry, &desired.previous_owners), of, wanted)?.id)
         })
         .collect();
     let mut found = Vec::new();
@@ -122,6 +122,7 @@ fn is_named(step: &Step, account: &ConfigEntry, desired: &Desired, now: &Observe
         let new = step.action.created()?;
         let of = SetUpOf { mark: &mark, account: Some(name) };
         let users = now.users(&new.domain, &new.auth_domain);
+        let entry = (entry, &desired.previous_owners);
         Some(linked_account(entry, of, users, notes)?.id == account.id)
     };
     names.is_empty() || names.iter().any(|name| is_it(name).unwrap_or_default())

@@ -1,5 +1,6 @@
 //! Links one account while a person waits for it: step by step, what that person is to do.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -7,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::callback::{Delivery, Loopback};
 use crate::lock::{HeldLock, LockError};
-use crate::model::{ConfigEntry, DesiredCredential, FlowId, FlowStep, HandOverError, Mark};
+use crate::model::{ConfigEntry, DesiredCredential, FlowId, FlowStep, HandOverError, Mark, Owner};
 use crate::plan::Action;
 use crate::setup::consent::{Wait, wait};
 use crate::setup::drive::{self, FlowState, SetUpTask};
@@ -85,14 +86,15 @@ pub struct Linking<'a, L> {
 }
 
 impl<'a, L: AsyncFn() -> Result<HeldLock, LockError>> Linking<'a, L> {
-    /// Starts the set-up that a plan has for this entry, or goes on with it.
+    /// Starts the set-up that a plan has for this entry, or goes on with it. Accounts may be noted for the owners before
+    /// this one.
     ///
     /// # Errors
     /// Where HA does not answer, or when stopped.
     pub async fn begin(
         settings: LinkSettings<'a, L>,
         action: &'a Action,
-        entry: &'a DesiredCredential,
+        (entry, previous_owners): (&'a DesiredCredential, &BTreeSet<Owner>),
         mark: &'a Mark,
     ) -> Result<Self, NotLinked> {
         let LinkSettings { ha, base, stop, .. } = settings;
@@ -103,7 +105,8 @@ impl<'a, L: AsyncFn() -> Result<HeldLock, LockError>> Linking<'a, L> {
         let _writing = locked(&settings).await?;
         // What was planned may be done by now: a watcher may have been there first.
         let now = ha.observed().await?;
-        let state = match begin(ha, &task, action, entry, Some(&now), base, stop).await? {
+        let of = (entry, previous_owners);
+        let state = match begin(ha, &task, action, of, Some(&now), base, stop).await? {
             Begun::Before(account) => drive::state_of_linked(&account.state),
             Begun::Now(state) => state,
         };

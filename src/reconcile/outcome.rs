@@ -12,7 +12,7 @@ pub struct StepOutcome {
     pub step: StepId,
     /// Its result.
     pub outcome: Outcome,
-    /// Whether credentials or linked accounts were changed by it, as far as it came.
+    /// Whether credentials, linked accounts or set-ups may be changed by it, as far as it came.
     pub is_changed: bool,
     /// The account that was linked by it, where it is known which one that is.
     pub linked: Option<ConfigEntry>,

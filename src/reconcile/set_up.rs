@@ -1,12 +1,12 @@
 //! Has accounts linked, as far as that is possible without a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 
 use crate::model::{
-    ConfigEntry, Desired, DesiredCredential, EntryState, FlowId, Implementation, Key, Mark,
-    Observed, OpenFlow, SetUpOf,
+    ConfigEntry, Desired, DesiredCredential, EntryState, Implementation, Key, Mark, Observed,
+    Owner, SetUpOf,
 };
 use crate::plan::{Action, Plan, Step, Wanted, linked_account};
 use crate::setup::Guide;
@@ -84,7 +84,9 @@ impl SetUpRun<'_> {
             Action::NoteAccount { account, .. } if outcome.is_done() => Some(account.clone()),
             _ => None,
         };
-        StepOutcome { linked, ..StepOutcome::new(step.id, outcome) }
+        // HA answers last: a flow may be started, and an account linked, before that is refused.
+        let is_changed = !matches!(outcome, Outcome::NotBegun(_) | Outcome::Waits(_));
+        StepOutcome { linked, is_changed, ..StepOutcome::new(step.id, outcome) }
     }
 
     /// The account that a set-up has linked. It is linked, whether Home Assistant names it or not.
@@ -150,7 +152,8 @@ impl SetUpRun<'_> {
             Some(Err(refusal)) => return refusal.clone().into(),
             None => None,
         };
-        match begin(self.ha, &task, &step.action, entry, now, self.base, self.stop).await {
+        let of = (entry, &self.desired.previous_owners);
+        match begin(self.ha, &task, &step.action, of, now, self.base, self.stop).await {
             // One that runs although its credential was gone has a copy of that.
             Ok(Begun::Before(account))
                 if step.after.is_none() && account.state == EntryState::Loaded =>
@@ -198,8 +201,8 @@ pub(super) enum Begun<'n> {
 
 /// Begins a set-up or goes on with it.
 ///
-/// `now` is what HA holds right before a new account is linked. A linked account whose credential was
-/// deleted finds it again once it is created, and another run may have started the flow.
+/// `of` is the entry and the owners before this one. `now` is what HA holds right before a new account is linked. A linked account whose credential was
+/// deleted finds it again once it is created.
 ///
 /// # Errors
 /// Where HA does not answer, or when stopped.
@@ -207,7 +210,7 @@ pub(super) async fn begin<'n>(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
     action: &Action,
-    entry: &DesiredCredential,
+    of: (&DesiredCredential, &BTreeSet<Owner>),
     now: Option<&'n Observed>,
     base: &str,
     stop: &Stop,
@@ -215,20 +218,18 @@ pub(super) async fn begin<'n>(
     let Action::SetUp { wanted, account, open, .. } = action else {
         return Ok(Begun::Now(FlowState::Failed("it is no set-up".to_owned())));
     };
-    let mut started = None;
-    if let (None, Some(now)) = (account, now) {
-        if let Some(account) = linked(now, entry, task.of, wanted) {
-            return Ok(Begun::Before(account));
-        }
-        started = open_flow(now, task.of, wanted);
+    if let (None, Some(now)) = (account, now)
+        && let Some(account) = linked(now, of, task.of, wanted)
+    {
+        return Ok(Begun::Before(account));
     }
-    drive::begin(ha, task, started.or(open.as_ref()), base, stop).await.map(Begun::Now)
+    drive::begin(ha, task, open.as_ref(), base, stop).await.map(Begun::Now)
 }
 
 /// The account that is linked with an entry's own credential.
 pub(super) fn linked<'n>(
     now: &'n Observed,
-    entry: &DesiredCredential,
+    (entry, previous_owners): (&DesiredCredential, &BTreeSet<Owner>),
     of: SetUpOf<'_>,
     wanted: &Wanted,
 ) -> Option<&'n ConfigEntry> {
@@ -236,13 +237,8 @@ pub(super) fn linked<'n>(
         return None;
     }
     let notes = &now.live.as_ref()?.accounts;
-    linked_account(entry, of, now.users(&wanted.domain, &wanted.auth_domain), notes)
-}
-
-/// The flow that was started for a new account of an entry.
-fn open_flow<'n>(now: &'n Observed, of: SetUpOf<'_>, wanted: &Wanted) -> Option<&'n FlowId> {
-    let is_of_it = |flow: &&OpenFlow| flow.purpose.is_of(of) && flow.domain == wanted.domain;
-    now.live.iter().flat_map(|live| &live.flows).find(is_of_it).map(|flow| &flow.id)
+    let users = now.users(&wanted.domain, &wanted.auth_domain);
+    linked_account((entry, previous_owners), of, users, notes)
 }
 
 /// What a set-up is about; none where the action is another one, or the secret is not known.
@@ -269,10 +265,13 @@ pub(super) fn task<'a>(
 #[cfg(test)]
 mod tests {
     use super::{
-        Action, DesiredCredential, Implementation, Key, Mark, Observed, OpenFlow, Outcome, SetUpOf,
-        Step, StepOutcome, Wanted, blocker, linked, open_flow,
+        Action, BTreeSet, DesiredCredential, Implementation, Key, Mark, Observed, Outcome, Owner,
+        SetUpOf, Step, StepOutcome, Wanted, blocker, linked,
     };
-    use crate::model::{ConfigEntry, Domain, EntryId, EntryState, FlowId, Live, Purpose};
+    use crate::model::{
+        AccountName, ConfigEntry, Domain, EntryId, EntryState, FlowId, Live, NotedAccount,
+        OpenFlow, Purpose,
+    };
     use crate::plan::StepId;
 
     fn wanted() -> Wanted {
@@ -284,28 +283,28 @@ mod tests {
         Mark::parse("appcred:house:a").unwrap()
     }
 
-    /// One account of the entry, and a flow that was started for it.
+    /// One account of the entry.
     fn observed() -> Observed {
         let Wanted { domain, auth_domain, .. } = wanted();
         let account = ConfigEntry {
             id: EntryId::new("account"),
-            domain: domain.clone(),
+            domain,
             title: "Anna".into(),
             state: EntryState::Loaded,
             reason: None,
             implementation: Some(auth_domain),
         };
-        let flow = OpenFlow { id: FlowId::new("flow"), domain, purpose: Purpose::Entry(mark()) };
         Observed {
             config_entries: vec![account],
-            live: Some(Live { flows: vec![flow], ..Live::default() }),
+            live: Some(Live::default()),
             ..Observed::example()
         }
     }
 
     #[test]
     fn a_set_up_is_begun_only_where_what_it_builds_on_is_there() {
-        let flow = observed().live.unwrap().flows.remove(0);
+        let purpose = Purpose::Entry(mark());
+        let flow = OpenFlow { id: FlowId::new("flow"), domain: wanted().domain, purpose };
         let step =
             |after| Step { after, ..Step::new(StepId(1), Action::Abandon { flow: flow.clone() }) };
         let why = |after, outcome| blocker(&step(after), &[StepOutcome::new(StepId(0), outcome)]);
@@ -317,22 +316,38 @@ mod tests {
     }
 
     #[test]
-    fn what_was_linked_or_started_meanwhile_is_gone_on_with_where_it_is_the_entrys() {
-        let (now, mark, other) = (observed(), mark(), Mark::parse("appcred:house:b").unwrap());
+    fn an_account_that_was_linked_meanwhile_is_the_entrys_where_it_is_of_its_credential() {
+        let (now, mark) = (observed(), mark());
         let mut entry =
             DesiredCredential { key: Key::new("a").unwrap(), ..DesiredCredential::example("a") };
         let of = |mark| SetUpOf { mark, account: None };
         let elsewhere = Wanted { domain: Domain::new("twitch"), ..wanted() };
-        assert_eq!(linked(&now, &entry, of(&mark), &wanted()), now.config_entries.first());
-        assert_eq!(linked(&now, &entry, of(&mark), &elsewhere), None);
+        let none = BTreeSet::new();
+        assert_eq!(linked(&now, (&entry, &none), of(&mark), &wanted()), now.config_entries.first());
+        assert_eq!(linked(&now, (&entry, &none), of(&mark), &elsewhere), None);
         entry.integration.implementation = Implementation::Cloud;
         assert_eq!(
-            linked(&now, &entry, of(&mark), &wanted()),
+            linked(&now, (&entry, &none), of(&mark), &wanted()),
             None,
             "the account is not of Home Assistant Cloud"
         );
-        assert_eq!(open_flow(&now, of(&mark), &wanted()), Some(&FlowId::new("flow")));
-        assert_eq!(open_flow(&now, of(&other), &wanted()), None);
-        assert_eq!(open_flow(&now, of(&mark), &elsewhere), None);
+    }
+    #[test]
+    fn a_named_account_is_the_entrys_where_an_owner_before_has_noted_it() {
+        let (mut now, mark) = (observed(), mark());
+        let name = AccountName::new("Ann").unwrap();
+        let before = Owner::new("before").unwrap();
+        let noted_by = Mark { owner: before.clone(), key: mark.key.clone() };
+        let note =
+            NotedAccount { mark: noted_by, name: name.clone(), account: EntryId::new("account") };
+        now.live.as_mut().unwrap().accounts.insert(note);
+        let mut entry = DesiredCredential::example("a");
+        entry.integration.accounts = vec![name.clone()];
+        let found = |previous: &[Owner]| {
+            let previous = previous.iter().cloned().collect();
+            let of = SetUpOf { mark: &mark, account: Some(&name) };
+            linked(&now, (&entry, &previous), of, &wanted()).is_some()
+        };
+        assert_eq!([found(&[before]), found(&[])], [true, false]);
     }
 }

@@ -42,7 +42,8 @@ pub enum FlowState {
 /// Goes on with a flow, or starts one, as far as that is possible without a person.
 ///
 /// `base` is where the provider's redirect is to arrive. Whatever comes of it, at most one flow is
-/// open afterwards, and that one is noted in HA. HA may take minutes to start a flow, and that is waited
+/// open afterwards, and that one is noted in HA: no other run is at this set-up meanwhile, and what it has done
+/// before is looked for. HA may take minutes to start a flow, and that is waited
 /// for even when stopped. Whoever ends the process before leaves a flow that nobody knows, until HA is
 /// restarted, and so does an HA that starts one after we have given up to wait for it: it does not list
 /// the flows that somebody else started.
@@ -58,37 +59,62 @@ pub async fn begin(
 ) -> Result<FlowState, Refusal> {
     let secrets = [task.secret];
     let side = FlowSide { domain: task.domain, base, secrets: &secrets };
-    // HA lists the flow by which it asks for consent again, so that one is not noted.
-    let asked = match (open, task.account) {
-        (None, Some(account)) => ha.reauth_flow(&account.id).await?,
-        _ => None,
-    };
-    if let Some(flow) = open.or(asked.as_ref()) {
-        match resume(ha, task, flow, &side, stop).await? {
-            Resumed::State(state) => return Ok(state),
-            Resumed::Gone if task.account.is_some() => return Ok(lost(task)),
-            Resumed::Gone | Resumed::Broken => {}
+    ha.in_turn(task.of, stop, async |stop| {
+        if let Some(flow) = still_open(ha, task, open).await? {
+            match resume(ha, task, &flow, &side, stop).await? {
+                Resumed::State(state) => return Ok(state),
+                Resumed::Gone if task.account.is_some() => return Ok(lost(task)),
+                Resumed::Gone | Resumed::Broken => {}
+            }
+        } else if let Some(state) = linked_meanwhile(ha, task).await? {
+            return Ok(state);
         }
+        start(ha, task, &side, stop).await
+    })
+    .await
+}
+
+/// The flow to go on with: one that was found before, one that another run has noted meanwhile, or that by which HA asks for
+/// consent again.
+async fn still_open(
+    ha: &HomeAssistant,
+    task: &SetUpTask<'_>,
+    open: Option<&FlowId>,
+) -> Result<Option<FlowId>, Refusal> {
+    if let Some(flow) = open {
+        return Ok(Some(flow.clone()));
     }
+    let account = task.account.map(|account| &account.id);
+    match (ha.noted_flow(task.of, account, task.domain).await?, account) {
+        // HA lists this one, so that it is not noted.
+        (None, Some(account)) => ha.reauth_flow(account).await,
+        (noted, _) => Ok(noted),
+    }
+}
+
+/// Starts a flow, notes it, and goes on with it.
+async fn start(
+    ha: &HomeAssistant,
+    task: &SetUpTask<'_>,
+    side: &FlowSide<'_>,
+    stop: &Stop,
+) -> Result<FlowState, Refusal> {
     if stop.is_cancelled() {
         return Err(Refusal::Stopped);
     }
     let (flow, step) = match task.account {
-        None => ha.start_flow(&side).await?,
-        Some(account) => match ha.start_reconfigure_flow(&account.id, &side).await? {
+        None => ha.start_flow(side).await?,
+        Some(account) => match ha.start_reconfigure_flow(&account.id, side).await? {
             Some(started) => started,
             None => return Ok(FlowState::CannotAskYet),
         },
     };
-    if step.is_last() {
-        return walk(ha, task, flow, step, &side, stop).await;
+    if !step.is_last() {
+        let account = task.account.map(|account| &account.id);
+        let noted = ha.note_flow(task.of, account, task.domain, &flow).await;
+        end_unless_noted(ha, &flow, noted).await?;
     }
-    noted(ha, &flow, ha.take_first_turn(task.of).await).await?;
-    let walked = async {
-        let (flow, step) = note_or_join(ha, task, flow, step, &side).await?;
-        walk(ha, task, flow, step, &side, stop).await
-    };
-    ha.hold_turn(task.of, walked).await
+    walk(ha, task, flow, step, side, stop).await
 }
 
 /// Goes on with a flow after a person has done what it waited for.
@@ -104,7 +130,8 @@ pub async fn follow(
 ) -> Result<FlowState, Refusal> {
     let secrets = [task.secret];
     let side = FlowSide { domain: task.domain, base, secrets: &secrets };
-    Ok(match resume(ha, task, flow, &side, stop).await? {
+    let resumed = ha.in_turn(task.of, stop, async |stop| resume(ha, task, flow, &side, stop).await);
+    Ok(match resumed.await? {
         Resumed::State(state) => state,
         Resumed::Broken => FlowState::Failed(BROKEN.to_owned()),
         Resumed::Gone => lost(task),
@@ -121,7 +148,7 @@ enum Resumed {
 }
 
 /// Goes on with an open flow. To look at one after consent takes the provider's code, which holds once,
-/// so no other run looks meanwhile.
+/// so only the run that has the turn may.
 async fn resume(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
@@ -129,21 +156,17 @@ async fn resume(
     side: &FlowSide<'_>,
     stop: &Stop,
 ) -> Result<Resumed, Refusal> {
-    ha.take_turn(task.of, stop).await?;
-    let looked = async {
-        match ha.look_at_flow(flow, side).await? {
-            Some(FlowStep::Broken) => {
-                give_up(ha, flow).await?;
-                Ok(Resumed::Broken)
-            }
-            Some(step) => Ok(Resumed::State(walk(ha, task, flow.clone(), step, side, stop).await?)),
-            None => {
-                let ended = ended_unseen(ha, task, flow).await?;
-                Ok(ended.map_or(Resumed::Gone, Resumed::State))
-            }
+    match ha.look_at_flow(flow, side).await? {
+        Some(FlowStep::Broken) => {
+            give_up(ha, flow).await?;
+            Ok(Resumed::Broken)
         }
-    };
-    ha.hold_turn(task.of, looked).await
+        Some(step) => Ok(Resumed::State(walk(ha, task, flow.clone(), step, side, stop).await?)),
+        None => {
+            let ended = ended_unseen(ha, task, flow).await?;
+            Ok(ended.map_or(Resumed::Gone, Resumed::State))
+        }
+    }
 }
 
 /// Ends a flow that is not needed any more.
@@ -155,44 +178,12 @@ pub async fn give_up(ha: &HomeAssistant, flow: &FlowId) -> Result<(), Refusal> {
     ha.forget_flow(flow).await
 }
 
-/// Notes a flow that was just started, and answers the one that goes on: that of another run where
-/// both have started one at the same moment.
-async fn note_or_join(
-    ha: &HomeAssistant,
-    task: &SetUpTask<'_>,
-    flow: FlowId,
-    step: FlowStep,
-    side: &FlowSide<'_>,
-) -> Result<(FlowId, FlowStep), Refusal> {
-    let account = task.account.map(|account| &account.id);
-    let first = ha.remember_flow(task.of, account, task.domain, &flow).await;
-    let first = noted(ha, &flow, first).await?;
-    if first == flow {
-        return Ok((flow, step));
-    }
-    match ha.look_at_flow(&first, side).await? {
-        Some(of_first) if of_first != FlowStep::Broken => {
-            tracing::warn!(
-                "another appcred has started the set-up of {} for {} at the same moment: that one goes on, this one is ended",
-                task.domain,
-                task.of
-            );
-            give_up(ha, &flow).await?;
-            Ok((first, of_first))
-        }
-        _ => {
-            give_up(ha, &first).await?;
-            Ok((flow, step))
-        }
-    }
-}
-
 /// Ends a flow that was just started if it could not be noted, since nobody would find it again.
-async fn noted<T>(
+async fn end_unless_noted(
     ha: &HomeAssistant,
     flow: &FlowId,
-    noted: Result<T, Refusal>,
-) -> Result<T, Refusal> {
+    noted: Result<(), Refusal>,
+) -> Result<(), Refusal> {
     if noted.is_err()
         && let Err(why) = ha.abort_flow(flow).await
     {

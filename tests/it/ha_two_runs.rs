@@ -4,6 +4,7 @@
 use appcred::model::FlowStep;
 use appcred::setup::drive::{self, FlowState};
 use appcred::target::{Refusal, Stop};
+use futures_util::future::join_all;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -155,7 +156,6 @@ async fn ha_flow_that_another_run_has_noted_meanwhile_goes_on_as_long_as_it_is_t
     let set_up = AnnasSetUp::new(DOMAIN);
     let task = set_up.task(None);
     for noted in [theirs, "gone"] {
-        // It is the first in order.
         let note = json!({"flow_id": noted, "domain": DOMAIN});
         linking
             .ha
@@ -176,6 +176,38 @@ async fn ha_flow_that_another_run_has_noted_meanwhile_goes_on_as_long_as_it_is_t
     let begun = drive::begin(&ha, &task, None, &linking.ha.url(), &stop).await;
     assert_eq!(begun, Err(Refusal::Stopped));
     assert_eq!(linking.open_flows(), Vec::<Value>::new());
+}
+
+each_release!(ha_set_up_that_two_runs_begin_at_the_same_moment_is_begun_once);
+#[tokio::main(flavor = "current_thread")]
+async fn ha_set_up_that_two_runs_begin_at_the_same_moment_is_begun_once(release: Release) {
+    let linking = Linking::new(release);
+    linking.house.declare(&[linking.entry(DOMAIN, "Anna", "anna", "first")]);
+    linking.appcred(APPLY).args(["--no-setup"]).run();
+    let (url, stop) = (linking.ha.url(), Stop::new());
+    let set_up = AnnasSetUp::new(DOMAIN);
+    let task = set_up.task(None);
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(open(&url, linking.ha.token()).await.ok().unwrap());
+    }
+    let begun = runs.iter().map(|ha| drive::begin(ha, &task, None, &url, &stop));
+    let begun: Vec<_> = join_all(begun).await.into_iter().map(Result::unwrap).collect();
+    let FlowState::Waits(flow, FlowStep::Consent(link)) = &begun[0] else { panic!("{begun:?}") };
+    assert!(begun.iter().all(|other| *other == begun[0]), "{begun:#?}");
+    let open = linking.open_flows();
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert_eq!(open[0]["flow_id"], flow.as_str());
+
+    // A run that still knows of no flow and begins after the consent finds the account.
+    linking.consent(link.page().unwrap().as_str());
+    let followed = drive::follow(&runs[0], &task, flow, &url, &stop);
+    let late = drive::begin(&runs[1], &task, None, &url, &stop);
+    let (followed, late) = tokio::join!(followed, late);
+    assert_eq!([followed, late], [Ok(FlowState::Linked), Ok(FlowState::Linked)]);
+    assert_eq!(linking.codes_taken(), [("anna".to_owned(), 200)]);
+    assert_eq!(linking.open_flows(), Vec::<Value>::new());
+    assert_eq!(linking.accounts(DOMAIN).len(), 1);
 }
 
 each_release!(ha_watcher_waits_for_an_apply_at_the_same_target);

@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use super::connection::{CommandError, Connection};
 use super::messages::{Command, UNKNOWN_COMMAND, UserData};
-use crate::model::{AccountName, EntryId, FlowId, Mark, Purpose};
+use super::turns::HESITATION;
+use super::{HomeAssistant, config_entries};
+use crate::model::{AccountName, Domain, EntryId, FlowId, Mark, Purpose, SetUpOf};
+use crate::target::Refusal;
 
 /// Behind the mark in the key of a note of a flow.
 const FLOW: &str = "#flow";
 /// Behind the mark in the key of a note that accounts go with the entry.
-pub(super) const REMOVED_WITH_ENTRY: &str = "#tied";
+const REMOVED_WITH_ENTRY: &str = "#tied";
 /// What is noted of a flow.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Note {
@@ -69,11 +73,7 @@ pub(super) fn removed_with_entry((key, value): (&String, &Value)) -> Option<Mark
 }
 
 /// The key of a note of the same kind that was forgotten. HA deletes no key.
-pub(super) fn free_key(
-    kept: &UserDataFields,
-    mark: &Mark,
-    account: Option<&EntryId>,
-) -> Option<String> {
+fn free_key(kept: &UserDataFields, mark: &Mark, account: Option<&EntryId>) -> Option<String> {
     let begin = format!("{mark}{FLOW}.");
     let mut of_mark = kept.range(begin.clone()..).take_while(|(key, _)| key.starts_with(&begin));
     let is_free = |(key, value): &(&String, &Value)| {
@@ -86,7 +86,7 @@ pub(super) fn free_key(
 
 /// Each flow that goes on has a key of its own. Two runs that start one at the same moment would otherwise
 /// overwrite each other's note, and a flow without a note is never ended.
-pub(super) fn note_key(mark: &Mark, account: Option<&EntryId>, flow: &FlowId) -> String {
+fn note_key(mark: &Mark, account: Option<&EntryId>, flow: &FlowId) -> String {
     let account = account.map(|account| format!(":{account}")).unwrap_or_default();
     format!("{mark}{FLOW}.{flow}{account}")
 }
@@ -99,6 +99,119 @@ pub(super) fn purpose(key: &str) -> Option<Purpose> {
         rest.split_once(':').map_or((rest, None), |(flow, account)| (flow, Some(account)));
     (flow.is_empty() || flow.starts_with('.'))
         .then(|| account.map_or(Purpose::Entry(mark), |id| Purpose::Again(EntryId::new(id))))
+}
+
+impl HomeAssistant {
+    /// The flow that is noted for a set-up; none where none is.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn noted_flow(
+        &self,
+        of: SetUpOf<'_>,
+        account: Option<&EntryId>,
+        domain: &Domain,
+    ) -> Result<Option<FlowId>, Refusal> {
+        let is_of_it = |purpose: &Purpose| match account {
+            Some(account) => *purpose == Purpose::Again(account.clone()),
+            None => purpose.is_of(of),
+        };
+        let mut notes = notes(&kept(&self.connection).await?).into_iter();
+        let noted = notes.find(|(_, of, note)| is_of_it(of) && note.domain == domain.as_str());
+        Ok(noted.map(|(_, _, note)| FlowId::new(note.flow_id)))
+    }
+
+    /// Notes in HA that a flow is ours.
+    ///
+    /// # Errors
+    /// Where HA cannot keep it.
+    pub async fn note_flow(
+        &self,
+        of: SetUpOf<'_>,
+        account: Option<&EntryId>,
+        domain: &Domain,
+        flow: &FlowId,
+    ) -> Result<(), Refusal> {
+        let own_key = note_key(of.mark, account, flow);
+        let account_modified_at = match account {
+            Some(account) => config_entries::read(&self.connection, account).await?.modified_at(),
+            None => None,
+        };
+        let name = of.account.filter(|_| account.is_none()).map(|name| name.as_str().to_owned());
+        let accounts_before = match &name {
+            Some(_) => {
+                let mut entries = config_entries::list(&self.connection).await?.items;
+                entries.retain(|entry| entry.domain == domain.as_str());
+                Some(entries.into_iter().map(|entry| entry.entry_id.to_string()).collect())
+            }
+            None => None,
+        };
+        let value = serde_json::json!(Note {
+            flow_id: flow.to_string(),
+            domain: domain.to_string(),
+            name,
+            accounts_before,
+            account_modified_at,
+        });
+        let Some(free) = free_key(&kept(&self.connection).await?, of.mark, account) else {
+            return Ok(self.write_note(&own_key, &value).await?);
+        };
+        self.write_note(&free, &value).await?;
+        // A set-up of another account of the entry may have taken the same key.
+        sleep(HESITATION).await;
+        let is_own = |(_, _, note): &(_, _, Note)| note.flow_id == flow.as_str();
+        match notes(&kept(&self.connection).await?).iter().any(is_own) {
+            true => Ok(()),
+            false => Ok(self.write_note(&own_key, &value).await?),
+        }
+    }
+
+    /// Whether an account was changed since a flow was started that links it again; none where that is
+    /// not known.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn is_changed_since(
+        &self,
+        account: &EntryId,
+        flow: &FlowId,
+    ) -> Result<Option<bool>, Refusal> {
+        let notes = notes(&kept(&self.connection).await?).into_iter();
+        let mut noted = notes.filter(|(_, _, note)| note.flow_id == flow.as_str());
+        let Some(before) = noted.find_map(|(_, _, note)| note.account_modified_at) else {
+            return Ok(None);
+        };
+        let now = config_entries::read(&self.connection, account).await?.modified_at();
+        Ok(now.map(|now| now != before))
+    }
+
+    /// Forgets what is noted in HA of a flow.
+    ///
+    /// # Errors
+    /// Where HA cannot keep that.
+    pub async fn forget_flow(&self, flow: &FlowId) -> Result<(), Refusal> {
+        for (key, _, note) in notes(&kept(&self.connection).await?) {
+            if note.flow_id == flow.as_str() {
+                self.write_note(&key, &Value::Null).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_note(&self, key: &str, value: &Value) -> Result<(), CommandError> {
+        let command = Command::WriteUserData { key: key.to_owned(), value: value.clone() };
+        self.connection.ask(command).await
+    }
+
+    /// Notes in HA whether the linked accounts of an entry go with it.
+    ///
+    /// # Errors
+    /// Where HA cannot keep it.
+    pub async fn remember_delete_policy(&self, mark: &Mark, removes: bool) -> Result<(), Refusal> {
+        let key = format!("{mark}{REMOVED_WITH_ENTRY}");
+        let command = Command::WriteUserData { key, value: Value::Bool(removes) };
+        Ok(self.connection.ask(command).await?)
+    }
 }
 
 #[cfg(test)]

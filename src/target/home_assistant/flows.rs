@@ -9,23 +9,19 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::time::sleep;
 
 use super::account_notes::account_notes;
 use super::connection::{CommandError, Connection, Events};
-use super::flow_notes::{
-    Note, REMOVED_WITH_ENTRY, UserDataFields, free_key, kept, note_key, notes, removed_with_entry,
-};
+use super::flow_notes::{UserDataFields, kept, notes, removed_with_entry};
 use super::flow_side::FlowSide;
 use super::json::Lenient;
 use super::messages::{Command, FlowEvent, ListedFlow};
 use super::rest::{FAILED, FlowAnswer, NO_SUCH_STEP, Rest};
-use super::turns::HESITATION;
 use super::{HomeAssistant, config_entries, credentials};
 use crate::integrations::{self, Release};
 use crate::model::{
     CALLBACK_PATH, ConfigEntry, Domain, EntryId, EntryState, FlowId, FlowStep, HandOverError, Live,
-    MY_REDIRECT_URI, Mark, OpenFlow, Purpose, SetUpOf,
+    MY_REDIRECT_URI, OpenFlow, Purpose,
 };
 use crate::target::Refusal;
 
@@ -216,98 +212,6 @@ impl HomeAssistant {
         Ok(FlowEvents(self.connection.subscribe(command).await?))
     }
 
-    /// Notes in HA that a flow is ours, and answers the flow that is to go on: the same, or that of
-    /// another run which has started one for the same at the same moment. All runs choose the same.
-    ///
-    /// # Errors
-    /// Where HA cannot keep it.
-    pub async fn remember_flow(
-        &self,
-        of: SetUpOf<'_>,
-        account: Option<&EntryId>,
-        domain: &Domain,
-        flow: &FlowId,
-    ) -> Result<FlowId, Refusal> {
-        let own_key = note_key(of.mark, account, flow);
-        let purpose = match (account, of.account) {
-            (Some(account), _) => Purpose::Again(account.clone()),
-            (None, Some(name)) => Purpose::Account(of.mark.clone(), name.clone()),
-            (None, None) => Purpose::Entry(of.mark.clone()),
-        };
-        let account_modified_at = match account {
-            Some(account) => config_entries::read(&self.connection, account).await?.modified_at(),
-            None => None,
-        };
-        let name = of.account.filter(|_| account.is_none()).map(|name| name.as_str().to_owned());
-        let accounts_before = match &name {
-            Some(_) => {
-                let mut entries = config_entries::list(&self.connection).await?.items;
-                entries.retain(|entry| entry.domain == domain.as_str());
-                Some(entries.into_iter().map(|entry| entry.entry_id.to_string()).collect())
-            }
-            None => None,
-        };
-        let value = serde_json::json!(Note {
-            flow_id: flow.to_string(),
-            domain: domain.to_string(),
-            name,
-            accounts_before,
-            account_modified_at,
-        });
-        let free = free_key(&kept(&self.connection).await?, of.mark, account);
-        self.write_note(free.as_ref().unwrap_or(&own_key), &value).await?;
-        if free.is_some() {
-            // Another run may have taken the same key.
-            sleep(HESITATION).await;
-            let is_own = |(_, _, note): &(_, _, Note)| note.flow_id == flow.as_str();
-            if !notes(&kept(&self.connection).await?).iter().any(is_own) {
-                self.write_note(&own_key, &value).await?;
-            }
-        }
-        let notes = notes(&kept(&self.connection).await?);
-        let first = notes
-            .into_iter()
-            .find(|(_, of, note)| *of == purpose && note.domain == domain.as_str());
-        Ok(first.map_or_else(|| flow.clone(), |(_, _, note)| FlowId::new(note.flow_id)))
-    }
-
-    /// Whether an account was changed since a flow was started that links it again; none where that is
-    /// not known.
-    ///
-    /// # Errors
-    /// Where HA does not answer.
-    pub async fn is_changed_since(
-        &self,
-        account: &EntryId,
-        flow: &FlowId,
-    ) -> Result<Option<bool>, Refusal> {
-        let notes = notes(&kept(&self.connection).await?).into_iter();
-        let mut noted = notes.filter(|(_, _, note)| note.flow_id == flow.as_str());
-        let Some(before) = noted.find_map(|(_, _, note)| note.account_modified_at) else {
-            return Ok(None);
-        };
-        let now = config_entries::read(&self.connection, account).await?.modified_at();
-        Ok(now.map(|now| now != before))
-    }
-
-    /// Forgets what is noted in HA of a flow.
-    ///
-    /// # Errors
-    /// Where HA cannot keep that.
-    pub async fn forget_flow(&self, flow: &FlowId) -> Result<(), Refusal> {
-        for (key, _, note) in notes(&kept(&self.connection).await?) {
-            if note.flow_id == flow.as_str() {
-                self.write_note(&key, &Value::Null).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn write_note(&self, key: &str, value: &Value) -> Result<(), CommandError> {
-        let command = Command::WriteUserData { key: key.to_owned(), value: value.clone() };
-        self.connection.ask(command).await
-    }
-
     /// Waits until a linked account runs or has failed, and answers its state.
     ///
     /// # Errors
@@ -343,16 +247,6 @@ impl HomeAssistant {
         let (credentials, release) = (&credentials.items, self.release);
         let linked = config_entries::linked(connection, entries, credentials, &kept, release);
         Ok(linked.await?.0.items)
-    }
-
-    /// Notes in HA whether the linked accounts of an entry go with it.
-    ///
-    /// # Errors
-    /// Where HA cannot keep it.
-    pub async fn remember_delete_policy(&self, mark: &Mark, removes: bool) -> Result<(), Refusal> {
-        let key = format!("{mark}{REMOVED_WITH_ENTRY}");
-        let command = Command::WriteUserData { key, value: Value::Bool(removes) };
-        Ok(self.connection.ask(command).await?)
     }
 }
 

@@ -7,6 +7,7 @@
 //! every [`RENEWAL`]; one that no longer does was cut off, and another takes the turn. Whoever finds
 //! that out later, as after its machine was asleep, stops its work.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -58,33 +59,22 @@ impl TurnRecord for Kept<'_> {
 }
 
 impl HomeAssistant {
-    /// Waits until no other run is at this set-up, and takes the turn.
+    /// Does what only one run at a time may do for this set-up, once no other run is at it.
+    ///
+    /// The work is asked to stop where `stop` is, and where another run has the turn meanwhile. It is not cut off:
+    /// a flow that HA is about to start would be lost.
     ///
     /// # Errors
-    /// Where HA does not answer, or when stopped.
-    pub async fn take_turn(&self, of: SetUpOf<'_>, stop: &Stop) -> Result<(), Refusal> {
-        take(&self.turn(of), &self.run, stop).await
-    }
-
-    /// Takes the turn for a flow that was just started, from whoever has it: of runs that start one at the same moment,
-    /// all note theirs, and go on with the one that they find first. One that waited would not be seen by the others.
-    ///
-    /// # Errors
-    /// Where HA does not answer.
-    pub async fn take_first_turn(&self, of: SetUpOf<'_>) -> Result<(), Refusal> {
-        self.turn(of).write(Some(self.run.clone())).await
-    }
-
-    /// Keeps a turn that was taken as long as the work lasts, and ends it then.
-    ///
-    /// # Errors
-    /// That of the work; where another run has the turn, the work is cut short.
-    pub async fn hold_turn<T>(
+    /// That of the work; where HA does not answer, when stopped before, and where another run took the turn.
+    pub async fn in_turn<T>(
         &self,
         of: SetUpOf<'_>,
-        work: impl Future<Output = Result<T, Refusal>>,
+        stop: &Stop,
+        work: impl AsyncFnOnce(&Stop) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        hold(&self.turn(of), &self.run, work).await
+        let record = self.turn(of);
+        take(&record, &self.run, stop).await?;
+        hold(&record, &self.run, stop, work).await
     }
 
     fn turn(&self, SetUpOf { mark, account }: SetUpOf<'_>) -> Kept<'_> {
@@ -119,12 +109,18 @@ async fn take(record: &impl TurnRecord, run: &str, stop: &Stop) -> Result<(), Re
 async fn hold<T>(
     record: &impl TurnRecord,
     run: &str,
-    work: impl Future<Output = Result<T, Refusal>>,
+    stop: &Stop,
+    work: impl AsyncFnOnce(&Stop) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
+    let stop = stop.child_token();
+    let mut work = pin!(work(&stop));
     let result = tokio::select! {
         biased;
-        why = renew(record, run) => Err(why),
-        result = work => result,
+        why = renew(record, run) => {
+            stop.cancel();
+            work.await.and(Err(why))
+        }
+        result = &mut work => result,
     };
     if let Err(why) = end(record, run).await {
         tracing::debug!(%why, "other runs wait until this turn counts as cut off");
@@ -193,8 +189,9 @@ mod tests {
         Shared(RefCell::new(Some(run.to_owned())))
     }
 
-    async fn work(seconds: u64) -> Result<Instant, Refusal> {
-        sleep(Duration::from_secs(seconds)).await;
+    /// Works so long, unless it is stopped, and tells when it ended.
+    async fn work(seconds: u64, stop: &Stop) -> Result<Instant, Refusal> {
+        stop.run_until_cancelled(sleep(Duration::from_secs(seconds))).await;
         Ok(Instant::now())
     }
 
@@ -206,7 +203,8 @@ mod tests {
             Instant::now()
         };
         // The start of a flow may take five minutes.
-        let (ended, begun) = tokio::join!(hold(&record, "a", work(300)), second);
+        let (ended, begun) =
+            tokio::join!(hold(&record, "a", &stop, async |stop| work(300, stop).await), second);
         assert!(begun > ended.unwrap());
     }
 
@@ -216,7 +214,7 @@ mod tests {
         let turn = async |run: &str| {
             take(&record, run, &stop).await.unwrap();
             let begun = Instant::now();
-            (begun, hold(&record, run, work(20)).await.unwrap())
+            (begun, hold(&record, run, &stop, async |stop| work(20, stop).await).await.unwrap())
         };
         let (first, second) = tokio::join!(turn("b"), turn("c"));
         assert!(first.1 <= second.0 || second.1 <= first.0, "{first:?} {second:?}");
@@ -224,15 +222,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_that_lost_its_turn_stops_its_work_and_leaves_the_other_its_turn() {
-        let record = held_by("a");
+    async fn a_run_that_lost_its_turn_ends_what_it_began_and_leaves_the_other_its_turn() {
+        let (record, stop, begun) = (held_by("a"), Stop::new(), Instant::now());
         let overtaken = async {
             sleep(RENEWAL / 2).await;
             record.write(Some("b 1".to_owned())).await.unwrap();
         };
-        let (result, ()) = tokio::join!(hold(&record, "a", work(60)), overtaken);
+        let mut ended = None;
+        let works = async |stop: &Stop| {
+            // A request that is on its way.
+            sleep(RENEWAL * 2).await;
+            ended = Some(work(60, stop).await?);
+            Ok(())
+        };
+        let (result, ()) = tokio::join!(hold(&record, "a", &stop, works), overtaken);
         let Err(Refusal::Failed(why)) = result else { panic!("{result:?}") };
         assert!(why.contains("another appcred"), "{why}");
+        assert_eq!(ended, Some(begun + RENEWAL * 2));
         end(&record, "a").await.unwrap();
         assert_eq!(record.0.borrow().as_deref(), Some("b 1"));
         end(&record, "b").await.unwrap();
@@ -251,7 +257,8 @@ mod tests {
             let taken = take(&record, "b", &stop).await;
             (taken, Instant::now())
         };
-        let first = hold(&record, "a", work(600));
+        let never = Stop::new();
+        let first = hold(&record, "a", &never, async |stop| work(600, stop).await);
         let (ended, (taken, at), stopped) = tokio::join!(first, second, stops);
         assert_eq!((taken, at), (Err(Refusal::Stopped), stopped));
         assert!(ended.unwrap() > stopped);

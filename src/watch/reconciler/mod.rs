@@ -363,7 +363,7 @@ impl<C: Connect> TargetReconciler<C> {
                     {
                         self.set_ups.failed(id, entry, why, step, Instant::now());
                     }
-                    return is_begun;
+                    return *is_changed;
                 }
                 undone.push(format!("{}: {why}", step.action.summary()));
                 *is_changed

@@ -59,7 +59,7 @@ fuzz_target!(|text: &str| {
 fn is_libyaml_alone(text: &str, why: &str) -> bool {
     let is_part = |one: char| one.is_ascii_alphanumeric() || "-_".contains(one);
     let is_ended = |(at, _): (usize, &str)| {
-        text[at + 1..].trim_start_matches(is_part).starts_with(['%', '@', '`'])
+        text[at + 1..].trim_start_matches(is_part).starts_with(['?', ':', '%', '@', '`'])
     };
     let mut lines = text.lines().map(|line| line.trim_start_matches([' ', '\u{feff}']));
     let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
