@@ -41,6 +41,7 @@ mod links;
 mod list;
 mod listen;
 mod locks;
+mod log;
 mod login;
 mod logout;
 mod look_again;
@@ -83,8 +84,6 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tokio::runtime::Runtime;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 pub use exit::ExitStatus;
 
@@ -265,7 +264,7 @@ pub fn run() -> ExitStatus {
     }
     // A daemon logs what it does; the others print it.
     let is_daemon = cli.verb.is_daemon();
-    start_log(&cli.global, is_daemon);
+    log::start(&cli.global, is_daemon);
     let status = start(cli).unwrap_or_else(|error| {
         console::error(format_args!("{error:#}"));
         ExitStatus::Failure
@@ -362,25 +361,4 @@ fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitSta
     // A thread that waits for a terminal's input must not hold the process.
     runtime.shutdown_background();
     result
-}
-
-fn start_log(global: &Global, is_daemon: bool) {
-    let level = match global.verbose.saturating_add(u8::from(is_daemon)) {
-        0 => LevelFilter::WARN,
-        1 => LevelFilter::INFO,
-        _ => LevelFilter::DEBUG,
-    };
-    // Libraries say what they send and receive, secrets included: they are never asked for more than warnings.
-    // What is wrong with a certificate is reported once, with what to do.
-    let filter =
-        EnvFilter::new(format!("warn,notify=off,rustls_platform_verifier=off,appcred={level}"));
-    let format = global.log_format;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(move || console::Log(format))
-        .with_target(false);
-    match format {
-        LogFormat::Text => log.with_ansi(console::has_color()).init(),
-        LogFormat::Json => log.json().init(),
-    }
 }

@@ -52,11 +52,24 @@ where
 
 /// Which part of it cannot be read, and why.
 fn why_unreadable<T: DeserializeOwned>(of: &Json) -> Option<String> {
-    let why = serde_path_to_error::deserialize::<_, T>(of).err()?;
-    Some(match why.path().to_string().as_str() {
-        "." => why.inner().to_string(),
-        path => format!("{path}: {}", why.inner()),
+    let error = serde_path_to_error::deserialize::<_, T>(of).err()?;
+    let why = without_value(&error.inner().to_string());
+    Some(match error.path().to_string().as_str() {
+        "." => why,
+        path => format!("{path}: {why}"),
     })
+}
+
+/// serde's message without the value: it may be a secret in the place of its reference.
+fn without_value(message: &str) -> String {
+    let has_value = ["invalid type: ", "invalid value: ", "unknown variant "];
+    match message.rsplit_once(", expected ") {
+        Some((found, expected)) if has_value.iter().any(|kind| found.starts_with(kind)) => {
+            let is_struct = expected.starts_with("struct ");
+            format!("{} is expected", if is_struct { "an object" } else { expected })
+        }
+        _ => message.to_owned(),
+    }
 }
 
 /// What has happened, with the objects themselves.
@@ -128,9 +141,17 @@ mod tests {
         let mut wrong = right.clone();
         wrong["maxDeletes"] = json!(3_000_000_000_u64);
         for (spec, why) in [
-            (wrong, "maxDeletes: invalid value: integer `3000000000`, expected a 32-bit integer"),
+            (wrong, "maxDeletes: a 32-bit integer is expected"),
             (json!({"url": "http://cabin:8123"}), "missing field `tokenSecretRef`"),
-            (json!(null), "invalid type: null, expected struct InstanceSpec"),
+            (json!(null), "an object is expected"),
+            (
+                json!({"url": "http://cabin:8123", "tokenSecretRef": token, "deletionPolicy": "hush"}),
+                "deletionPolicy: `Delete` or `Retain` is expected",
+            ),
+            (
+                json!({"url": "http://cabin:8123", "tokenSecretRef": "hush, expected"}),
+                "tokenSecretRef: an object is expected",
+            ),
         ] {
             let of = instance(spec, listed.clone());
             assert_eq!(of.spec.unreadable.as_deref(), Some(why));

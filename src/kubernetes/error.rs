@@ -6,6 +6,8 @@ use std::time::Duration;
 use kube::runtime::watcher;
 use tokio::time::timeout;
 
+use crate::model::without_values;
+
 /// How long one request may take.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -22,6 +24,9 @@ pub(super) async fn within<T>(
 pub(super) fn in_words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
+        kube::Error::SerdeError(why) => {
+            format!("the answer cannot be read: {}", without_values(why))
+        }
         other => with_causes(other),
     }
 }
@@ -75,11 +80,22 @@ mod tests {
     use std::future::pending;
     use std::time::Duration;
 
+    use k8s_openapi::api::core::v1::Secret;
+
     use super::{in_words, within};
 
     #[tokio::test]
     async fn a_request_that_is_never_answered_ends() {
         let failed = within::<()>(Duration::ZERO, pending()).await.unwrap_err();
         assert!(in_words(&failed).contains("the cluster does not answer"), "{failed}");
+    }
+
+    #[test]
+    fn what_an_answer_holds_that_cannot_be_read_is_not_repeated() {
+        let answer = r#"{"apiVersion": "v1", "kind": "Secret", "data": "hush"}"#;
+        let why = serde_json::from_str::<Secret>(answer).unwrap_err();
+        assert!(why.to_string().contains("hush"), "{why}");
+        let why = in_words(&kube::Error::SerdeError(why));
+        assert_eq!(why, "the answer cannot be read: data error at line 1 column 53");
     }
 }

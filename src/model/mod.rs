@@ -103,6 +103,8 @@ pub use text::{
     ClientId, CredentialId, Domain, EntryId, FileName, FlowId, TargetName, counted, hex,
 };
 pub use value_fault::{ValueFault, client_fault, header_fault, hidden_character, value_fault};
-pub use visible::{Visible, hidden, is_hidden, to_json, visible_json, visible_lines};
+pub use visible::{
+    Visible, hidden, is_hidden, to_json, visible_json, visible_lines, without_values,
+};
 pub use webhook_method::WebhookMethod;
 pub use window::{Window, Windows};

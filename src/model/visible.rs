@@ -61,6 +61,12 @@ pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(visible_json(&serde_json::to_string_pretty(value)?).into_owned() + "\n")
 }
 
+/// What is wrong with a JSON text and where, but not what is there: serde repeats values, which may be secrets.
+pub fn without_values(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    format!("{:?} error at line {line} column {column}", error.classify()).to_lowercase()
+}
+
 /// A JSON document with hidden characters as JSON's own escapes. Its line breaks stay.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
     let escape = |character: char| {

@@ -11,16 +11,21 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::time::Instant;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Runs the histories that are asked for, or so many. With `--nocapture`, one that is asked for says what it does.
 pub(crate) fn simulate_histories<F: Future<Output = ()>>(usual: u64, of: impl Fn(u64) -> F) {
     let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let seeds = match number("APPCRED_HISTORY") {
         Some(seed) => {
-            let log = tracing_subscriber::fmt().with_env_filter("info,appcred=trace,it=trace");
-            log.with_timer(SimulatedTime).with_ansi(false).with_test_writer().init();
+            let log = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE);
+            let log = log.with_timer(SimulatedTime).with_ansi(false).with_test_writer().finish();
+            let ours = ["appcred", "it"].map(|name| (name, LevelFilter::TRACE));
+            log.with(Targets::new().with_default(LevelFilter::INFO).with_targets(ours)).init();
             seed..seed + 1
         }
         None => 0..number("APPCRED_HISTORIES").unwrap_or(usual),

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::in_flight::{InFlight, Listener, ResultSender, deliver};
 use super::messages::{Command, CommandResult, Incoming, NOT_ADMIN, Numbered, shown};
+use crate::model::without_values;
 use crate::target::fence::{FenceSlot, FencedStream};
 use crate::target::wiped_json::to_json;
 use crate::target::{Denial, Refusal, Stop};
@@ -207,11 +208,6 @@ impl Connection {
             drop(task.await);
         }
     }
-}
-
-/// What is wrong and where, but not what is there: serde repeats values, which may be secrets.
-fn without_values(error: &serde_json::Error) -> String {
-    format!("{:?} error at column {}", error.classify(), error.column()).to_lowercase()
 }
 
 /// Sends what is asked for, until no more commands can come or the connection is lost.

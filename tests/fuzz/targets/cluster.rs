@@ -145,11 +145,11 @@ fn objects(text: &str) -> Option<(Objects, bool)> {
         metadata.insert("namespace".to_owned(), NAMESPACE.into());
         metadata.insert("uid".to_owned(), format!("{plural} {name}").into());
         metadata.insert("resourceVersion".to_owned(), "1".into());
-        let said = match plural {
-            "secrets" => object["metadata"].to_string(),
-            _ => object.to_string(),
-        };
-        is_marked &= !said.contains(MARK);
+        let mut shown = object.clone();
+        if plural == "secrets" {
+            shown.as_object_mut()?.remove("data");
+        }
+        is_marked &= !shown.to_string().contains(MARK);
         all.insert((plural, name), object);
     }
     Some((all, is_marked))

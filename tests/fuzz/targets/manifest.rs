@@ -61,7 +61,7 @@ fn is_libyaml_alone(text: &str, why: &str) -> bool {
     let is_ended = |(at, _): (usize, &str)| {
         text[at + 1..].trim_start_matches(is_part).starts_with(['?', ':', '%', '@', '`'])
     };
-    let mut lines = text.lines().map(|line| line.trim_start_matches([' ', '\u{feff}']));
+    let mut lines = text.split(['\r', '\n']).map(|line| line.trim_start_matches([' ', '\u{feff}']));
     let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
     text.contains('\t')
         || first.is_some_and(|line| line.starts_with("..."))
