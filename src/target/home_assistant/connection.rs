@@ -61,6 +61,11 @@ pub(super) enum CommandError {
         /// HA's message, without values.
         message: String,
     },
+    /// The integration has not the step that the flow begins with.
+    #[error(
+        "HTTP 400: the integration begins no set-up in this way; Home Assistant's log may say more"
+    )]
+    NoSuchStep,
     /// Asked to stop before it was sent.
     #[error("interrupted")]
     Stopped,
@@ -387,6 +392,7 @@ impl From<CommandError> for Refusal {
             CommandError::TimedOut => Self::Lost(fault.to_string()),
             CommandError::Denied(denial) => Self::Denied(denial),
             CommandError::Refused { .. }
+            | CommandError::NoSuchStep
             | CommandError::Unsent(_)
             | CommandError::Unreadable(_) => Self::Failed(fault.to_string()),
         }

@@ -16,7 +16,7 @@ use super::flow_notes::{UserDataFields, kept, notes, removed_with_entry};
 use super::flow_side::FlowSide;
 use super::json::Lenient;
 use super::messages::{Command, FlowEvent, ListedFlow};
-use super::rest::{FAILED, FlowAnswer, NO_SUCH_STEP, Rest};
+use super::rest::{FAILED, FlowAnswer, Rest};
 use super::{HomeAssistant, config_entries, credentials};
 use crate::integrations::{self, Release};
 use crate::model::{
@@ -109,8 +109,7 @@ impl HomeAssistant {
         }
         match self.rest.start_flow(side.domain, Some(account), side.base).await {
             Ok(step) => Ok(Some((step.id(), side.read(step, self.release)))),
-            // The integration has no such step.
-            Err(CommandError::Refused { message, .. }) if message == NO_SUCH_STEP => Ok(None),
+            Err(CommandError::NoSuchStep) => Ok(None),
             Err(fault) => Err(self.flow_refusal(fault)),
         }
     }

@@ -133,7 +133,9 @@ impl HomeAssistant {
                 );
                 TargetError::Protocol { address, why }
             }
-            CommandError::Refused { .. } | CommandError::Unreadable(_) => {
+            CommandError::Refused { .. }
+            | CommandError::NoSuchStep
+            | CommandError::Unreadable(_) => {
                 TargetError::Protocol { address, why: fault.to_string() }
             }
             CommandError::Denied(Denial::Token) => TargetError::Unauthorized { address },

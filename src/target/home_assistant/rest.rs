@@ -29,9 +29,6 @@ const FLOW_TIMEOUT_SECONDS: u64 = 120;
 const TIMEOUT_SECONDS: u64 = 30;
 /// Where HA cannot even import it.
 pub(super) const CANNOT_LOAD: &str = "Home Assistant cannot load this integration";
-/// Where it has not the step that a flow begins with.
-pub(super) const NO_SUCH_STEP: &str =
-    "the integration begins no set-up in this way; Home Assistant's log may say more";
 /// The code of a refusal where a call has failed in HA.
 pub(super) const FAILED: &str = "HTTP 500";
 /// A form with thousands of choices fits.
@@ -137,9 +134,7 @@ impl Rest {
                         "Home Assistant cannot set up what the integration depends on: {failed}"
                     ),
                 ),
-                None if is_of_home_assistant(&started.body) => {
-                    refused(StatusCode::BAD_REQUEST, NO_SUCH_STEP)
-                }
+                None if is_of_home_assistant(&started.body) => CommandError::NoSuchStep,
                 None => unexpected(StatusCode::BAD_REQUEST),
             }),
             other => Err(unexpected(other)),
