@@ -17,6 +17,7 @@ mod signature;
 mod source;
 mod transport;
 mod versions;
+mod work_tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ pub use identities::{PrivateKey, identities, old_identities};
 pub use old_version::{NamedFiles, NamedSecret, OldContent, OldVersion};
 pub use source::{FetchedCommit, GitSource, Signers};
 pub use transport::GitAccess;
+pub use work_tree::{left_out, unmerged};
 
 /// Why Git says nothing.
 #[derive(Debug, Error)]

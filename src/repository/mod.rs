@@ -16,7 +16,7 @@ use crate::git::{
     self, GitError, NamedFiles, NamedSecret, OldContent, OldVersion, OtherProjects, PrivateKey,
 };
 use crate::manifest::{Entry, Loaded, Project, SecretValue, secret_values};
-use crate::model::{PlainText, Visible};
+use crate::model::{PlainText, Visible, has_merge_conflict};
 use crate::secret::{
     SecretResolver, StoredAt, is_age_file, is_plain_store, is_sops_document, places_of,
     plain_place, ssh_recipient,
@@ -48,6 +48,7 @@ pub fn check(folder: &Path, loaded: &Loaded, resolver: &SecretResolver) -> Diagn
             identities(&known, project, resolver, &mut problems)?;
             plain_files(&repositories, project, entries, resolver, &mut problems)?;
             copies(&known, loaded, &mut problems)?;
+            unmerged(&repositories, loaded, &mut problems)?;
             staged(folder, &known, project, entries, resolver, &mut problems)
         });
     }
@@ -249,6 +250,30 @@ fn copies(
             let message = format!("{file} has a `client_secret` in plain text, and Git tracks it");
             let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message);
             problems.push(problem.help(COPY_HELP));
+        }
+    }
+    Ok(())
+}
+
+/// Files that a merge left unmerged without a sign of that in their text: one side has deleted the file, or
+/// `.gitattributes` says that Git writes no markers into it.
+fn unmerged(
+    repositories: &[&Path],
+    loaded: &Loaded,
+    problems: &mut Diagnostics,
+) -> Result<(), GitError> {
+    let mut unmerged = BTreeSet::new();
+    for folder in repositories {
+        let found = git::unmerged(folder)?;
+        unmerged.extend(found.iter().filter_map(|file| file.canonicalize().ok()));
+    }
+    for file in loaded.files.iter().filter(|file| !has_merge_conflict(file.text())) {
+        if file.path().canonicalize().is_ok_and(|real| unmerged.contains(&real)) {
+            let file = file.path().visible();
+            let message = format!("Git has not finished the merge of `{file}`");
+            problems.push(Diagnostic::warning(ProblemCode::MergeConflict, message).help(
+                "what is read is one of two versions: make it what you want, then `git add` or `git rm` it",
+            ));
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ mod environment;
 mod evaluate;
 mod fetching;
 mod import;
+mod left_out;
 mod limits;
 mod notices;
 mod offered;
@@ -68,6 +69,7 @@ impl Workspace {
     pub fn load(&self) -> Loaded {
         let mut loaded = manifest::load(&self.request());
         self.restrict(&mut loaded);
+        self.hold_left_out(&mut loaded);
         let Loaded { project, entries, problems, .. } = &mut loaded;
         problems.append(check_lifetimes(project, entries, self.environment.today));
         loaded

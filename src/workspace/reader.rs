@@ -117,6 +117,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let now = (self.settings.clock)();
         let mut loaded = load_again(&workspace.request(), &mut self.cache, now);
         workspace.restrict(&mut loaded);
+        workspace.hold_left_out(&mut loaded);
         match &loaded.project.file {
             Some(_) => self.has_project_file = true,
             None if self.has_project_file => {

@@ -515,3 +515,67 @@ fn a_secret_that_sops_left_in_plain_text_is_found_where_it_is_staged() {
     let staged = "the staged version of secrets.sops.yaml has a `google` in plain text on line 1";
     assert!(said.contains(staged) && !said.contains("m4rk3d"), "{said}");
 }
+
+#[test]
+fn what_a_sparse_checkout_leaves_out_is_not_deleted() {
+    let project = repository(SEALED);
+    project.write("appcred.yaml", "owner: house\ntargets: {home: {config_dir: ha}}\n");
+    project.write(".gitignore", "ha\n");
+    project.write("credentials/b.yaml", &SEALED.replace("domain: spotify", "domain: netatmo"));
+    commit(project.path());
+    let run = |folder: &Path, arguments: &[&str]| {
+        let appcred = Appcred::new().in_dir(folder).args(arguments);
+        appcred.env("PATH", "/usr/bin:/bin").env("SPOTIFY", "zx81qw99plain").spawn().finish()
+    };
+    let apply = ["apply", "--yes"];
+    assert_eq!(run(project.path(), &apply).status, Some(0));
+    git(project.path(), &["sparse-checkout", "set", "--no-cone", "/*", "!/credentials/b.yaml"]);
+    assert!(!project.join("credentials/b.yaml").exists());
+    let ran = run(project.path(), &apply);
+    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("Git's sparse checkout leaves out `credentials/b.yaml`"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stdout.contains("not done: delete netatmo"), "{}", ran.stdout);
+    // A work tree has a sparse checkout of its own.
+    let other = project.join("ha/other");
+    git(project.path(), &["worktree", "add", "--quiet", other.to_str().unwrap()]);
+    git(&other, &["sparse-checkout", "set", "--no-cone", "/*", "!/credentials/a.yaml"]);
+    let said = validate(&other, &[]).stderr;
+    assert!(said.contains("leaves out `credentials/a.yaml`"), "{said}");
+    assert!(!said.contains("leaves out `credentials/b.yaml`"), "{said}");
+    // What somebody removes is no longer wanted.
+    git(project.path(), &["sparse-checkout", "disable"]);
+    fs::remove_file(project.join("credentials/b.yaml")).unwrap();
+    let ran = run(project.path(), &apply);
+    assert!(ran.status == Some(0) && ran.stdout.contains("1 deleted"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_merge_that_is_not_finished_is_told_where_no_marker_does() {
+    let project = repository(SEALED);
+    project.write(".gitattributes", "*.yaml -merge\n");
+    commit(project.path());
+    let on_branch = |name: &str| {
+        project.write("credentials/a.yaml", &SEALED.replace("client_id: i", name));
+        commit(project.path());
+    };
+    git(project.path(), &["checkout", "--quiet", "-b", "other"]);
+    on_branch("client_id: other");
+    git(project.path(), &["checkout", "--quiet", "-"]);
+    on_branch("client_id: own");
+    assert_eq!(validate(project.path(), &["--strict"]).status, Some(0));
+    let merged = std::process::Command::new("git")
+        .current_dir(project.path())
+        .args(["-c", "user.name=n", "-c", "user.email=e", "merge", "--quiet", "other"])
+        .output()
+        .unwrap();
+    assert!(!merged.status.success());
+    let ran = validate(project.path(), &["--strict"]);
+    let message = "Git has not finished the merge of `credentials/a.yaml`";
+    assert!(ran.status == Some(1) && ran.stderr.contains(message), "{}", ran.stderr);
+    git(project.path(), &["add", "--all"]);
+    assert_eq!(validate(project.path(), &["--strict"]).status, Some(0));
+}
