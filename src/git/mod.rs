@@ -16,6 +16,7 @@ mod old_version;
 mod signature;
 mod source;
 mod transport;
+mod variables;
 mod versions;
 mod work_tree;
 
@@ -41,6 +42,7 @@ pub use identities::{PrivateKey, identities, old_identities};
 pub use old_version::{NamedFiles, NamedSecret, OldContent, OldVersion};
 pub use source::{FetchedCommit, GitSource, Signers};
 pub use transport::GitAccess;
+pub use variables::variables;
 pub use work_tree::{left_out, unmerged};
 
 /// Why Git says nothing.

@@ -2,6 +2,7 @@
 //! versions of the manifests. What cannot be checked is reported.
 
 mod history;
+mod variables;
 
 use std::collections::BTreeSet;
 use std::iter;
@@ -48,6 +49,7 @@ pub fn check(folder: &Path, loaded: &Loaded, resolver: &SecretResolver) -> Diagn
             identities(&known, project, resolver, &mut problems)?;
             plain_files(&repositories, project, entries, resolver, &mut problems)?;
             copies(&known, loaded, &mut problems)?;
+            variables::check(&known, project, entries, &mut problems)?;
             unmerged(&repositories, loaded, &mut problems)?;
             staged(folder, &known, project, entries, resolver, &mut problems)
         });

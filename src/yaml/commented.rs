@@ -80,7 +80,7 @@ pub(super) fn values_of<'l>(line: &'l str, field: &SecretField) -> impl Iterator
 
 /// A scalar without its quotes, and without what is behind it; none where it is a tag, a block, an
 /// alias, or encrypted.
-fn plain(value: &str) -> Option<&str> {
+pub(super) fn plain(value: &str) -> Option<&str> {
     if value.starts_with(['!', '|', '>', '*', '&', '<', '$', '{', '[']) || value.starts_with("ENC[")
     {
         return None;

@@ -26,7 +26,7 @@ pub use commented::commented_secrets;
 pub(crate) use exposed::exposed_secrets;
 pub use exposed::{ExposedSecret, Exposure};
 pub(crate) use fault::YamlFault;
-pub use in_lines::secrets_in_lines;
+pub use in_lines::{secret_of_variable, secrets_in_lines};
 pub(crate) use json::{parse_json, to_json};
 pub(crate) use scalar::Kind;
 pub(crate) use sops::{SOPS, is_sops, sops_document, sops_parts};

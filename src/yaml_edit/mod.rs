@@ -36,7 +36,9 @@ pub use put::{NewValue, OldLayout, put};
 pub use slots::{Slot, SlotValue, all_slots, is_sealed, slots};
 pub use write::document;
 
-pub use crate::yaml::{ExposedSecret, Exposure, commented_secrets, secrets_in_lines};
+pub use crate::yaml::{
+    ExposedSecret, Exposure, commented_secrets, secret_of_variable, secrets_in_lines,
+};
 pub(crate) use crate::yaml::{is_empty, is_hollow};
 
 /// Why a file is not changed.

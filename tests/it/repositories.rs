@@ -579,3 +579,23 @@ fn a_merge_that_is_not_finished_is_told_where_no_marker_does() {
     git(project.path(), &["add", "--all"]);
     assert_eq!(validate(project.path(), &["--strict"]).status, Some(0));
 }
+
+#[test]
+fn a_file_that_gives_a_variable_its_secret_is_not_for_git() {
+    let project = repository(SEALED);
+    project.write(".env", "SPOTIFY=zx81qw99plain\nOTHER=zx81qw99plain\n");
+    project.write(".env.example", "SPOTIFY=your-client-secret\n");
+    project.write("compose.yaml", "environment:\n  SPOTIFY: ${SPOTIFY}\n");
+    project.write("other/appcred.yaml", "owner: other\n");
+    project.write("other/.env", "SPOTIFY=zx81qw99plain\n");
+    assert_eq!(validate(project.path(), &["--strict"]).status, Some(0));
+    commit(project.path());
+    let ran = validate(project.path(), &["--strict"]);
+    assert_eq!(ran.status, Some(1));
+    let message = "error: .env has `SPOTIFY` in plain text, and Git tracks it\n";
+    assert!(ran.stderr.contains(message), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("Git tracks it").count(), 1, "{}", ran.stderr);
+    assert!(!ran.stderr.contains("zx81qw99plain"), "{}", ran.stderr);
+    git(project.path(), &["rm", "--quiet", "--cached", ".env"]);
+    assert_eq!(validate(project.path(), &["--strict"]).status, Some(0));
+}
