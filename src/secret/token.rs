@@ -17,6 +17,11 @@ use crate::model::{Secret, ValueFault, Visible, day, may_be_token, value_fault};
 const MAX_BYTES: usize = 16 * 1024;
 /// The header, the claims and the signature of a JWT.
 const JWT_PARTS: usize = 3;
+/// How a JWT begins: with `{"`.
+const JWT: &str = "eyJ";
+/// The algorithm of Home Assistant's signatures, and how long one is.
+const ALGORITHM: &str = "HS256";
+const SIGNATURE: usize = 43;
 const MORE_THAN_A_TOKEN: &str = "holds more than an access token";
 
 /// Why there is no token. None of it repeats what was read.
@@ -129,7 +134,9 @@ pub fn checked(token: Secret, name: impl Fn() -> String) -> Result<Secret, NoTok
         "has a quote, a comma or another character that no access token has"
     } else if text.contains("..") {
         "is shortened: it has dots in place of a part of the access token"
-    } else if text.starts_with("eyJ") && text.split('.').count() != JWT_PARTS {
+    } else if text.starts_with(JWT) && text.split('.').count() > JWT_PARTS {
+        MORE_THAN_A_TOKEN
+    } else if text.starts_with(JWT) && text.split('.').count() < JWT_PARTS {
         "is only a part of an access token, which has three parts with a dot between them"
     } else if text.starts_with("age1") {
         "is a recipient of age, and an access token of Home Assistant is needed"
@@ -139,21 +146,41 @@ pub fn checked(token: Secret, name: impl Fn() -> String) -> Result<Secret, NoTok
     Err(NoToken::NotAToken { name: name(), what })
 }
 
-/// Why Home Assistant would refuse a text that could be another server's token; none where it may accept it. Its own are
-/// JWTs. The clock of this machine may be wrong, so that this is no reason not to send it.
+/// Why Home Assistant would refuse a text that could be another server's token; none where it may accept it. The clock of
+/// this machine may be wrong, so that this is no reason not to send it.
 pub fn doubt(token: &Secret) -> Option<String> {
-    if is_word(token) {
-        return Some(
-            "is no access token of Home Assistant, which begins with `eyJ` and has three parts with a dot between them".to_owned(),
-        );
+    if let Some(why) = other(token) {
+        return Some(why.to_owned());
     }
     let end = end(token).filter(|end| *end < Timestamp::now())?;
     Some(format!("expired on {}", day(end)))
 }
 
-/// Whether a text is a word, as a password is one, and no JWT.
-pub fn is_word(token: &Secret) -> bool {
-    token.expose().bytes().all(|byte| byte.is_ascii_alphanumeric())
+/// Why a text is not what Home Assistant makes, which is a JWT; none where it may be, or may be for another server.
+pub fn other(token: &Secret) -> Option<&'static str> {
+    #[derive(Deserialize)]
+    struct Header {
+        alg: String,
+    }
+    let text = token.expose();
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Some(
+            "is no access token of Home Assistant, which begins with `eyJ` and has three parts with a dot between them",
+        );
+    }
+    let [header, _, signature] = text.split('.').collect::<Vec<_>>()[..] else { return None };
+    if !header.starts_with(JWT) {
+        let why = "has something before the access token, which begins with `eyJ`";
+        return header.contains(JWT).then_some(why);
+    }
+    let header = BASE64_URL_SAFE_NO_PAD.decode(header).ok();
+    let header = header.and_then(|header| serde_json::from_slice::<Header>(&header).ok());
+    if header.is_none_or(|header| header.alg != ALGORITHM) {
+        return Some("is the token of another program, and not signed as Home Assistant does it");
+    }
+    (signature.len() != SIGNATURE).then_some(
+        "was not copied as a whole, or has more at its end: the last part of an access token has 43 characters",
+    )
 }
 
 /// When an access token of Home Assistant ends. It is a JWT (RFC 7519), whose `exp` is in seconds; its signature is for Home
@@ -217,12 +244,34 @@ mod tests {
             ("eyJhbGciOiJIUzI1NiJ9", "it is only a part of an access token"),
             ("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiAiYSI", "it is only a part of an access token"),
             ("age1qxyz", "it is a recipient of age"),
+            ("eyJhbGciOiJIUzI1NiJ9.e30.c2lneyJhbGciOiJIUzI1NiJ9.e30.c2ln", "it holds more"),
         ] {
             assert!(read(text).unwrap_err().to_string().starts_with(why), "{text}");
         }
         assert!(read("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiAiYSI.c2ln").is_ok());
         let said = read("two\nlines").unwrap_err().to_string();
         assert!(said.contains("is a text of several lines"), "{said}");
+    }
+
+    #[test]
+    fn what_home_assistant_did_not_make_is_doubted() {
+        let signature = "FIRdDzDtj1qVJQAd1xO7Y6lqnE8mYk5Pk5ZXYyXEYXo";
+        let ours = format!("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.{signature}");
+        let other = |text: &str| super::other(&Secret::new(text));
+        for text in [&ours, "token-of-another-server", "to.ken", "a.b.c"] {
+            assert_eq!(other(text), None, "{text}");
+        }
+        for (text, why) in [
+            ("2f0c9b7a9c2d4a55b7c1", "is no access token of Home Assistant"),
+            (&format!("llat_{ours}"), "has something before the access token"),
+            (&ours[..ours.len() - 9], "was not copied as a whole"),
+            (&format!("{ours}x"), "was not copied as a whole"),
+            // {"alg":"RS256","typ":"JWT"}
+            (&format!("eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.e30.{signature}"), "is the token of"),
+            ("eyJhbG.e30.c2ln", "is the token of another program"),
+        ] {
+            assert!(other(text).is_some_and(|said| said.starts_with(why)), "{text}");
+        }
     }
 
     #[test]

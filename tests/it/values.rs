@@ -285,14 +285,16 @@ fn a_name_behind_which_a_placeholder_was_found_is_taken_for_no_secret() {
 fn what_is_most_likely_no_token_is_a_warning_before_it_is_sent() {
     let project = Project::new().file("credentials/a.yaml", "application_credentials: []\n");
     // {"iss": "a", "iat": 1000000000, "exp": 1315360000}
-    let expired = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiAiYSIsICJpYXQiOiAxMDAwMDAwMDAwLCAiZXhwIjogMTMxNTM2MDAwMH0.c2ln";
+    let expired = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiAiYSIsICJpYXQiOiAxMDAwMDAwMDAwLCAiZXhwIjogMTMxNTM2MDAwMH0.FIRdDzDtj1qVJQAd1xO7Y6lqnE8mYk5Pk5ZXYyXEYXo";
     // {"iss": "a", "exp": 4102444800}
-    let good = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiAiYSIsICJleHAiOiA0MTAyNDQ0ODAwfQ.c2ln";
+    let good = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiAiYSIsICJleHAiOiA0MTAyNDQ0ODAwfQ.FIRdDzDtj1qVJQAd1xO7Y6lqnE8mYk5Pk5ZXYyXEYXo";
     for (text, why) in [
         ("hunter2", "is no access token of Home Assistant, which begins with `eyJ`"),
         (expired, "expired on 2011-09-07"),
         ("m4rk3d0123456789m4rk3d0123456789", "is no access token of Home Assistant"),
         ("m4rk3d-token-of-another-server", ""),
+        (&good[..good.len() - 5], "was not copied as a whole, or has more at its end"),
+        (&format!("hass_{good}"), "has something before the access token"),
         (good, ""),
     ] {
         project.write("token.txt", text);

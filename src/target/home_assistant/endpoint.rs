@@ -239,7 +239,9 @@ impl AuthMethod {
     /// Where a token is from that was not accepted, whether it has expired, and what to do.
     pub(super) fn advice(&self, rejected: &Secret) -> String {
         let (expired, other) = match token::doubt(rejected) {
-            Some(why) if token::is_word(rejected) => (String::new(), format!("; this one {why}")),
+            Some(why) if token::other(rejected).is_some() => {
+                (String::new(), format!("; this one {why}"))
+            }
             Some(why) => (format!("{why}, and "), String::new()),
             None => Default::default(),
         };
