@@ -28,10 +28,16 @@ pub enum Replaced {
     Gzip,
     /// An archive of ZIP.
     Zip,
+    /// Anything that GPG encrypted, without armor.
+    Gpg,
+    /// Anything that `openssl enc` encrypted under a passphrase.
+    OpenSsl,
+    /// Zeros alone, as a file system has them for what was not written before the power failed.
+    Zeros,
 }
 
 impl Replaced {
-    const BEGINNINGS: [(&'static [u8], Self); 9] = [
+    const BEGINNINGS: [(&'static [u8], Self); 15] = [
         (b"\0GITCRYPT\0", Self::GitCrypt),
         (b"version https://git-lfs.github.com/spec/", Self::LfsPointer),
         (b"/annex/objects/", Self::AnnexPointer),
@@ -42,6 +48,13 @@ impl Replaced {
         (b"PK\x03\x04", Self::Zip),
         (&[0xff, 0xfe], Self::Utf16),
         (&[0xfe, 0xff], Self::Utf16),
+        (b"Salted__", Self::OpenSsl),
+        // A session key to a key of RSA or of a curve, and one to a passphrase (RFC 4880, RFC 9580).
+        (&[0x85, 0x01], Self::Gpg),
+        (&[0x85, 0x02], Self::Gpg),
+        (&[0x84, 0x5e, 0x03], Self::Gpg),
+        (&[0x8c, 0x0d, 0x04], Self::Gpg),
+        (&[0xc3, 0x0d, 0x04], Self::Gpg),
     ];
 
     fn of(bytes: &[u8]) -> Option<Self> {
@@ -50,7 +63,9 @@ impl Replaced {
         // Two letters of ASCII in UTF-16, without its mark.
         let is_unmarked =
             matches!(bytes, [1..=127, 0, 1..=127, 0, ..] | [0, 1..=127, 0, 1..=127, ..]);
-        found.map(|(_, found)| found).or(is_unmarked.then_some(Self::Utf16))
+        let is_zeros = !bytes.is_empty() && bytes.iter().all(|byte| *byte == 0);
+        let found = found.map(|(_, found)| found).or(is_unmarked.then_some(Self::Utf16));
+        found.or(is_zeros.then_some(Self::Zeros))
     }
 
     /// What is wrong with the file.
@@ -63,6 +78,9 @@ impl Replaced {
             Self::Utf32 => "it is UTF-32",
             Self::Gzip => "it is compressed by gzip",
             Self::Zip => "it is a ZIP archive",
+            Self::Gpg => "it is encrypted by GPG",
+            Self::OpenSsl => "it is encrypted by OpenSSL",
+            Self::Zeros => "it has nothing but zero bytes, as after a power failure",
         }
     }
 
@@ -79,6 +97,10 @@ impl Replaced {
             Self::Utf16 | Self::Utf32 => "save it as UTF-8",
             Self::Gzip => "unpack it with `gunzip`",
             Self::Zip => "unpack it with `unzip`",
+            Self::Gpg | Self::OpenSsl => {
+                "decrypt it, and encrypt its values with `appcred encrypt`, or a file of secrets with SOPS or age"
+            }
+            Self::Zeros => "restore it from a backup or from Git",
         }
     }
 
@@ -338,6 +360,12 @@ mod tests {
             (b"\0\0\xfe\xff\0\0\0a", Replaced::Utf32),
             (b"\x1f\x8b\x08\0", Replaced::Gzip),
             (b"PK\x03\x04\x14", Replaced::Zip),
+            (b"Salted__\x01\xff", Replaced::OpenSsl),
+            (b"\x85\x01\x0c\x03\xd1", Replaced::Gpg),
+            (b"\x84\x5e\x03\xd1", Replaced::Gpg),
+            (b"\x8c\x0d\x04\x09", Replaced::Gpg),
+            (b"\0", Replaced::Zeros),
+            (&[0; 400], Replaced::Zeros),
         ] {
             fs::write(&file, bytes).unwrap();
             let refused = read(&file, 1024).unwrap_err();

@@ -51,9 +51,7 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
         Some(Replaced::GitCrypt) => ProblemCode::GitCrypt,
         Some(Replaced::LfsPointer) => ProblemCode::LfsPointer,
         Some(Replaced::AnnexPointer) => ProblemCode::AnnexPointer,
-        Some(Replaced::Utf16 | Replaced::Utf32 | Replaced::Gzip | Replaced::Zip) => {
-            ProblemCode::NotUtf8
-        }
+        Some(_) => ProblemCode::NotUtf8,
         None => ProblemCode::Unreadable,
     };
     let why = files::reason(path, error);

@@ -16,7 +16,7 @@ use crate::files::{self, TEXT_LIMIT};
 
 use super::ask::{Ask, Nobody, Person};
 use super::env::{IdentitySources, holds_identity};
-use super::locked::{BadLine, IdentityLine, LockedFile, LockedSsh, parse, words};
+use super::locked::{BadLine, IdentityLine, LockedFile, LockedSsh, nothing_in, parse, words};
 use super::own_recipients::OwnRecipients;
 use super::remembered::{OpenedLast, Remembered};
 use super::{program, seal, ssh_key};
@@ -81,7 +81,7 @@ pub enum IdentityProblem {
         line: usize,
     },
     /// An SSH key of a kind that age cannot use.
-    #[error("the SSH key in {name} {why}")]
+    #[error("the key in {name} {why}")]
     Ssh {
         /// The file or variable.
         name: String,
@@ -338,7 +338,7 @@ impl Identities {
             }
         }
         if before == self.len() + problems.len() {
-            problems.push(IdentityProblem::Empty { name: name.to_owned() });
+            problems.push(nothing_in(&text, name));
         }
     }
 

@@ -1,6 +1,8 @@
 //! What is wrong with the text of an age key, as far as that can be seen. The text is never repeated.
 
 use age_core::primitives::bech32_decode;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bech32::primitives::decode::{CharError, CheckedHrpstringError, UncheckedHrpstringError};
 
 use super::ssh_key::is_too_short;
@@ -30,6 +32,10 @@ pub(super) fn identity_fault(text: &str) -> Option<&'static str> {
         return Some(
             "something is before the identity, as a quote or a name: write the identity alone",
         );
+    }
+    let decoded = BASE64_STANDARD.decode(text).unwrap_or_default();
+    if String::from_utf8_lossy(&decoded).contains(IDENTITY) {
+        return Some("it is an identity in base64: decode it with `base64 -d`");
     }
     let is_recipient = ["age1", "ssh-ed25519", "ssh-rsa"].iter().any(|one| text.starts_with(one));
     is_recipient.then_some("it is a recipient, which is public; an identity begins with `AGE-`")
@@ -78,6 +84,10 @@ mod tests {
         }
         assert!(identity_fault("AGE-SECRET-KEY-1QQQ").unwrap().contains("not complete"));
         assert!(identity_fault("=======").unwrap().starts_with("Git could not merge"));
+        // # x
+        // AGE-SECRET-KEY-1QQQ
+        let encoded = "IyB4CkFHRS1TRUNSRVQtS0VZLTFRUVEK";
+        assert!(identity_fault(encoded).unwrap().contains("in base64"));
         assert_eq!(identity_fault("x"), None);
     }
 }

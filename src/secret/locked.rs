@@ -12,6 +12,7 @@ use crate::files;
 
 use super::age::{self as age_file, NotOpened};
 use super::ask::Person;
+use super::env::holds_identity;
 use super::hybrid::HybridIdentity;
 use super::identities::{IdentityProblem, Plugins};
 use super::key_text::identity_fault;
@@ -151,6 +152,17 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
         let words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
         words.map(move |word| (at + 1, word))
     })
+}
+
+/// Why a text without such words gives nothing. Where the lines of a file were folded into one, as in a variable of a CI,
+/// all of it is the comment that its first line was.
+pub(super) fn nothing_in(text: &str, name: &str) -> IdentityProblem {
+    let name = name.to_owned();
+    let why = "the identity is behind a `#`, in a comment: write it into a line of its own";
+    match text.lines().position(holds_identity) {
+        Some(at) => IdentityProblem::Line { name, line: at + 1, why: Some(why) },
+        None => IdentityProblem::Empty { name },
+    }
 }
 
 /// Why a line of an identity file is not taken.

@@ -125,7 +125,10 @@ fn native(text: &str) -> Option<Box<dyn Recipient>> {
     fn of<R: Recipient + FromStr + 'static>(text: &str) -> Option<Box<dyn Recipient>> {
         text.parse::<R>().ok().map(|recipient| Box::new(recipient) as _)
     }
+    // age itself and SOPS refuse one in upper case, which is Bech32 all the same.
+    let is_upper = text.starts_with("AGE1");
     of::<x25519::Recipient>(text)
+        .filter(|_| !is_upper)
         .or_else(|| of::<HybridRecipient>(text))
         .or_else(|| of::<ssh::Recipient>(text))
         .or_else(|| of::<tag::Recipient>(text))
@@ -203,6 +206,12 @@ mod tests {
     use crate::model::{Reference, Secret};
     use crate::secret::env::IdentitySources;
     use crate::secret::{AllowedPaths, Identities, Nobody, SecretResolver, read};
+
+    #[test]
+    fn a_recipient_is_in_lower_case() {
+        let own = age::x25519::Identity::generate().to_public().to_string();
+        assert!(is_recipient(&own) && !is_recipient(&own.to_uppercase()));
+    }
 
     #[test]
     fn what_is_sealed_to_identities_they_open() {

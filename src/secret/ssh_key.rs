@@ -80,6 +80,7 @@ fn fault(text: &str) -> &'static str {
         kind if kind.contains("SSH2") => {
             "is in the format of another SSH: `ssh-keygen -i -f FILE` prints it in that of OpenSSH"
         }
+        kind if kind.starts_with("PGP") => "is of GPG, and age needs one of its own or of SSH",
         kind if !kind.ends_with("PRIVATE KEY") => "is no private key",
         _ => "is damaged",
     }
@@ -114,6 +115,7 @@ mod tests {
             (&of_kind("RSA PRIVATE KEY", ""), "is damaged"),
             (&of_kind("EC PRIVATE KEY", ""), OTHER_TYPE),
             (&of_kind("CERTIFICATE", ""), "is no private key"),
+            (&of_kind("PGP PRIVATE KEY BLOCK", ""), "is of GPG"),
             ("PuTTY-User-Key-File-3: ssh-ed25519\n", "puttygen"),
             ("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nx\n", "the format of another SSH"),
         ] {

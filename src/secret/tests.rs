@@ -296,6 +296,29 @@ fn what_is_no_identity_is_named_and_not_repeated() {
 }
 
 #[test]
+fn an_identity_in_a_comment_is_told() {
+    let key = text_of(&x25519::Identity::generate());
+    let said = |text: &str| {
+        let texts = vec![("SOPS_AGE_KEY", Secret::new(text))];
+        let sources = IdentitySources { texts, ..IdentitySources::default() };
+        let (_, problems) = Identities::gather(&[], &sources, Nobody);
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for text in [
+        format!("# created: 2026-01-01 # public key: age1 {key}"),
+        format!("# created: 2026-01-01\\n{key}\\n"),
+        format!("# created: 2026-01-01\r{key}\r"),
+    ] {
+        let said = said(&text);
+        let [line] = said.as_slice() else { panic!("{said:?}") };
+        let is_told = line.starts_with("line 1 of SOPS_AGE_KEY") && line.contains("in a comment");
+        assert!(is_told && !line.contains(&key), "{line}");
+    }
+    // An old key may stay in a comment beside the one in use.
+    assert!(said(&format!("# {key}\n{key}\n")).is_empty());
+}
+
+#[test]
 fn many_are_read_in_their_order() {
     let ours = x25519::Identity::generate();
     let identities = holding(&[&text_of(&ours)]);

@@ -256,10 +256,7 @@ impl Unreadable {
             Self::Replaced { found: Replaced::GitCrypt, .. } => ProblemCode::GitCrypt,
             Self::Replaced { found: Replaced::LfsPointer, .. } => ProblemCode::LfsPointer,
             Self::Replaced { found: Replaced::AnnexPointer, .. } => ProblemCode::AnnexPointer,
-            Self::Replaced {
-                found: Replaced::Utf16 | Replaced::Utf32 | Replaced::Gzip | Replaced::Zip,
-                ..
-            } => ProblemCode::NotUtf8,
+            Self::Replaced { .. } => ProblemCode::NotUtf8,
             Self::NoSecret { .. } | Self::File { fault: FileFault::Missing, .. } => {
                 ProblemCode::MissingSecret
             }

@@ -611,11 +611,28 @@ fn an_error_says_what_a_file_beside_manifests_is_that_is_none() {
         (b"age-encryption.org/v1\n\xff\xfe\0", "an age file"),
         (b"$ANSIBLE_VAULT;1.1;AES256\n6162\n", "a value that Ansible encrypted"),
         (b"U2FsdGVkX1+Zq7m4rk3dKx2\n", "a file that OpenSSL encrypted, as transcrypt does"),
-        (b"Salted__\xff\xfe", "a file that OpenSSL encrypted, as transcrypt does"),
     ] {
         fs::write(project.join("credentials/whole.yaml"), bytes).unwrap();
         let said = format!("`credentials/whole.yaml` is {kind}, and is not read");
         check(appcred(&project, &["validate"]), 1, &said);
+    }
+    for (bytes, program) in
+        [(&b"Salted__\xff\xfe"[..], "OpenSSL"), (b"\x85\x02\x0c\x03\xff", "GPG")]
+    {
+        for file in ["credentials/whole.yaml", "secrets.yaml"] {
+            fs::write(project.join(file), bytes).unwrap();
+            project
+                .write("credentials/a.yaml", &manifest("client_id: a, client_secret: !secret sp"));
+            let ran = check(
+                appcred(&project, &["validate"]),
+                1,
+                &format!("it is encrypted by {program}"),
+            );
+            assert!(
+                ran.stderr.contains("decrypt it, and encrypt its values with `appcred encrypt`")
+            );
+            fs::remove_file(project.join(file)).unwrap();
+        }
     }
 }
 
