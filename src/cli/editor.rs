@@ -15,6 +15,23 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
 /// vim keeps nothing elsewhere of what it shows. A small vim does not have all of these options.
 const VIM_OPTIONS: &str = "-n -i NONE -c 'silent! set nobackup nowritebackup noundofile'";
 
+/// Editors that open a window and end before it is closed, and the options by which they wait.
+const WINDOWS: &[(&str, &[&str])] = &[
+    ("atom", &["--wait", "-w"]),
+    ("bbedit", &["--wait", "-w"]),
+    ("code", &["--wait", "-w"]),
+    ("code-insiders", &["--wait", "-w"]),
+    ("codium", &["--wait", "-w"]),
+    ("cursor", &["--wait", "-w"]),
+    ("gvim", &["--nofork", "-f"]),
+    ("mate", &["--wait", "-w"]),
+    ("mvim", &["--nofork", "-f"]),
+    ("open", &["--wait-apps", "-W"]),
+    ("subl", &["--wait", "-w"]),
+    ("windsurf", &["--wait", "-w"]),
+    ("zed", &["--wait", "-w"]),
+];
+
 /// An editor.
 pub(super) struct Editor {
     /// A command of the shell, as the person wrote it.
@@ -29,7 +46,7 @@ impl Editor {
     /// environment that hold `secrets`.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Where there is none, or it would not wait.
     pub(super) async fn find(secrets: Vec<String>) -> anyhow::Result<Self> {
         let text = match environment::editor() {
             Some(chosen) => chosen,
@@ -38,6 +55,11 @@ impl Editor {
                 "there is no terminal for vi, and neither VISUAL nor EDITOR names another editor: name one that needs no terminal, or use `appcred add --secret-stdin` for a new entry and `appcred encrypt` for what was typed in plain text"
             ),
         };
+        if let Some(option) = waits_by(&text) {
+            bail!(
+                "the editor `{text}` ends before its window is closed, so that nothing could be saved: set VISUAL or EDITOR to `{text} {option}`"
+            );
+        }
         let mut editor = Self { text, is_vim: false, secrets };
         editor.is_vim = editor.find_vim().await;
         Ok(editor)
@@ -92,6 +114,44 @@ impl Editor {
     }
 }
 
+/// The option that an editor with a window of its own lacks.
+fn waits_by(command: &str) -> Option<&'static str> {
+    let mut words = command.split_whitespace().skip_while(|word| word.contains('='));
+    let program = Path::new(words.next()?).file_name()?.to_str()?;
+    let (_, options) = WINDOWS.iter().find(|(name, _)| *name == program)?;
+    if words.any(|word| options.contains(&word)) { None } else { options.first().copied() }
+}
+
 fn is_named_vim(program: &Path) -> bool {
     program.file_name().is_some_and(|name| name.to_string_lossy().contains("vim"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::waits_by;
+
+    #[test]
+    fn an_editor_with_a_window_has_to_wait_for_it() {
+        for (command, option) in [
+            ("code", "--wait"),
+            ("/usr/bin/code -n", "--wait"),
+            ("LANG=C subl", "--wait"),
+            ("gvim", "--nofork"),
+            ("open -a TextEdit", "--wait-apps"),
+        ] {
+            assert_eq!(waits_by(command), Some(option), "{command}");
+        }
+        for command in [
+            "code --wait",
+            "code -w -n",
+            "gvim -f",
+            "open -W -a TextEdit",
+            "vim",
+            "nano",
+            "sh -c code",
+            "",
+        ] {
+            assert_eq!(waits_by(command), None, "{command}");
+        }
+    }
 }

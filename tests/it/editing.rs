@@ -695,3 +695,12 @@ fn edit_keeps_what_was_typed_where_it_is_too_large_to_be_saved() {
     desk.edit(MANIFEST, smaller).args(["--unsaved"]).run();
     assert!(desk.text(MANIFEST).contains("client_id: b2"));
 }
+
+#[test]
+fn an_editor_that_does_not_wait_is_refused_before_it_gets_anything() {
+    let desk = Desk::new();
+    let appcred = Appcred::new().in_dir(desk.project.path()).args(["edit", MANIFEST]);
+    let ran = appcred.env("EDITOR", "code --new-window").spawn().finish();
+    let advice = "set VISUAL or EDITOR to `code --new-window --wait`";
+    assert!(ran.status == Some(1) && ran.stderr.contains(advice), "{}", ran.stderr);
+}
