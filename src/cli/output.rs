@@ -122,7 +122,7 @@ impl Outputs {
             let summary = markdown::summary(report);
             // What was done is done, and reported where it was asked for.
             if let Err(why) = files::append(&file, format!("{}\n", fetched::named(&summary))) {
-                let file = file.visible();
+                let (why, file) = (files::reason(&file, &why), file.visible());
                 console::warning(format_args!("cannot write the job summary {file}: {why}"));
             }
         }

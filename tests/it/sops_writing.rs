@@ -218,6 +218,7 @@ fn sops_documents_of_other_forms_stay_as_they_are() {
             "line 1 is written in a way that cannot be changed in place: change it by hand",
         ),
         ("a: b\nsops: {}\n", "it has a part `sops` of its own, which only `sops` can change"),
+        ("{a: b}\n", "it is a mapping in braces, which only `sops` can change"),
         ("a: [\n", "the SOPS document is refused: it is not complete YAML or JSON"),
     ] {
         assert_eq!(document.seal(body, NOW).unwrap_err().to_string(), why);

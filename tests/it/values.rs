@@ -450,7 +450,8 @@ fn a_job_summary_that_cannot_be_written_fails_no_run() {
     for words in [["plan", "-v"], ["apply", "--yes"]] {
         let appcred = Appcred::new().in_dir(project.path()).env("S", "4f5c0a88");
         let ran = appcred.env("GITHUB_STEP_SUMMARY", "/nowhere/summary").args(words).run();
-        assert!(ran.stderr.contains("warning: cannot write the job summary /nowhere/summary"));
+        let warning = "warning: cannot write the job summary /nowhere/summary: there is no such file or folder\n";
+        assert!(ran.stderr.contains(warning), "{}", ran.stderr);
         assert!(ran.stdout.contains("create"), "{}", ran.stdout);
     }
 }

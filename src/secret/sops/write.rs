@@ -154,8 +154,11 @@ impl<'t> OpenedSopsDocument<'t> {
     /// Where the text is no document that SOPS could have, or not everything fits in its place.
     pub fn seal(&self, body: &str, now: &str) -> Result<String, SopsWriteError> {
         let (parts, layout) = document::laid_out(body, &yaml::parse(body))?;
-        if parts.metadata.is_some() || body.trim_start().starts_with('{') {
+        if parts.metadata.is_some() {
             return Err(SopsWriteError::Form("it has a part `sops` of its own"));
+        }
+        if body.trim_start().starts_with('{') {
+            return Err(SopsWriteError::Form("it is a mapping in braces"));
         }
         if layout.documents > 1 {
             return Err(SopsWriteError::Form("it has several documents in one file"));
