@@ -24,7 +24,7 @@ pub fn left_out(folder: &Path, places: &[PathBuf]) -> Result<Vec<PathBuf>, GitEr
     }
     let mut listing = git(folder);
     listing.args(["--literal-pathspecs", "ls-files", "-z", "-t", "--"]).args(places);
-    let listed = answer(&mut listing)?;
+    let listed = answer(&listing)?;
     let skipped = names(&listed).filter_map(|line| Some(line.strip_prefix(SKIPPED)?.into()));
     Ok(skipped.filter(|file: &PathBuf| !folder.join(file).exists()).collect())
 }
