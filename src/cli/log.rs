@@ -23,7 +23,7 @@ pub(super) fn start(global: &Global, is_daemon: bool) {
     }
 }
 
-/// What libraries say is left out: they repeat what they receive, secrets included, and warn of what is reported anyway.
+/// Libraries are left out: they repeat what they receive, secrets included, and warn of what is reported anyway.
 fn ours(level: LevelFilter) -> Targets {
     Targets::new().with_target(env!("CARGO_CRATE_NAME"), level)
 }

@@ -1,12 +1,14 @@
 //! What is wrong between us and the cluster, in words, with what to do.
 
-use std::io;
 use std::time::Duration;
+use std::{io, iter};
 
+use kube::client::AuthError;
+use kube::config::KubeconfigError;
 use kube::runtime::watcher;
 use tokio::time::timeout;
 
-use crate::model::without_values;
+use crate::model::{Visible, without_values};
 
 /// How long one request may take.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,7 +64,43 @@ pub(super) fn of_list(what: &str, error: &kube::Error) -> String {
     format!("cannot list {what}: {}{help}", in_words(error))
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+/// Why a kubeconfig cannot be used. kube shows the lines around what it cannot read, tokens included.
+pub(super) fn of_kubeconfig(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(why, file) if why.kind() == io::ErrorKind::NotFound => {
+            format!("there is no {}", file.visible())
+        }
+        KubeconfigError::Parse(why) => match why.location() {
+            Some(at) => format!(
+                "the kubeconfig cannot be read from line {} column {} on",
+                at.line(),
+                at.column()
+            ),
+            None => "the kubeconfig cannot be read".to_owned(),
+        },
+        other => with_causes(other),
+    }
+}
+
+/// Why an exec plugin of a kubeconfig gives no token. kube repeats what it prints, which may be one, and its environment.
+fn of_plugin(error: &AuthError) -> Option<String> {
+    match error {
+        AuthError::AuthExecRun { out, .. } => {
+            let why = String::from_utf8_lossy(&out.stderr);
+            Some(format!("the kubeconfig's exec plugin failed ({}): {}", out.status, why.trim()))
+        }
+        AuthError::AuthExecParse(_) => {
+            Some("what the kubeconfig's exec plugin prints is no ExecCredential".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut causes = iter::successors(Some(error), |of| of.source());
+    if let Some(of_plugin) = causes.find_map(|of| of_plugin(of.downcast_ref()?)) {
+        return of_plugin;
+    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(of) = cause {

@@ -62,7 +62,6 @@ mod wanted;
 mod writer;
 
 use std::error::Error as _;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +72,7 @@ use thiserror::Error;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use crate::model::{Owner, Visible};
+use crate::model::Owner;
 use crate::target::Stop;
 use crate::watch::{Clock, StatusStore};
 
@@ -109,13 +108,7 @@ pub enum ClusterError {
 /// Why there is no cluster where none is named.
 fn no_kubeconfig(why: &InferConfigError) -> String {
     let of_file = why.source().and_then(|why| why.downcast_ref());
-    match of_file {
-        Some(KubeconfigError::ReadConfig(why, file)) if why.kind() == ErrorKind::NotFound => {
-            format!("there is no {}", file.visible())
-        }
-        Some(other) => other.to_string(),
-        None => why.to_string(),
-    }
+    of_file.map_or_else(|| why.to_string(), error::of_kubeconfig)
 }
 
 /// A cluster, and the namespace that is meant where none is named.
@@ -136,15 +129,15 @@ impl Cluster {
         kubeconfig: Option<PathBuf>,
         context: Option<String>,
     ) -> Result<Self, ClusterError> {
-        let unknown = |why: &dyn std::error::Error| ClusterError::Unknown(why.to_string());
+        let unknown = |why: KubeconfigError| ClusterError::Unknown(error::of_kubeconfig(&why));
         let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
         let config = match kubeconfig {
             Some(file) => {
-                let file = Kubeconfig::read_from(file).map_err(|why| unknown(&why))?;
-                Config::from_custom_kubeconfig(file, &options).await.map_err(|why| unknown(&why))
+                let file = Kubeconfig::read_from(file).map_err(unknown)?;
+                Config::from_custom_kubeconfig(file, &options).await.map_err(unknown)
             }
             None if options.context.is_some() => {
-                Config::from_kubeconfig(&options).await.map_err(|why| unknown(&why))
+                Config::from_kubeconfig(&options).await.map_err(unknown)
             }
             None => Config::infer().await.map_err(|why| ClusterError::Unknown(no_kubeconfig(&why))),
         };

@@ -86,8 +86,7 @@ pub struct Linking<'a, L> {
 }
 
 impl<'a, L: AsyncFn() -> Result<HeldLock, LockError>> Linking<'a, L> {
-    /// Starts the set-up that a plan has for this entry, or goes on with it. Accounts may be noted for the owners before
-    /// this one.
+    /// Starts the set-up that a plan has for this entry, or goes on with it. Accounts may be noted for the owners before.
     ///
     /// # Errors
     /// Where HA does not answer, or when stopped.

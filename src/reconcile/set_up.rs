@@ -84,7 +84,7 @@ impl SetUpRun<'_> {
             Action::NoteAccount { account, .. } if outcome.is_done() => Some(account.clone()),
             _ => None,
         };
-        // HA answers last: a flow may be started, and an account linked, before that is refused.
+        // The refusal may come last, when a flow is started or an account linked already.
         let is_changed = !matches!(outcome, Outcome::NotBegun(_) | Outcome::Waits(_));
         StepOutcome { linked, is_changed, ..StepOutcome::new(step.id, outcome) }
     }
@@ -201,8 +201,8 @@ pub(super) enum Begun<'n> {
 
 /// Begins a set-up or goes on with it.
 ///
-/// `of` is the entry and the owners before this one. `now` is what HA holds right before a new account is linked. A linked account whose credential was
-/// deleted finds it again once it is created.
+/// `of` is the entry and the owners before this one. `now` is what HA holds right before a new account is linked: a linked
+/// account whose credential was deleted finds it again once that is created.
 ///
 /// # Errors
 /// Where HA does not answer, or when stopped.
@@ -332,6 +332,7 @@ mod tests {
             "the account is not of Home Assistant Cloud"
         );
     }
+
     #[test]
     fn a_named_account_is_the_entrys_where_an_owner_before_has_noted_it() {
         let (mut now, mark) = (observed(), mark());

@@ -1,7 +1,10 @@
 //! Begins and ends flows: at most one is open for an entry.
 
-use crate::model::{ConfigEntry, EntryId, EntryState, FlowId, FlowStep, Secret, SetUpOf};
-use crate::target::home_assistant::{FlowSide, HomeAssistant};
+use crate::model::{
+    ConfigEntry, EntryId, EntryState, FlowId, FlowStep, Implementation, NotedAccount, Secret,
+    SetUpOf,
+};
+use crate::target::home_assistant::{FlowSide, HomeAssistant, TurnOf};
 use crate::target::{Refusal, Stop};
 
 use super::accounts;
@@ -26,6 +29,12 @@ pub struct SetUpTask<'a> {
     pub account: Option<&'a ConfigEntry>,
 }
 
+impl SetUpTask<'_> {
+    fn turn(&self) -> TurnOf<'_> {
+        TurnOf { of: self.of, account: self.account.map(|account| &account.id) }
+    }
+}
+
 /// How far a set-up came.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FlowState {
@@ -41,12 +50,11 @@ pub enum FlowState {
 
 /// Goes on with a flow, or starts one, as far as that is possible without a person.
 ///
-/// `base` is where the provider's redirect is to arrive. Whatever comes of it, at most one flow is
-/// open afterwards, and that one is noted in HA: no other run is at this set-up meanwhile, and what it has done
-/// before is looked for. HA may take minutes to start a flow, and that is waited
-/// for even when stopped. Whoever ends the process before leaves a flow that nobody knows, until HA is
-/// restarted, and so does an HA that starts one after we have given up to wait for it: it does not list
-/// the flows that somebody else started.
+/// `base` is where the provider's redirect is to arrive. Whatever comes of it, at most one flow is open afterwards, and
+/// that one is noted in HA: no other run is at this set-up meanwhile, and what others have done before is looked for.
+/// HA may take minutes to start a flow, and that is waited for even when stopped. Whoever ends the process before leaves
+/// a flow that nobody knows, until HA is restarted, and so does an HA that starts one after we have given up to wait for
+/// it: it does not list the flows that somebody else started.
 ///
 /// # Errors
 /// Where HA does not answer, or when stopped; what is noted is found by the next run.
@@ -59,37 +67,36 @@ pub async fn begin(
 ) -> Result<FlowState, Refusal> {
     let secrets = [task.secret];
     let side = FlowSide { domain: task.domain, base, secrets: &secrets };
-    ha.in_turn(task.of, stop, async |stop| {
-        if let Some(flow) = still_open(ha, task, open).await? {
-            match resume(ha, task, &flow, &side, stop).await? {
+    let begun = async |stop: &Stop| {
+        // HA lists the flow by which it asks for consent again, so that one is not noted.
+        let asked = match (open, task.account) {
+            (None, Some(account)) => ha.reauth_flow(&account.id).await?,
+            _ => None,
+        };
+        if let Some(flow) = open.or(asked.as_ref()) {
+            match resume(ha, task, flow, &side, stop).await? {
                 Resumed::State(state) => return Ok(state),
                 Resumed::Gone if task.account.is_some() => return Ok(lost(task)),
                 Resumed::Gone | Resumed::Broken => {}
             }
-        } else if let Some(state) = linked_meanwhile(ha, task).await? {
-            return Ok(state);
         }
-        start(ha, task, &side, stop).await
-    })
-    .await
-}
-
-/// The flow to go on with: one that was found before, one that another run has noted meanwhile, or that by which HA asks for
-/// consent again.
-async fn still_open(
-    ha: &HomeAssistant,
-    task: &SetUpTask<'_>,
-    open: Option<&FlowId>,
-) -> Result<Option<FlowId>, Refusal> {
-    if let Some(flow) = open {
-        return Ok(Some(flow.clone()));
-    }
-    let account = task.account.map(|account| &account.id);
-    match (ha.noted_flow(task.of, account, task.domain).await?, account) {
-        // HA lists this one, so that it is not noted.
-        (None, Some(account)) => ha.reauth_flow(account).await,
-        (noted, _) => Ok(noted),
-    }
+        // Another run may have started one, or linked the account, since this one has looked.
+        while let Some(flow) = ha.noted_flow(task.turn(), task.domain).await? {
+            if let Resumed::State(state) = resume(ha, task, &flow, &side, stop).await? {
+                return Ok(state);
+            }
+        }
+        // That an account has no credential does not say that it is one of Home Assistant Cloud.
+        let linked = match task.guide.choice {
+            Implementation::Cloud => None,
+            Implementation::Credential | Implementation::Ask => linked_meanwhile(ha, task).await?,
+        };
+        match linked {
+            Some(state) => Ok(state),
+            None => start(ha, task, &side, stop).await,
+        }
+    };
+    ha.in_turn(task.turn(), stop, begun).await
 }
 
 /// Starts a flow, notes it, and goes on with it.
@@ -110,9 +117,12 @@ async fn start(
         },
     };
     if !step.is_last() {
-        let account = task.account.map(|account| &account.id);
-        let noted = ha.note_flow(task.of, account, task.domain, &flow).await;
-        end_unless_noted(ha, &flow, noted).await?;
+        let noted = async {
+            // The start may have taken minutes, in which this run may have been suspended.
+            ha.check_turn(task.turn()).await?;
+            ha.note_flow(task.turn(), task.domain, &flow).await
+        };
+        end_unless_noted(ha, &flow, noted.await).await?;
     }
     walk(ha, task, flow, step, side, stop).await
 }
@@ -130,8 +140,8 @@ pub async fn follow(
 ) -> Result<FlowState, Refusal> {
     let secrets = [task.secret];
     let side = FlowSide { domain: task.domain, base, secrets: &secrets };
-    let resumed = ha.in_turn(task.of, stop, async |stop| resume(ha, task, flow, &side, stop).await);
-    Ok(match resumed.await? {
+    let resumed = async |stop: &Stop| resume(ha, task, flow, &side, stop).await;
+    Ok(match ha.in_turn(task.turn(), stop, resumed).await? {
         Resumed::State(state) => state,
         Resumed::Broken => FlowState::Failed(BROKEN.to_owned()),
         Resumed::Gone => lost(task),
@@ -316,9 +326,9 @@ pub async fn account_of(
     let mut accounts = accounts::of_credential(ha, task).await?;
     if let Some(name) = task.of.account {
         // Which one it is shows only what was noted by the run that saw it being linked.
-        let mut notes = ha.noted_accounts(task.of.mark).await?;
-        notes.retain(|note| note.name == *name);
-        accounts.retain(|account| notes.iter().any(|note| note.account == account.id));
+        let notes = ha.noted_accounts(task.of.mark).await?;
+        let noted = |of: &ConfigEntry| NotedAccount::name_of(&notes, &of.id, task.of.mark);
+        accounts.retain(|account| noted(account).is_some_and(|of| of.is_called(name.as_str())));
     }
     Ok(accounts.pop())
 }

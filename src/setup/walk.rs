@@ -62,7 +62,7 @@ pub(super) enum Reached {
     Gone,
 }
 
-/// A stop ends the wait for HA's work, as its timeout does.
+/// A stop ends the wait for HA's work, as its timeout does; nothing is answered after it.
 pub(super) async fn go_on(
     flow: &impl FlowPort,
     guide: &Guide<'_>,
@@ -74,6 +74,9 @@ pub(super) async fn go_on(
     loop {
         let shown = step.clone();
         let seen = match next(step, guide, &answered) {
+            Move::Answer(_) if stop.is_cancelled() => {
+                return Ok(Reached::Waits(FlowStep::Progress(None)));
+            }
             Move::Answer(_) if answers == MAX_ANSWERS => {
                 return Ok(Reached::Failed("Home Assistant asked too many questions".to_owned()));
             }

@@ -10,9 +10,9 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::answering_proxy::RefusingProxy;
 use crate::linking::{Linking, link};
 use crate::real::{Browser, HomeAssistant, Provider, Release, each_release, free_port, visit};
-use crate::refusing_proxy::RefusingProxy;
 use crate::shell::{Appcred, Ran, Running};
 use crate::watch::eventually;
 

@@ -4,6 +4,7 @@
 
 mod account_laws;
 mod advice;
+mod answering_proxy;
 mod app;
 mod applying;
 mod architecture;
@@ -83,7 +84,6 @@ mod real;
 mod real_provider_smoke;
 mod real_smoke;
 mod recipients;
-mod refusing_proxy;
 mod rekey;
 mod reports;
 mod repositories;

@@ -2,9 +2,9 @@
 
 use rustix::process::Signal;
 
+use crate::answering_proxy::RefusingProxy;
 use crate::linking::Linking;
 use crate::real::{Browser, Release, each_release, free_port, send, visit};
-use crate::refusing_proxy::RefusingProxy;
 use crate::shell::{Appcred, Project};
 use crate::watch::eventually;
 

@@ -62,9 +62,7 @@ pub(super) enum CommandError {
         message: String,
     },
     /// The integration has not the step that the flow begins with.
-    #[error(
-        "HTTP 400: the integration begins no set-up in this way; Home Assistant's log may say more"
-    )]
+    #[error("HTTP 400: the integration has no such set-up; Home Assistant's log may say more")]
     NoSuchStep,
     /// Asked to stop before it was sent.
     #[error("interrupted")]

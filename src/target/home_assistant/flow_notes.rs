@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::sleep;
 
 use super::connection::{CommandError, Connection};
 use super::messages::{Command, UNKNOWN_COMMAND, UserData};
-use super::turns::HESITATION;
+use super::turns::{HESITATION, TurnOf};
 use super::{HomeAssistant, config_entries};
-use crate::model::{AccountName, Domain, EntryId, FlowId, Mark, Purpose, SetUpOf};
+use crate::model::{AccountName, Domain, EntryId, FlowId, Mark, Purpose};
 use crate::target::Refusal;
 
 /// Behind the mark in the key of a note of a flow.
@@ -39,9 +40,21 @@ pub(super) type UserDataFields = BTreeMap<String, Value>;
 /// All that HA keeps for its user. One without its frontend keeps nothing, so that nothing is noted there; of one
 /// that cannot read it, it is not known what is.
 pub(super) async fn kept(connection: &Connection) -> Result<UserDataFields, CommandError> {
-    match connection.ask(Command::ReadUserData).await {
+    read(connection, None).await
+}
+
+/// The same of one key: null where nothing is kept.
+pub(super) async fn kept_under(connection: &Connection, key: &str) -> Result<Value, CommandError> {
+    read(connection, Some(key.to_owned())).await
+}
+
+async fn read<T: DeserializeOwned + Default>(
+    connection: &Connection,
+    key: Option<String>,
+) -> Result<T, CommandError> {
+    match connection.ask(Command::ReadUserData { key }).await {
         Ok(UserData { value }) => Ok(value),
-        Err(CommandError::Refused { code, .. }) if code == UNKNOWN_COMMAND => Ok(BTreeMap::new()),
+        Err(CommandError::Refused { code, .. }) if code == UNKNOWN_COMMAND => Ok(T::default()),
         Err(CommandError::Refused { code, message }) => {
             let message = format!(
                 "Home Assistant cannot read what it keeps for the user of the token, in .storage/frontend.user_data_*: {message}"
@@ -84,7 +97,7 @@ fn free_key(kept: &UserDataFields, mark: &Mark, account: Option<&EntryId>) -> Op
     of_mark.find(is_free).map(|(key, _)| key.clone())
 }
 
-/// Each flow that goes on has a key of its own. Two runs that start one at the same moment would otherwise
+/// Each flow that goes on has a key of its own. Set-ups of several accounts of an entry would otherwise
 /// overwrite each other's note, and a flow without a note is never ended.
 fn note_key(mark: &Mark, account: Option<&EntryId>, flow: &FlowId) -> String {
     let account = account.map(|account| format!(":{account}")).unwrap_or_default();
@@ -108,8 +121,7 @@ impl HomeAssistant {
     /// Where HA does not answer.
     pub async fn noted_flow(
         &self,
-        of: SetUpOf<'_>,
-        account: Option<&EntryId>,
+        TurnOf { of, account }: TurnOf<'_>,
         domain: &Domain,
     ) -> Result<Option<FlowId>, Refusal> {
         let is_of_it = |purpose: &Purpose| match account {
@@ -127,8 +139,7 @@ impl HomeAssistant {
     /// Where HA cannot keep it.
     pub async fn note_flow(
         &self,
-        of: SetUpOf<'_>,
-        account: Option<&EntryId>,
+        TurnOf { of, account }: TurnOf<'_>,
         domain: &Domain,
         flow: &FlowId,
     ) -> Result<(), Refusal> {

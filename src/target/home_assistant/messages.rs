@@ -1,7 +1,7 @@
 //! The words of HA's WebSocket: what we send, what comes back.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize, Serializer};
@@ -90,7 +90,10 @@ pub(super) enum Command {
     #[serde(rename = "frontend/get_translations")]
     Translations { language: &'static str, category: &'static str, integration: Domain },
     #[serde(rename = "frontend/get_user_data")]
-    ReadUserData,
+    ReadUserData {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
     #[serde(rename = "frontend/set_user_data")]
     WriteUserData { key: String, value: Value },
     #[serde(rename = "subscribe_events")]
@@ -371,10 +374,10 @@ pub(super) struct FlowContext {
     pub(super) entry_id: Option<String>,
 }
 
-/// All that is kept for the user whose token we have.
+/// What is kept for the user whose token we have, or what of one key.
 #[derive(Deserialize)]
-pub(super) struct UserData {
-    pub(super) value: BTreeMap<String, Value>,
+pub(super) struct UserData<T> {
+    pub(super) value: T,
 }
 
 /// What happened to some flow.

@@ -55,6 +55,7 @@ pub use network::{ClientSettings, NetworkSettings};
 pub use rest::FlowAnswer;
 pub use session::{SessionError, SessionStore};
 pub use sign_in::{LoginSession, SignIn, SignInError, canonical};
+pub use turns::TurnOf;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

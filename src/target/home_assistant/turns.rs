@@ -5,18 +5,17 @@
 //! still there after [`HESITATION`]: of all that found none, the last to write. A run takes far less
 //! than that from reading to writing. As long as it is at work, it writes a new number beside its id
 //! every [`RENEWAL`]; one that no longer does was cut off, and another takes the turn. Whoever finds
-//! that out later, as after its machine was asleep, stops its work.
+//! that out later, as after its machine was asleep, ends what it has begun, and begins nothing more.
 
 use std::pin::pin;
 use std::time::Duration;
 
-use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::HomeAssistant;
-use super::flow_notes::kept;
+use super::flow_notes::kept_under;
 use super::messages::Command;
-use crate::model::SetUpOf;
+use crate::model::{EntryId, SetUpOf};
 use crate::target::{Refusal, Stop};
 
 /// Behind the mark in the key of the run that has the turn.
@@ -27,6 +26,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// A run whose number was the same at so many checks in a row was cut off. Time alone says nothing:
 /// where HA is busy, it takes no new number either.
 const CUT_OFF_CHECKS: u32 = 150;
+/// A wait that is longer is reported.
+const USUAL_WAIT: Duration = Duration::from_secs(5);
 const _: () = assert!(
     CHECK_INTERVAL.as_millis() * CUT_OFF_CHECKS as u128 >= 3 * RENEWAL.as_millis(),
     "a run at work misses two renewals before it counts as cut off"
@@ -48,8 +49,8 @@ struct Kept<'a> {
 
 impl TurnRecord for Kept<'_> {
     async fn read(&self) -> Result<Option<String>, Refusal> {
-        let kept = kept(&self.ha.connection).await?;
-        Ok(kept.get(&self.key).and_then(Value::as_str).map(str::to_owned))
+        let holder = kept_under(&self.ha.connection, &self.key).await?;
+        Ok(holder.as_str().map(str::to_owned))
     }
 
     async fn write(&self, holder: Option<String>) -> Result<(), Refusal> {
@@ -58,28 +59,62 @@ impl TurnRecord for Kept<'_> {
     }
 }
 
+/// What one run at a time is at.
+#[derive(Clone, Copy, Debug)]
+pub struct TurnOf<'a> {
+    /// The set-up.
+    pub of: SetUpOf<'a>,
+    /// The account that is linked again.
+    pub account: Option<&'a EntryId>,
+}
+
 impl HomeAssistant {
     /// Does what only one run at a time may do for this set-up, once no other run is at it.
     ///
-    /// The work is asked to stop where `stop` is, and where another run has the turn meanwhile. It is not cut off:
-    /// a flow that HA is about to start would be lost.
+    /// The work is asked to stop where `stop` is, and where the turn is lost: another run has it by now, or HA does
+    /// not answer any more. It is not cut off: a flow that HA is about to start would be lost.
     ///
     /// # Errors
-    /// That of the work; where HA does not answer, when stopped before, and where another run took the turn.
+    /// That of the work; where HA does not answer, when stopped before, and where the work ended since the turn was lost.
     pub async fn in_turn<T>(
         &self,
-        of: SetUpOf<'_>,
+        turn: TurnOf<'_>,
         stop: &Stop,
         work: impl AsyncFnOnce(&Stop) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        let record = self.turn(of);
-        take(&record, &self.run, stop).await?;
+        let record = self.turn(turn);
+        let mut taking = pin!(take(&record, &self.run, stop));
+        match timeout(USUAL_WAIT, &mut taking).await {
+            Ok(taken) => taken?,
+            Err(_) => {
+                tracing::warn!(
+                    "waiting for another appcred, which is at the set-up of {}",
+                    turn.of
+                );
+                taking.await?;
+            }
+        }
         hold(&record, &self.run, stop, work).await
     }
 
-    fn turn(&self, SetUpOf { mark, account }: SetUpOf<'_>) -> Kept<'_> {
-        let account = account.map(|name| format!(".{}", name.as_str())).unwrap_or_default();
-        Kept { ha: self, key: format!("{mark}{TURN}{account}") }
+    /// Makes sure that no other run has the turn that this one took.
+    ///
+    /// # Errors
+    /// Where another run has it by now, or HA does not answer.
+    pub async fn check_turn(&self, turn: TurnOf<'_>) -> Result<(), Refusal> {
+        match self.turn(turn).read().await? {
+            Some(holder) if !is_of(&holder, &self.run) => Err(overtaken()),
+            _ => Ok(()),
+        }
+    }
+
+    fn turn(
+        &self,
+        TurnOf { of: SetUpOf { mark, account: name }, account }: TurnOf<'_>,
+    ) -> Kept<'_> {
+        let name = name.map(|name| format!(".{}", name.as_str())).unwrap_or_default();
+        let account = account.map(|account| format!(":{account}")).unwrap_or_default();
+        Kept { ha: self, key: format!("{mark}{TURN}{name}{account}") }
     }
 }
 
@@ -98,7 +133,7 @@ async fn take(record: &impl TurnRecord, run: &str, stop: &Stop) -> Result<(), Re
         let holder = record.read().await?;
         if is_stopped {
             end(record, run).await?;
-        } else if holder.as_deref().is_none_or(|holder| is_of(holder, run)) {
+        } else if holder.as_deref().is_some_and(|holder| is_of(holder, run)) {
             return Ok(());
         }
         (last, checks) = (holder, 0);
@@ -112,13 +147,16 @@ async fn hold<T>(
     stop: &Stop,
     work: impl AsyncFnOnce(&Stop) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
-    let stop = stop.child_token();
-    let mut work = pin!(work(&stop));
+    let ends = stop.child_token();
+    let mut work = pin!(work(&ends));
     let result = tokio::select! {
         biased;
         why = renew(record, run) => {
-            stop.cancel();
-            work.await.and(Err(why))
+            ends.cancel();
+            match work.await {
+                Err(Refusal::Stopped) if !stop.is_cancelled() => Err(why),
+                result => result,
+            }
         }
         result = &mut work => result,
     };
@@ -135,10 +173,7 @@ async fn renew(record: &impl TurnRecord, run: &str) -> Refusal {
         sleep(RENEWAL).await;
         number += 1;
         let renewed = match record.read().await {
-            Ok(Some(holder)) if !is_of(&holder, run) => Err(Refusal::Failed(
-                "another appcred has gone on with this set-up, since this one was too slow"
-                    .to_owned(),
-            )),
+            Ok(Some(holder)) if !is_of(&holder, run) => Err(overtaken()),
             Ok(_) => record.write(Some(format!("{run} {number}"))).await,
             Err(why) => Err(why),
         };
@@ -146,6 +181,11 @@ async fn renew(record: &impl TurnRecord, run: &str) -> Refusal {
             return why;
         }
     }
+}
+
+fn overtaken() -> Refusal {
+    let why = "another appcred has gone on with this set-up, since this one was too slow";
+    Refusal::Failed(why.to_owned())
 }
 
 /// Gives the turn back, unless another run has it by now.
@@ -233,12 +273,14 @@ mod tests {
             // A request that is on its way.
             sleep(RENEWAL * 2).await;
             ended = Some(work(60, stop).await?);
-            Ok(())
+            Err::<(), _>(Refusal::Stopped)
         };
         let (result, ()) = tokio::join!(hold(&record, "a", &stop, works), overtaken);
         let Err(Refusal::Failed(why)) = result else { panic!("{result:?}") };
         assert!(why.contains("another appcred"), "{why}");
         assert_eq!(ended, Some(begun + RENEWAL * 2));
+        let done = hold(&record, "a", &stop, async |stop| work(60, stop).await);
+        assert_eq!(done.await, Ok(begun + RENEWAL * 3), "what is done is done");
         end(&record, "a").await.unwrap();
         assert_eq!(record.0.borrow().as_deref(), Some("b 1"));
         end(&record, "b").await.unwrap();

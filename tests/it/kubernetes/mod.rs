@@ -3,6 +3,7 @@
 mod configmaps;
 mod disturbed;
 mod exported;
+mod kubeconfig;
 mod replicas;
 mod shards;
 

@@ -30,5 +30,6 @@ pub(crate) use process::Process;
 pub(crate) use provider::{Provider, TokenRequest};
 pub(crate) use release::{Release, each_release};
 pub(crate) use reverse_proxy::{PASS, ReverseProxy};
+pub(crate) use socket::Socket;
 pub(crate) use sops::{SOPS, sops, sops_age};
 pub(crate) use web::{Answer, send, visit};
