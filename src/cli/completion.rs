@@ -95,7 +95,13 @@ pub(super) fn run(verb: &CompletionArgs) -> anyhow::Result<ExitStatus> {
 
 /// Answers a shell that asks what may come next; none where this is no such question.
 pub(super) fn answer() -> Option<ExitStatus> {
-    let asked = CompleteEnv::with_factory(|| with_plain_paths(Cli::command())).var(VARIABLE);
+    let described = || {
+        let mut command = Cli::command();
+        // The verbs have no arguments before.
+        command.build();
+        with_plain_paths(command)
+    };
+    let asked = CompleteEnv::with_factory(described).var(VARIABLE);
     match asked.try_complete(environment::arguments(), Some(&environment::folder())) {
         Ok(true) => Some(ExitStatus::Success),
         Ok(false) => None,

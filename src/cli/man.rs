@@ -49,6 +49,7 @@ mod tests {
     use clap::CommandFactory;
 
     use crate::cli::Cli;
+    use crate::cli::verb::VerbArgs;
 
     #[test]
     fn no_argument_of_a_verb_is_taken_for_a_global_one() {
@@ -65,6 +66,6 @@ mod tests {
         let global = command.get_arguments().filter(|argument| argument.is_global_set());
         let global: Vec<_> = global.map(|argument| argument.get_id().clone()).collect();
         assert!(global.len() > 4, "{global:?}");
-        check(&command, &global);
+        check(&VerbArgs::described(), &global);
     }
 }

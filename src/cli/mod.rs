@@ -37,6 +37,7 @@ mod init;
 mod inputs;
 mod interrupt;
 mod keygen;
+mod late;
 mod links;
 mod list;
 mod listen;
@@ -74,6 +75,7 @@ mod tips;
 mod together;
 mod unsaved_copy;
 mod validate;
+mod verb;
 mod verify;
 mod version;
 mod watch;
@@ -82,7 +84,7 @@ mod waves;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use tokio::runtime::Runtime;
 
 pub use exit::ExitStatus;
@@ -91,6 +93,7 @@ use console::Color;
 use git_source::FetchedProject;
 use interrupt::StopsAtOnce;
 use output_format::{ChangesArgs, ForProgram, OutputFormat};
+use verb::VerbArgs;
 
 use crate::model::Visible;
 use crate::report::Details;
@@ -176,65 +179,16 @@ enum LogFormat {
     Json,
 }
 
-#[derive(Debug, Subcommand)]
-enum VerbArgs {
-    Init(init::Init),
-    Keygen(keygen::Keygen),
-    Add(add::Add),
-    Encrypt(encrypt::Encrypt),
-    Edit(edit::Edit),
-    Rotate(rotate::Rotate),
-    Rename(rename::Rename),
-    Rm(rm::Rm),
-    Forget(forget::Forget),
-    Rekey(rekey::Rekey),
-    Validate(validate::Validate),
-    #[command(visible_alias = "diff")]
-    Plan(plan::PlanArgs),
-    Apply(apply::ApplyArgs),
-    Authorize(authorize::Authorize),
-    Import(import::ImportArgs),
-    List(list::ListArgs),
-    Snapshot(snapshot::SnapshotArgs),
-    Explain(explain::Explain),
-    Schema(schema::SchemaArgs),
-    Completion(completion::CompletionArgs),
-    Man(man::ManArgs),
-    Watch(watch::WatchArgs),
-    #[cfg(feature = "kubernetes")]
-    Controller(controller::ControllerArgs),
-    #[cfg(feature = "kubernetes")]
-    Export(export::ExportArgs),
-    Health(health::Health),
-    Verify(verify::Verify),
-    Doctor(doctor::Doctor),
-    Login(login::Login),
-    Logout(logout::Logout),
-    Version(version::VersionArgs),
-}
-
-impl VerbArgs {
-    /// Whether it runs until it is stopped.
-    fn is_daemon(&self) -> bool {
-        match self {
-            Self::Watch(_) => true,
-            #[cfg(feature = "kubernetes")]
-            Self::Controller(_) => true,
-            _ => false,
-        }
-    }
-}
-
 /// Runs the command line and returns the exit status.
 pub fn run() -> ExitStatus {
     if let Some(status) = completion::answer() {
         return status;
     }
-    if let Some(advice) = tips::one_dash(Cli::command, environment::visible_arguments()) {
+    if let Some(advice) = tips::one_dash(environment::visible_arguments()) {
         console::error(advice);
         return ExitStatus::Failure;
     }
-    let cli = match named_commands::parsed::<Cli>() {
+    let cli = match named_commands::parsed() {
         Ok(cli) => cli,
         Err(error) => {
             // An argument that is quoted must not begin a line. Help quotes none.
@@ -326,7 +280,7 @@ fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitSta
         match cli.verb {
             VerbArgs::Init(verb) => init::run(&cli.global, &verb, made),
             VerbArgs::Keygen(verb) => keygen::run(&cli.global, &verb, made),
-            VerbArgs::Add(verb) => add::run(cli.global, verb, made).await,
+            VerbArgs::Add(verb) => add::run(cli.global, verb.0, made).await,
             VerbArgs::Encrypt(verb) => encrypt::run(&cli.global, &verb, made),
             VerbArgs::Edit(verb) => edit::run(&cli.global, &verb).await,
             VerbArgs::Rotate(verb) => rotate::run(&cli.global, &verb, made).await,
@@ -337,7 +291,7 @@ fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitSta
             VerbArgs::Validate(verb) => validate::run(&cli.global, &verb).await,
             VerbArgs::Plan(verb) => plan::run(&cli.global, &verb).await,
             VerbArgs::Apply(verb) => apply::run(&cli.global, &verb).await,
-            VerbArgs::Authorize(verb) => authorize::run(&cli.global, verb, made).await,
+            VerbArgs::Authorize(verb) => authorize::run(&cli.global, verb.0, made).await,
             VerbArgs::Import(verb) => import::run(&cli.global, &verb, made).await,
             VerbArgs::List(verb) => list::run(&cli.global, &verb).await,
             VerbArgs::Snapshot(verb) => snapshot::run(&cli.global, &verb).await,
@@ -345,14 +299,14 @@ fn carry_out(mut cli: Cli, made: &mut Vec<MadeChange>) -> anyhow::Result<ExitSta
             VerbArgs::Schema(verb) => schema::run(&verb),
             VerbArgs::Completion(verb) => completion::run(&verb),
             VerbArgs::Man(verb) => man::run(&verb),
-            VerbArgs::Watch(verb) => watch::run(cli.global, verb).await,
+            VerbArgs::Watch(verb) => watch::run(cli.global, verb.0).await,
             #[cfg(feature = "kubernetes")]
-            VerbArgs::Controller(verb) => controller::run(&cli.global, verb).await,
+            VerbArgs::Controller(verb) => controller::run(&cli.global, verb.0).await,
             #[cfg(feature = "kubernetes")]
             VerbArgs::Export(verb) => export::run(&cli.global, &verb),
             VerbArgs::Health(verb) => health::run(&verb).await,
             VerbArgs::Verify(verb) => verify::run(&cli.global, &verb).await,
-            VerbArgs::Doctor(verb) => doctor::run(&cli.global, verb).await,
+            VerbArgs::Doctor(verb) => doctor::run(&cli.global, verb.0).await,
             VerbArgs::Login(verb) => login::run(&cli.global, &verb, made).await,
             VerbArgs::Version(verb) => version::run(&verb),
             VerbArgs::Logout(verb) => logout::run(&cli.global, &verb, made).await,

@@ -3,41 +3,57 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args, Command, Parser};
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches};
 
-use super::environment;
 use super::source_args::SourceArgs;
+use super::{Cli, environment};
 use crate::model::Visible;
 
 /// Before each command that a message names.
 const BEGIN: &str = "`appcred ";
 
+/// The arguments of the verb that runs.
+static CHOSEN: OnceLock<ArgMatches> = OnceLock::new();
 /// Each verb with the arguments that choose the same project, where any do.
-static COMMANDS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+static COMMANDS: LazyLock<BTreeMap<String, String>> =
+    LazyLock::new(|| CHOSEN.get().map(commands).unwrap_or_default());
 
 /// Reads the command line.
 ///
 /// # Errors
 /// Where it is none of this program, or asks for help.
-pub(super) fn parsed<C: Parser>() -> Result<C, clap::Error> {
-    let mut command = C::command();
+pub(super) fn parsed() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
     let mut matches = command.try_get_matches_from_mut(environment::arguments())?;
     if let Some((_, chosen)) = matches.subcommand() {
         // A process reads one command line.
-        let _ = COMMANDS.set(commands(&command, chosen));
+        let _ = CHOSEN.set(chosen.clone());
     }
-    C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// A text in which the commands that it names are for the same project.
 pub(super) fn for_project(text: &str) -> Cow<'_, str> {
-    COMMANDS.get().map_or(text.into(), |commands| completed(text, commands))
+    // Most texts name none, and no verb has to be looked up.
+    if !text.contains(BEGIN) || COMMANDS.is_empty() {
+        return text.into();
+    }
+    let mut parts = text.split(BEGIN);
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let verb = part.split([' ', '`']).next().unwrap_or_default();
+        let command = COMMANDS.get(verb).map_or(verb, String::as_str);
+        whole.extend([BEGIN, command, &part[verb.len()..]]);
+    }
+    whole.into()
 }
 
-fn commands(program: &Command, chosen: &ArgMatches) -> BTreeMap<String, String> {
+fn commands(chosen: &ArgMatches) -> BTreeMap<String, String> {
+    let mut program = Cli::command();
+    program.build();
     let sources = SourceArgs::augment_args(Command::new(""));
     let is_source =
         |argument: &&Arg| sources.get_arguments().any(|of| of.get_id() == argument.get_id());
@@ -72,18 +88,4 @@ fn given(argument: &Arg, chosen: &ArgMatches) -> Vec<String> {
             .map_or(format!("--{long}={value}"), |short| format!("-{short} {value}"))
     };
     chosen.get_raw(id).into_iter().flatten().map(written).collect()
-}
-
-fn completed<'t>(text: &'t str, commands: &BTreeMap<String, String>) -> Cow<'t, str> {
-    if commands.is_empty() || !text.contains(BEGIN) {
-        return text.into();
-    }
-    let mut parts = text.split(BEGIN);
-    let mut whole = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let verb = part.split([' ', '`']).next().unwrap_or_default();
-        let command = commands.get(verb).map_or(verb, String::as_str);
-        whole.extend([BEGIN, command, &part[verb.len()..]]);
-    }
-    whole.into()
 }

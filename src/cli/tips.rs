@@ -3,6 +3,8 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
 
+use super::verb::VerbArgs;
+
 /// A verb of another tool, and ours.
 const VERBS: &[(&str, &str)] = &[
     ("check", "validate"),
@@ -58,10 +60,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
 
 /// That an option of several letters has one dash, as in terraform and Go: clap would read letters and values in
 /// it, and write a file `ut=tfplan` for `-out=tfplan`. Its value may be a secret.
-pub(super) fn one_dash(
-    command: impl FnOnce() -> Command,
-    arguments: impl Iterator<Item = String>,
-) -> Option<String> {
+pub(super) fn one_dash(arguments: impl Iterator<Item = String>) -> Option<String> {
     let name = |argument: String| {
         let name = argument.split('=').next()?.strip_prefix('-')?;
         (name.len() > 2 && !name.starts_with('-')).then(|| name.to_owned())
@@ -72,8 +71,8 @@ pub(super) fn one_dash(
     if names.is_empty() {
         return None;
     }
-    let command = command();
-    let verbs = command.get_subcommands().flat_map(Command::get_arguments);
+    let program = VerbArgs::described();
+    let verbs = program.get_subcommands().flat_map(Command::get_arguments);
     let known: Vec<&str> = verbs.filter_map(|of| of.get_long()).collect();
     let ours = |name: &str| {
         let is_theirs = |(theirs, _): &&(&str, &str)| theirs.strip_prefix("--") == Some(name);
@@ -122,14 +121,14 @@ pub(super) fn advised(mut error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::Parser;
 
     use super::{advised, one_dash};
     use crate::cli::Cli;
 
     #[test]
     fn options_with_one_dash_are_recognized() {
-        let advice = |line: &str| one_dash(Cli::command, line.split(' ').map(str::to_owned));
+        let advice = |line: &str| one_dash(line.split(' ').map(str::to_owned));
         for (line, expected) in [
             ("plan -out=tfplan", "--out"),
             ("plan -target=home", "--target"),
