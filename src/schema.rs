@@ -10,13 +10,6 @@ pub fn of_input<T: JsonSchema>() -> Schema {
     generate::<T>(SchemaSettings::draft07().with_transform(RecursiveTransform(without_null)))
 }
 
-/// The names of a mapping's fields, in the order in which they are described.
-pub fn field_names<T: JsonSchema>() -> Vec<String> {
-    let schema = of_input::<T>();
-    let properties = schema.get("properties").and_then(Json::as_object);
-    properties.into_iter().flatten().map(|(name, _)| name.clone()).collect()
-}
-
 /// The schema of what we write.
 pub fn of_output<T: JsonSchema>() -> Schema {
     generate::<T>(SchemaSettings::draft07().for_serialize())

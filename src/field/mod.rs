@@ -1,6 +1,7 @@
 //! What the values of a file are read into: the types that describe manifests, the project file and the
 //! targets in it. Each value has its place, and a wrong one does not hide the others.
 
+mod described;
 mod meaning;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
+pub use described::described;
 pub use meaning::{
     BaseUrl, Days, IdentityPath, Interval, NAME_HELP, Recipient, Seconds, TimeOfDay, TokenUrl,
 };

@@ -4,9 +4,7 @@
 use std::fmt::Display;
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, IntoDeserializer, SeqAccess, Visitor,
-};
+use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::decode::{Decoder, Site, plain_text, wrong_kind};
@@ -230,42 +228,5 @@ impl<'n> SeqAccess<'n> for FieldParts<'_, 'n> {
             Some(site) => seed.deserialize(site.into_deserializer()).map(Some),
             None => Ok(self.reader.value(seed)),
         }
-    }
-}
-
-/// The name and the fields of a mapping.
-pub(super) type Described = (&'static str, &'static [&'static str]);
-
-/// None where it is no mapping with fields.
-pub(super) fn described<'n, T: Deserialize<'n>>() -> Option<Described> {
-    let mut described = None;
-    // It ends as soon as both are known.
-    drop(T::deserialize(Describe(&mut described)));
-    described
-}
-
-struct Describe<'d>(&'d mut Option<Described>);
-
-impl<'n> Deserializer<'n> for Describe<'_> {
-    type Error = DecodeStop;
-
-    fn deserialize_any<V: Visitor<'n>>(self, _: V) -> Result<V::Value, DecodeStop> {
-        Err(DecodeStop::Unfit)
-    }
-
-    fn deserialize_struct<V: Visitor<'n>>(
-        self,
-        name: &'static str,
-        fields: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, DecodeStop> {
-        *self.0 = Some((name, fields));
-        Err(DecodeStop::Unfit)
-    }
-
-    forward_to_deserialize_any! {
-        <W: Visitor<'n>>
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }

@@ -11,11 +11,10 @@ use serde::de::IgnoredAny;
 use serde_json::{Value as Json, json};
 use smol_str::SmolStr;
 
-use super::deserialize::described;
 use super::rollout::{RolloutInput, WaveInput};
 use crate::field::{
     Days, Field, IdentityPath, Pairs, Raw, Recipient, Seconds, SecretText, Text, Texts, TimeOfDay,
-    TokenUrl,
+    TokenUrl, described,
 };
 use crate::model::{
     AccountName, Adopt, Domain, Implementation, Key, MaxDeletes, NotifyAction, OnDelete, OnDrift,

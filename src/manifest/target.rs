@@ -36,7 +36,7 @@ impl<'n> Decoder<'n> {
         handling: &Handling,
         paths: Paths<'_>,
     ) -> Option<Endpoint> {
-        let known = KINDS.iter().flat_map(|kind| (kind.fields)()).map(String::as_str);
+        let known = KINDS.iter().flat_map(|kind| (kind.fields)()).copied();
         let pairs = site.pairs().map_err(|why| {
             let why = why.of(TARGET);
             let is_field = known.clone().any(|name| name == site.key_text());

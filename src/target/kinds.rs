@@ -2,7 +2,7 @@
 //! and a line in the list below.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -13,9 +13,8 @@ use super::{
     ChangeEvents, ConnectError, Done, Execute, Observe, Operation, Refusal, Stop, TargetError,
 };
 use crate::diagnostic::Located;
-use crate::field::{Field, FieldRefusal, Raw, SecretText, Text, Texts};
+use crate::field::{Field, FieldRefusal, Raw, SecretText, Text, Texts, described};
 use crate::model::{Observed, Reference, RunId, SecretField};
-use crate::schema::field_names;
 use crate::secret::SecretResolver;
 
 /// How messages call what the [`TargetKind::Input`] of every kind describes; it is the name of that type to
@@ -163,7 +162,7 @@ pub struct Description {
     /// What one is.
     pub about: &'static str,
     /// The names of its fields.
-    pub fields: fn() -> &'static [String],
+    pub fields: fn() -> &'static [&'static str],
 }
 
 macro_rules! kinds {
@@ -195,9 +194,7 @@ macro_rules! kinds {
             field: <$kind as TargetKind>::FIELD,
             about: <$kind as TargetKind>::ABOUT,
             fields: || {
-                static NAMES: LazyLock<Vec<String>> =
-                    LazyLock::new(field_names::<<$kind as TargetKind>::Input>);
-                &NAMES
+                described::<<$kind as TargetKind>::Input>().map_or(&[], |(_, fields)| fields)
             },
         },)+];
 
