@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::model::{Domain, NoSetUp};
 use crate::suggest::nearest;
@@ -67,7 +68,10 @@ pub enum ClientAuth {
     None,
 }
 
-type Integrations = BTreeMap<Domain, Facts>;
+type Integrations = BTreeMap<Domain, LazyFacts>;
+
+/// Facts that are read where they are asked for: a run asks for few, and to read all takes longer than a small plan.
+type LazyFacts = LazyLock<Facts, Box<dyn FnOnce() -> Facts + Send>>;
 
 /// Every integration of HA itself that takes application credentials in some release.
 pub fn known() -> &'static BTreeSet<Domain> {
@@ -183,7 +187,7 @@ pub fn has_always_one_account(domain: &Domain) -> bool {
 /// What is known of an integration of HA itself in a release, of the newest where that is not known;
 /// `None` where HA has no such integration then.
 pub fn facts(domain: &Domain, release: Option<Release>) -> Option<&'static Facts> {
-    of(release).get(domain)
+    of(release).get(domain).map(LazyLock::force)
 }
 
 /// The facts of a release. Of one that was not read they are those of the next that was: a provider
@@ -194,24 +198,32 @@ fn of(release: Option<Release>) -> &'static Integrations {
     next.or_else(|| RELEASES.last_key_value()).map_or(&NONE, |(_, integrations)| integrations)
 }
 
-/// The built-in file does not change after the build, and a test reads it: the empty list that
-/// would replace an unreadable one is never seen.
+/// The built-in file does not change after the build, and a test reads it: what would replace an
+/// unreadable part is never seen.
 static RELEASES: LazyLock<BTreeMap<Release, Integrations>> =
     LazyLock::new(|| read().unwrap_or_default());
 
+const FILE: &str = include_str!("facts.json");
+
 fn read() -> Result<BTreeMap<Release, Integrations>, serde_json::Error> {
-    type Read = BTreeMap<Release, BTreeMap<String, Facts>>;
-    let releases: Read = serde_json::from_str(include_str!("facts.json"))?;
-    let typed = |facts: BTreeMap<String, Facts>| {
-        facts.into_iter().map(|(domain, facts)| (Domain::new(domain), facts)).collect()
+    type Written = BTreeMap<&'static str, &'static RawValue>;
+    let releases: BTreeMap<Release, Written> = serde_json::from_str(FILE)?;
+    let lazy = |text: &'static RawValue| -> LazyFacts {
+        LazyLock::new(Box::new(|| serde_json::from_str(text.get()).unwrap_or_default()))
+    };
+    let typed = |facts: Written| {
+        facts.into_iter().map(|(domain, text)| (Domain::new(domain), lazy(text))).collect()
     };
     Ok(releases.into_iter().map(|(release, facts)| (release, typed(facts))).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::{
-        ClientAuth, Facts, Release, has_always_one_account, known, known_in, read, with_one_account,
+        ClientAuth, FILE, Facts, Release, has_always_one_account, known, known_in, read,
+        with_one_account,
     };
     use crate::model::Domain;
 
@@ -219,9 +231,18 @@ mod tests {
         super::facts(&Domain::new(domain), Release::of(Some(release)))
     }
 
+    fn whole() -> BTreeMap<Release, BTreeMap<String, Facts>> {
+        serde_json::from_str(FILE).unwrap()
+    }
+
     #[test]
     fn the_built_in_file_reads() {
         let releases = read().unwrap();
+        let whole = whole();
+        let facts = whole.iter().flat_map(|(release, of)| of.iter().map(move |of| (release, of)));
+        for (release, (domain, facts)) in facts {
+            assert_eq!(&*releases[release][&Domain::new(domain)], facts, "{release} {domain}");
+        }
         assert!(releases.len() >= 2 && releases.values().all(|known| known.len() >= 24));
         assert!(known().len() >= 54, "integrations were lost: {}", known().len());
     }
@@ -294,7 +315,7 @@ mod tests {
 
     #[test]
     fn token_endpoints_are_addresses_that_may_be_told_a_secret() {
-        for (release, integrations) in read().unwrap() {
+        for (release, integrations) in whole() {
             for (domain, Facts { token_url, .. }) in integrations {
                 let is_safe = token_url.is_none_or(|url| url.starts_with("https://"));
                 assert!(is_safe, "{release:?} {domain}");
