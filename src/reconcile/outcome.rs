@@ -25,6 +25,12 @@ impl StepOutcome {
         Self { step, outcome, is_changed, linked: None }
     }
 
+    /// That of a set-up. A refusal may come last, when a flow is started or an account linked already.
+    pub fn of_set_up(step: StepId, outcome: Outcome) -> Self {
+        let is_changed = !matches!(outcome, Outcome::NotBegun(_) | Outcome::Waits(_));
+        Self { step, outcome, is_changed, linked: None }
+    }
+
     /// Whether something failed that was asked for. `plan` has the step.
     pub fn is_failure(&self, plan: &Plan) -> bool {
         let is_optional = || plan.step(self.step).is_some_and(Step::is_optional);

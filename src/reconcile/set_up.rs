@@ -84,9 +84,7 @@ impl SetUpRun<'_> {
             Action::NoteAccount { account, .. } if outcome.is_done() => Some(account.clone()),
             _ => None,
         };
-        // The refusal may come last, when a flow is started or an account linked already.
-        let is_changed = !matches!(outcome, Outcome::NotBegun(_) | Outcome::Waits(_));
-        StepOutcome { linked, is_changed, ..StepOutcome::new(step.id, outcome) }
+        StepOutcome { linked, ..StepOutcome::of_set_up(step.id, outcome) }
     }
 
     /// The account that a set-up has linked. It is linked, whether Home Assistant names it or not.

@@ -40,7 +40,7 @@ impl UnreadableLog {
         let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for what in unreadable {
             if named.insert(what.clone()) {
-                tracing::warn!(address, "{what}");
+                tracing::warn!("{address}: {what}");
             }
         }
     }

@@ -351,7 +351,7 @@ impl PlanTarget for Connected {
             let refused = state.refused.take_if(|_| open.is_some());
             if let Some(why) = refused {
                 state.live.flows.clear();
-                outcomes.push(StepOutcome::new(step.id, Outcome::Failed(why)));
+                outcomes.push(StepOutcome::of_set_up(step.id, Outcome::Failed(why)));
                 continue;
             }
             let link = ConsentLink::new(Secret::new("https://provider/consent?state=s"), false);
@@ -375,7 +375,7 @@ impl PlanTarget for Connected {
                     Outcome::Done
                 }
             };
-            outcomes.push(StepOutcome::new(step.id, outcome));
+            outcomes.push(StepOutcome::of_set_up(step.id, outcome));
         }
     }
 }
