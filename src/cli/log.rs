@@ -25,7 +25,7 @@ pub(super) fn start(global: &Global, is_daemon: bool) {
     let registry = registry().with(ours(level));
     match format {
         LogFormat::Text if level == LevelFilter::WARN => {
-            registry.with(lines.event_format(Plain)).init();
+            registry.with(lines.event_format(WarningLine)).init();
         }
         LogFormat::Text => registry.with(lines.with_ansi(console::has_color())).init(),
         LogFormat::Json => registry.with(lines.json()).init(),
@@ -33,9 +33,9 @@ pub(super) fn start(global: &Global, is_daemon: bool) {
 }
 
 /// As everything else is worded that a verb says to a person.
-struct Plain;
+struct WarningLine;
 
-impl<S, N> FormatEvent<S, N> for Plain
+impl<S, N> FormatEvent<S, N> for WarningLine
 where
     S: Subscriber + for<'s> LookupSpan<'s>,
     N: for<'w> FormatFields<'w> + 'static,
@@ -67,7 +67,7 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::{fmt, registry};
 
-    use super::{Plain, ours};
+    use super::{WarningLine, ours};
 
     // kube warns with the whole answer where a Secret cannot be read.
     #[test]
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_person_reads_a_warning_as_any_other() {
         let mut file = tempfile::tempfile().unwrap();
-        let lines = fmt::layer().with_ansi(false).event_format(Plain);
+        let lines = fmt::layer().with_ansi(false).event_format(WarningLine);
         let log = registry().with(lines.with_writer(file.try_clone().unwrap()));
         tracing::subscriber::with_default(log, || {
             tracing::warn!("http://home: an account cannot be read");
